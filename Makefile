@@ -1,0 +1,51 @@
+# FrugalFL. `make demo` and `make test` set themselves up; nothing but Python 3.11 and make is needed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CODE := shared client server edge simulations tests benchmarks
+
+.PHONY: help demo test test-slow lint types bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## show the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(VENV)/.sim ## train on digits, export to int8, prove it, write the report
+	@$(BIN)/frugalfl simulate simulations/digits --baseline
+
+test: $(VENV)/.dev ## run the tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slow: $(VENV)/.dev ## run the tests that take minutes
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev ## check style, formatting and the import rules
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/lint-imports
+
+types: $(VENV)/.dev ## check types, strictly
+	@$(BIN)/mypy
+	@$(BIN)/mypy simulations/digits/task.py
+
+bench: $(VENV)/.dev ## measure every figure of the README again
+	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
+
+lock: $(VENV)/.dev ## write constraints.txt from what is installed
+	@$(PIP) freeze --exclude-editable > constraints.txt
+
+clean: ## remove the environment and the caches; runs are kept
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Installing is two steps, so that `make demo` does not wait for the developers' tools.
+$(VENV)/.sim: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV) (2.8 GB, a few minutes the first time) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FrugalFL needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[sim]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.sim
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

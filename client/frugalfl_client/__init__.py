@@ -1,0 +1,1 @@
+"""The client: a Flower ClientApp, and what a device keeps on its own disk."""

@@ -1,0 +1,82 @@
+"""One device: its number, its rows, its disk, its meter and its trainer."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flwr.app import Context
+
+from frugalfl.energy import CpuTimeMeter, Ledger, profile_named
+from frugalfl.errors import MissingExtraError, UsageError
+from frugalfl.settings import Settings
+from frugalfl.task import Task, load_task
+from frugalfl_client.store import Store
+
+if TYPE_CHECKING:
+    from frugalfl_client.training.pytorch import TorchTrainer
+
+
+class Device:
+    """What stays the same from round to round on one device."""
+
+    def __init__(self, number: int, of: int, folder: Path, settings: Settings) -> None:
+        self.number = number
+        self.settings = settings
+        self.store = Store(folder / "store.sqlite")
+        self.ledger = Ledger(folder / "ledger.sqlite")
+        self.meter = CpuTimeMeter(profile_named(settings.device))
+        self.trainer = _trainer(settings)
+        self.examples = _task(settings.task).rows_of(number, of)
+
+
+def device_of(context: Context) -> Device:
+    """Return the device that a Flower context speaks of; the same one for every round of a process.
+
+    Reads ``partition-id`` and ``num-partitions`` from the node config (Flower's own keys), and
+    ``state-dir``, the folder on the device's disk; without it, ``$FRUGALFL_HOME`` or
+    ``~/.frugalfl``, and in it one folder a client.
+
+    Raises:
+        UsageError: A setting or the node config is unusable.
+        TaskError: The task cannot be loaded, or has no rows for this device.
+    """
+    settings = Settings.of(context.run_config)
+    try:
+        number = int(context.node_config["partition-id"])
+        of = int(context.node_config["num-partitions"])
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"the node config lacks {error}; start the node with "
+            "--node-config 'partition-id=0 num-partitions=2'"
+        ) from error
+    home = Path(os.environ.get("FRUGALFL_HOME") or Path.home() / ".frugalfl")
+    folder = context.node_config.get("state-dir") or home / f"client-{number}"
+    return _device(number, of, Path(str(folder)), settings)
+
+
+@lru_cache(maxsize=256)
+def _device(number: int, of: int, folder: Path, settings: Settings) -> Device:
+    return Device(number, of, folder, settings)
+
+
+@lru_cache(maxsize=4)
+def _task(reference: str) -> Task:
+    return load_task(reference)
+
+
+@lru_cache(maxsize=4)
+def _trainer(settings: Settings) -> TorchTrainer:
+    try:
+        from frugalfl_client.training.pytorch import TorchTrainer
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("training with PyTorch", "torch") from error
+    return TorchTrainer(_task(settings.task), settings)
+
+
+def forget_devices() -> None:
+    """Drop every cached device, task and trainer; the next round opens them anew."""
+    for cache in (_device, _task, _trainer):
+        cache.cache_clear()

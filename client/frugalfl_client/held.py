@@ -1,0 +1,62 @@
+"""The model that a device holds, and how frames bring it up to date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from frugalfl.blocks import Layout, Parameters, snap
+from frugalfl.codec import Frame, Limits, Residual, decode_bundle
+from frugalfl.errors import FrameError
+
+#: A device that missed more rounds than this is sent a full model, not one frame a round.
+MOST_FRAMES = 1024
+
+
+@dataclass
+class Held:
+    """What the device holds of one run.
+
+    Attributes:
+        version: Version of ``model``; -1: it holds none.
+        model: Tensors by name, on the float16 grid.
+        residual: State of the uplink codec's error feedback.
+    """
+
+    version: int = -1
+    model: Parameters = field(default_factory=dict)
+    residual: Residual = field(default_factory=dict)
+
+    def apply(self, bundle: bytes, layout: Layout) -> None:
+        """Apply frames, one after the other.
+
+        Args:
+            bundle: Frames without anything between them; may be empty.
+            layout: The task's own layout: block names, and the shapes before any pruning.
+
+        Raises:
+            FrameError: A damaged frame, one for another model, or a difference to a version that
+                is not held.
+        """
+        for frame in decode_bundle(bundle, Limits.of(layout), most=MOST_FRAMES):
+            if frame.base is None:
+                self._replace(frame, layout)
+            else:
+                self._add(frame)
+            self.version = frame.version
+
+    def _replace(self, frame: Frame, layout: Layout) -> None:
+        shapes = {n: [tensor.shape for tensor in tensors] for n, tensors in frame.blocks.items()}
+        self.model = frame.named(layout.with_shapes(shapes))
+        self.residual = {
+            name: kept
+            for name, kept in self.residual.items()
+            if name in self.model and kept.shape == self.model[name].shape
+        }
+
+    def _add(self, frame: Frame) -> None:
+        if frame.base != self.version:
+            raise FrameError(
+                f"the frame leads on from version {frame.base}, version {self.version} is held"
+            )
+        for name, difference in frame.named(Layout.of(self.model)).items():
+            self.model[name] = snap(self.model[name] + difference)

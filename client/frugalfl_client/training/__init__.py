@@ -1,0 +1,1 @@
+"""Trainers: one file each. All turn parameters and rows into an update."""

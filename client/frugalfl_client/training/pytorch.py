@@ -1,0 +1,128 @@
+"""The PyTorch trainer: local SGD on the planned blocks of the task's model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from frugalfl.blocks import Layout, Parameters
+from frugalfl.errors import TaskError
+from frugalfl.modules import read_parameters, write_parameters
+from frugalfl.settings import Settings
+from frugalfl.task import Examples, Loss, Task
+from frugalfl_client.training.resize import resize
+from frugalfl_client.training.sgd import Sgd
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Result of a local training.
+
+    Attributes:
+        update: Local minus global tensors, of the planned blocks only.
+        loss: Mean loss over the last epoch.
+    """
+
+    update: Parameters
+    loss: float
+
+
+class TorchTrainer:
+    """Trains one task; keeps its module between rounds, so that it is built once a process."""
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        self._task = task
+        self._settings = settings
+        self._module: torch.nn.Module | None = None
+        #: Blocks of the task's own model, before any pruning.
+        self.layout = Layout.of(read_parameters(self._task.new_model()))
+
+    def train(
+        self,
+        parameters: Parameters,
+        planned: tuple[int, ...],
+        examples: Examples,
+        learning_rate: float,
+        seed: tuple[int, ...],
+    ) -> Trained:
+        """Run the local epochs.
+
+        Args:
+            parameters: The global model.
+            planned: Numbers of the blocks to train; the others get no gradients.
+            examples: This device's own rows.
+            learning_rate: Step size.
+            seed: Decides the order of the rows and any dropout; same seed, same bits.
+
+        Raises:
+            TaskError: The task's model or loss raised, or the loss is not finite.
+        """
+        module = self._loaded(parameters)
+        layout = Layout.of(parameters)
+        names = layout.names(planned)
+        _freeze(module, layout, set(names))
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        with self._task.blamed("training"):
+            loss = self._epochs(module, examples, learning_rate, np.random.default_rng(seed))
+        after = read_parameters(module)
+        return Trained({name: after[name] - parameters[name] for name in names}, loss)
+
+    def _loaded(self, parameters: Parameters) -> torch.nn.Module:
+        shapes = {name: tensor.shape for name, tensor in parameters.items()}
+        if self._module is None or _shapes(self._module) != shapes:
+            module = self._task.new_model()
+            self._module = module if _shapes(module) == shapes else resize(module, shapes)
+        self._module.zero_grad()
+        write_parameters(self._module, parameters)
+        return self._module
+
+    def _epochs(
+        self,
+        module: torch.nn.Module,
+        examples: Examples,
+        learning_rate: float,
+        rng: np.random.Generator,
+    ) -> float:
+        optimizer = Sgd(module.parameters(), learning_rate, self._settings.momentum)
+        loss_of = _loss(self._task)
+        x, y = torch.from_numpy(examples.x), torch.from_numpy(examples.y)
+        losses: list[float] = []
+        for _ in range(self._settings.local_epochs):
+            losses = []
+            for rows in _batches(len(examples), self._settings.batch_size, rng):
+                loss = loss_of(module(x[rows]), y[rows])
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                losses.append(loss.item())
+        mean = float(np.mean(losses))
+        if not np.isfinite(mean):
+            raise TaskError(f"the training loss is {mean}; lower learning-rate, or check the data")
+        return mean
+
+
+def _shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    state = module.state_dict().items()
+    return {name: tuple(tensor.shape) for name, tensor in state if tensor.is_floating_point()}
+
+
+def _freeze(module: torch.nn.Module, layout: Layout, planned: set[str]) -> None:
+    """Give gradients to the planned tensors only; frozen layers keep their running statistics."""
+    module.train()
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name in planned)
+    frozen = {block.name for block in layout.blocks if not planned.intersection(block.tensors)}
+    for name, layer in module.named_modules():
+        if name in frozen:
+            layer.eval()
+
+
+def _batches(rows: int, size: int, rng: np.random.Generator) -> Iterator[torch.Tensor]:
+    order = torch.from_numpy(rng.permutation(rows))
+    yield from torch.split(order, size)
+
+
+def _loss(task: Task) -> Loss:
+    return torch.nn.functional.cross_entropy if isinstance(task.loss, str) else task.loss

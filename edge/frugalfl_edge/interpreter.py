@@ -1,0 +1,136 @@
+"""One interpreter over ai-edge-litert, or tflite-runtime where that is what the device has.
+
+Both speak the same API; 32-bit Raspberry Pi OS has only the second.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from frugalfl.errors import MissingExtraError, UsageError
+
+Kernels = Literal["default", "reference"]
+ModelSource = str | os.PathLike[str] | bytes
+Array = npt.NDArray[Any]
+
+#: Where the interpreter class may live, the faster one first.
+RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a model.
+
+    Attributes:
+        shape: With the batch first, e.g. ``(1, 8, 8, 1)``; exported models are channels last.
+        dtype: ``int8`` for an int8 model, ``float32`` for a float one.
+        scale: Real value of one step; 0.0 where the tensor is not quantized.
+        zero_point: The integer that stands for the real value 0.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+
+class Interpreter:
+    """A loaded .tflite model with one input and one output.
+
+    Attributes:
+        input: What :meth:`run` takes.
+        output: What :meth:`run` returns.
+    """
+
+    def __init__(self, model: ModelSource, kernels: Kernels = "default") -> None:
+        """Load a model.
+
+        Args:
+            model: Path of a .tflite file, or its bytes.
+            kernels: ``"default"`` for the fastest the runtime has; ``"reference"`` for the plain
+                ones, whose int8 arithmetic is that of TFLite-Micro.
+
+        Raises:
+            UsageError: No such file, not a .tflite model, or not one input and one output.
+            MissingExtraError: Neither runtime is installed.
+        """
+        self._runtime = _load(_content(model), kernels, _name(model))
+        inputs, outputs = self._runtime.get_input_details(), self._runtime.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            counts = f"{len(inputs)} inputs and {len(outputs)} outputs"
+            raise UsageError(f"{_name(model)} has {counts}; one of each is supported")
+        self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+        self.input, self.output = _info(inputs[0]), _info(outputs[0])
+
+    def run(self, x: Array) -> Array:
+        """Run one inference, in the model's own numbers.
+
+        Args:
+            x: Shape and dtype of :attr:`input`: int8 steps for an int8 model.
+
+        Returns:
+            A new array with shape and dtype of :attr:`output`.
+
+        Raises:
+            UsageError: Another shape or dtype.
+        """
+        if x.shape != self.input.shape or x.dtype != self.input.dtype:
+            raise UsageError(
+                f"input is {x.dtype}{x.shape}, the model takes {self.input.dtype}{self.input.shape}"
+            )
+        self._runtime.set_tensor(self._input_index, x)
+        self._runtime.invoke()
+        output: Array = self._runtime.get_tensor(self._output_index)
+        return output
+
+
+def _name(model: ModelSource) -> str:
+    return "the model" if isinstance(model, bytes) else os.fspath(model)
+
+
+def _content(model: ModelSource) -> bytes:
+    if isinstance(model, bytes):
+        return model
+    try:
+        return Path(model).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the model {_name(model)}: {error.strerror}") from error
+
+
+def _load(content: bytes, kernels: Kernels, name: str) -> Any:
+    runtime = _import_runtime()
+    resolver = runtime.OpResolverType.AUTO
+    if kernels == "reference":
+        resolver = runtime.OpResolverType.BUILTIN_REF
+    try:
+        loaded = runtime.Interpreter(
+            model_content=content, num_threads=1, experimental_op_resolver_type=resolver
+        )
+        loaded.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        what = f"{name} ({len(content)} B) is not a TFLite model that runs here"
+        raise UsageError(f"{what}: {reason}") from error
+    return loaded
+
+
+def _import_runtime() -> Any:
+    for name in RUNTIMES:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise MissingExtraError("Running a model", "edge")
+
+
+def _info(details: dict[str, Any]) -> TensorInfo:
+    scale, zero_point = details["quantization"]
+    shape = tuple(int(size) for size in details["shape"])
+    return TensorInfo(shape, np.dtype(details["dtype"]), float(scale), int(zero_point))

@@ -1,0 +1,1 @@
+"""The server: a Flower ServerApp, its strategy, export, and report."""

@@ -1,0 +1,179 @@
+"""One run, top to bottom: train, prune, recover, export, report."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from flwr.app import Array, ArrayRecord, Context, MetricRecord
+from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import FedAvg
+
+from frugalfl.blocks import Parameters, parse_plan
+from frugalfl.codec import parse_codec
+from frugalfl.energy import totals
+from frugalfl.modules import read_parameters, write_parameters
+from frugalfl.settings import Settings
+from frugalfl.task import Task, load_task
+from frugalfl_server import summary
+from frugalfl_server.downlink import Downlink
+from frugalfl_server.evaluate import accuracy
+from frugalfl_server.export import export_model, prune
+from frugalfl_server.progress import Progress
+from frugalfl_server.records import RoundRecord
+from frugalfl_server.report import write_report
+from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.strategy import FrugalStrategy
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the federation that the run config describes.
+
+    ``run-dir`` in the node config names a run directory that is there already; without it, a new
+    one is made under ``runs`` in the working folder.
+    """
+    settings = Settings.of(context.run_config)
+    task = load_task(settings.task)
+    given = context.node_config.get("run-dir")
+    if given is None:
+        run = RunDirectory.create(Path("runs"), task.name, settings, app=None)
+    else:
+        run = RunDirectory.open(Path(str(given)))
+    with keeping_status(run):
+        Federation(grid, settings, task, run).conduct()
+
+
+@contextmanager
+def keeping_status(run: RunDirectory) -> Iterator[None]:
+    """Keep what is known of the run in ``summary.json`` however the ``with`` block ends."""
+    status, reason = "finished", None
+    try:
+        yield
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    except BaseException as error:
+        status, reason = "failed", str(error)
+        raise
+    finally:
+        run.flush()
+        run.write_json("summary.json", summary.of_run(run, status, reason))
+
+
+class Federation:
+    """The rounds of one run, and what is made of their result."""
+
+    def __init__(self, grid: Grid, settings: Settings, task: Task, run: RunDirectory) -> None:
+        self._grid = grid
+        self._settings = settings
+        self._task = task
+        self._run = run
+        self._public = task.public_rows()
+        recover = settings.recover_rounds if settings.prune else 0
+        self._progress = Progress(settings.rounds + recover)
+
+    def conduct(self) -> None:
+        """Train, prune, recover, export, report."""
+        self._progress.say(f"run {self._run.path}")
+        module = initial_model(self._task, self._settings.seed)
+        random.seed(self._settings.seed)  # Flower samples clients from this generator
+        self._rounds(module, "train", self._settings.rounds, first=1)
+        if self._settings.prune:
+            module = self._prune(module)
+            self._rounds(
+                module, "recover", self._settings.recover_rounds, self._settings.rounds + 1
+            )
+        self._run.flush()
+        self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
+        result = export_model(
+            module, name=self._task.name, public=self._public, folder=self._run.path / "model",
+            model_card={"run": self._run.name, "settings": self._settings.as_config()},
+        )  # fmt: skip
+        self._run.write_json("model/export.json", result.to_dict())
+        self._run.write_json("summary.json", summary.of_run(self._run, "finished", None))
+        write_report(self._run)
+
+    def _prune(self, module: torch.nn.Module) -> torch.nn.Module:
+        example = torch.from_numpy(self._public.calibration.x[:1])
+        pruned, report = prune(module, example, self._settings.prune)
+        self._progress.say(
+            f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}"
+        )
+        return pruned
+
+    def _rounds(self, module: torch.nn.Module, phase: str, rounds: int, first: int) -> None:
+        """Run federated rounds on the module's parameters, and leave the result in it."""
+        if rounds == 0:
+            return
+        settings = self._settings
+        parameters = read_parameters(module)
+        downlink = Downlink(parameters, parse_codec(settings.downlink), version=first)
+        strategy = FrugalStrategy(
+            averaging(settings), downlink, parse_plan(settings.refresh), self._run.name, first,
+            on_failure=self._progress.warn,
+        )  # fmt: skip
+
+        def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
+            if number == 0:
+                return None
+            write_parameters(module, unpack(arrays))
+            record = self._record(phase, strategy, accuracy(module, self._public.test))
+            self._run.add_round(record, strategy.traffic.energy)
+            self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
+            self._progress.round_done(record)
+            return MetricRecord({"accuracy": record.accuracy})
+
+        strategy.start(self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round)
+
+    def _record(self, phase: str, strategy: FrugalStrategy, score: float) -> RoundRecord:
+        traffic = strategy.traffic
+        energy = totals(traffic.energy)
+        return RoundRecord(
+            federation="frugalfl",
+            phase=phase,
+            round=traffic.round,
+            accuracy=score,
+            loss=traffic.loss,
+            clients=traffic.clients,
+            updates=traffic.updates,
+            uplink_bytes=traffic.uplink_bytes,
+            downlink_bytes=traffic.downlink_bytes,
+            energy_measured_j=energy.measured_j,
+            energy_estimated_j=energy.estimated_j,
+            wall_s=time.monotonic() - traffic.started_s,
+        )
+
+
+def averaging(settings: Settings) -> FedAvg:
+    """Return Flower's FedAvg for the settings: so many clients a round, no client evaluation."""
+    count = settings.clients_per_round
+    return FedAvg(
+        # Flower takes the larger of a share and a count: the share must not round the count up.
+        fraction_train=1e-9,
+        fraction_evaluate=0.0,
+        min_train_nodes=count,
+        min_available_nodes=count,
+    )
+
+
+def initial_model(task: Task, seed: int) -> torch.nn.Module:
+    """Build the task's model with weights that depend on the seed only."""
+    torch.manual_seed(seed)
+    return task.new_model()
+
+
+def pack(parameters: Parameters) -> ArrayRecord:
+    """Return parameters as Flower's arrays, one a tensor."""
+    return ArrayRecord({name: Array(tensor) for name, tensor in parameters.items()})
+
+
+def unpack(arrays: ArrayRecord) -> Parameters:
+    """Return Flower's arrays as parameters."""
+    return {name: array.numpy() for name, array in arrays.items()}

@@ -1,0 +1,35 @@
+"""From a trained module to files for devices: plain stages, each usable alone.
+
+    prune -> (fine-tune) -> convert -> quantize -> strip -> verify -> c_array
+
+:func:`export_model` runs all but the first. Importing this package is cheap: PyTorch, the
+converter and the interpreters are loaded by the stage that needs them.
+"""
+
+from frugalfl_server.export.c_array import c_array
+from frugalfl_server.export.convert import convert, to_model_layout
+from frugalfl_server.export.cost import count_macs, count_parameters
+from frugalfl_server.export.micro import MicroRun, run_micro
+from frugalfl_server.export.package import ExportResult, export_model
+from frugalfl_server.export.prune import PruneReport, prune
+from frugalfl_server.export.quantize import quantize
+from frugalfl_server.export.strip import strip
+from frugalfl_server.export.verify import Verification, verify
+
+__all__ = [
+    "ExportResult",
+    "MicroRun",
+    "PruneReport",
+    "Verification",
+    "c_array",
+    "convert",
+    "count_macs",
+    "count_parameters",
+    "export_model",
+    "prune",
+    "quantize",
+    "run_micro",
+    "strip",
+    "to_model_layout",
+    "verify",
+]

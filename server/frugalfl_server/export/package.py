@@ -1,0 +1,169 @@
+"""The whole chain: a trained module to a folder that a device, or a firmware project, can use."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frugalfl.task import FloatArray, PublicData
+from frugalfl_edge import Interpreter, TensorInfo
+from frugalfl_server.export.c_array import c_array
+from frugalfl_server.export.convert import convert, to_model_layout
+from frugalfl_server.export.cost import count_macs, count_parameters
+from frugalfl_server.export.quantize import quantize
+from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.strip import strip
+from frugalfl_server.export.verify import Verification, verify
+from frugalfl_server.files import write_atomically, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+_TOOLS = ("ai-edge-litert", "ai-edge-quantizer", "litert-torch", "tflite-micro", "torch")
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export made and measured.
+
+    Attributes:
+        paths: The files by name: ``model_float.tflite``; ``model_int8.tflite`` for
+            microcontrollers; ``model_int8_edge.tflite`` for LiteRT devices, with names and
+            signature; ``model_data.h`` and ``model_data.c``; ``model_card.json``.
+        float_bytes: Size of the float file.
+        int8_bytes: Size of the microcontroller's file.
+        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; None where it does not run.
+        parameters: Trainable numbers.
+        macs: Multiply-accumulate operations of one row.
+        verification: The same rows in PyTorch, LiteRT and TFLite-Micro.
+    """
+
+    paths: Mapping[str, Path]
+    float_bytes: int
+    int8_bytes: int
+    arena_bytes: int | None
+    parameters: int
+    macs: int
+    verification: Verification
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            **{one.name: getattr(self, one.name) for one in dataclasses.fields(self)},
+            "paths": {name: str(path) for name, path in self.paths.items()},
+            "verification": self.verification.to_dict(),
+        }
+
+
+def export_model(
+    module: torch.nn.Module,
+    *,
+    name: str,
+    public: PublicData,
+    folder: Path,
+    model_card: Mapping[str, object] | None = None,
+    max_accuracy_drop: float | None = 0.02,
+) -> ExportResult:
+    """Convert, quantize, strip, prove and write a model.
+
+    Nothing is written unless the proof holds, and each file appears whole or not at all.
+
+    Args:
+        module: Trained float module: one input, one output; left as it was.
+        name: Of the model, for the C names and the card.
+        public: Rows to prove the model with, and rows to calibrate int8 with.
+        folder: Where the files go; made where it is missing.
+        model_card: What the caller knows about the model (JSON values); the measured figures are
+            added to it.
+        max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share; None to
+            accept any.
+
+    Raises:
+        ExportError: The model cannot be converted or quantized, or does not pass the proof.
+        TaskError: The public rows cannot be used.
+    """
+    test = public.test.check("public test data")
+    calibration = public.calibration.check("public calibration data")
+    float_model = convert(module, test.x.shape[1:])
+    int8_model = quantize(float_model, to_model_layout(calibration.x))
+    mcu_model = strip(int8_model)
+    proof = verify(
+        module,
+        float_model,
+        int8_model,
+        test,
+        mcu_model=mcu_model,
+        max_accuracy_drop=max_accuracy_drop,
+    )
+    header, source = c_array(mcu_model, name, proof.arena_bytes)
+    contents = {
+        "model_float.tflite": float_model,
+        "model_int8.tflite": mcu_model,
+        "model_int8_edge.tflite": int8_model,
+        "model_data.h": header.encode(),
+        "model_data.c": source.encode(),
+    }
+    result = ExportResult(
+        paths={file: folder / file for file in (*contents, "model_card.json")},
+        float_bytes=len(float_model),
+        int8_bytes=len(mcu_model),
+        arena_bytes=proof.arena_bytes,
+        parameters=count_parameters(module),
+        macs=count_macs(module, _example(test.x)),
+        verification=proof,
+    )
+    for file, content in contents.items():
+        _write(folder / file, content)
+    write_json(folder / "model_card.json", _card(name, result, contents, model_card or {}))
+    return result
+
+
+def _example(x: FloatArray) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(x[:1])
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_atomically(path, lambda part: part.write_bytes(content))
+
+
+def _card(
+    name: str, result: ExportResult, contents: Mapping[str, bytes], given: Mapping[str, object]
+) -> dict[str, Any]:
+    measured = {key: value for key, value in result.to_dict().items() if key != "paths"}
+    files = {
+        file: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for file, content in contents.items()
+    }
+    tensors = _tensors(contents["model_int8_edge.tflite"])
+    return {
+        **given, "name": name, **tensors, **measured, "files": files, "made_with": _versions(),
+    }  # fmt: skip
+
+
+def _tensors(model: bytes) -> dict[str, Any]:
+    """Return what firmware must know to fill the input and to read the output."""
+    with quiet():
+        loaded = Interpreter(model)
+    return {"input": _plain(loaded.input), "output": _plain(loaded.output)}
+
+
+def _plain(tensor: TensorInfo) -> dict[str, Any]:
+    return {**dataclasses.asdict(tensor), "dtype": str(tensor.dtype)}
+
+
+def _versions() -> dict[str, str | None]:
+    return {tool: _version(tool) for tool in _TOOLS}
+
+
+def _version(tool: str) -> str | None:
+    try:
+        return metadata.version(tool)
+    except metadata.PackageNotFoundError:
+        return None

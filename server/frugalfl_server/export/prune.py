@@ -1,0 +1,126 @@
+"""Structured pruning: whole channels go, so that the model that is left is simply a smaller one.
+
+Channels that depend on each other (a convolution, its batch norm, the layers that read it, both
+ends of a residual) are removed together, as found by the dependency graph of Fang et al.,
+"DepGraph: Towards Any Structural Pruning", CVPR 2023 (torch-pruning). In each group the channels
+with the smallest L2 norm go.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from frugalfl.errors import ExportError
+from frugalfl_server.export.cost import count_macs, count_parameters
+from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.reason import reason_of
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What pruning did.
+
+    Attributes:
+        ratio: Share of channels that was asked for.
+        parameters_before: Trainable numbers.
+        parameters_after: Trainable numbers that are left.
+        macs_before: Multiply-accumulate operations of one row.
+        macs_after: The same, of the pruned model.
+        shapes: Shape of every floating-point tensor of the pruned state, by name: what a client
+            needs to build the same model from the task's.
+    """
+
+    ratio: float
+    parameters_before: int
+    parameters_after: int
+    macs_before: int
+    macs_after: int
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+def prune(
+    module: torch.nn.Module, example_input: torch.Tensor, ratio: float, round_to: int = 4
+) -> tuple[torch.nn.Module, PruneReport]:
+    """Remove the weakest channels of every layer, except those that are the model's outputs.
+
+    The accuracy drops far until the pruned model has been trained on for a while.
+
+    Args:
+        module: Left as it was.
+        example_input: One row with its batch axis, shape ``(1, *row shape)``, to trace with.
+        ratio: Share of channels to remove from each group, ``0 <= ratio < 1``.
+        round_to: The channels that stay are a multiple of this, rounded down: 4 suits the int8
+            kernels of Cortex-M. A group with fewer to keep is left whole.
+
+    Returns:
+        A new module with gradients on, and the report.
+
+    Raises:
+        ExportError: A ratio out of range, or a model that cannot be traced.
+    """
+    if not 0 <= ratio < 1:
+        raise ExportError(f"prune ratio {ratio} is not in [0, 1); 0.5 removes half of the channels")
+    pruned = copy.deepcopy(module)
+    try:
+        before = count_macs(module, example_input)
+        if ratio > 0:
+            _remove_channels(pruned, example_input, ratio, round_to)
+        after = count_macs(pruned, example_input)
+    except Exception as error:
+        raise ExportError(
+            f"{type(module).__name__} cannot be pruned: {reason_of(error)}; layers must be modules "
+            "(not torch.nn.functional with weights) and the example one input with its batch axis"
+        ) from error
+    report = PruneReport(
+        ratio, count_parameters(module), count_parameters(pruned), before, after, _shapes(pruned)
+    )
+    return pruned.train(module.training), report
+
+
+def _remove_channels(
+    module: torch.nn.Module, example_input: torch.Tensor, ratio: float, round_to: int
+) -> None:
+    import torch
+
+    # The dependency graph is read off autograd: a frozen layer would be invisible.
+    module.requires_grad_(True)
+    with torch.enable_grad(), quiet():
+        import torch_pruning
+
+        pruner = torch_pruning.pruner.BasePruner(
+            module,
+            example_input,
+            importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
+            pruning_ratio=ratio,
+            round_to=round_to,
+            # The graph marks an output only where that is not itself a layer's result.
+            output_transform=lambda output: output * 1,
+            # The library's defaults for these two are shared between calls and remember modules.
+            in_channel_groups={},
+            out_channel_groups={},
+        )
+        for group in pruner.step(interactive=True):
+            if not _reaches_output(group):
+                group.prune()
+
+
+def _reaches_output(group: Any) -> bool:
+    from torch_pruning.ops import OPTYPE
+
+    return any(dependency.target.type == OPTYPE.OUTPUT for dependency, _ in group)
+
+
+def _shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    state = module.state_dict().items()
+    return {name: tuple(tensor.shape) for name, tensor in state if tensor.is_floating_point()}

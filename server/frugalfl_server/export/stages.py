@@ -1,0 +1,117 @@
+"""The same rows through every stage of an export: PyTorch, LiteRT, TFLite-Micro."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from frugalfl.errors import ExportError, MissingExtraError
+from frugalfl.task import FloatArray
+from frugalfl_edge import Interpreter, dequantize, quantize, run_rows
+from frugalfl_edge.interpreter import Array
+from frugalfl_server.export.convert import to_model_layout
+from frugalfl_server.export.micro import MicroRun, run_micro
+from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.scores import latency_us
+
+if TYPE_CHECKING:
+    import torch
+
+STAGES = ("pytorch", "litert_float", "litert_int8", "litert_int8_reference", "tflite_micro_int8")
+BATCH_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Models:
+    """One model in every form.
+
+    Attributes:
+        module: The PyTorch model.
+        float_model: Its float .tflite file.
+        int8_model: Its int8 .tflite file; LiteRT runs it.
+        mcu_model: The stripped int8 file; TFLite-Micro runs it.
+    """
+
+    module: torch.nn.Module
+    float_model: bytes
+    int8_model: bytes
+    mcu_model: bytes
+
+
+@dataclass(frozen=True)
+class StageRuns:
+    """What every stage made of the same rows.
+
+    Attributes:
+        outputs: By stage, real values; without ``tflite_micro_int8`` where that does not run.
+        latency_us: By LiteRT stage, median microseconds of one inference on this host.
+        reference: LiteRT's reference kernels, in int8 steps.
+        micro: TFLite-Micro's run, in int8 steps.
+    """
+
+    outputs: dict[str, FloatArray]
+    latency_us: dict[str, float]
+    reference: Array
+    micro: MicroRun | None
+
+
+def run_stages(models: Models, x: FloatArray) -> StageRuns:
+    """Run rows through every stage.
+
+    Args:
+        models: The model in every form.
+        x: Rows as PyTorch takes them.
+
+    Raises:
+        ExportError: An input or output that is not int8, outputs that are not finite, or a model
+            that TFLite-Micro refuses.
+    """
+    with quiet():
+        in_float, in_int8 = Interpreter(models.float_model), Interpreter(models.int8_model)
+        in_reference = Interpreter(models.int8_model, kernels="reference")
+    _check_int8(in_int8)
+    rows = to_model_layout(x)
+    steps = quantize(rows, in_int8.input)
+    reference, micro = run_rows(in_reference, steps), _try_micro(models.mcu_model, steps)
+    outputs = {
+        "pytorch": _run_module(models.module, x),
+        "litert_float": run_rows(in_float, rows),
+        "litert_int8": dequantize(run_rows(in_int8, steps), in_int8.output),
+        "litert_int8_reference": dequantize(reference, in_int8.output),
+    }
+    if micro:
+        outputs["tflite_micro_int8"] = dequantize(micro.outputs, in_int8.output)
+    latency = {
+        "litert_float": latency_us(in_float, rows[:1]),
+        "litert_int8": latency_us(in_int8, steps[:1]),
+    }
+    return StageRuns(outputs, latency, reference, micro)
+
+
+def _check_int8(model: Interpreter) -> None:
+    for name, tensor in (("input", model.input), ("output", model.output)):
+        if tensor.dtype != np.int8:
+            raise ExportError(f"the model's {name} is {tensor.dtype}, not int8; quantize it first")
+
+
+def _try_micro(model: bytes, steps: Array) -> MicroRun | None:
+    try:
+        return run_micro(model, steps)
+    except MissingExtraError:
+        return None
+
+
+def _run_module(module: torch.nn.Module, x: FloatArray) -> FloatArray:
+    import torch
+
+    frozen = copy.deepcopy(module).cpu().eval()
+    starts = range(0, len(x), BATCH_ROWS)
+    with torch.no_grad():
+        chunks = [frozen(torch.from_numpy(x[i : i + BATCH_ROWS])) for i in starts]
+    outputs: FloatArray = torch.cat(chunks).numpy()
+    if not np.isfinite(outputs).all():
+        raise ExportError("the model's outputs hold NaN or infinity; its training went wrong")
+    return outputs

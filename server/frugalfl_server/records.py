@@ -1,0 +1,38 @@
+"""What is known of one round, once it is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One row of ``rounds.parquet``.
+
+    Attributes:
+        federation: ``frugalfl``, or the baseline's name.
+        phase: ``train``, or ``recover`` for rounds on the pruned model.
+        round: From 1; recovery rounds count on.
+        accuracy: Share of the server's test rows that the new global model gets right.
+        loss: Mean training loss over the clients' last local epochs, weighted by rows.
+        clients: Clients that were asked.
+        updates: Updates that were aggregated.
+        uplink_bytes: Length of all frames from clients (B).
+        downlink_bytes: Length of all frames to clients (B).
+        energy_measured_j: Joules from meters on the clients; ``None``: none was metered.
+        energy_estimated_j: Joules from models; ``None``: none was estimated.
+        wall_s: Duration of the round on the server (s).
+    """
+
+    federation: str
+    phase: str
+    round: int
+    accuracy: float
+    loss: float
+    clients: int
+    updates: int
+    uplink_bytes: int
+    downlink_bytes: int
+    energy_measured_j: float | None
+    energy_estimated_j: float | None
+    wall_s: float

@@ -1,0 +1,222 @@
+"""A run: one directory of plain files that other tools read.
+
+    run.json          settings, versions, seed, where the app is
+    summary.json      the figures of the run, under stable names (docs/run-directory.md)
+    rounds.parquet    one row a round
+    energy.parquet    one row a client, round and phase
+    checkpoints/      the newest global model
+    model/            what export made
+    report.html       all of it to look at
+
+Every file is replaced as a whole, so a killed run leaves nothing half-written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from importlib import metadata
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import frugalfl
+from frugalfl.blocks import Parameters
+from frugalfl.energy import EnergyRecord
+from frugalfl.errors import RunError
+from frugalfl.settings import Settings
+from frugalfl_server.files import write_atomically, write_json
+from frugalfl_server.records import RoundRecord
+
+#: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
+_FLUSH_EVERY_S = 2.0
+_VERSIONS_OF = ("flwr", "numpy", "torch", "litert-torch", "ai-edge-quantizer", "tflite-micro")
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+class RunDirectory:
+    """An open run; use :meth:`create` or :meth:`open`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rounds: list[RoundRecord] = []
+        self.energy: list[EnergyRecord] = []
+        self._model: tuple[Parameters, dict[str, Any]] | None = None
+        self._flushed_s = time.monotonic()
+
+    @classmethod
+    def create(cls, root: Path, task: str, settings: Settings, app: Path | None) -> RunDirectory:
+        """Make a new run under ``root`` and point ``root/latest`` at it.
+
+        Args:
+            root: Folder of all runs; made where it is missing.
+            task: Name of the task, part of the run's name.
+            settings: Written into ``run.json``.
+            app: Folder of the app, for `frugalfl export`.
+
+        Raises:
+            RunError: The folder cannot be written.
+        """
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        try:
+            path = _new_folder(root, f"{stamp}-{task}")
+            run = cls(path)
+            write_json(
+                path / "run.json",
+                {
+                    "name": path.name,
+                    "task": task,
+                    "app": None if app is None else str(app.resolve()),
+                    "started_unix_s": time.time(),
+                    "settings": settings.as_config(),
+                    "versions": _versions(),
+                    "host": {"system": platform.platform(), "cpus": os.cpu_count()},
+                },
+            )
+            _point(root / "latest", path.name)
+        except OSError as error:
+            raise RunError(f"cannot write a run under {root}: {error}") from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """Open a run that exists.
+
+        Raises:
+            RunError: The folder is missing, is no run, or a file in it cannot be read.
+        """
+        if not (path / "run.json").is_file():
+            raise RunError(f"{path} is not a run directory (it has no run.json); see `ls runs`")
+        run = cls(path.resolve())
+        run.rounds = [RoundRecord(**row) for row in run._rows("rounds.parquet")]
+        run.energy = [EnergyRecord(**row) for row in run._rows("energy.parquet")]
+        return run
+
+    @property
+    def name(self) -> str:
+        """The run's name: its folder's."""
+        return self.path.name
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read one of the run's JSON files.
+
+        Raises:
+            RunError: It is missing or damaged.
+        """
+        try:
+            value: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot read {self.path / name}: {error}") from error
+        return value
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write one of the run's JSON files, atomically."""
+        write_json(self.path / name, value)
+
+    def add_round(self, record: RoundRecord, energy: Sequence[EnergyRecord] = ()) -> None:
+        """Add one finished round to the tables; they reach the disk within seconds."""
+        self.rounds.append(record)
+        self.energy += energy
+        if time.monotonic() - self._flushed_s > _FLUSH_EVERY_S:
+            self.flush()
+
+    def checkpoint(self, parameters: Parameters, **about: Any) -> None:
+        """Keep this model as the newest one; written with the next flush."""
+        self._model = (parameters, about)
+
+    def flush(self) -> None:
+        """Write the tables and the newest model."""
+        self._table("rounds.parquet", RoundRecord, self.rounds)
+        self._table("energy.parquet", EnergyRecord, self.energy)
+        if self._model is not None:
+            parameters, about = self._model
+            write_atomically(
+                self.path / "checkpoints" / "model.npz", lambda p: _save(p, parameters)
+            )
+            write_json(self.path / "checkpoints" / "model.json", about)
+            self._model = None
+        self._flushed_s = time.monotonic()
+
+    def load_checkpoint(self) -> Parameters:
+        """Return the newest model.
+
+        Raises:
+            RunError: There is none, or it cannot be read.
+        """
+        path = self.path / "checkpoints" / "model.npz"
+        try:
+            with np.load(path) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot read the model of this run, {path}: {error}") from error
+
+    def _table(self, name: str, kind: type, rows: Iterable[Any]) -> None:
+        table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema(kind))
+        write_atomically(
+            self.path / name, lambda part: pq.write_table(table, part, compression="zstd")
+        )
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        path = self.path / name
+        if not path.exists():
+            return []
+        try:
+            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise RunError(f"cannot read {path}: {error}") from error
+        return rows
+
+
+def _save(path: Path, parameters: Parameters) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **parameters)  # type: ignore[arg-type]
+
+
+def _new_folder(root: Path, name: str) -> Path:
+    """Make a folder of that name, with a number behind it where the second has one already."""
+    root.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 1000):
+        path = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path.resolve()
+    raise FileExistsError(f"{root / name} and 998 more exist")
+
+
+def _point(link: Path, target: str) -> None:
+    part = link.with_name(f".latest-{os.getpid()}")
+    part.unlink(missing_ok=True)
+    part.symlink_to(target, target_is_directory=True)
+    os.replace(part, link)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"frugalfl": frugalfl.__version__, "python": platform.python_version()}
+    for package in _VERSIONS_OF:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _schema(kind: type) -> pa.Schema:
+    """Derive a Parquet schema from a dataclass of plain fields; ``X | None`` is nullable."""
+    hints = get_type_hints(kind)
+    columns = []
+    for field in fields(kind):
+        hint = hints[field.name]
+        optional = isinstance(hint, UnionType)
+        plain = next(arg for arg in get_args(hint) if arg is not type(None)) if optional else hint
+        columns.append(pa.field(field.name, _ARROW[plain], nullable=optional))
+    return pa.schema(columns)

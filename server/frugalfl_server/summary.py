@@ -1,0 +1,77 @@
+"""``summary.json``: the figures of a run, under names that scripts can rely on.
+
+`docs/run-directory.md` says what each name means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from frugalfl_server.records import RoundRecord
+from frugalfl_server.run_directory import RunDirectory
+
+OURS = "frugalfl"
+BASELINE = "flower-fedavg-float32"
+
+
+def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]:
+    """Compute the summary of a run, finished or not.
+
+    Args:
+        run: The run.
+        status: ``finished``, ``interrupted`` or ``failed``.
+        reason: Why it failed, if it did.
+    """
+    ours = [record for record in run.rounds if record.federation == OURS]
+    figures = _figures(ours) | _of_export(run)
+    baseline = [record for record in run.rounds if record.federation == BASELINE]
+    return {
+        "run": run.name,
+        "status": status,
+        "reason": reason,
+        **figures,
+        "baseline": _figures(baseline) | {"name": BASELINE} if baseline else None,
+    }
+
+
+def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
+    """Return the figures that the federation and its baseline both have."""
+    trained = [record for record in rounds if record.phase == "train"]
+    uplink = sum(record.uplink_bytes for record in rounds)
+    sent = sum(record.uplink_bytes for record in trained)
+    updates = sum(record.updates for record in trained)
+    return {
+        "accuracy": trained[-1].accuracy if trained else None,
+        "rounds": len(trained),
+        "recover_rounds": len(rounds) - len(trained),
+        "updates": sum(record.updates for record in rounds),
+        "uplink_bytes": uplink,
+        "downlink_bytes": sum(record.downlink_bytes for record in rounds),
+        # Of the whole model only: pruned ones are smaller, and the baseline prunes nothing.
+        "uplink_bytes_per_update": sent / updates if updates else None,
+        "energy_j": {
+            "measured": _total(record.energy_measured_j for record in rounds),
+            "estimated": _total(record.energy_estimated_j for record in rounds),
+        },
+        "wall_s": sum(record.wall_s for record in rounds),
+    }
+
+
+def _total(joules: Any) -> float | None:
+    known = [value for value in joules if value is not None]
+    return sum(known) if known else None
+
+
+def _of_export(run: RunDirectory) -> dict[str, Any]:
+    if not (run.path / "model" / "export.json").exists():
+        return {"accuracy_int8": None, "model": None}
+    export = run.read_json("model/export.json")
+    return {
+        "accuracy_int8": export["verification"]["accuracy"]["tflite_micro_int8"]
+        or export["verification"]["accuracy"]["litert_int8"],
+        "model": {
+            name: export[name]
+            for name in ("parameters", "float_bytes", "int8_bytes", "arena_bytes")
+        },
+    }

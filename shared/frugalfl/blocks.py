@@ -1,0 +1,171 @@
+"""Parameter blocks, and refresh plans: which blocks travel in which round.
+
+A block is one named group of tensors that travels, or stays, as a whole: a layer by default, that
+is, its weight, bias and running statistics together. A layout is the ordered list of blocks of a
+model; both ends compute the same one from the model's tensors, so that a frame names blocks by
+number only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from frugalfl.calls import Call, arity, parse_call, unknown, whole
+from frugalfl.errors import FrameError, TaskError, UsageError
+
+FloatArray = npt.NDArray[np.float32]
+#: A model's tensors by name, float32, in the order of the model.
+Parameters = dict[str, FloatArray]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One named group of tensors that travels as a whole."""
+
+    name: str
+    tensors: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The ordered blocks of one model."""
+
+    blocks: tuple[Block, ...]
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, FloatArray]) -> Layout:
+        """Group tensors by layer: everything before the last dot of the name is the block's name.
+
+        Raises:
+            TaskError: No tensors, or a tensor that is not float32.
+        """
+        groups: dict[str, list[str]] = {}
+        for name, tensor in parameters.items():
+            if tensor.dtype != np.float32:
+                raise TaskError(
+                    f"parameter {name!r} is {tensor.dtype}; models train and travel in float32"
+                )
+            groups.setdefault(name.rpartition(".")[0] or name, []).append(name)
+        if not groups:
+            raise TaskError("the model has no parameters to train")
+        return cls(
+            tuple(
+                Block(block, tuple(names), tuple(parameters[name].shape for name in names))
+                for block, names in groups.items()
+            )
+        )
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def names(self, chosen: Iterable[int]) -> list[str]:
+        """Return the tensor names of the chosen blocks, in the order of the model."""
+        return [name for number in sorted(chosen) for name in self.blocks[number].tensors]
+
+    def shapes(self, chosen: Iterable[int]) -> list[tuple[Shape, ...]]:
+        """Return the tensor shapes of each chosen block, in the order of the model."""
+        return [self.blocks[number].shapes for number in sorted(chosen)]
+
+    def with_shapes(self, shapes: Mapping[int, Sequence[Shape]]) -> Layout:
+        """Return the same blocks with other shapes: a pruned model has the names of the whole one.
+
+        Raises:
+            FrameError: Another number of blocks, tensors or axes.
+        """
+        if set(shapes) != set(self.everything):
+            raise FrameError(
+                f"a full model has {len(self)} blocks here, {len(shapes)} came; same task?"
+            )
+        for number, block in enumerate(self.blocks):
+            if list(map(len, shapes[number])) != list(map(len, block.shapes)):
+                raise FrameError(
+                    f"block {block.name!r} has other tensors in the frame than in the task's model"
+                )
+        return Layout(
+            tuple(
+                replace(block, shapes=tuple(shapes[number]))
+                for number, block in enumerate(self.blocks)
+            )
+        )
+
+    @property
+    def everything(self) -> tuple[int, ...]:
+        """All block numbers."""
+        return tuple(range(len(self.blocks)))
+
+
+def snap(tensor: FloatArray) -> FloatArray:
+    """Round to the float16 grid, kept as float32.
+
+    The model that clients hold lives on this grid, so that a full copy of it travels in 2 B a
+    parameter without any loss, and a newcomer holds the same bits as a client that added up
+    differences. The server's own model keeps float32: what the grid drops, the next difference
+    carries.
+
+    Raises:
+        TaskError: A value beyond the float16 range (65,504), or NaN.
+    """
+    with np.errstate(over="ignore"):
+        snapped = tensor.astype(np.float16).astype(np.float32)
+    if not np.isfinite(snapped).all():
+        raise TaskError(
+            "a parameter is NaN or beyond ±65504; training diverged: lower the learning rate"
+        )
+    return snapped
+
+
+# --- refresh plans ---------------------------------------------------------------------------
+
+#: From a round number (1, 2, ...) and a layout to the numbers of the planned blocks.
+Plan = Callable[[int, Layout], tuple[int, ...]]
+
+
+def _full(call: Call) -> Plan:
+    arity(call, 0)
+    return lambda _round, layout: layout.everything
+
+
+def _last(call: Call) -> Plan:
+    arity(call, 1)
+    count = whole(call.arguments[0], "last")
+
+    def plan(_round: int, layout: Layout) -> tuple[int, ...]:
+        if count > len(layout):
+            raise UsageError(f"last({count}) asks for more than the model's {len(layout)} blocks")
+        return layout.everything[-count:]
+
+    return plan
+
+
+def _alternate(call: Call) -> Plan:
+    arity(call, 2, 16)
+    plans = [_build(argument) for argument in call.arguments]
+    return lambda number, layout: plans[(number - 1) % len(plans)](number, layout)
+
+
+_PLANS: dict[str, Callable[[Call], Plan]] = {"full": _full, "last": _last, "alternate": _alternate}
+
+
+def parse_plan(text: str) -> Plan:
+    """Read a refresh plan.
+
+    ``full``: every block, every round. ``last(n)``: the last n blocks only; the others are frozen
+    and cost neither bytes nor gradients. ``alternate(a, b, ...)``: a in the first round, b in the
+    second, and so on around.
+
+    Raises:
+        UsageError: The text is not a plan.
+    """
+    return _build(parse_call(text))
+
+
+def _build(call: Call) -> Plan:
+    if call.name not in _PLANS:
+        raise unknown("refresh plan", call.name, _PLANS)
+    return _PLANS[call.name](call)

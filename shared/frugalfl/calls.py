@@ -1,0 +1,117 @@
+"""The little language of our settings: ``name`` or ``name(argument, ...)``, nested.
+
+Codecs (``topk(1%)``) and refresh plans (``alternate(full, last(2))``) are both written in it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from frugalfl.errors import UsageError
+
+_TOKEN = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*|[0-9.][^\s,()|]*|[(),])")
+_MAX_DEPTH = 8
+
+
+@dataclass(frozen=True)
+class Call:
+    """One parsed ``name(arguments)``; an argument is a word, a number as text, or another call."""
+
+    name: str
+    arguments: tuple[Call, ...] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}({', '.join(map(str, self.arguments))})" if self.arguments else self.name
+        )
+
+
+def parse_call(text: str) -> Call:
+    """Read one call.
+
+    >>> parse_call("alternate(full, last(2))").arguments[1]
+    Call(name='last', arguments=(Call(name='2', arguments=()),))
+
+    Raises:
+        UsageError: The text is not one call.
+    """
+    tokens, end = [], 0
+    while end < len(text.rstrip()):
+        match = _TOKEN.match(text, end)
+        if match is None:
+            raise UsageError(
+                f"cannot read {text!r} at {text[end:]!r}; write name or name(argument)"
+            )
+        tokens.append(match.group(1))
+        end = match.end()
+    call, rest = _parse(tokens, text, 0)
+    if rest:
+        raise UsageError(f"cannot read {text!r}: {rest[0]!r} is left over")
+    return call
+
+
+def _parse(tokens: list[str], text: str, depth: int) -> tuple[Call, list[str]]:
+    if depth > _MAX_DEPTH or not tokens or tokens[0] in "(),":
+        raise UsageError(f"cannot read {text!r}; write name or name(argument, argument)")
+    name, rest = tokens[0], tokens[1:]
+    if not rest or rest[0] != "(":
+        return Call(name), rest
+    arguments: list[Call] = []
+    while rest and rest[0] in "(,":
+        argument, rest = _parse(rest[1:], text, depth + 1)
+        arguments.append(argument)
+    if not rest or rest[0] != ")":
+        raise UsageError(f"cannot read {text!r}: a ')' is missing")
+    return Call(name, tuple(arguments)), rest[1:]
+
+
+def arity(call: Call, least: int, most: int | None = None) -> None:
+    """Refuse a call with fewer than ``least`` or more than ``most`` (by default: least) arguments.
+
+    Raises:
+        UsageError: The number of arguments is outside the range.
+    """
+    most = least if most is None else most
+    if not least <= len(call.arguments) <= most:
+        wanted = str(least) if least == most else f"{least} to {most}"
+        raise UsageError(
+            f"{call.name!r} takes {wanted} arguments, not {len(call.arguments)}: {call}"
+        )
+
+
+def fraction(call: Call, what: str) -> float:
+    """Read a share such as ``1%`` or ``0.01``, in (0, 1].
+
+    Raises:
+        UsageError: Not a number, or outside (0, 1].
+    """
+    text = call.name
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise UsageError(f"{what} takes a share such as 1% or 0.01, not {text!r}") from None
+    if not 0 < value <= 1:
+        raise UsageError(f"{what} takes a share above 0 and at most 100%, not {text!r}")
+    return value
+
+
+def whole(call: Call, what: str) -> int:
+    """Read a whole number, at least 1.
+
+    Raises:
+        UsageError: Anything else.
+    """
+    if not call.name.isdecimal() or int(call.name) < 1:
+        raise UsageError(f"{what} takes a whole number of at least 1, not {call.name!r}")
+    return int(call.name)
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """Make the error for a name that is not known, with the nearest one that is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    return UsageError(f"unknown {what} {name!r}; {hint}")

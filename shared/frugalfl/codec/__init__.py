@@ -1,0 +1,15 @@
+"""Update to bytes and back: codecs (chains of links) and frames (one encoded update)."""
+
+from frugalfl.codec.chain import Codec, Residual, parse_codec
+from frugalfl.codec.frame import Frame, Limits, decode_bundle, decode_frame, encode_frame
+
+__all__ = [
+    "Codec",
+    "Frame",
+    "Limits",
+    "Residual",
+    "decode_bundle",
+    "decode_frame",
+    "encode_frame",
+    "parse_codec",
+]

@@ -1,0 +1,53 @@
+"""Reading and writing the small integers of a frame, with every length bounded."""
+
+from __future__ import annotations
+
+from frugalfl.errors import FrameError
+
+
+def varint(value: int) -> bytes:
+    """Write an unsigned LEB128 integer (DWARF 5, section 7.6): 7 bits a byte, low bits first."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class Reader:
+    """A cursor over untrusted bytes; every read past the end is one :class:`FrameError`."""
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        self._data = memoryview(data)
+        self.position = 0
+
+    def bytes(self, count: int) -> memoryview:
+        """Read exactly ``count`` bytes, without copying them."""
+        end = self.position + count
+        if end > len(self._data):
+            missing = end - len(self._data)
+            raise FrameError(f"the frame ends {missing} B too early; it was truncated on the way")
+        chunk = self._data[self.position : end]
+        self.position = end
+        return chunk
+
+    def byte(self) -> int:
+        """Read one byte."""
+        return self.bytes(1)[0]
+
+    def varint(self, most: int) -> int:
+        """Read an unsigned LEB128 integer of at most ``most``."""
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if value > most or shift > 63:
+                raise FrameError(f"the frame holds a number above its bound of {most}")
+            if byte < 0x80:
+                return value
+            shift += 7
+
+    def rest(self) -> memoryview:
+        """Read everything that is left."""
+        return self.bytes(len(self._data) - self.position)

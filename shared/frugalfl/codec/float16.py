@@ -1,0 +1,38 @@
+"""``float16``: IEEE 754 half precision, 2 B an entry; exact for values on the float16 grid."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from frugalfl.calls import Call, arity
+from frugalfl.codec.buffer import Reader
+from frugalfl.codec.chain import Tensor
+from frugalfl.errors import CodecError
+
+
+class Float16:
+    """Symbols are the 16 bits of each value, as int32."""
+
+    def forward(self, tensors: list[Tensor]) -> tuple[list[Tensor], bytes]:
+        """Return the bit patterns.
+
+        Raises:
+            CodecError: A value is beyond ±65504, the largest float16.
+        """
+        with np.errstate(over="ignore"):
+            halves = [tensor.astype(np.float16) for tensor in tensors]
+        if not all(np.isfinite(half).all() for half in halves):
+            raise CodecError(
+                "a value is beyond ±65504, which float16 cannot hold; use another codec"
+            )
+        return [half.view(np.int16).astype(np.int32) for half in halves], b""
+
+    def backward(self, tensors: list[Tensor], side: Reader) -> list[Tensor]:
+        """Return the values as float32."""
+        return [tensor.astype(np.int16).view(np.float16).astype(np.float32) for tensor in tensors]
+
+
+def build(call: Call) -> Float16:
+    """Read ``float16``."""
+    arity(call, 0)
+    return Float16()

@@ -1,0 +1,243 @@
+"""A frame: one encoded update, self-describing, checksummed, bounded.
+
+A frame carries what a receiver needs: the codec's text, which blocks it holds, their shapes, and
+from which version of the model to which it leads. `docs/wire-format.md` has the bytes.
+
+Decoding trusts nothing: every length is checked against :class:`Limits`, and the checksum is
+checked, before memory is taken for the tensors.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from frugalfl.blocks import FloatArray, Layout, Shape
+from frugalfl.codec.buffer import Reader, varint
+from frugalfl.codec.chain import Codec, Residual, parse_codec
+from frugalfl.errors import FrameError, UsageError
+
+MAGIC = b"fF"
+FORMAT = 1
+#: A tensor's rank byte that stands for "1-D, as long as the first axis of the tensor before".
+_AS_BEFORE = 0x1F
+_MAX_RANK = 8
+_MAX_BLOCKS = 4096
+_MAX_TENSORS = 64
+_MAX_VERSION = 1 << 40
+_MAX_TEXT = 255
+_MAX_EMPTY = 1 << 16
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a receiver accepts.
+
+    Attributes:
+        entries: Most tensor entries in one frame, over all blocks.
+        frame_bytes: Longest frame (B).
+    """
+
+    entries: int = 1 << 28
+    frame_bytes: int = 1 << 30
+
+    @classmethod
+    def of(cls, layout: Layout) -> Limits:
+        """Return limits that fit one model: no frame is longer than twice its float32 size."""
+        entries = sum(prod(shape) for block in layout.blocks for shape in block.shapes)
+        return cls(entries=entries, frame_bytes=8 * entries + 4096)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A decoded frame.
+
+    Attributes:
+        codec: The text of the chain that wrote it.
+        base: Version of the model that the values are added to; ``None``: they replace it (full).
+        version: Version of the model that results; for an uplink update, the same as ``base``.
+        blocks: float32 tensors of each block, by block number.
+    """
+
+    codec: str
+    base: int | None
+    version: int
+    blocks: dict[int, list[FloatArray]]
+
+    def named(self, layout: Layout) -> dict[str, FloatArray]:
+        """Return the tensors by name, once they are known to fit this layout.
+
+        Raises:
+            FrameError: A block the layout does not have, or other shapes than it has.
+        """
+        named: dict[str, FloatArray] = {}
+        for number, tensors in self.blocks.items():
+            if number >= len(layout):
+                raise FrameError(
+                    f"the frame holds block {number}, the model has only {len(layout)}"
+                )
+            block = layout.blocks[number]
+            if tuple(tensor.shape for tensor in tensors) != block.shapes:
+                got = ", ".join(str(tensor.shape) for tensor in tensors)
+                raise FrameError(
+                    f"block {block.name!r} has other shapes in the frame ({got}) than here"
+                )
+            named.update(zip(block.tensors, tensors, strict=True))
+        return named
+
+
+def encode_frame(
+    codec: Codec,
+    layout: Layout,
+    update: Mapping[str, FloatArray],
+    *,
+    base: int | None,
+    version: int,
+    residual: Mapping[str, FloatArray] | None = None,
+) -> tuple[bytes, Residual]:
+    """Encode the tensors of whole blocks.
+
+    Args:
+        codec: The chain to use.
+        layout: The model's blocks; ``update`` must hold whole blocks of it.
+        update: float32 tensors by name.
+        base: See :class:`Frame`.
+        version: See :class:`Frame`.
+        residual: State of the codec's error feedback from the last call.
+
+    Returns:
+        The frame, and the codec's new residual.
+
+    Raises:
+        CodecError: The codec refuses the tensors.
+        UsageError: ``update`` does not hold whole blocks.
+    """
+    chosen = [n for n, block in enumerate(layout.blocks) if block.tensors[0] in update]
+    names = layout.names(chosen)
+    if not names or set(names) != set(update):
+        raise UsageError("an update travels in whole blocks; some tensors of a block are missing")
+    payload, residual = codec.encode({name: update[name] for name in names}, residual)
+    text = codec.text.encode()
+    body = b"".join(
+        [
+            MAGIC,
+            bytes([FORMAT]),
+            varint(0 if base is None else base + 1),
+            varint(version),
+            varint(len(text)),
+            text,
+            _write_blocks(layout, chosen),
+            varint(len(payload)),
+            payload,
+        ]
+    )
+    return body + zlib.crc32(body).to_bytes(4, "little"), residual
+
+
+def decode_frame(data: bytes | memoryview, limits: Limits) -> Frame:
+    """Decode one frame that fills ``data``.
+
+    Raises:
+        FrameError: Anything about the bytes is not as it should be.
+    """
+    frames = decode_bundle(data, limits)
+    if len(frames) != 1:
+        raise FrameError(f"one frame was expected, {len(frames)} came")
+    return frames[0]
+
+
+def decode_bundle(data: bytes | memoryview, limits: Limits, most: int = 1) -> list[Frame]:
+    """Decode frames that follow one another without anything between them.
+
+    Raises:
+        FrameError: Anything about the bytes is not as it should be, or more than ``most`` frames.
+    """
+    reader = Reader(data)
+    frames: list[Frame] = []
+    while reader.position < len(data):
+        if len(frames) == most:
+            raise FrameError(f"the message holds more than {most} frames")
+        frames.append(_read_frame(reader, memoryview(data), limits))
+    return frames
+
+
+def _read_frame(reader: Reader, data: memoryview, limits: Limits) -> Frame:
+    start = reader.position
+    if bytes(reader.bytes(2)) != MAGIC:
+        raise FrameError("these bytes are not a FrugalFL frame (wrong magic)")
+    if (written := reader.byte()) != FORMAT:
+        raise FrameError(
+            f"the frame has format {written}, this version reads {FORMAT}; upgrade frugalfl"
+        )
+    base = reader.varint(_MAX_VERSION) - 1
+    version = reader.varint(_MAX_VERSION)
+    text = bytes(reader.bytes(reader.varint(_MAX_TEXT)))
+    shapes = _read_blocks(reader, limits)
+    payload = reader.bytes(reader.varint(limits.frame_bytes))
+    checked = data[start : reader.position]
+    if zlib.crc32(checked) != int.from_bytes(reader.bytes(4), "little"):
+        raise FrameError("the frame's checksum does not match; it was damaged on the way")
+    codec = _codec_of(text)
+    tensors = iter(codec.decode(payload, [shape for block in shapes.values() for shape in block]))
+    blocks = {number: [next(tensors) for _ in block] for number, block in shapes.items()}
+    return Frame(codec.text, None if base < 0 else base, version, blocks)
+
+
+def _codec_of(text: bytes) -> Codec:
+    try:
+        return parse_codec(text.decode("ascii"))
+    except (UnicodeDecodeError, UsageError) as error:
+        raise FrameError(f"the frame names a codec that is not known here: {error}") from error
+
+
+def _write_blocks(layout: Layout, chosen: list[int]) -> bytes:
+    """Write the count of blocks, then for each: number, count of tensors, and their shapes."""
+    parts = [varint(len(chosen))]
+    for number in chosen:
+        shapes = layout.blocks[number].shapes
+        parts += [varint(number), varint(len(shapes))]
+        before: Shape = ()
+        for shape in shapes:
+            if len(shape) == 1 and before and shape[0] == before[0]:
+                parts.append(bytes([_AS_BEFORE]))
+            else:
+                parts += [bytes([len(shape)]), *map(varint, shape)]
+            before = shape
+    return b"".join(parts)
+
+
+def _read_blocks(reader: Reader, limits: Limits) -> dict[int, list[Shape]]:
+    blocks: dict[int, list[Shape]] = {}
+    left = limits.entries
+    last = -1
+    for _ in range(reader.varint(_MAX_BLOCKS)):
+        number = reader.varint(_MAX_BLOCKS)
+        if number <= last:
+            raise FrameError("the frame's blocks are not in rising order")
+        last = number
+        shapes: list[Shape] = []
+        for _ in range(reader.varint(_MAX_TENSORS)):
+            shapes.append(_read_shape(reader, shapes[-1] if shapes else (), limits.entries))
+            left -= prod(shapes[-1])
+            if left < 0:
+                raise FrameError(f"the frame declares more than {limits.entries} entries")
+        blocks[number] = shapes
+    if not blocks:
+        raise FrameError("the frame holds no block")
+    return blocks
+
+
+def _read_shape(reader: Reader, before: Shape, most: int) -> Shape:
+    rank = reader.byte()
+    if rank == _AS_BEFORE and before:
+        return before[:1]
+    if rank > _MAX_RANK:
+        raise FrameError(f"the frame declares a tensor of rank {rank}, above {_MAX_RANK}")
+    # An empty tensor may have long axes beside its empty one, but not beyond what numpy can hold.
+    most = max(most, _MAX_EMPTY)
+    shape = tuple(reader.varint(most) for _ in range(rank))
+    if prod(max(size, 1) for size in shape) > most:
+        raise FrameError(f"the frame declares a tensor of shape {shape}, above the bound of {most}")
+    return shape

@@ -1,0 +1,40 @@
+"""``topk(share)``: keep the largest entries of the whole update, zero the others.
+
+Biased: without error feedback what is small is never sent (Aji and Heafield 2017; Lin et al. 2018).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from frugalfl.calls import Call, arity, fraction
+from frugalfl.codec.buffer import Reader
+from frugalfl.codec.chain import Tensor
+
+
+class TopK:
+    """Keeps ``ceil(share * entries)`` entries by magnitude, over all tensors together."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def forward(self, tensors: list[Tensor]) -> tuple[list[Tensor], bytes]:
+        """Zero all but the largest entries."""
+        flat = np.concatenate([tensor.ravel() for tensor in tensors])
+        keep = int(np.ceil(self.share * flat.size))
+        if keep < flat.size:
+            dropped = np.argpartition(np.abs(flat), flat.size - keep)[: flat.size - keep]
+            flat[dropped] = 0
+        ends = np.cumsum([tensor.size for tensor in tensors])[:-1]
+        parts = np.split(flat, ends)
+        return [part.reshape(old.shape) for part, old in zip(parts, tensors, strict=True)], b""
+
+    def backward(self, tensors: list[Tensor], side: Reader) -> list[Tensor]:
+        """Nothing to undo: the dropped entries stay zero."""
+        return tensors
+
+
+def build(call: Call) -> TopK:
+    """Read ``topk(1%)``."""
+    arity(call, 1)
+    return TopK(fraction(call.arguments[0], "topk"))

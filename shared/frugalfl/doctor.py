@@ -1,0 +1,81 @@
+"""``frugalfl doctor``: what this machine has, and what will therefore be estimated."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import frugalfl
+from frugalfl.energy import PROFILES
+
+command = typer.Typer()
+
+#: What each part needs, and what it is for.
+_PARTS = {
+    "client": ("flwr", "take part in a federation"),
+    "torch": ("torch", "train with PyTorch"),
+    "edge": ("ai-edge-litert", "run TFLite models on this device"),
+    "server": ("litert-torch", "serve, prune, export, report"),
+    "sim": ("scikit-learn", "simulate federations on one machine"),
+}
+#: What an export is proven with.
+_INTERPRETERS = {
+    "ai-edge-litert": "LiteRT",
+    "tflite-runtime": "LiteRT's forerunner, for 32-bit boards",
+    "tflite-micro": "TFLite-Micro (x86-64 Linux only)",
+}
+
+
+@command.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say which parts, interpreters and energy sources this machine has."""
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps(findings, indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(" · ".join(findings[name] for name in ("frugalfl", "python", "machine")))
+    for title in ("parts", "interpreters"):
+        table = Table(title.capitalize(), "version", "for")
+        for name, row in findings[title].items():
+            table.add_row(name, row["version"] or f"missing: {row['install']}", row["for"])
+        console.print(table)
+    console.print(f"Energy: {findings['energy']}", soft_wrap=True)
+    console.print(f"Device profiles: {', '.join(PROFILES)}", soft_wrap=True)
+
+
+def examine() -> dict[str, Any]:
+    """Return the findings: versions of the parts and interpreters, and how joules are obtained."""
+    return {
+        "frugalfl": f"frugalfl {frugalfl.__version__}",
+        "python": f"Python {platform.python_version()}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        "parts": {
+            extra: _found(package, purpose, f"pip install 'frugalfl[{extra}]'")
+            for extra, (package, purpose) in _PARTS.items()
+        },
+        "interpreters": {
+            package: _found(package, purpose, f"pip install --pre {package}")
+            for package, purpose in _INTERPRETERS.items()
+        },
+        "energy": "no meter is read by this version; joules are estimated from processor time and a "
+        "device profile (setting 'device'), and are labelled estimated everywhere",
+        "profiles": {name: profile.source for name, profile in PROFILES.items()},
+    }
+
+
+def _found(package: str, purpose: str, install: str) -> dict[str, str | None]:
+    try:
+        version: str | None = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        version = None
+    return {"version": version, "for": purpose, "install": install}

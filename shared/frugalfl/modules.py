@@ -1,0 +1,39 @@
+"""From a ``torch.nn.Module`` to named arrays and back, without importing PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from frugalfl.blocks import FloatArray, Parameters
+from frugalfl.errors import TaskError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def read_parameters(module: torch.nn.Module) -> Parameters:
+    """Copy every floating-point tensor of the module's state, running statistics included."""
+    return {
+        name: np.array(tensor.detach().numpy())
+        for name, tensor in module.state_dict().items()
+        if tensor.is_floating_point()
+    }
+
+
+def write_parameters(module: torch.nn.Module, parameters: Mapping[str, FloatArray]) -> None:
+    """Copy named arrays into the module, in place.
+
+    Raises:
+        TaskError: A name the module does not have, or another shape than it has.
+    """
+    state = module.state_dict()
+    for name, array in parameters.items():
+        if name not in state or tuple(state[name].shape) != array.shape:
+            has = tuple(state[name].shape) if name in state else "no such tensor"
+            raise TaskError(
+                f"the model's {name!r} is {has}, but {array.shape} came; is it the same task?"
+            )
+        state[name].detach().numpy()[...] = array

@@ -1,0 +1,126 @@
+"""The settings of a federation: the keys under ``[tool.flwr.app.config]`` of an app.
+
+Both ends read the same settings: Flower hands them to the ServerApp and to every ClientApp as the
+run config. A field ``learning_rate`` here is the key ``learning-rate`` there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from frugalfl.blocks import parse_plan
+from frugalfl.calls import unknown
+from frugalfl.codec import parse_codec
+from frugalfl.energy import profile_named
+from frugalfl.errors import UsageError
+
+
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, with its default; the ``help`` of each is in its field's metadata."""
+
+    task: str = _setting("task:task", "module:attribute of the Task")
+    seed: int = _setting(0, "seed of the model, the sampling of clients and the local shuffling")
+    rounds: int = _setting(100, "federated rounds before pruning")
+    clients: int = _setting(40, "clients of a simulation")
+    clients_per_round: int = _setting(10, "clients that train in each round")
+    local_epochs: int = _setting(5, "passes over a client's own data in a round")
+    batch_size: int = _setting(16, "rows per training step")
+    learning_rate: float = _setting(0.05, "step size of the local SGD in the first round")
+    final_learning_rate: float = _setting(0.01, "step size in the last round; cosine decay between")
+    momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
+    uplink: str = _setting(
+        "feedback | topk(1%) | sign | golomb", "codec of updates, client to server"
+    )
+    downlink: str = _setting("topk(2%) | sign | golomb", "codec of updates, server to client")
+    refresh: str = _setting("full", "refresh plan: full, last(n), alternate(plan, plan)")
+    prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
+    recover_rounds: int = _setting(40, "federated rounds on the pruned model")
+    device: str = _setting("generic", "device profile for estimated joules")
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "clients", "clients_per_round", "local_epochs", "batch_size"):
+            self._need(getattr(self, name) >= 1, name, "at least 1")
+        self._need(self.recover_rounds >= 0, "recover_rounds", "0 or more")
+        self._need(0 <= self.seed < 2**32, "seed", "from 0 to 4294967295")
+        self._need(self.learning_rate > 0, "learning_rate", "above 0")
+        self._need(
+            0 < self.final_learning_rate <= self.learning_rate,
+            "final_learning_rate",
+            "above 0 and at most learning-rate",
+        )
+        self._need(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
+        self._need(0 <= self.prune < 1, "prune", "from 0 to below 1")
+        if self.clients_per_round > self.clients:
+            raise UsageError(
+                f"clients-per-round is {self.clients_per_round}, "
+                f"but there are only {self.clients} clients"
+            )
+        parse_codec(self.uplink)
+        if parse_codec(self.downlink).feedback:
+            raise UsageError(
+                "downlink codecs need no 'feedback': the server always sends the difference to "
+                "its own model, so nothing that a codec drops is lost"
+            )
+        parse_plan(self.refresh)
+        profile_named(self.device)
+
+    def _need(self, holds: bool, name: str, what: str) -> None:
+        if not holds:
+            raise UsageError(f"{_key(name)} is {getattr(self, name)}; it must be {what}")
+
+    def learning_rate_at(self, number: int) -> float:
+        """Return the step size of a round: cosine decay (Loshchilov and Hutter 2017) in each phase.
+
+        Args:
+            number: Round, from 1; rounds after ``rounds`` are recovery rounds and start anew.
+        """
+        place, of = (
+            (number, self.rounds)
+            if number <= self.rounds
+            else (number - self.rounds, self.recover_rounds)
+        )
+        share = (place - 1) / max(of - 1, 1)
+        span = self.learning_rate - self.final_learning_rate
+        return self.final_learning_rate + span * (1 + math.cos(math.pi * share)) / 2
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Settings:
+        """Check a run config and make settings of it.
+
+        Raises:
+            UsageError: An unknown key (with the nearest known one), a wrong type or value.
+        """
+        known = {_key(f.name): f for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for key, value in config.items():
+            if key not in known:
+                raise unknown("config key", key, known)
+            values[known[key].name] = _typed(key, value, type(known[key].default))
+        return cls(**values)
+
+    def as_config(self) -> dict[str, Any]:
+        """Return the settings as a run config."""
+        return {_key(name): value for name, value in asdict(self).items()}
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _typed(key: str, value: Any, wanted: type) -> Any:
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise UsageError(f"config key {key!r} takes {_TYPES[wanted]}, not {value!r}")
+    return value
+
+
+_TYPES = {str: "a text", int: "a whole number", float: "a number"}

@@ -1,0 +1,188 @@
+"""What a user writes: one file with a model, the data of one client, and a loss.
+
+    from frugalfl import Examples, Task
+
+    def client_data(client, clients): ...   # this device's own rows
+    def public_data(): ...                  # what the server may see
+    def model(): ...                        # a torch.nn.Module; import torch in here
+
+    task = Task("mine", model=model, client_data=client_data, public_data=public_data)
+
+PyTorch is imported inside ``model`` (and inside a custom loss), never at the top of the file, so
+that a device without PyTorch can still load the data part.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from frugalfl.errors import FrugalFLError, TaskError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+FloatArray = npt.NDArray[np.float32]
+TargetArray = npt.NDArray[Any]
+Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+
+#: Losses that a task may name instead of writing one.
+LOSSES = ("cross_entropy",)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of data.
+
+    Attributes:
+        x: Inputs, float32, shape ``(rows, *input shape)``: channels first, as PyTorch wants them.
+        y: Targets, shape ``(rows, ...)``: int64 class numbers, or float32 values.
+    """
+
+    x: FloatArray
+    y: TargetArray
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def check(self, whose: str) -> Examples:
+        """Return self, or say what is wrong with these rows.
+
+        Args:
+            whose: Named in the message, e.g. ``"client 7"``.
+
+        Raises:
+            TaskError: No rows, rows that do not pair up, a wrong dtype, or NaN and infinity.
+        """
+        if len(self.x) != len(self.y):
+            raise TaskError(
+                f"{whose}: {len(self.x)} inputs but {len(self.y)} targets; they must pair up"
+            )
+        if len(self.x) == 0:
+            raise TaskError(
+                f"{whose} has no data; use fewer clients, a milder split, or leave this client out"
+            )
+        if self.x.dtype != np.float32:
+            raise TaskError(
+                f"{whose}: inputs are {self.x.dtype}, not float32; add .astype(np.float32)"
+            )
+        if not np.isfinite(self.x).all():
+            raise TaskError(f"{whose}: inputs hold NaN or infinity; clean or fill them in the task")
+        return self
+
+
+@dataclass(frozen=True)
+class PublicData:
+    """What the server may see: rows to measure on, and rows to calibrate int8 with, disjoint."""
+
+    test: Examples
+    calibration: Examples
+
+
+@dataclass(frozen=True)
+class Task:
+    """One learning problem.
+
+    Attributes:
+        name: Short name, used in run directories and file names.
+        model: Returns a new, freshly initialised ``torch.nn.Module``.
+        client_data: ``(client, clients)`` to that client's training rows, ``client`` from 0.
+        public_data: The server's held-back rows.
+        loss: A name from :data:`LOSSES`, or ``(outputs, targets) -> scalar tensor``.
+    """
+
+    name: str
+    model: Callable[[], torch.nn.Module]
+    client_data: Callable[[int, int], Examples]
+    public_data: Callable[[], PublicData]
+    loss: str | Loss = "cross_entropy"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.loss, str) and self.loss not in LOSSES:
+            raise UsageError(
+                f"unknown loss {self.loss!r}; use one of {', '.join(LOSSES)} or a function"
+            )
+
+    def new_model(self) -> torch.nn.Module:
+        """Build the model.
+
+        Raises:
+            TaskError: ``model`` raised.
+        """
+        with self.blamed("model()"):
+            return self.model()
+
+    def rows_of(self, client: int, clients: int) -> Examples:
+        """Load and check one client's rows.
+
+        Raises:
+            TaskError: ``client_data`` raised, or its rows cannot be trained on.
+        """
+        with self.blamed(f"client_data({client}, {clients})"):
+            return self.client_data(client, clients).check(f"client {client} of {clients}")
+
+    def public_rows(self) -> PublicData:
+        """Load and check the server's rows.
+
+        Raises:
+            TaskError: ``public_data`` raised, or its rows cannot be used.
+        """
+        with self.blamed("public_data()"):
+            public = self.public_data()
+            public.test.check("public_data().test")
+            public.calibration.check("public_data().calibration")
+            return public
+
+    @contextmanager
+    def blamed(self, what: str) -> Iterator[None]:
+        """Turn whatever the user's code raises into one line that names the task and the part.
+
+        Raises:
+            TaskError: The ``with`` block raised; the cause is kept for ``--debug``.
+        """
+        try:
+            yield
+        except FrugalFLError:
+            raise
+        except Exception as error:
+            raise TaskError(
+                f"task {self.name!r}: {what} raised {type(error).__name__}: {error}"
+            ) from error
+
+
+def load_task(reference: str) -> Task:
+    """Import a task from a ``module:attribute`` reference.
+
+    Raises:
+        UsageError: The reference is malformed, or names nothing that is a :class:`Task`.
+        TaskError: The module raised while it was imported.
+    """
+    module_name, _, attribute = reference.partition(":")
+    if not module_name or not attribute:
+        raise UsageError(f"task reference {reference!r} is not of the form module:attribute")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name == module_name:
+            raise UsageError(
+                f"no module {module_name!r} for task {reference!r}; is task.py there?"
+            ) from error
+        raise TaskError(
+            f"{module_name} needs the module {error.name!r}, which is not installed"
+        ) from error
+    except Exception as error:
+        raise TaskError(
+            f"{module_name} raised {type(error).__name__} on import: {error}"
+        ) from error
+    task = getattr(module, attribute, None)
+    if not isinstance(task, Task):
+        raise UsageError(
+            f"{module_name!r} has no Task called {attribute!r}; write {attribute} = Task(...)"
+        )
+    return task

@@ -1,0 +1,194 @@
+"""The one place that knows names inside a Flower RecordDict.
+
+A model travels as *one* Array of raw bytes with a stype of our own: Flower makes a POST of every
+Array, and compresses none. The bytes are frames, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+
+from frugalfl.energy import EnergyRecord
+from frugalfl.errors import FrameError
+
+STYPE = "frugalfl.frames.v1"
+_ARRAYS, _CONFIG, _METRICS, _LEDGER = "arrays", "config", "metrics", "ledger"
+_FRAMES = "frames"
+
+#: Fields of an energy record that differ between the phases of one round; the others are sent once.
+_PER_PHASE = ("phase", "start_unix_s", "wall_s", "cpu_s", "energy_j", "idle_j", "samples",
+              "uplink_bytes", "downlink_bytes")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the server asks of one client in one round.
+
+    Attributes:
+        run: Name of the run.
+        round: Round, from 1.
+        base: Version that the client must hold for ``frames`` to apply; -1: any, or none.
+        version: Version of the model to train, once ``frames`` are applied.
+        blocks: Numbers of the blocks to train and to send back.
+        frames: Frames that lead from what the client holds to ``version``; may be empty.
+    """
+
+    run: str
+    round: int
+    base: int
+    version: int
+    blocks: tuple[int, ...]
+    frames: bytes
+
+
+@dataclass(frozen=True)
+class TrainReply:
+    """What a client answers.
+
+    Attributes:
+        held: Version of the model that the client holds now; -1: none.
+        frame: One frame with its update; empty where the client could not train, because it does
+            not hold the version that it was thought to hold.
+        samples: Training rows of the client.
+        loss: Mean training loss over the last local epoch.
+        records: Energy records of this round, one a phase.
+    """
+
+    held: int
+    frame: bytes = b""
+    samples: int = 0
+    loss: float = 0.0
+    records: tuple[EnergyRecord, ...] = ()
+
+
+def pack_request(request: TrainRequest) -> RecordDict:
+    """Return the content of a train message."""
+    config = ConfigRecord(
+        {
+            "run": request.run,
+            "round": request.round,
+            "base": request.base,
+            "version": request.version,
+            "blocks": list(request.blocks),
+        }
+    )
+    return RecordDict({_ARRAYS: _pack_bytes(request.frames), _CONFIG: config})
+
+
+def unpack_request(message: Message) -> TrainRequest:
+    """Read a train message.
+
+    Raises:
+        FrameError: Something that belongs there is missing.
+    """
+    config = _record(message.content.config_records, _CONFIG)
+    return TrainRequest(
+        run=str(_item(config, "run")),
+        round=int(_item(config, "round")),
+        base=int(_item(config, "base")),
+        version=int(_item(config, "version")),
+        blocks=tuple(_item(config, "blocks")),
+        frames=_unpack_bytes(message.content),
+    )
+
+
+def pack_reply(reply: TrainReply) -> RecordDict:
+    """Return the content of a reply: one ArrayRecord and one MetricRecord, as Flower expects."""
+    metrics = MetricRecord(
+        {"num-examples": reply.samples, "train-loss": reply.loss, "held-version": reply.held}
+    )
+    return RecordDict(
+        {
+            _ARRAYS: _pack_bytes(reply.frame),
+            _METRICS: metrics,
+            _LEDGER: _pack_records(reply.records),
+        }
+    )
+
+
+def unpack_reply(message: Message) -> TrainReply:
+    """Read a reply.
+
+    Raises:
+        FrameError: Something that belongs there is missing or of another type.
+    """
+    metrics = _record(message.content.metric_records, _METRICS)
+    return TrainReply(
+        held=int(_item(metrics, "held-version")),
+        frame=_unpack_bytes(message.content),
+        samples=int(_item(metrics, "num-examples")),
+        loss=float(_item(metrics, "train-loss")),
+        records=_unpack_records(_record(message.content.config_records, _LEDGER)),
+    )
+
+
+def pack_average(arrays: dict[str, np.ndarray[Any, Any]], samples: int, loss: float) -> RecordDict:
+    """Return a decoded reply as Flower's own strategies want it: arrays by name, and a weight."""
+    record = ArrayRecord({name: Array(array) for name, array in arrays.items()})
+    return RecordDict(
+        {_ARRAYS: record, _METRICS: MetricRecord({"num-examples": samples, "train-loss": loss})}
+    )
+
+
+def _pack_bytes(data: bytes) -> ArrayRecord:
+    return ArrayRecord({_FRAMES: Array(dtype="uint8", shape=(len(data),), stype=STYPE, data=data)})
+
+
+def _unpack_bytes(content: RecordDict) -> bytes:
+    array = _record(content.array_records, _ARRAYS).get(_FRAMES)
+    if array is None or array.stype != STYPE:
+        raise FrameError(f"the message carries no {STYPE} array; is the other end a FrugalFL app?")
+    return bytes(array.data)
+
+
+def _record(records: Any, name: str) -> Any:
+    if name not in records:
+        raise FrameError(f"the message has no record {name!r}; is the other end a FrugalFL app?")
+    return records[name]
+
+
+def _item(record: Any, name: str) -> Any:
+    if name not in record:
+        raise FrameError(
+            f"the message has no field {name!r}; is the other end of the same version?"
+        )
+    return record[name]
+
+
+def _pack_records(records: Sequence[EnergyRecord]) -> ConfigRecord:
+    """Turn records into columns; Flower's records hold no None, so an unknown joule is NaN."""
+    if not records:
+        return ConfigRecord({})
+    rows = [asdict(record) for record in records]
+    columns: dict[str, Any] = {name: _column(name, rows) for name in rows[0]}
+    return ConfigRecord(columns)
+
+
+def _column(name: str, rows: list[dict[str, Any]]) -> Any:
+    optional = name in ("energy_j", "idle_j", "uncertainty_rel")
+    values = [float("nan") if optional and row[name] is None else row[name] for row in rows]
+    return values if name in _PER_PHASE else values[0]
+
+
+def _unpack_records(columns: Any) -> tuple[EnergyRecord, ...]:
+    if not columns:
+        return ()
+    names = [field.name for field in fields(EnergyRecord)]
+    count = len(_item(columns, "phase"))
+    rows = []
+    for index in range(count):
+        row = {name: _cell(name, _item(columns, name), index, count) for name in names}
+        rows.append(EnergyRecord(**row))
+    return tuple(rows)
+
+
+def _cell(name: str, column: Any, index: int, count: int) -> Any:
+    if name in _PER_PHASE and len(column) != count:
+        raise FrameError(f"the reply's energy column {name!r} has {len(column)} rows, not {count}")
+    value = column[index] if name in _PER_PHASE else column
+    return None if isinstance(value, float) and np.isnan(value) else value

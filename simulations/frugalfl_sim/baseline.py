@@ -1,0 +1,123 @@
+"""The yardstick: Flower's stock FedAvg, whole models in float32, same seed, same rounds."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flwr.app import Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from frugalfl.modules import read_parameters, write_parameters
+from frugalfl.settings import Settings
+from frugalfl.task import Task
+from frugalfl_client.device import device_of
+from frugalfl_server import summary
+from frugalfl_server.app import averaging, initial_model, pack, unpack
+from frugalfl_server.evaluate import accuracy
+from frugalfl_server.progress import Progress
+from frugalfl_server.records import RoundRecord
+from frugalfl_server.report import write_report
+from frugalfl_server.run_directory import RunDirectory
+from frugalfl_sim.engine.grid import InProcessGrid
+
+_app = ClientApp()
+
+
+@_app.train()
+def _train(message: Message, context: Context) -> Message:
+    """Train the whole model and send all of it back, as any Flower quickstart does."""
+    device = device_of(context)
+    parameters = unpack(message.content.array_records["arrays"])
+    number = int(message.content.config_records["config"]["server-round"])  # type: ignore[arg-type]
+    with device.meter.window("train") as window:
+        trained = device.trainer.train(
+            parameters,
+            device.trainer.layout.everything,
+            device.examples,
+            device.settings.learning_rate_at(number),
+            (device.settings.seed, device.number, number),
+        )
+    local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
+    metrics = MetricRecord({"num-examples": len(device.examples), "train-loss": trained.loss})
+    if window.energy_j is not None:
+        metrics["energy-j"] = window.energy_j
+    return Message(RecordDict({"arrays": pack(local), "metrics": metrics}), reply_to=message)
+
+
+class _CountingGrid(InProcessGrid):
+    """Counts the bytes of all arrays, each way, and sums what Flower would average."""
+
+    uplink_bytes = downlink_bytes = updates = rows = 0
+    estimated_j: float | None = None
+    summed_loss = 0.0
+
+    def reset(self) -> None:
+        """Begin a new round."""
+        self.uplink_bytes = self.downlink_bytes = self.updates = self.rows = 0
+        self.estimated_j = None
+        self.summed_loss = 0.0
+
+    def _answered(self, message: Message, reply: Message) -> None:
+        self.downlink_bytes += _array_bytes(message)
+        self.uplink_bytes += _array_bytes(reply)
+        self.updates += 1
+        metrics: Mapping[str, Any] = reply.content.metric_records["metrics"]
+        self.rows += metrics["num-examples"]
+        self.summed_loss += metrics["num-examples"] * metrics["train-loss"]
+        if "energy-j" in metrics:
+            self.estimated_j = (self.estimated_j or 0.0) + metrics["energy-j"]
+
+
+def _array_bytes(message: Message) -> int:
+    return sum(
+        len(a.data) for record in message.content.array_records.values() for a in record.values()
+    )
+
+
+def run_baseline(settings: Settings, task: Task, run: RunDirectory) -> None:
+    """Run the baseline's rounds into the run directory, then write summary and report anew."""
+    progress = Progress(settings.rounds)
+    progress.say("baseline: Flower's stock FedAvg, float32, same seed and rounds")
+    public = task.public_rows()
+    module = initial_model(task, settings.seed)
+    random.seed(settings.seed)
+    grid = _CountingGrid(
+        _app, settings.clients, settings.as_config(), Path(run.path) / "devices" / "baseline"
+    )
+    started = time.monotonic()
+
+    def finish_round(number: int, arrays: object) -> MetricRecord | None:
+        nonlocal started
+        if number == 0:
+            return None
+        write_parameters(module, unpack(arrays))  # type: ignore[arg-type]
+        record = RoundRecord(
+            federation=summary.BASELINE,
+            phase="train",
+            round=number,
+            accuracy=accuracy(module, public.test),
+            loss=grid.summed_loss / grid.rows,
+            clients=grid.updates,
+            updates=grid.updates,
+            uplink_bytes=grid.uplink_bytes,
+            downlink_bytes=grid.downlink_bytes,
+            energy_measured_j=None,
+            energy_estimated_j=grid.estimated_j,
+            wall_s=time.monotonic() - started,
+        )
+        run.add_round(record)
+        progress.round_done(record)
+        grid.reset()
+        started = time.monotonic()
+        return None
+
+    averaging(settings).start(
+        grid, pack(read_parameters(module)), num_rounds=settings.rounds, evaluate_fn=finish_round
+    )
+    run.flush()
+    run.write_json("summary.json", summary.of_run(run, "finished", None))
+    write_report(run)

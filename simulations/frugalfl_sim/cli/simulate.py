@@ -1,0 +1,62 @@
+"""``frugalfl simulate``: a whole federation in one process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+command = typer.Typer(rich_markup_mode="rich")
+
+_EPILOG = """
+[bold]Examples[/bold]
+
+frugalfl simulate simulations/digits
+
+frugalfl simulate simulations/digits rounds=10 'uplink=feedback | topk(2%) | sign | golomb'
+
+frugalfl simulate simulations/digits --baseline --json > summary.json
+"""
+
+
+@command.command(epilog=_EPILOG)
+def simulate(
+    app: Annotated[
+        Path, typer.Argument(help="Folder of a Flower app: pyproject.toml and task.py.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="Settings to change, as in the app's config."
+        ),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that the run directory goes into.")] = Path(
+        "runs"
+    ),
+    baseline: Annotated[
+        bool,
+        typer.Option(
+            "--baseline", help="Also run Flower's stock FedAvg in float32, same seed and rounds."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Simulate a federation on this machine: train, prune, export to int8, report.
+
+    Every client is a real Flower ClientApp with its own disk; the frames that travel are counted
+    byte by byte. A run directory keeps everything; [bold]runs/latest[/bold] points at the newest.
+    """
+    from frugalfl_sim.simulate import simulate_app
+
+    run = simulate_app(app, settings or [], runs, baseline)
+    summary = run.read_json("summary.json")
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2))
+    else:
+        from frugalfl_server.report.terminal import print_summary
+
+        print_summary(run)

@@ -1,0 +1,47 @@
+"""Ways to split one data set over many simulated clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from frugalfl.errors import TaskError
+
+Rows = npt.NDArray[np.int64]
+
+
+def dirichlet(
+    labels: npt.NDArray[Any], clients: int, alpha: float, seed: int, least: int = 4
+) -> list[Rows]:
+    """Split rows so that each client's share of every class is drawn from Dirichlet(alpha).
+
+    The usual way to make clients differ (Hsu et al. 2019); small ``alpha``: clients with few
+    classes. A client with fewer than ``least`` rows takes rows from the client that has the most.
+
+    Args:
+        labels: Class of each row, shape ``(rows,)``.
+        clients: Number of clients.
+        alpha: Concentration, above 0.
+        seed: Same seed, same split.
+        least: Fewest rows of a client.
+
+    Returns:
+        Row numbers of each client, sorted.
+
+    Raises:
+        TaskError: There are fewer than ``least`` rows a client.
+    """
+    if len(labels) < least * clients:
+        raise TaskError(f"{len(labels)} rows are too few for {clients} clients with {least} each")
+    rng = np.random.default_rng(seed)
+    parts: list[list[int]] = [[] for _ in range(clients)]
+    for label in np.unique(labels):
+        of_class = rng.permutation(np.flatnonzero(labels == label))
+        ends = (np.cumsum(rng.dirichlet([alpha] * clients)) * len(of_class)).astype(int)[:-1]
+        for part, more in zip(parts, np.split(of_class, ends), strict=True):
+            part.extend(int(row) for row in more)
+    while len(poorest := min(parts, key=len)) < least:
+        poorest.append(max(parts, key=len).pop())
+    return [np.array(sorted(part), np.int64) for part in parts]

@@ -1,0 +1,68 @@
+"""A federation on one machine: the real ServerApp and ClientApp over the in-process Grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from flwr.app import Context, RecordDict
+from flwr.common.constant import SUPERLINK_NODE_ID
+
+from frugalfl.settings import Settings
+from frugalfl.task import Task, load_task
+from frugalfl_client.app import app as client_app
+from frugalfl_client.device import forget_devices
+from frugalfl_server.app import app as server_app
+from frugalfl_server.run_directory import RunDirectory
+from frugalfl_sim.apps import importable, quiet_flower, read_settings
+from frugalfl_sim.baseline import run_baseline
+from frugalfl_sim.engine.grid import InProcessGrid
+
+
+def simulate_app(app: Path, changes: Sequence[str], runs: Path, baseline: bool) -> RunDirectory:
+    """Run an app's federation to its end, and return the run directory.
+
+    Args:
+        app: Folder of a Flower app.
+        changes: ``key=value`` settings on top of the app's own.
+        runs: Folder for the run directory.
+        baseline: Also run Flower's stock FedAvg, and put it beside ours in the report.
+
+    Raises:
+        FrugalFLError: What the branches of :mod:`frugalfl.errors` say; the run directory then
+            holds everything up to the last finished round.
+    """
+    settings = read_settings(app, changes)
+    # One client trains at a time, on tensors too small to share between threads.
+    torch.set_num_threads(1)
+    with importable(app), quiet_flower():
+        task = load_task(settings.task)
+        _check_partitions(task, settings)
+        run = RunDirectory.create(runs, task.name, settings, app)
+        try:
+            grid = InProcessGrid(
+                client_app, settings.clients, settings.as_config(), run.path / "devices"
+            )
+            server_app(grid, _server_context(settings, run))
+            if baseline:
+                run_baseline(settings, task, RunDirectory.open(run.path))
+        finally:
+            forget_devices()
+    return RunDirectory.open(run.path)
+
+
+def _check_partitions(task: Task, settings: Settings) -> None:
+    """Load every client's rows once, so that an empty partition is found before the first round."""
+    for number in range(settings.clients):
+        task.rows_of(number, settings.clients)
+
+
+def _server_context(settings: Settings, run: RunDirectory) -> Context:
+    return Context(
+        run_id=1,
+        node_id=SUPERLINK_NODE_ID,
+        node_config={"run-dir": str(run.path)},
+        state=RecordDict(),
+        run_config=settings.as_config(),
+    )

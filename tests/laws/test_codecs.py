@@ -1,0 +1,152 @@
+"""Laws that every codec must obey, whatever it is made of."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from frugalfl.blocks import Layout
+from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
+from frugalfl.errors import CodecError, FrameError
+
+CODECS = [
+    "float16 | zstd",
+    "topk(10%) | float16 | zstd",
+    "sign | golomb",
+    "topk(1%) | sign | golomb",
+    "feedback | topk(10%) | sign | golomb",
+]
+
+values = st.floats(-1000, 1000, width=32)
+tensors = hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=7), elements=values)
+updates = st.lists(tensors, min_size=1, max_size=5).map(
+    lambda arrays: {f"layer{i // 2}.{'weight' if i % 2 == 0 else 'bias'}": a for i, a in enumerate(arrays)}
+)
+
+
+def round_trip(text, update, residual=None):
+    layout = Layout.of(update)
+    frame, residual = encode_frame(
+        parse_codec(text), layout, update, base=3, version=3, residual=residual
+    )
+    decoded = decode_frame(frame, Limits.of(layout))
+    return frame, decoded.named(layout), residual
+
+
+@pytest.mark.parametrize("text", CODECS)
+@given(update=updates)
+@settings(deadline=None, max_examples=60)
+def test_names_shapes_and_dtype_survive(text, update):
+    _, got, _ = round_trip(text, update)
+    assert {n: (a.shape, a.dtype) for n, a in got.items()} == {
+        n: (a.shape, np.dtype(np.float32)) for n, a in update.items()
+    }
+
+
+@pytest.mark.parametrize("text", CODECS)
+@given(update=updates)
+@settings(deadline=None, max_examples=30)
+def test_same_input_same_bytes(text, update):
+    assert round_trip(text, update)[0] == round_trip(text, update)[0]
+
+
+@given(update=updates)
+@settings(deadline=None, max_examples=100)
+def test_float16_is_as_near_as_float16_can_be(update):
+    _, got, _ = round_trip("float16 | zstd", update)
+    for name, tensor in update.items():
+        np.testing.assert_array_equal(got[name], tensor.astype(np.float16).astype(np.float32))
+
+
+@given(
+    steps=st.lists(
+        hnp.arrays(np.float32, (6, 5), elements=st.floats(-10, 10, width=32)), min_size=1, max_size=6
+    )
+)
+@settings(deadline=None, max_examples=60)
+def test_error_feedback_telescopes_to_the_true_sum(steps):
+    residual, sent = {}, np.zeros((6, 5))
+    for step in steps:
+        _, got, residual = round_trip("feedback | topk(10%) | sign | golomb", {"w": step}, residual)
+        sent += got["w"]
+    np.testing.assert_allclose(sent + residual["w"], sum(s.astype(np.float64) for s in steps), atol=1e-3)
+
+
+@given(tensor=hnp.arrays(np.float32, 400, elements=values), share=st.integers(1, 100))
+@settings(deadline=None, max_examples=60)
+def test_topk_keeps_the_largest_entries_and_no_others(tensor, share):
+    _, got, _ = round_trip(f"topk({share}%) | float16 | zstd", {"w": tensor})
+    kept = got["w"] != 0
+    assert kept.sum() <= 4 * share
+    if kept.any() and (~kept).any():
+        smallest_kept = np.abs(tensor[kept]).min()
+        assert np.abs(tensor[~kept]).max() <= smallest_kept * 1.001 + 1e-4
+
+
+@given(tensor=hnp.arrays(np.float32, 300, elements=values))
+@settings(deadline=None, max_examples=60)
+def test_sign_keeps_the_total_magnitude(tensor):
+    _, got, _ = round_trip("sign | golomb", {"w": tensor})
+    np.testing.assert_allclose(
+        np.abs(got["w"]).sum(dtype=np.float64), np.abs(tensor).sum(dtype=np.float64), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_blocks_that_are_not_planned_keep_their_residual():
+    update = {"a.weight": np.float32([1, 2, 3, 4]), "b.weight": np.float32([5, 6, 7, 8])}
+    layout = Layout.of(update)
+    codec = parse_codec("feedback | topk(25%) | sign | golomb")
+    _, residual = encode_frame(codec, layout, update, base=0, version=0)
+    _, after = encode_frame(
+        codec, layout, {"b.weight": update["b.weight"]}, base=1, version=1, residual=residual
+    )
+    np.testing.assert_array_equal(after["a.weight"], residual["a.weight"])
+    assert not np.array_equal(after["b.weight"], residual["b.weight"])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("text", CODECS)
+def test_nan_and_infinity_are_refused_by_name(text, bad):
+    with pytest.raises(CodecError, match="'layer.weight'.*NaN or infinity"):
+        round_trip(text, {"layer.weight": np.float32([1, bad])})
+
+
+def test_a_value_beyond_float16_is_refused():
+    with pytest.raises(CodecError, match="65504"):
+        round_trip("float16 | zstd", {"w": np.float32([1e6])})
+
+
+def test_non_contiguous_arrays_are_as_good_as_others():
+    base = np.arange(48, dtype=np.float32).reshape(6, 8)
+    _, got, _ = round_trip("float16 | zstd", {"w": base.T[::2]})
+    np.testing.assert_array_equal(got["w"], base.T[::2])
+
+
+@pytest.mark.parametrize("text", CODECS)
+@given(data=st.data())
+@settings(deadline=None, max_examples=150)
+def test_a_mutated_frame_is_refused_or_decodes_to_a_valid_update(text, data):
+    update = {"a.weight": np.linspace(-1, 1, 60, dtype=np.float32).reshape(6, 10), "a.bias": np.ones(6, np.float32)}
+    layout = Layout.of(update)
+    frame = bytearray(encode_frame(parse_codec(text), layout, update, base=0, version=0)[0])
+    for _ in range(data.draw(st.integers(1, 4))):
+        kind = data.draw(st.sampled_from(["flip", "cut", "insert"]))
+        place = data.draw(st.integers(0, len(frame) - 1))
+        if kind == "flip":
+            frame[place] ^= data.draw(st.integers(1, 255))
+        elif kind == "cut":
+            del frame[place : place + data.draw(st.integers(1, 9))]
+        else:
+            frame[place:place] = data.draw(st.binary(min_size=1, max_size=9))
+        if not frame:
+            break
+    if data.draw(st.booleans()) and len(frame) > 4:  # let it past the checksum, into the decoders
+        import zlib
+
+        frame[-4:] = zlib.crc32(frame[:-4]).to_bytes(4, "little")
+    try:
+        decoded = decode_frame(bytes(frame), Limits.of(layout))
+    except FrameError:
+        return
+    assert all(np.isfinite(t).all() for block in decoded.blocks.values() for t in block)

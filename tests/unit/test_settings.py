@@ -1,0 +1,43 @@
+import pytest
+
+from frugalfl.errors import UsageError
+from frugalfl.settings import Settings
+
+
+def test_defaults_are_usable_and_survive_the_run_config():
+    assert Settings.of(Settings().as_config()) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"learning-rat": 0.1}, "did you mean 'learning-rate'"),
+        ({"rounds": "ten"}, "'rounds' takes a whole number"),
+        ({"rounds": True}, "'rounds' takes a whole number"),
+        ({"rounds": 0}, "rounds is 0; it must be at least 1"),
+        ({"learning-rate": -1.0}, "must be above 0"),
+        ({"prune": 1.0}, "from 0 to below 1"),
+        ({"clients": 5, "clients-per-round": 6}, "only 5 clients"),
+        ({"uplink": "topk(1%)"}, "coder at the end"),
+        ({"downlink": "feedback | sign | golomb"}, "need no 'feedback'"),
+        ({"refresh": "first(2)"}, "unknown refresh plan"),
+        ({"device": "toaster"}, "unknown device profile"),
+    ],
+)
+def test_a_wrong_setting_is_explained(config, message):
+    with pytest.raises(UsageError, match=message):
+        Settings.of(config)
+
+
+def test_whole_numbers_are_numbers():
+    assert Settings.of({"learning-rate": 1}).learning_rate == 1.0
+
+
+def test_learning_rate_falls_over_each_phase():
+    settings = Settings(
+        rounds=10, recover_rounds=5, learning_rate=0.1, final_learning_rate=0.01
+    )
+    rates = [settings.learning_rate_at(number) for number in range(1, 16)]
+    assert rates[0] == rates[10] == pytest.approx(0.1)
+    assert rates[9] == rates[14] == pytest.approx(0.01)
+    assert rates[:10] == sorted(rates[:10], reverse=True)
