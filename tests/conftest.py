@@ -1,5 +1,11 @@
 """What all tests share."""
 
+import os
+
+# Tests run side by side on tensors too small to share between threads. Read when PyTorch is
+# first imported, and inherited by the processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 
 

@@ -9,20 +9,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from flwr.app import Array, ArrayRecord, Context, MetricRecord
+from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
-from frugalfl.blocks import Parameters, parse_plan
+from frugalfl.blocks import parse_plan
 from frugalfl.codec import parse_codec
 from frugalfl.energy import totals
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task, load_task
 from frugalfl_server import summary
+from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy
-from frugalfl_server.export import export_model, prune
+from frugalfl_server.export import prune
+from frugalfl_server.export_run import export_into
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
@@ -92,11 +94,7 @@ class Federation:
             )
         self._run.flush()
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
-        result = export_model(
-            module, name=self._task.name, public=self._public, folder=self._run.path / "model",
-            model_card={"run": self._run.name, "settings": self._settings.as_config()},
-        )  # fmt: skip
-        self._run.write_json("model/export.json", result.to_dict())
+        export_into(self._run, module, self._task, self._settings, self._run.path / "model")
         self._run.write_json("summary.json", summary.of_run(self._run, "finished", None))
         write_report(self._run)
 
@@ -167,13 +165,3 @@ def initial_model(task: Task, seed: int) -> torch.nn.Module:
     """Build the task's model with weights that depend on the seed only."""
     torch.manual_seed(seed)
     return task.new_model()
-
-
-def pack(parameters: Parameters) -> ArrayRecord:
-    """Return parameters as Flower's arrays, one a tensor."""
-    return ArrayRecord({name: Array(tensor) for name, tensor in parameters.items()})
-
-
-def unpack(arrays: ArrayRecord) -> Parameters:
-    """Return Flower's arrays as parameters."""
-    return {name: array.numpy() for name, array in arrays.items()}

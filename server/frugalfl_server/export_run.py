@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from frugalfl.errors import RunError
 from frugalfl.modules import write_parameters
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
-from frugalfl.task import load_task
-from frugalfl_server.app import initial_model
+from frugalfl.task import Task, load_task
+from frugalfl_server import summary
 from frugalfl_server.export import ExportResult, export_model
+from frugalfl_server.files import write_json
+from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    import torch
 
 
 def export_run(path: Path, out: Path | None) -> ExportResult:
@@ -36,12 +42,28 @@ def export_run(path: Path, out: Path | None) -> ExportResult:
     parameters = run.load_checkpoint()
     sys.path.insert(0, about["app"])
     task = load_task(settings.task)
-    module = resize(
-        initial_model(task, settings.seed),
-        {name: tensor.shape for name, tensor in parameters.items()},
-    )
+    shapes = {name: tensor.shape for name, tensor in parameters.items()}
+    module = resize(task.new_model(), shapes)
     write_parameters(module, parameters)
-    return export_model(
-        module, name=task.name, public=task.public_rows(), folder=out or run.path / "model",
-        model_card={"run": run.name, "settings": settings.as_config()},
-    )  # fmt: skip
+    result = export_into(run, module, task, settings, out or run.path / "model")
+    if out is None:
+        known = run.read_json("summary.json")
+        run.write_json("summary.json", summary.of_run(run, known["status"], known["reason"]))
+        write_report(run)
+    return result
+
+
+def export_into(
+    run: RunDirectory, module: torch.nn.Module, task: Task, settings: Settings, folder: Path
+) -> ExportResult:
+    """Export a module, and keep what was measured in ``export.json`` beside the files.
+
+    Raises:
+        ExportError: The model cannot be converted or does not pass its checks.
+    """
+    card = {"run": run.name, "settings": settings.as_config()}
+    result = export_model(
+        module, name=task.name, public=task.public_rows(), folder=folder, model_card=card
+    )
+    write_json(folder / "export.json", result.to_dict())
+    return result

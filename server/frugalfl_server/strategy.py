@@ -21,6 +21,7 @@ from frugalfl.blocks import Parameters, Plan
 from frugalfl.codec import Limits, decode_frame
 from frugalfl.energy import EnergyRecord
 from frugalfl.errors import FederationError, FrameError
+from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
 
 
@@ -59,6 +60,7 @@ class FrugalStrategy(Strategy):
         self._on_failure = on_failure
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
+        self._frozen: set[str] = set()
         self.traffic = Traffic(first_round, time.monotonic())
 
     def configure_train(
@@ -66,9 +68,10 @@ class FrugalStrategy(Strategy):
     ) -> Iterable[Message]:
         """Let the inner strategy pick clients; send each the frames that it lacks."""
         self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
-        self._model = {name: array.numpy() for name, array in arrays.items()}
+        self._model = unpack(arrays)
         self._downlink.advance(self._model)
         planned = self._plan(server_round, self._downlink.layout)
+        self._frozen = set(self._model) - set(self._downlink.layout.names(planned))
         picked = self._inner.configure_train(server_round, arrays, config, grid)
         return [self._framed(message, planned) for message in picked]
 
@@ -108,6 +111,9 @@ class FrugalStrategy(Strategy):
                 f"the first said: {self.traffic.failures[0]}"
             )
         arrays, metrics = self._inner.aggregate_train(server_round, decoded)
+        if arrays is not None:
+            # Averaging equal tensors rounds them; what nobody trained keeps its bits.
+            arrays = pack(unpack(arrays) | {name: self._model[name] for name in self._frozen})
         if metrics is not None:
             self.traffic.loss = float(metrics["train-loss"])  # type: ignore[arg-type]
         return arrays, metrics

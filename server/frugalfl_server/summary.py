@@ -67,9 +67,10 @@ def _of_export(run: RunDirectory) -> dict[str, Any]:
     if not (run.path / "model" / "export.json").exists():
         return {"accuracy_int8": None, "model": None}
     export = run.read_json("model/export.json")
+    scores = export["verification"]["accuracy"]
+    micro = scores["tflite_micro_int8"]
     return {
-        "accuracy_int8": export["verification"]["accuracy"]["tflite_micro_int8"]
-        or export["verification"]["accuracy"]["litert_int8"],
+        "accuracy_int8": scores["litert_int8_reference"] if micro is None else micro,
         "model": {
             name: export[name]
             for name in ("parameters", "float_bytes", "int8_bytes", "arena_bytes")

@@ -67,8 +67,8 @@ def examine() -> dict[str, Any]:
             package: _found(package, purpose, f"pip install --pre {package}")
             for package, purpose in _INTERPRETERS.items()
         },
-        "energy": "no meter is read by this version; joules are estimated from processor time and a "
-        "device profile (setting 'device'), and are labelled estimated everywhere",
+        "energy": "no meter is read by this version; joules are estimated from processor time "
+        "and a device profile (setting 'device'), and are labelled estimated everywhere",
         "profiles": {name: profile.source for name, profile in PROFILES.items()},
     }
 

@@ -16,7 +16,8 @@ from frugalfl.settings import Settings
 from frugalfl.task import Task
 from frugalfl_client.device import device_of
 from frugalfl_server import summary
-from frugalfl_server.app import averaging, initial_model, pack, unpack
+from frugalfl_server.app import averaging, initial_model
+from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.evaluate import accuracy
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from frugalfl import Examples, PublicData
 from frugalfl.errors import ExportError, MissingExtraError, TaskError, UsageError
 from frugalfl_edge import Interpreter, predict, quantize, run_rows
 from frugalfl_server import export
 from frugalfl_server.export import ExportResult, export_model
 from frugalfl_server.export.flatbuffer import ALIGNMENT
-from torch import nn
 
 FILES = {
     "model_float.tflite",
@@ -252,6 +253,18 @@ def test_a_regression_has_no_accuracy_but_a_signal_to_noise_ratio(tmp_path: Path
     assert done.verification.sqnr_db > 25
 
 
+def test_large_weights_stay_inside_the_file() -> None:
+    model, data = nn.Linear(520, 520), rows(16, 520, classes=520)
+    float_model = export.convert(model, (520,))
+    int8_model = export.quantize(float_model, data.x)
+    mcu_model = export.strip(int8_model)
+    assert 270_400 < len(mcu_model) <= len(int8_model) < 290_000
+    proof = export.verify(
+        model, float_model, int8_model, data, mcu_model=mcu_model, max_accuracy_drop=None
+    )
+    assert proof.sqnr_db > 20
+
+
 def test_batch_norm_after_a_1d_convolution_disappears() -> None:
     model = nn.Sequential(nn.Conv1d(3, 8, 3), nn.BatchNorm1d(8), nn.ReLU())
     model(torch.rand(4, 3, 32))
@@ -301,7 +314,7 @@ def test_files_of_another_model_are_refused() -> None:
 
 
 def test_without_tflite_micro_the_rest_is_still_proven(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)
     model, data = nn.Linear(8, 4), rows(16, 8, classes=4)
     float_model = export.convert(model, (8,))
     int8_model = export.quantize(float_model, data.x)
@@ -326,6 +339,14 @@ def test_calibration_rows_are_checked() -> None:
         export.quantize(float_model, np.zeros((0, 8), np.float32))
     with pytest.raises(ExportError, match=r"shape \(9,\), the model takes \(8,\)"):
         export.quantize(float_model, np.zeros((4, 9), np.float32))
+
+
+def test_a_server_without_the_converter_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "litert_torch", None)
+    with pytest.raises(MissingExtraError, match=r"frugalfl\[server\]"):
+        export.convert(nn.Linear(8, 4), (8,))
 
 
 def test_bytes_that_are_no_model_are_refused() -> None:

@@ -19,9 +19,13 @@ CODECS = [
 ]
 
 values = st.floats(-1000, 1000, width=32)
-tensors = hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=7), elements=values)
+tensors = hnp.arrays(
+    np.float32, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=7), elements=values
+)
 updates = st.lists(tensors, min_size=1, max_size=5).map(
-    lambda arrays: {f"layer{i // 2}.{'weight' if i % 2 == 0 else 'bias'}": a for i, a in enumerate(arrays)}
+    lambda arrays: {
+        f"layer{i // 2}.{'weight' if i % 2 == 0 else 'bias'}": a for i, a in enumerate(arrays)
+    }
 )
 
 
@@ -61,7 +65,9 @@ def test_float16_is_as_near_as_float16_can_be(update):
 
 @given(
     steps=st.lists(
-        hnp.arrays(np.float32, (6, 5), elements=st.floats(-10, 10, width=32)), min_size=1, max_size=6
+        hnp.arrays(np.float32, (6, 5), elements=st.floats(-10, 10, width=32)),
+        min_size=1,
+        max_size=6,
     )
 )
 @settings(deadline=None, max_examples=60)
@@ -70,7 +76,9 @@ def test_error_feedback_telescopes_to_the_true_sum(steps):
     for step in steps:
         _, got, residual = round_trip("feedback | topk(10%) | sign | golomb", {"w": step}, residual)
         sent += got["w"]
-    np.testing.assert_allclose(sent + residual["w"], sum(s.astype(np.float64) for s in steps), atol=1e-3)
+    np.testing.assert_allclose(
+        sent + residual["w"], sum(s.astype(np.float64) for s in steps), atol=1e-3
+    )
 
 
 @given(tensor=hnp.arrays(np.float32, 400, elements=values), share=st.integers(1, 100))
@@ -89,7 +97,10 @@ def test_topk_keeps_the_largest_entries_and_no_others(tensor, share):
 def test_sign_keeps_the_total_magnitude(tensor):
     _, got, _ = round_trip("sign | golomb", {"w": tensor})
     np.testing.assert_allclose(
-        np.abs(got["w"]).sum(dtype=np.float64), np.abs(tensor).sum(dtype=np.float64), rtol=1e-4, atol=1e-4
+        np.abs(got["w"]).sum(dtype=np.float64),
+        np.abs(tensor).sum(dtype=np.float64),
+        rtol=1e-4,
+        atol=1e-4,
     )
 
 
@@ -127,7 +138,10 @@ def test_non_contiguous_arrays_are_as_good_as_others():
 @given(data=st.data())
 @settings(deadline=None, max_examples=150)
 def test_a_mutated_frame_is_refused_or_decodes_to_a_valid_update(text, data):
-    update = {"a.weight": np.linspace(-1, 1, 60, dtype=np.float32).reshape(6, 10), "a.bias": np.ones(6, np.float32)}
+    update = {
+        "a.weight": np.linspace(-1, 1, 60, dtype=np.float32).reshape(6, 10),
+        "a.bias": np.ones(6, np.float32),
+    }
     layout = Layout.of(update)
     frame = bytearray(encode_frame(parse_codec(text), layout, update, base=0, version=0)[0])
     for _ in range(data.draw(st.integers(1, 4))):

@@ -5,7 +5,9 @@ from frugalfl.errors import CodecError, UsageError
 
 
 def test_spaces_do_not_matter():
-    assert parse_codec("feedback|topk( 1% )|sign|golomb").text == "feedback | topk(1%) | sign | golomb"
+    assert (
+        parse_codec("feedback|topk( 1% )|sign|golomb").text == "feedback | topk(1%) | sign | golomb"
+    )
 
 
 @pytest.mark.parametrize(

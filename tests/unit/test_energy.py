@@ -45,7 +45,7 @@ def test_idle_joules_are_kept_apart_and_unknown_where_unknown():
 
 def test_a_window_is_filled_even_when_the_work_fails():
     meter = CpuTimeMeter(profile_named("generic"))
-    with pytest.raises(ValueError), meter.window("train") as window:  # noqa: PT011
+    with pytest.raises(ValueError), meter.window("train") as window:
         burn(0.01)
         raise ValueError
     assert window.energy_j > 0
@@ -61,13 +61,18 @@ def test_unknown_profile():
 
 
 def test_measured_and_estimated_are_never_added_up():
-    total = totals([RECORD, replace(RECORD, measured=True, energy_j=2.0), replace(RECORD, energy_j=None)])
+    total = totals(
+        [RECORD, replace(RECORD, measured=True, energy_j=2.0), replace(RECORD, energy_j=None)]
+    )
     assert total.as_summary() == {"measured": 2.0, "estimated": 6.0}
     assert total.unknown == 1
 
 
 def test_nothing_known_is_not_zero():
-    assert totals([replace(RECORD, energy_j=None)]).as_summary() == {"measured": None, "estimated": None}
+    assert totals([replace(RECORD, energy_j=None)]).as_summary() == {
+        "measured": None,
+        "estimated": None,
+    }
 
 
 def test_the_ledger_keeps_records_over_restarts(tmp_path):

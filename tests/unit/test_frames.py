@@ -122,6 +122,10 @@ def test_a_sparse_update_of_a_38_kilo_parameter_model_is_small():
     rng = np.random.default_rng(0)
     update = {"w": rng.standard_t(3, size=38_282).astype(np.float32)}
     frame, _ = encode_frame(
-        parse_codec("feedback | topk(1%) | sign | golomb"), Layout.of(update), update, base=0, version=0
+        parse_codec("feedback | topk(1%) | sign | golomb"),
+        Layout.of(update),
+        update,
+        base=0,
+        version=0,
     )
     assert len(frame) < 600

@@ -7,9 +7,10 @@ import json
 
 import pytest
 import torch
+from torch import nn
+
 from frugalfl.errors import ExportError
 from frugalfl_server.export import count_macs, count_parameters, prune
-from torch import nn
 
 IMAGE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

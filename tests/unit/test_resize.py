@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from frugalfl.errors import TaskError
-from frugalfl_client.training.resize import resize
-from frugalfl_server.export import prune
 from torch import nn
+
+from frugalfl.errors import TaskError
+from frugalfl.resize import resize
+from frugalfl_server.export import prune
 
 IMAGE = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ROW = torch.rand(4, 12, generator=torch.Generator().manual_seed(1))

@@ -11,9 +11,9 @@ import torch
 from frugalfl.blocks import Layout, Parameters
 from frugalfl.errors import TaskError
 from frugalfl.modules import read_parameters, write_parameters
+from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Loss, Task
-from frugalfl_client.training.resize import resize
 from frugalfl_client.training.sgd import Sgd
 
 

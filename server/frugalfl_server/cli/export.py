@@ -32,5 +32,5 @@ def export(
         return
     for name, score in result.verification.to_dict()["accuracy"].items():
         typer.echo(f"{name:>20}  {'not run' if score is None else f'accuracy {score:.3f}'}")
-    for path in sorted(result.folder.iterdir()):
-        typer.echo(f"{path.stat().st_size:>10} B  {path}")
+    for path in result.paths.values():
+        typer.echo(f"{path.stat().st_size:>18} B  {path}")

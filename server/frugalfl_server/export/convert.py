@@ -14,9 +14,9 @@ import numpy as np
 
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
+from frugalfl_server.export.explain import explained
 from frugalfl_server.export.fold import fold_flatten
 from frugalfl_server.export.quiet import quiet
-from frugalfl_server.export.reason import reason_of
 
 if TYPE_CHECKING:
     import torch
@@ -39,17 +39,14 @@ def convert(module: torch.nn.Module, input_shape: tuple[int, ...]) -> bytes:
     Raises:
         ExportError: The module does not run on such a row, or has an operator that cannot be
             converted.
+        MissingExtraError: litert-torch is not installed.
     """
     plain = copy.deepcopy(module).cpu().float().eval()
     example = _example(input_shape)
     _check_runs(plain, example)
     prepared = _fold_batch_norms(plain, example)
-    with quiet():
-        try:
-            converted = _run_converter(prepared, example)
-        except Exception as error:
-            what = f"{type(module).__name__} cannot be converted to TFLite"
-            raise ExportError(f"{what}: {reason_of(error)}") from error
+    with explained(f"{type(module).__name__} cannot be converted to TFLite"), quiet():
+        converted = _run_converter(prepared, example)
     return fold_flatten(converted)
 
 
@@ -73,14 +70,13 @@ def _example(input_shape: tuple[int, ...]) -> torch.Tensor:
 def _check_runs(module: torch.nn.Module, example: torch.Tensor) -> None:
     import torch
 
-    try:
-        with torch.no_grad():
-            output = module(example)
-    except Exception as error:
-        what = f"the model does not run on an input of shape {tuple(example.shape)}"
-        raise ExportError(f"{what}: {reason_of(error)}") from error
+    shape = tuple(example.shape)
+    with explained(f"the model does not run on an input of shape {shape}"), torch.no_grad():
+        output = module(example)
     if not isinstance(output, torch.Tensor):
         raise ExportError(f"the model returns a {type(output).__name__}; it must return one tensor")
+    if not torch.isfinite(output).all():
+        raise ExportError("the model's outputs are NaN or infinite; its training went wrong")
 
 
 def _fold_batch_norms(module: torch.nn.Module, example: torch.Tensor) -> torch.nn.Module:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from frugalfl.errors import ExportError
 
 #: TFLite-Micro reads weights in place with aligned loads; the schema's ``force_align`` says 16.
@@ -80,7 +78,7 @@ class _AlignedBuffer:
     """Takes the place of the schema's ``BufferT``, whose ``Pack`` drops the alignment."""
 
     def __init__(self, data: Any) -> None:
-        self.data = None if data is None else bytes(np.asarray(data, dtype=np.uint8))
+        self.data = None if data is None else bytes(data)
 
     def Pack(self, builder: Any) -> int:  # noqa: N802  the name that the schema calls
         from ai_edge_litert import schema_py_generated as schema

@@ -6,19 +6,17 @@ The arena is not: pointers are twice as wide here, so a 32-bit device needs less
 
 from __future__ import annotations
 
-import re
+import importlib.util
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from frugalfl.errors import ExportError, MissingExtraError
 from frugalfl_edge.interpreter import Array
-from frugalfl_server.export.flatbuffer import ALIGNMENT
-from frugalfl_server.export.quiet import Chatter, quiet
-
-#: A model that needs more than this does not run on a microcontroller.
-ARENA_LIMIT_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class MicroRun:
 
 
 def run_micro(model: bytes, x: Array) -> MicroRun:
-    """Run rows through TFLite-Micro.
+    """Run rows through TFLite-Micro, in a process of its own.
 
     Args:
         model: A .tflite file with one input, one output and batch 1.
@@ -47,58 +45,25 @@ def run_micro(model: bytes, x: Array) -> MicroRun:
         MissingExtraError: tflite-micro is not installed; it exists for Linux on x86-64 only.
         ExportError: TFLite-Micro refuses the model; its own words are in the message.
     """
-    with quiet() as chatter:
-        try:
-            reported = _reported_arena(model, x[:1], chatter)
-            arena_bytes = _loadable_arena(model, reported)
-            interpreter = _open(model, arena_bytes)
-            outputs = np.concatenate([_infer(interpreter, row[None]) for row in x])
-        except RuntimeError as error:
-            said = chatter.last_line() or error
-            raise ExportError(f"TFLite-Micro refuses the model: {said}") from error
-    return MicroRun(outputs, arena_bytes)
+    if importlib.util.find_spec("tflite_micro") is None:
+        raise MissingExtraError("TFLite-Micro (Linux on x86-64 only)", "server")
+    with tempfile.TemporaryDirectory(prefix="frugalfl-") as name:
+        folder = Path(name)
+        (folder / "model.tflite").write_bytes(model)
+        np.save(folder / "rows.npy", x)
+        _run_worker(folder / "model.tflite", folder / "rows.npy", folder / "result.npz")
+        with np.load(folder / "result.npz") as result:
+            return MicroRun(result["outputs"], int(result["arena_bytes"]))
 
 
-def _reported_arena(model: bytes, row: Array, chatter: Chatter) -> int:
-    interpreter = _open(model, ARENA_LIMIT_BYTES)
-    _infer(interpreter, row)
-    interpreter.print_allocations()
-    found = re.findall(r"Arena allocation total (\d+) bytes", chatter.text())
-    if not found:
-        raise RuntimeError("no arena size was reported")
-    return int(found[-1])
-
-
-def _loadable_arena(model: bytes, reported: int) -> int:
-    """Go up from the reported arena, which leaves temporary buffers out, to one that loads.
-
-    Never below it: an arena that is far too small crashes the process.
-    """
-    arena = reported
-    while not _loads(model, arena):
-        arena += ALIGNMENT
-    return arena
-
-
-def _loads(model: bytes, arena_bytes: int) -> bool:
-    try:
-        _open(model, arena_bytes)
-    except RuntimeError:
-        return False
-    return True
-
-
-def _open(model: bytes, arena_bytes: int) -> Any:
-    try:
-        from tflite_micro.python.tflite_micro import runtime
-    except ImportError as error:
-        raise MissingExtraError("TFLite-Micro (Linux on x86-64 only)", "server") from error
-    return runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
-
-
-def _infer(interpreter: Any, row: Array) -> Array:
-    # The arena holds the input too, and an inference may overwrite it: set it every time.
-    interpreter.set_input(row, 0)
-    interpreter.invoke()
-    output: Array = interpreter.get_output(0)
-    return output
+def _run_worker(*paths: Path) -> None:
+    worker = Path(__file__).with_name("micro_worker.py")
+    # -P: the worker's folder must not be searched for modules.
+    command = [sys.executable, "-P", str(worker), *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode == 0:
+        return
+    said = ["it did not say why", *filter(None, map(str.strip, done.stderr.splitlines()))]
+    if done.returncode < 0:
+        said.append(f"it crashed with signal {-done.returncode}")
+    raise ExportError(f"TFLite-Micro refuses the model: {said[-1]}")

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import ExportError
 from frugalfl_server.export.cost import count_macs, count_parameters
+from frugalfl_server.export.explain import explained
 from frugalfl_server.export.quiet import quiet
-from frugalfl_server.export.reason import reason_of
 
 if TYPE_CHECKING:
     import torch
+
+_HINT = "layers must be modules (not torch.nn.functional with weights), the example a batch of one"
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,16 @@ def prune(
 
     Raises:
         ExportError: A ratio out of range, or a model that cannot be traced.
+        MissingExtraError: torch-pruning is not installed.
     """
     if not 0 <= ratio < 1:
         raise ExportError(f"prune ratio {ratio} is not in [0, 1); 0.5 removes half of the channels")
     pruned = copy.deepcopy(module)
-    try:
+    with explained(f"{type(module).__name__} cannot be pruned", _HINT):
         before = count_macs(module, example_input)
         if ratio > 0:
             _remove_channels(pruned, example_input, ratio, round_to)
         after = count_macs(pruned, example_input)
-    except Exception as error:
-        raise ExportError(
-            f"{type(module).__name__} cannot be pruned: {reason_of(error)}; layers must be modules "
-            "(not torch.nn.functional with weights) and the example one input with its batch axis"
-        ) from error
     report = PruneReport(
         ratio, count_parameters(module), count_parameters(pruned), before, after, _shapes(pruned)
     )

@@ -18,8 +18,8 @@ from typing import Any
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
 from frugalfl_server.export import flatbuffer
+from frugalfl_server.export.explain import explained
 from frugalfl_server.export.quiet import quiet
-from frugalfl_server.export.reason import reason_of
 
 #: First version of each operator with an int8 kernel, from the TFLite operator registry
 #: (tensorflow/lite/tools/versioning/op_version.cc); others have int8 since their first version.
@@ -75,13 +75,11 @@ def quantize(model: bytes, calibration: FloatArray) -> bytes:
     Raises:
         ExportError: No calibration rows, rows of the wrong shape, or an operator that the
             quantizer refuses.
+        MissingExtraError: ai-edge-quantizer is not installed.
     """
     _check_rows(model, calibration)
-    with quiet():
-        try:
-            quantized = _run_quantizer(model, calibration)
-        except Exception as error:
-            raise ExportError(f"the model cannot be quantized: {reason_of(error)}") from error
+    with explained("the model cannot be quantized"), quiet():
+        quantized = _run_quantizer(model, calibration)
     return _repair(quantized)
 
 

@@ -113,5 +113,5 @@ def _run_module(module: torch.nn.Module, x: FloatArray) -> FloatArray:
         chunks = [frozen(torch.from_numpy(x[i : i + BATCH_ROWS])) for i in starts]
     outputs: FloatArray = torch.cat(chunks).numpy()
     if not np.isfinite(outputs).all():
-        raise ExportError("the model's outputs hold NaN or infinity; its training went wrong")
+        raise ExportError("the model's outputs are NaN or infinite on the test rows")
     return outputs

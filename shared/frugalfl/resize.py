@@ -1,24 +1,24 @@
-"""Build a pruned model from the task's dense one, with PyTorch alone.
+"""Build a pruned model from the task's dense one, without a pruning library.
 
-Structured pruning only makes tensors smaller. A client that knows the shapes needs no pruning
-library: it gives every tensor its shape, and tells each layer its new number of channels.
+Structured pruning only makes tensors smaller. Who knows the shapes gives every tensor its shape,
+and tells each layer its new number of channels. PyTorch itself is not imported: the module that
+comes in brings its classes along.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import TaskError
+
+if TYPE_CHECKING:
+    import torch
 
 Shape = tuple[int, ...]
 
 
-def resize(module: nn.Module, shapes: Mapping[str, Shape]) -> nn.Module:
+def resize(module: torch.nn.Module, shapes: Mapping[str, Shape]) -> torch.nn.Module:
     """Give a freshly built module the tensor shapes of its pruned version.
 
     Args:
@@ -51,7 +51,7 @@ def resize(module: nn.Module, shapes: Mapping[str, Shape]) -> nn.Module:
     return module
 
 
-def _check(module: nn.Module, shapes: Mapping[str, Shape]) -> None:
+def _check(module: torch.nn.Module, shapes: Mapping[str, Shape]) -> None:
     state = {n: t for n, t in module.state_dict().items() if t.is_floating_point() or n in shapes}
     odd = sorted(state.keys() ^ shapes.keys())
     if odd:
@@ -71,7 +71,7 @@ def _fits_in(wanted: Shape, dense: Shape) -> bool:
     return all(new == old or 0 < new < old for new, old in zip(wanted, dense, strict=True))
 
 
-def _smaller(layer: nn.Module, prefix: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+def _smaller(layer: torch.nn.Module, prefix: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """Return the layer's own tensors that change, by their name in the layer."""
     own = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
     named = [(leaf, tensor, f"{prefix}.{leaf}" if prefix else leaf) for leaf, tensor in own]
@@ -82,41 +82,71 @@ def _smaller(layer: nn.Module, prefix: str, shapes: Mapping[str, Shape]) -> dict
     }
 
 
-def _check_type(layer: nn.Module) -> None:
+def _torch_classes(layer: torch.nn.Module) -> set[str]:
+    """Return which of PyTorch's layers this one is, or is derived from."""
+    bases = type(layer).__mro__
+    return {base.__name__ for base in bases if base.__module__.startswith("torch.nn.modules.")}
+
+
+def _check_type(layer: torch.nn.Module) -> None:
     """Refuse PyTorch's layers that keep sizes of their own which are not known here (LSTM, ...)."""
-    known = (nn.Linear, _ConvNd, _NormBase, nn.LayerNorm, nn.GroupNorm, nn.PReLU, nn.Embedding)
-    if type(layer).__module__.startswith("torch.") and not isinstance(layer, known):
+    classes = _torch_classes(layer) - {"Module"}
+    if classes and not classes & _SIZES.keys():
         raise TaskError(f"a pruned {type(layer).__name__} cannot be rebuilt; leave it unpruned")
 
 
 def _zeros(tensor: torch.Tensor, shape: Shape) -> torch.Tensor:
-    zeros = torch.zeros(shape, dtype=tensor.dtype, device=tensor.device)
-    return nn.Parameter(zeros, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else zeros
+    zeros = tensor.detach().new_zeros(shape)
+    parameter: Any = type(tensor)
+    return zeros if parameter is type(zeros) else parameter(zeros, tensor.requires_grad)
 
 
-def _set_sizes(layer: nn.Module) -> None:
+def _set_sizes(layer: torch.nn.Module) -> None:
     """Make a layer's own record of its sizes agree with its tensors."""
-    if isinstance(layer, _ConvNd):
-        _set_channels(layer)
-    elif isinstance(layer, nn.Linear):
-        layer.out_features, layer.in_features = layer.weight.shape
-    elif isinstance(layer, _NormBase):
-        known = layer.weight if layer.weight is not None else layer.running_mean
-        layer.num_features = len(known) if known is not None else layer.num_features
-    elif isinstance(layer, nn.LayerNorm):
-        layer.normalized_shape = tuple(layer.weight.shape)
-    elif isinstance(layer, nn.GroupNorm):
-        layer.num_channels = len(layer.weight)
-    elif isinstance(layer, nn.PReLU):
-        layer.num_parameters = len(layer.weight)
-    elif isinstance(layer, nn.Embedding):
-        layer.num_embeddings, layer.embedding_dim = layer.weight.shape
+    for name in _torch_classes(layer) & _SIZES.keys():
+        _SIZES[name](layer)
 
 
-def _set_channels(layer: _ConvNd) -> None:
+def _set_channels(layer: Any) -> None:
     first, second = layer.weight.shape[:2]
     if layer.groups == layer.in_channels == layer.out_channels:
         # Depthwise: one group a channel. Other groups only become narrower, not fewer.
         layer.groups = first
     inside, outside = (first, second * layer.groups), (second * layer.groups, first)
     layer.in_channels, layer.out_channels = inside if layer.transposed else outside
+
+
+def _set_features(layer: Any) -> None:
+    layer.out_features, layer.in_features = layer.weight.shape
+
+
+def _set_norm(layer: Any) -> None:
+    layer.num_features = len(layer.running_mean if layer.weight is None else layer.weight)
+
+
+def _set_layer_norm(layer: Any) -> None:
+    layer.normalized_shape = tuple(layer.weight.shape)
+
+
+def _set_group_norm(layer: Any) -> None:
+    layer.num_channels = len(layer.weight)
+
+
+def _set_prelu(layer: Any) -> None:
+    layer.num_parameters = len(layer.weight)
+
+
+def _set_embedding(layer: Any) -> None:
+    layer.num_embeddings, layer.embedding_dim = layer.weight.shape
+
+
+#: PyTorch's layers with weights, and how their sizes follow from their tensors.
+_SIZES: Mapping[str, Callable[[Any], None]] = {
+    "_ConvNd": _set_channels,
+    "Linear": _set_features,
+    "_NormBase": _set_norm,  # batch and instance norm
+    "LayerNorm": _set_layer_norm,
+    "GroupNorm": _set_group_norm,
+    "PReLU": _set_prelu,
+    "Embedding": _set_embedding,
+}

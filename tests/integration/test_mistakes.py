@@ -1,0 +1,98 @@
+"""What a user sees when something is wrong: one line that says what to do, and an exit code."""
+
+import pytest
+
+from .conftest import DIGITS, SMALL, frugalfl
+
+
+def check(result, code, *parts):
+    assert result.returncode == code, result.stderr
+    error = result.stderr.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert all(part in error for part in parts), error
+    assert "Traceback" not in result.stderr
+
+
+def test_no_such_folder(tmp_path):
+    check(frugalfl("simulate", "nowhere", cwd=tmp_path), 2, "'nowhere'", "simulations/digits")
+
+
+def test_a_folder_that_is_no_app(tmp_path):
+    check(frugalfl("simulate", tmp_path, cwd=tmp_path), 2, "no pyproject.toml")
+
+
+def test_unknown_key_on_the_command_line(tmp_path):
+    result = frugalfl("simulate", DIGITS, "learnig-rate=1", cwd=tmp_path)
+    check(result, 2, "'learnig-rate'", "did you mean 'learning-rate'?")
+
+
+def test_unknown_key_in_the_config(app, tmp_path):
+    folder = app()
+    config = folder / "pyproject.toml"
+    config.write_text(config.read_text() + "cleints = 3\n")
+    check(frugalfl("simulate", folder, cwd=tmp_path), 2, "'cleints'", "did you mean 'clients'?")
+
+
+def test_broken_toml(app, tmp_path):
+    folder = app()
+    (folder / "pyproject.toml").write_text("[tool.flwr")
+    check(frugalfl("simulate", folder, cwd=tmp_path), 2, "not valid TOML")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("    private = rows", "    raise OSError('disk on fire')\n    private = rows",
+         ("'digits'", "client_data(0, 8)", "OSError", "disk on fire")),
+        ("    from torch import nn", "    raise RuntimeError('no layers today')\n    from torch import nn",
+         ("model()", "RuntimeError", "no layers today")),
+        ("mine = dirichlet(private.y, clients, alpha=0.5, seed=SPLIT_SEED)[client]",
+         "mine = slice(0, 0) if client == 3 else slice(0, 50)", ("client 3 of 8", "no data")),
+        ("nn.Linear(64, 10)", "nn.Linear(64, 3)", ("training raised", "out of bounds")),
+        ("    return Examples(private.x[mine], private.y[mine])",
+         "    return Examples(private.x[mine] * float('nan'), private.y[mine])", ("client 0 of 8", "NaN")),
+        ('task = Task("digits"', 'tusk = Task("digits"', ("no Task called 'task'",)),
+        ("import numpy as np", "import numpy as np\nimport no_such_module", ("'no_such_module'",)),
+    ],
+    ids=["data raises", "model raises", "no data", "loss raises", "nan", "no task", "import"],
+)  # fmt: skip
+def test_a_broken_task(app, tmp_path, old, new, parts):
+    result = frugalfl("simulate", app(old, new), *SMALL, cwd=tmp_path)
+    code = 2 if "no Task" in parts[0] else 3
+    check(result, code, *parts)
+
+
+def test_debug_shows_where(app, tmp_path):
+    folder = app("    private = rows", "    raise OSError('disk on fire')\n    private = rows")
+    result = frugalfl("simulate", folder, *SMALL, "--debug", cwd=tmp_path)
+    assert result.returncode != 0
+    assert "Traceback" in result.stderr
+    assert "task.py" in result.stderr
+
+
+def test_a_training_that_diverges(tmp_path):
+    result = frugalfl(
+        "simulate", DIGITS, *SMALL, "learning-rate=1e9", "final-learning-rate=1e9", cwd=tmp_path
+    )
+    check(result, 3, "lower learning-rate")
+    assert '"status": "failed"' in (tmp_path / "runs" / "latest" / "summary.json").read_text()
+
+
+@pytest.mark.parametrize("verb", ["report", "export", "energy"])
+def test_no_such_run(verb, tmp_path):
+    check(frugalfl(verb, tmp_path / "nothing", cwd=tmp_path), 8, "nothing")
+
+
+def test_a_damaged_table(finished, tmp_path):
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    (run / "rounds.parquet").write_bytes(b"PAR1 no longer")
+    check(frugalfl("report", run, cwd=tmp_path), 8, "rounds.parquet")
+
+
+def test_runs_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = frugalfl("simulate", DIGITS, *SMALL, "--runs", tmp_path / "file", cwd=tmp_path)
+    check(result, 8, "cannot write a run")

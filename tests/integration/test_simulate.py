@@ -1,0 +1,128 @@
+"""``frugalfl simulate`` as a user runs it: a process, its output, its files."""
+
+import json
+import os
+import pty
+import signal
+import sqlite3
+import subprocess
+
+import pyarrow.parquet as pq
+import pytest
+
+from .conftest import COMMAND, DIGITS, SMALL, frugalfl
+
+
+def test_a_run_ends_with_a_model_a_report_and_a_ledger(finished):
+    run, result = finished
+    for name in ("report.html", "summary.json", "run.json", "rounds.parquet", "energy.parquet"):
+        assert (run / name).is_file(), name
+    for name in ("model_int8.tflite", "model_data.c", "model_data.h", "model_card.json"):
+        assert (run / "model" / name).is_file(), name
+    for path in ("model_int8.tflite", "report.html", "ledger"):
+        assert path in result.stdout
+
+
+def test_the_summary_has_its_documented_names(finished):
+    run, _ = finished
+    summary = json.loads((run / "summary.json").read_text())
+    shared = {
+        "accuracy",
+        "rounds",
+        "uplink_bytes",
+        "downlink_bytes",
+        "uplink_bytes_per_update",
+        "energy_j",
+        "wall_s",
+    }
+    assert shared | {"accuracy_int8", "model", "baseline", "status"} <= summary.keys()
+    assert shared <= summary["baseline"].keys()
+    assert {"parameters", "float_bytes", "int8_bytes", "arena_bytes"} == summary["model"].keys()
+    assert summary["status"] == "finished"
+    assert summary["energy_j"]["measured"] is None
+    assert summary["energy_j"]["estimated"] > 0
+
+
+def test_the_figures_add_up(finished):
+    run, _ = finished
+    summary = json.loads((run / "summary.json").read_text())
+    rounds = [
+        row
+        for row in pq.read_table(run / "rounds.parquet").to_pylist()
+        if row["federation"] == "frugalfl"
+    ]
+    energy = pq.read_table(run / "energy.parquet").to_pylist()
+    assert [row["round"] for row in rounds] == list(range(1, 10))
+    assert summary["uplink_bytes"] == sum(row["uplink_bytes"] for row in energy)
+    assert summary["downlink_bytes"] == sum(row["downlink_bytes"] for row in energy)
+    assert summary["energy_j"]["estimated"] == pytest.approx(sum(row["energy_j"] for row in energy))
+    assert {row["phase"] for row in energy} == {"download", "train", "encode"}
+    assert len(energy) == 3 * 4 * 9  # a record a phase, client and round
+
+
+def test_the_devices_own_ledgers_agree_with_the_run(finished):
+    run, _ = finished
+    rows = 0
+    for path in run.glob("devices/client-*/ledger.sqlite"):
+        with sqlite3.connect(path) as ledger:
+            rows += ledger.execute("SELECT count(*) FROM energy").fetchone()[0]
+    assert rows == pq.read_table(run / "energy.parquet").num_rows
+
+
+def test_updates_are_far_smaller_than_the_baselines(finished):
+    run, _ = finished
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["uplink_bytes_per_update"] < 600
+    assert summary["baseline"]["uplink_bytes_per_update"] >= 153_128
+    assert summary["baseline"]["rounds"] == summary["rounds"]
+
+
+def test_same_seed_same_model(tmp_path):
+    models = []
+    for name in ("a", "b"):
+        result = frugalfl(
+            "simulate", DIGITS, *SMALL, "rounds=2", "prune=0", "--runs", name, cwd=tmp_path
+        )
+        assert result.returncode == 0, result.stderr
+        models.append((tmp_path / name / "latest" / "model" / "model_int8.tflite").read_bytes())
+    assert models[0] == models[1]
+
+
+def test_json_is_all_there_is_on_standard_output(tmp_path):
+    result = frugalfl("simulate", DIGITS, *SMALL, "rounds=1", "prune=0", "--json", cwd=tmp_path)
+    assert json.loads(result.stdout)["status"] == "finished"
+    assert "accuracy" in result.stderr  # progress
+
+
+def test_ctrl_c_leaves_a_usable_run(tmp_path):
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "simulate", DIGITS, *SMALL, "rounds=500"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, start_new_session=True,
+    )  # fmt: skip
+    os.close(terminal)
+    seen = b""
+    while b"train    3/" not in seen:
+        seen += os.read(controller, 4096)
+    os.killpg(process.pid, signal.SIGINT)
+    while True:
+        try:
+            more = os.read(controller, 4096)
+        except OSError:  # the terminal is closed: the process has ended
+            break
+        seen += more
+    assert process.wait(60) == 130
+    last = seen.decode().strip().splitlines()[-1]
+    assert "interrupted" in last
+    assert "Traceback" not in seen.decode()
+    run = tmp_path / "runs" / "latest"
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["status"] == "interrupted"
+    assert summary["rounds"] >= 3
+    assert pq.read_table(run / "rounds.parquet").num_rows == summary["rounds"]
+    assert not list(run.rglob("*.part"))
+    for path in run.glob("devices/client-*/*.sqlite"):
+        with sqlite3.connect(path) as database:
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert frugalfl("report", run, cwd=tmp_path).returncode == 0
+    assert frugalfl("export", run, cwd=tmp_path).returncode == 0

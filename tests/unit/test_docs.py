@@ -1,0 +1,36 @@
+"""The documents name what there is, and only that."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from frugalfl.codec.registry import CODERS, TRANSFORMS
+from frugalfl.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def first_column(text):
+    return set(re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE))
+
+
+def test_every_setting_is_described_with_its_default():
+    text = (DOCS / "settings.md").read_text()
+    for field in fields(Settings):
+        default = str(field.default).replace("|", "\\|")
+        assert f"| `{field.name.replace('_', '-')}` | `{default}` |" in text
+
+
+def test_every_codec_link_is_described():
+    links = {name.partition("(")[0] for name in first_column((DOCS / "settings.md").read_text())}
+    assert links >= {*TRANSFORMS, *CODERS, "feedback"}
+    wire = (DOCS / "wire-format.md").read_text()
+    assert all(f"`{name}`" in wire for name in {*TRANSFORMS, *CODERS})
+
+
+def test_links_between_documents_lead_somewhere():
+    root = DOCS.parent
+    for document in [*DOCS.glob("*.md"), *root.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document.name}: {target}"

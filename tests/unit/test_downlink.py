@@ -1,0 +1,121 @@
+"""What the server sends to whom, and that everybody ends with the same bits."""
+
+import numpy as np
+import pytest
+
+from frugalfl.blocks import Layout
+from frugalfl.codec import parse_codec
+from frugalfl.errors import FrameError
+from frugalfl_client.held import Held
+from frugalfl_server.downlink import Downlink
+
+RNG = np.random.default_rng(0)
+START = {
+    "a.weight": RNG.normal(size=(40, 30)).astype(np.float32),
+    "a.bias": np.zeros(40, np.float32),
+    "b.weight": RNG.normal(size=(10, 40)).astype(np.float32),
+}
+LAYOUT = Layout.of(START)
+CODEC = "topk(2%) | sign | golomb"
+
+
+def moved(model, size=0.01):
+    return {
+        n: t + RNG.normal(scale=size, size=t.shape).astype(np.float32) for n, t in model.items()
+    }
+
+
+def deliver(downlink, node, held):
+    base, frames = downlink.bundle_for(node)
+    assert base in (-1, held.version)
+    held.apply(frames, LAYOUT)
+    downlink.confirm(node, held.version)
+    return len(frames)
+
+
+def test_a_newcomer_gets_a_full_model_and_then_differences():
+    downlink, held = Downlink(START, parse_codec(CODEC)), Held()
+    full = deliver(downlink, 1, held)
+    model = START
+    for _ in range(5):
+        model = moved(model)
+        downlink.advance(model)
+        assert deliver(downlink, 1, held) < full / 20
+    assert held.version == downlink.version == 5
+
+
+def test_all_clients_hold_the_same_bits_whatever_they_missed():
+    downlink = Downlink(START, parse_codec(CODEC))
+    always, seldom, late = Held(), Held(), Held()
+    deliver(downlink, 1, always)
+    deliver(downlink, 2, seldom)
+    model = START
+    for number in range(12):
+        model = moved(model)
+        downlink.advance(model)
+        deliver(downlink, 1, always)
+        if number % 5 == 4:
+            deliver(downlink, 2, seldom)
+    deliver(downlink, 2, seldom)
+    deliver(downlink, 3, late)
+    for name, tensor in downlink.view.items():
+        for held in (always, seldom, late):
+            np.testing.assert_array_equal(held.model[name], tensor)
+
+
+def test_what_a_frame_drops_comes_with_the_next_ones():
+    downlink = Downlink(START, parse_codec(CODEC))
+    target = moved(START, 0.05)
+
+    def distance():
+        return sum(float(np.abs(target[n] - downlink.view[n]).sum()) for n in target)
+
+    before = distance()
+    for _ in range(300):
+        downlink.advance(target)
+    assert distance() < before / 20
+
+
+def test_nothing_new_sends_nothing():
+    downlink, held = (
+        Downlink({n: np.zeros_like(t) for n, t in START.items()}, parse_codec(CODEC)),
+        Held(),
+    )
+    deliver(downlink, 1, held)
+    downlink.advance(downlink.view)
+    assert deliver(downlink, 1, held) == 0
+
+
+def test_a_long_chain_is_replaced_by_a_full_model():
+    downlink, held = Downlink(START, parse_codec("topk(50%) | sign | golomb")), Held()
+    full = deliver(downlink, 1, held)
+    model = START
+    for _ in range(40):
+        model = moved(model)
+        downlink.advance(model)
+    assert deliver(downlink, 1, held) <= full * 1.1
+    assert sum(map(len, downlink._frames)) <= full * 1.1  # old frames are dropped
+
+
+def test_a_client_that_holds_another_version_refuses_the_difference():
+    downlink, held = Downlink(START, parse_codec(CODEC)), Held()
+    deliver(downlink, 1, held)
+    held.version = 7
+    downlink.advance(moved(START))
+    with pytest.raises(FrameError, match="leads on from version 0, version 7 is held"):
+        held.apply(downlink.bundle_for(1)[1], LAYOUT)
+
+
+def test_a_pruned_model_replaces_a_whole_one():
+    held = Held()
+    deliver(Downlink(START, parse_codec(CODEC)), 1, held)
+    held.residual = {"a.weight": np.ones((40, 30), np.float32), "a.bias": np.ones(40, np.float32)}
+    pruned = {
+        "a.weight": START["a.weight"][:20],
+        "a.bias": START["a.bias"],
+        "b.weight": START["b.weight"][:, :20],
+    }
+    held.apply(Downlink(pruned, parse_codec(CODEC), version=9).full(), LAYOUT)
+    assert {n: t.shape for n, t in held.model.items()} == {n: t.shape for n, t in pruned.items()}
+    assert list(held.residual) == ["a.bias"]  # the others' shapes are gone
+    assert held.version == 9
