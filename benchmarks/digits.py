@@ -16,6 +16,7 @@ from typing import Any
 
 from common import arguments, finish
 
+from frugalfl_sim.apps import read_settings
 from frugalfl_sim.simulate import simulate_app
 
 DIGITS = Path(__file__).parents[1] / "simulations" / "digits"
@@ -26,9 +27,9 @@ def run(seed: int, quick: bool) -> dict[str, Any]:
     """Run one federation and its baseline; return the figures under names with units."""
     changes = [f"seed={seed}"] + (["rounds=10", "recover-rounds=5"] if quick else [])
     with tempfile.TemporaryDirectory() as folder:
-        summary = simulate_app(DIGITS, changes, Path(folder), baseline=True).read_json(
-            "summary.json"
-        )
+        summary = simulate_app(
+            DIGITS, read_settings(DIGITS, changes), Path(folder), baseline=True
+        ).read_json("summary.json")
     baseline = summary["baseline"]
     total, total_float32 = (s["uplink_bytes"] + s["downlink_bytes"] for s in (summary, baseline))
     return {

@@ -7,10 +7,12 @@ def size_text(count: float) -> str:
     """Return a size with its unit.
 
     >>> size_text(440), size_text(76563), size_text(3 << 20)
-    ('440 B', '74.8 KiB', '3.0 MiB')
+    ('440 B', '74.8 KiB', '3 MiB')
     """
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+    unit = "B"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
         count /= 1024
-    return f"{count:.1f} GiB"
+    digits = 0 if unit == "B" or float(count).is_integer() else 1
+    return f"{count:.{digits}f} {unit}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,17 +14,17 @@ from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.app import app as server_app
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_sim.apps import importable, quiet_flower, read_settings
+from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.engine.grid import InProcessGrid
 
 
-def simulate_app(app: Path, changes: Sequence[str], runs: Path, baseline: bool) -> RunDirectory:
+def simulate_app(app: Path, settings: Settings, runs: Path, baseline: bool) -> RunDirectory:
     """Run an app's federation to its end, and return the run directory.
 
     Args:
         app: Folder of a Flower app.
-        changes: ``key=value`` settings on top of the app's own.
+        settings: The app's own, as :func:`~frugalfl_sim.apps.read_settings` reads them.
         runs: Folder for the run directory.
         baseline: Also run Flower's stock FedAvg, and put it beside ours in the report.
 
@@ -33,7 +32,6 @@ def simulate_app(app: Path, changes: Sequence[str], runs: Path, baseline: bool) 
         FrugalFLError: What the branches of :mod:`frugalfl.errors` say; the run directory then
             holds everything up to the last finished round.
     """
-    settings = read_settings(app, changes)
     # One client trains at a time, on tensors too small to share between threads.
     torch.set_num_threads(1)
     with importable(app), quiet_flower():

@@ -5,11 +5,16 @@ Biased: without error feedback what is small is never sent (Aji and Heafield 201
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 
 from frugalfl.calls import Call, arity, fraction
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.chain import Tensor
+
+#: 7 % of 400 is 28.000000000000004 in floating point, and must stay 28.
+_ROUNDING = 1e-6
 
 
 class TopK:
@@ -21,7 +26,7 @@ class TopK:
     def forward(self, tensors: list[Tensor]) -> tuple[list[Tensor], bytes]:
         """Zero all but the largest entries."""
         flat = np.concatenate([tensor.ravel() for tensor in tensors])
-        keep = int(np.ceil(self.share * flat.size))
+        keep = ceil(self.share * flat.size - _ROUNDING)
         if keep < flat.size:
             dropped = np.argpartition(np.abs(flat), flat.size - keep)[: flat.size - keep]
             flat[dropped] = 0

@@ -50,9 +50,14 @@ def simulate(
     Every client is a real Flower ClientApp with its own disk; the frames that travel are counted
     byte by byte. A run directory keeps everything; [bold]runs/latest[/bold] points at the newest.
     """
+    from frugalfl_sim.apps import read_settings
+
+    # Before the heavy imports: a typing mistake is answered at once.
+    checked = read_settings(app, settings or [])
+
     from frugalfl_sim.simulate import simulate_app
 
-    run = simulate_app(app, settings or [], runs, baseline)
+    run = simulate_app(app, checked, runs, baseline)
     summary = run.read_json("summary.json")
     if as_json:
         typer.echo(json.dumps(summary, indent=2))

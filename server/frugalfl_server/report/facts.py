@@ -1,0 +1,146 @@
+"""What a run's files say, and the comparisons between them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frugalfl_server import summary
+from frugalfl_server.records import RoundRecord
+from frugalfl_server.run_directory import RunDirectory
+
+#: The accuracy that both federations are timed to, where both get there.
+_TARGET = 0.95
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run, read once for the page and for the terminal.
+
+    The figures are computed from the tables, so that they agree with them even where
+    ``summary.json`` is missing (a killed run) or older.
+
+    Attributes:
+        run: The run.
+        about: ``run.json``.
+        summary: As ``summary.json``; the status ``unfinished`` where there is no such file.
+        export: ``model/export.json``; None where nothing was exported.
+        ours: Rounds of our federation.
+        baseline: Rounds of the baseline; empty where it did not run.
+        float32_bytes: The whole model in float32, before pruning; None where it is not known.
+    """
+
+    run: RunDirectory
+    about: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    export: Mapping[str, Any] | None
+    ours: Sequence[RoundRecord]
+    baseline: Sequence[RoundRecord]
+    float32_bytes: float | None
+
+    @property
+    def planned(self) -> int:
+        """Rounds that the settings ask for."""
+        settings = self.about["settings"]
+        return int(settings["rounds"] + (settings["recover-rounds"] if settings["prune"] else 0))
+
+    @property
+    def recovered(self) -> Sequence[RoundRecord]:
+        """Our rounds on the pruned model."""
+        return [record for record in self.ours if record.phase == "recover"]
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of our federation, both ways."""
+        return sum(both_ways(record) for record in self.ours)
+
+    @property
+    def baseline_bytes(self) -> int:
+        """Bytes of the baseline, both ways."""
+        return sum(both_ways(record) for record in self.baseline)
+
+    @property
+    def baseline_complete(self) -> bool:
+        """Whether the baseline did as many rounds as ours before pruning, so totals compare."""
+        return bool(self.baseline) and len(self.baseline) >= int(self.summary["rounds"])
+
+    @property
+    def accuracies(self) -> list[float]:
+        """The accuracy that each federation ended with."""
+        return [rounds[-1].accuracy for rounds in (self.ours, self.baseline) if rounds]
+
+    @property
+    def target(self) -> float:
+        """The accuracy that bytes are counted up to: 95 %, or what every federation reached."""
+        return min(_TARGET, *self.accuracies)
+
+    @property
+    def command(self) -> str:
+        """The command that makes the report anew."""
+        return f"frugalfl report {shlex.quote(str(_short(self.run.path)))}"
+
+
+def read_facts(run: RunDirectory) -> Facts:
+    """Read what there is of a run.
+
+    Raises:
+        RunError: A file of the run is damaged.
+    """
+    status, reason = "unfinished", None
+    if (run.path / "summary.json").exists():
+        written = run.read_json("summary.json")
+        status, reason = written["status"], written["reason"]
+    figures = summary.of_run(run, status, reason)
+    exported = (run.path / "model" / "export.json").exists()
+    return Facts(
+        run=run,
+        about=run.read_json("run.json"),
+        summary=figures,
+        export=run.read_json("model/export.json") if exported else None,
+        ours=[record for record in run.rounds if record.federation == summary.OURS],
+        baseline=[record for record in run.rounds if record.federation == summary.BASELINE],
+        float32_bytes=_float32_bytes(run, figures),
+    )
+
+
+def both_ways(record: RoundRecord) -> int:
+    """Return the bytes of a round, up and down."""
+    return record.uplink_bytes + record.downlink_bytes
+
+
+def cumulative(rounds: Sequence[RoundRecord]) -> list[int]:
+    """Return the bytes, both ways, up to the end of each round."""
+    return list(accumulate(both_ways(record) for record in rounds))
+
+
+def bytes_to(accuracy: float, rounds: Sequence[RoundRecord]) -> int | None:
+    """Return the bytes, both ways, up to the first round that reached an accuracy."""
+    for record, count in zip(rounds, cumulative(rounds), strict=True):
+        if record.accuracy >= accuracy:
+            return count
+    return None
+
+
+def _float32_bytes(run: RunDirectory, figures: Mapping[str, Any]) -> float | None:
+    """Return what stock Flower uploads: seen in the baseline, or the size of the checkpoint."""
+    if figures["baseline"]:
+        seen: float | None = figures["baseline"]["uplink_bytes_per_update"]
+        return seen
+    if not run.rounds or run.rounds[-1].phase != "train":
+        return None  # the checkpoint is pruned, or there is none
+    if not (run.path / "checkpoints" / "model.npz").exists():
+        return None
+    return float(sum(4 * np.size(tensor) for tensor in run.load_checkpoint().values()))
+
+
+def _short(path: Path) -> Path:
+    """Return a path as it is typed in the working folder."""
+    here = Path.cwd()
+    return Path(os.path.relpath(path, here)) if path.is_relative_to(here) else path

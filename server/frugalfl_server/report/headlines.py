@@ -1,0 +1,133 @@
+"""The sentences and the few numbers that a reader sees first, on the page and on the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from frugalfl.sizes import size_text
+from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.texts import duration, energy, less, percent
+
+BASELINE_NAME = "Flower FedAvg float32"
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number.
+
+    Attributes:
+        name: What it is.
+        value: The number with its unit.
+        note: What it compares with, or where it holds; may be empty.
+    """
+
+    name: str
+    value: str
+    note: str
+
+
+def status(facts: Facts) -> str:
+    """Say in one sentence how the run ended."""
+    done = f"{len(facts.ours)} of {facts.planned} rounds"
+    match facts.summary["status"]:
+        case "finished":
+            return f"Finished: {done}."
+        case "interrupted":
+            return f"Interrupted after {done}; the figures cover what was done."
+        case "failed":
+            return f"Failed after {done}: {facts.summary['reason'] or 'no reason was recorded'}"
+        case _:
+            return (
+                f"Unfinished: {done}. There is no summary.json, so the run is still going or was "
+                "killed."
+            )
+
+
+def missing(facts: Facts) -> list[str]:
+    """Say what a complete run would have and this one has not."""
+    notes = []
+    if not facts.ours:
+        notes.append("No round was finished, so there is nothing to compare yet.")
+    if facts.export is None:
+        notes.append("Nothing was exported, so there are no figures of an int8 model.")
+    if not facts.baseline:
+        notes.append(
+            f"No baseline was run: `frugalfl simulate` with --baseline adds {BASELINE_NAME}."
+        )
+    elif not facts.baseline_complete:
+        notes.append(
+            f"The baseline stopped after {len(facts.baseline)} of {facts.summary['rounds']} rounds, "
+            "so its totals are too small."
+        )
+    if not facts.run.energy:
+        notes.append("No energy was recorded, so no joules are known.")
+    return notes
+
+
+def headlines(facts: Facts) -> list[Headline]:
+    """Return the numbers of a run; those that are not known say so."""
+    return [
+        _accuracy(facts),
+        _accuracy_int8(facts),
+        _upload(facts),
+        _traffic(facts),
+        _energy(facts),
+        Headline("wall time", duration(facts.summary["wall_s"]), "all rounds, without export"),
+        _model(facts),
+    ]
+
+
+def _accuracy(facts: Facts) -> Headline:
+    if not facts.ours:
+        return Headline("accuracy", "–", "no round was finished")
+    note = f"float, {facts.summary['rounds']} rounds"
+    if facts.baseline:
+        note += f"; baseline {percent(facts.baseline[-1].accuracy)}"
+    return Headline("accuracy", percent(facts.summary["accuracy"]), note)
+
+
+def _accuracy_int8(facts: Facts) -> Headline:
+    if facts.export is None:
+        return Headline("accuracy int8", "–", "not exported")
+    in_micro = facts.export["verification"]["accuracy"]["tflite_micro_int8"] is not None
+    ran = "run in TFLite-Micro" if in_micro else "run in LiteRT"
+    note = f"pruned and recovered, {ran}" if facts.recovered else ran
+    return Headline("accuracy int8", percent(facts.summary["accuracy_int8"]), note)
+
+
+def _upload(facts: Facts) -> Headline:
+    size = facts.summary["uplink_bytes_per_update"]
+    if size is None:
+        return Headline("bytes per upload", "–", "nothing was uploaded")
+    if facts.float32_bytes is None:
+        return Headline("bytes per upload", size_text(size), "mean; float32 size not known")
+    whole = size_text(facts.float32_bytes)
+    return Headline(
+        "bytes per upload",
+        size_text(size),
+        f"{less(size, facts.float32_bytes)} than float32 ({whole})",
+    )
+
+
+def _traffic(facts: Facts) -> Headline:
+    total = facts.total_bytes
+    if not total or not facts.baseline:
+        return Headline("bytes both ways", size_text(total), "no baseline to compare with")
+    other = size_text(facts.baseline_bytes)
+    note = f"{less(total, facts.baseline_bytes)} than the baseline ({other})"
+    return Headline("bytes both ways", size_text(total), note)
+
+
+def _energy(facts: Facts) -> Headline:
+    note = "all clients, above idle"
+    if facts.baseline:
+        note += f"; baseline {energy(facts.summary['baseline']['energy_j'])}"
+    return Headline("energy", energy(facts.summary["energy_j"]), note)
+
+
+def _model(facts: Facts) -> Headline:
+    if facts.export is None:
+        return Headline("int8 model", "–", "not exported")
+    arena = facts.export["arena_bytes"]
+    note = "arena not measured" if arena is None else f"arena {size_text(arena)} or less"
+    return Headline("int8 model", size_text(facts.export["int8_bytes"]), note)

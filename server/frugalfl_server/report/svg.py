@@ -1,0 +1,106 @@
+"""A Matplotlib drawing as SVG text that belongs in an HTML page.
+
+The drawing uses stand-in colours, and the SVG names CSS variables instead, so that one drawing
+serves light and dark. Text stays text in the page's font, so nothing is embedded.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from html import escape
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+#: CSS variable by stand-in colour; style.css.j2 gives each a light and a dark value.
+_VARIABLES = {
+    "#010101": "--ink",
+    "#020202": "--muted",
+    "#030303": "--grid",
+    "#040404": "--paper",
+    "#050505": "--ours",
+    "#060606": "--other",
+    "#070707": "--phase-1",
+    "#080808": "--phase-2",
+    "#090909": "--phase-3",
+    "#0a0a0a": "--phase-4",
+}
+INK, MUTED, GRID, PAPER, OURS, OTHER, *PHASE_COLOURS = _VARIABLES
+
+_STYLE = {
+    "axes.edgecolor": GRID,
+    "axes.facecolor": "none",
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 1.0,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": "none",
+    "font.family": "sans-serif",
+    "font.size": 13,
+    "hatch.linewidth": 1.4,
+    "path.simplify_threshold": 0.5,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.color": GRID,
+    "ytick.labelcolor": MUTED,
+}
+_NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+_POINTS_PER_INCH = 72
+
+
+def draw(
+    name: str, size: tuple[int, int], label: str, paint: Callable[[Axes], None],
+    margins: tuple[int, int, int, int],
+) -> str:  # fmt: skip
+    """Draw one figure.
+
+    Args:
+        name: Unique in the page; the prefix of every id.
+        size: Width and height (px).
+        label: What the figure says, for those who do not see it.
+        paint: Draws on the axes.
+        margins: Left, right, top and bottom of the axes (px).
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    width, height = size
+    left, right, top, bottom = margins
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH))
+        axes = figure.add_axes(
+            (
+                left / width,
+                bottom / height,
+                (width - left - right) / width,
+                (height - top - bottom) / height,
+            )
+        )
+        paint(axes)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata=_NO_METADATA)
+    return _for_page(file.getvalue(), name, size, label)
+
+
+def _for_page(svg: str, name: str, size: tuple[int, int], label: str) -> str:
+    """Cut what only a file of its own needs, and make ids and colours the page's."""
+    body = svg[svg.index("<g id=") : svg.rindex("</svg>")]
+    body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
+    body = re.sub(r'(xlink:href="#|url\(#)', rf"\1{name}-", body).replace("xlink:href", "href")
+    body = re.sub(r' ?transform="rotate\(-0 [^"]*"', "", body)
+    body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
+    body = re.sub(r"(\d+\.\d)\d+", r"\1", body)
+    body = re.sub(r"\s*\n\s*", " ", body)
+    body = re.sub(r'fill="(#0\w0\w0\w)"', r'style="fill: \1"', body)
+    for colour, variable in _VARIABLES.items():
+        body = body.replace(colour, f"var({variable})")
+    return (
+        f'<svg id="{name}" viewBox="0 0 {size[0]} {size[1]}" role="img" '
+        f'aria-label="{escape(label)}">{body}</svg>'
+    )

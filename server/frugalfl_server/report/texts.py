@@ -1,0 +1,80 @@
+"""Numbers for people: three digits or so, and always a unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_JOULES = ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"))
+
+
+def percent(share: float | None) -> str:
+    """Return a share in percent.
+
+    >>> percent(0.9472), percent(None)
+    ('94.7 %', '–')
+    """
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def joules(value: float | None) -> str:
+    """Return joules with the prefix that keeps the number short.
+
+    >>> joules(23.93), joules(0.0042), joules(1500), joules(0), joules(None)
+    ('23.9 J', '4.20 mJ', '1.50 kJ', '0 J', '–')
+    """
+    if value is None:
+        return "–"
+    for scale, unit in _JOULES:
+        if abs(value) >= scale:
+            return f"{_three_digits(value / scale)} {unit}"
+    return "0 J" if value == 0 else f"{value:.1e} J"
+
+
+def energy(sums: Mapping[str, float | None]) -> str:
+    """Return measured and estimated joules, each with its word and never added together.
+
+    >>> energy({"measured": 3.0, "estimated": 5.25}), energy({"measured": None, "estimated": None})
+    ('3.00 J measured + 5.25 J estimated', 'unknown')
+    """
+    parts = [f"{joules(value)} {word}" for word, value in sums.items() if value is not None]
+    return " + ".join(parts) or "unknown"
+
+
+def times(factor: float) -> str:
+    """Return a factor with its sign.
+
+    >>> times(309.06), times(10.74), times(1.2)
+    ('309×', '10.7×', '1.20×')
+    """
+    return f"{_three_digits(factor)}×"
+
+
+def less(ours: float, other: float, word: str = "less") -> str:
+    """Say how much less (or more) ours is than the other.
+
+    >>> less(500, 154000), less(6, 5), less(500, 1000, "fewer bytes")
+    ('308× less', '1.20× more', '2.00× fewer bytes')
+    """
+    if ours <= other:
+        return f"{times(other / ours)} {word}"
+    return f"{times(ours / other)} {word.replace('less', 'more').replace('fewer', 'more')}"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time.
+
+    >>> duration(2.89), duration(185), duration(7320)
+    ('2.9 s', '3 min 05 s', '2 h 02 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _three_digits(value: float) -> str:
+    size = abs(value)
+    decimals = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
+    return f"{value:,.{decimals}f}"
