@@ -16,6 +16,7 @@ from flwr.serverapp.strategy import FedAvg
 from frugalfl.blocks import parse_plan
 from frugalfl.codec import parse_codec
 from frugalfl.energy import totals
+from frugalfl.errors import Interrupted
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task, load_task
@@ -54,13 +55,19 @@ def main(grid: Grid, context: Context) -> None:
 
 @contextmanager
 def keeping_status(run: RunDirectory) -> Iterator[None]:
-    """Keep what is known of the run in ``summary.json`` however the ``with`` block ends."""
+    """Keep what is known of the run in ``summary.json`` however the ``with`` block ends.
+
+    Raises:
+        Interrupted: The user pressed Ctrl-C.
+    """
     status, reason = "finished", None
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         status = "interrupted"
-        raise
+        raise Interrupted(
+            f"interrupted after {len(run.rounds)} rounds; they are in {run.path}"
+        ) from error
     except BaseException as error:
         status, reason = "failed", str(error)
         raise

@@ -18,7 +18,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 import frugalfl
-from frugalfl.errors import FrugalFLError, MissingExtraError
+from frugalfl.errors import FrugalFLError, Interrupted, MissingExtraError
 
 _INTERRUPTED = 130
 #: The order of a first session; other verbs follow by name.
@@ -116,12 +116,13 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _stop("interrupted", _INTERRUPTED)
     except FrugalFLError as error:
         if debug:
             raise
-        _stop(f"error: {error}", error.exit_code)
+        asked_for = isinstance(error, Interrupted)
+        _stop(f"{'' if asked_for else 'error: '}{error}", error.exit_code)
+    if code == _INTERRUPTED:  # how Typer hands on a Ctrl-C that nobody took
+        _stop("interrupted", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -8,7 +8,8 @@
     ├── CodecError                     exit 5   a codec text or an array that a codec refuses
     ├── FederationError                exit 6   rounds that cannot go on: every client failed
     ├── ExportError                    exit 7   a model that cannot be pruned, converted or proven
-    └── RunError                       exit 8   a run directory or a ledger that cannot be read
+    ├── RunError                       exit 8   a run directory or a ledger that cannot be read
+    └── Interrupted                    exit 130 Ctrl-C; what was finished is kept
 
 A message says what happened (with the value), why, and what to do; it fits on one line.
 """
@@ -72,3 +73,9 @@ class RunError(FrugalFLError):
     """A run directory or an energy ledger that is missing or cannot be read."""
 
     exit_code = 8
+
+
+class Interrupted(FrugalFLError):  # noqa: N818 - not a mistake: the user asked for it
+    """The user pressed Ctrl-C; the message says where the finished part is."""
+
+    exit_code = 130

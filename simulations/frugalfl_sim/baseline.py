@@ -21,7 +21,6 @@ from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.evaluate import accuracy
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
-from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_sim.engine.grid import InProcessGrid
 
@@ -119,6 +118,3 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory) -> None:
     averaging(settings).start(
         grid, pack(read_parameters(module)), num_rounds=settings.rounds, evaluate_fn=finish_round
     )
-    run.flush()
-    run.write_json("summary.json", summary.of_run(run, "finished", None))
-    write_report(run)

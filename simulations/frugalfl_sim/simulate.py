@@ -13,6 +13,8 @@ from frugalfl.task import Task, load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.app import app as server_app
+from frugalfl_server.app import keeping_status
+from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
@@ -44,7 +46,10 @@ def simulate_app(app: Path, settings: Settings, runs: Path, baseline: bool) -> R
             )
             server_app(grid, _server_context(settings, run))
             if baseline:
-                run_baseline(settings, task, RunDirectory.open(run.path))
+                run = RunDirectory.open(run.path)
+                with keeping_status(run):
+                    run_baseline(settings, task, run)
+                write_report(run)
         finally:
             forget_devices()
     return RunDirectory.open(run.path)

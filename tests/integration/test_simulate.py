@@ -98,7 +98,7 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path):
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [COMMAND, "simulate", DIGITS, *SMALL, "rounds=500"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, start_new_session=True,
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=terminal, start_new_session=True,
     )  # fmt: skip
     os.close(terminal)
     seen = b""
@@ -111,6 +111,7 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path):
         except OSError:  # the terminal is closed: the process has ended
             break
         seen += more
+    os.close(controller)
     assert process.wait(60) == 130
     last = seen.decode().strip().splitlines()[-1]
     assert "interrupted" in last

@@ -1,117 +1,329 @@
-"""The report of runs that went well, were stopped, or failed."""
+"""The report and the terminal summary of whole, partial and failed runs."""
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from frugalfl.energy import EnergyRecord
+from frugalfl.errors import RunError
 from frugalfl.settings import Settings
 from frugalfl_server import summary
 from frugalfl_server.records import RoundRecord
-from frugalfl_server.report import write_report
-from frugalfl_server.report.terminal import print_summary
+from frugalfl_server.report import terminal, write_report
 from frugalfl_server.run_directory import RunDirectory
 
-ROUND = RoundRecord("frugalfl", "train", 1, 0.9, 0.4, 2, 2, 1000, 3000, None, 2.0, 0.5)
-BASE = replace(ROUND, federation=summary.BASELINE, uplink_bytes=400_000, downlink_bytes=400_000)
-ENERGY = EnergyRecord(
-    "r", "0", 1, "train", 0.0, 1.0, 0.5, 2.0, None, False, "cpu-time", "generic", 0.5, 30
-)
+STAGES = ("pytorch", "litert_float", "litert_int8", "litert_int8_reference", "tflite_micro_int8")
 EXPORT = {
-    "parameters": 9802, "macs": 31552, "float_bytes": 44112, "int8_bytes": 12608, "arena_bytes": None,
+    "paths": {"model_int8.tflite": "model/model_int8.tflite"},
+    "float_bytes": 44112,
+    "int8_bytes": 12608,
+    "arena_bytes": 2896,
+    "parameters": 9802,
+    "macs": 31552,
     "verification": {
-        "rows": 360, "sqnr_db": 34.9, "micro_max_lsb": None, "micro_bytes_differing": None,
-        "accuracy": {"pytorch": 0.9, "litert_float": 0.9, "litert_int8": 0.89,
-                     "litert_int8_reference": 0.88, "tflite_micro_int8": None},
-        "agreement": {"pytorch": 1.0, "litert_float": 1.0, "litert_int8": 0.99,
-                      "litert_int8_reference": 0.98, "tflite_micro_int8": None},
-        "latency_us_host": {"litert_float": 2.9, "litert_int8": 2.6}, "operators": ["CONV_2D"],
+        "rows": 360,
+        "accuracy": dict.fromkeys(STAGES, 0.944),
+        "agreement": dict.fromkeys(STAGES, 0.997),
+        "micro_max_lsb": 1,
+        "micro_bytes_differing": 0.002,
+        "sqnr_db": 34.15,
+        "latency_us_host": {"litert_float": 2.9, "litert_int8": 2.6},
+        "arena_bytes": 2896,
+        "operators": ["CONV_2D", "FULLY_CONNECTED", "FULLY_CONNECTED"],
     },
-}  # fmt: skip
+}
+TRAINED = [
+    RoundRecord("frugalfl", "train", number, 0.1 * number + 0.45, 1.0, 4, 4, 2000, 90000 // number,
+                None, 0.5, 0.2)
+    for number in range(1, 6)
+]  # fmt: skip
+RECOVERED = [
+    RoundRecord("frugalfl", "recover", number, 0.94, 1.0, 4, 4, 900, 8000, None, 0.3, 0.2)
+    for number in (6, 7)
+]
+BASELINE = [
+    replace(record, federation=summary.BASELINE, uplink_bytes=616_608, downlink_bytes=616_608)
+    for record in TRAINED
+]
+ENERGY = [
+    EnergyRecord("run", str(client), 1, phase, 0.0, 0.1, 0.1, joules, None, False, "cpu-time",
+                 "generic 4 W per busy core", 0.5)
+    for client in range(4)
+    for phase, joules in (("download", 0.01), ("train", 0.4 + client), ("encode", 0.05))
+]  # fmt: skip
 
 
 @pytest.fixture
-def run(tmp_path):
-    """A run to be filled: ``run(rounds, energy, status, reason, export)`` returns its page."""
-
-    def make(rounds=(), energy=(), status="finished", reason=None, export=None):
-        directory = RunDirectory.create(tmp_path, "digits", Settings(), app=None)
-        for record in rounds:
-            directory.add_round(record)
-        directory.energy += energy
-        directory.flush()
-        if export:
-            directory.write_json("model/export.json", export)
-        directory.write_json("summary.json", summary.of_run(directory, status, reason))
-        print_summary(directory)
-        return write_report(RunDirectory.open(directory.path)).read_text()
-
-    return make
+def run(tmp_path: Path) -> RunDirectory:
+    """An empty run, planned for 5 rounds and 2 on the pruned model."""
+    settings = Settings(rounds=5, recover_rounds=2, clients=4, clients_per_round=4)
+    return RunDirectory.create(tmp_path, "digits", settings, app=None)
 
 
-def test_a_whole_run(run):
-    page = run(
-        [ROUND, replace(ROUND, round=2), BASE, replace(BASE, round=2)], [ENERGY], export=EXPORT
-    )
-    assert page.count("<svg") == 3
-    assert "Flower FedAvg, float32" in page
-    assert "88.0%" in page  # int8 accuracy, from LiteRT where TFLite-Micro does not run
-    assert "TFLite-Micro does not run on this machine" in page
+def fill(run: RunDirectory, rounds=(), energy=(), status="finished", reason=None, export=None):
+    run.rounds, run.energy = list(rounds), list(energy)
+    if export is not None:
+        run.write_json("model/export.json", export)
+        (run.path / "model" / "model_int8.tflite").write_bytes(b"int8")
+    run.flush()
+    run.write_json("summary.json", summary.of_run(run, status, reason))
 
 
-def test_the_factor_is_that_of_the_tables(run):
-    page = run([ROUND, BASE], [ENERGY])
-    assert "200 times more" in page  # 800,000 B against 4,000 B
+@pytest.fixture
+def full(run: RunDirectory) -> RunDirectory:
+    fill(run, [*TRAINED, *RECOVERED, *BASELINE], ENERGY, export=EXPORT)
+    return run
 
 
-def test_the_page_needs_nothing_but_itself(run):
-    page = run([ROUND, BASE], [ENERGY], export=EXPORT)
-    links = re.findall(r'(?:src|href)="([^"#]+)"', page)
-    assert not [link for link in links if "//" in link]
-    assert "<script" not in page
+class Page(HTMLParser):
+    """The text, the ids, and what every element refers to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.html = path.read_text(encoding="utf-8")
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.words: list[str] = []
+        self.feed(self.html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        named = dict(attrs)
+        self.ids += [named["id"]] if "id" in named else []
+        self.references += [named[key] for key in ("src", "href", "xlink:href") if key in named]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def figure(self, name: str) -> str:
+        """The drawings and the caption of one figure."""
+        return re.search(rf'<figure id="figure-{name}">.*?</figure>', self.html, re.S)[0]
 
 
-def test_every_joule_that_was_not_measured_is_called_estimated(run):
-    page = run([ROUND], [ENERGY])
-    assert re.findall(r"J (\w+)", page)
-    assert set(re.findall(r"\d J (\w+)", page)) == {"estimated"}
-    assert "Hatched: estimated, not measured" in page
+def report(run: RunDirectory) -> Page:
+    return Page(write_report(run))
 
 
-def test_measured_joules_stand_apart(run):
-    measured = replace(ENERGY, measured=True, method="rapl", energy_j=7.0)
-    page = run([replace(ROUND, energy_measured_j=7.0)], [ENERGY, measured])
-    assert "7.00 J measured + 2.00 J estimated" in page
+def test_importing_the_package_loads_no_drawing_library():
+    code = "import sys, frugalfl_server.report; print({'matplotlib', 'jinja2'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
-def test_unknown_joules_are_unknown(run):
-    page = run([replace(ROUND, energy_estimated_j=None)], [replace(ENERGY, energy_j=None)])
-    assert "No joules are known" in page
+def test_a_full_run_has_every_part(full):
+    page = report(full)
+    for name in ("accuracy", "traffic", "energy"):
+        assert page.figure(name).count("<svg") == 2  # wide and narrow
+    for table in ("federation", "sources", "clients", "model"):
+        assert f"table-{table}" in page.ids
+    for words in (
+        "Finished: 7 of 7 rounds.", "94.4 %", "12.3 KiB", "arena 2.8 KiB or less", "34.1 dB",
+        "2 × FULLY_CONNECTED", "5 + 2 recovery", "topk(1%) | sign | golomb", "± 50 %", "pruned",
+    ):  # fmt: skip
+        assert words in page.text
+    assert not list(full.path.glob(".*.part"))
 
 
-def test_an_interrupted_run_says_so(run):
-    assert "interrupted after 1 rounds" in run([ROUND], [ENERGY], status="interrupted")
+def test_ratios_are_those_of_the_rounds_table(full):
+    rounds = RunDirectory.open(full.path).rounds
+    ours = [one for one in rounds if one.federation == "frugalfl"]
+    other = [one for one in rounds if one.federation == summary.BASELINE]
+
+    def both(records):
+        return sum(one.uplink_bytes + one.downlink_bytes for one in records)
+
+    ratio = f"{both(other) / both(ours):.1f}×"
+    page = report(full)
+    assert f"{ratio} less" in page.text
+    assert f"{ratio} fewer bytes" in page.figure("accuracy")
+    trained = [one for one in ours if one.phase == "train"]
+    upload = sum(one.uplink_bytes for one in trained) / sum(one.updates for one in trained)
+    assert f"{616_608 / 4 / upload:.0f}× less than float32 (150.5 KiB)" in page.text
+    # To the accuracy that both end with, 94 %: ours needs 5 rounds, and so does the baseline.
+    assert f"{both(other) / both(trained):.1f}× less" in page.text
 
 
-def test_a_failed_run_gives_its_reason_as_text(run):
-    page = run([], [], status="failed", reason="task said <script>alert(1)</script>")
-    assert "failed after 0 rounds" in page
-    assert "&lt;script&gt;" in page
-    assert "<script" not in page
+def test_the_page_needs_nothing_else(full):
+    page = report(full)
+    assert not {"script", "link", "iframe", "img", "object", "base"} & {*page.tags}
+    assert "http://" not in page.html
+    assert "https://" not in page.html
+    assert "@import" not in page.html
+    assert not re.findall(r"url\((?!#)", page.html)
+    assert "@font-face" not in page.html
+    for reference in page.references:
+        assert reference.startswith("#") or (full.path / reference).exists(), reference
 
 
-def test_the_terminal_names_the_files(run, capsys):
-    run([ROUND, BASE], [ENERGY], export=EXPORT)
-    text = capsys.readouterr().out
-    assert "estimated" in text
-    assert re.search(r"energy ledger +\S+energy.parquet", text)
+def test_ids_are_unique_and_every_reference_inside_resolves(full):
+    page = report(full)
+    assert len(page.ids) == len({*page.ids})
+    inside = [one[1:] for one in page.references if one.startswith("#")]
+    inside += re.findall(r"url\(#([^)]+)\)", page.html)
+    assert inside
+    assert {*inside} <= {*page.ids}
 
 
-def test_the_summary_of_no_round_has_no_zeros_for_unknowns(run, tmp_path):
-    run([], [])
-    known = json.loads((tmp_path / "latest" / "summary.json").read_text())
+def test_colours_follow_light_and_dark(full):
+    page = report(full)
+    assert not re.findall(r"#0\w0\w0\w", "".join(map(page.figure, ("accuracy", "energy"))))
+    assert {*re.findall(r"var\((--[\w-]+)\)", page.html)} <= {
+        *re.findall(r"(--[\w-]+): #", page.html)
+    }
+
+
+def test_joules_are_called_estimated_wherever_they_stand(full, capsys):
+    page = report(full)
+    assert "3.10 J estimated" in page.text  # the rounds
+    assert "Energy: 7.84 J estimated" in page.text  # the records
+    for drawing in re.findall(r"<svg.*?</svg>", page.figure("energy"), re.S):
+        assert ">estimated<" in drawing
+        assert ">measured<" not in drawing
+        assert "url(#" in drawing  # hatched
+    terminal.print_summary(full)
+    assert "3.10 J estimated" in capsys.readouterr().out
+
+
+def test_measured_and_estimated_joules_stay_apart(run):
+    energy = [replace(one, measured=one.client == "3", method="rapl") for one in ENERGY]
+    energy[0] = replace(energy[0], energy_j=None)
+    rounds = [replace(one, energy_measured_j=0.25) for one in TRAINED]
+    fill(run, rounds, energy)
+    page = report(run)
+    assert "1.25 J measured + 2.50 J estimated" in page.text
+    assert "1 of 12 records without joules" in page.text
+    assert ">measured<" in page.figure("energy")
+    assert ">estimated<" in page.figure("energy")
+
+
+def test_an_interrupted_run_says_so_and_what_is_missing(run):
+    fill(run, TRAINED[:3], ENERGY, status="interrupted")
+    page = report(run)
+    assert "Interrupted after 3 of 7 rounds" in page.text
+    assert "Nothing was exported" in page.text
+    assert "No baseline was run" in page.text
+    assert "no baseline to compare with" in page.text
+    assert "table-model" not in page.ids
+    assert "FedAvg" not in page.figure("accuracy")
+
+
+def test_without_a_baseline_the_checkpoint_tells_the_float32_size(run):
+    import numpy as np
+
+    run.checkpoint({"weight": np.zeros(5000, np.float32)}, phase="train", round=2)
+    fill(run, TRAINED[:2], status="interrupted")
+    assert "40.0× less than float32 (19.5 KiB)" in report(run).text
+
+
+def test_a_failed_run_shows_its_reason_and_runs_none_of_it(run, capsys):
+    fill(run, status="failed", reason="every client failed: <script>alert(1)</script> [red]")
+    page = report(run)
+    assert "Failed after 0 of 7 rounds: every client failed: <script>alert(1)" in page.text
+    assert "<script" not in page.html
+    assert "script" not in page.tags
+    assert "No round was finished" in page.text
+    terminal.print_summary(run)
+    assert "<script>alert(1)</script> [red]" in capsys.readouterr().out
+
+
+def test_a_killed_run_has_no_summary_but_a_report(run):
+    fill(run, TRAINED[:1])
+    (run.path / "summary.json").unlink()
+    assert "Unfinished: 1 of 7 rounds" in report(run).text
+
+
+def test_a_baseline_that_stopped_early_is_called_so(run):
+    fill(run, [*TRAINED, *BASELINE[:2]])
+    assert "The baseline stopped after 2 of 5 rounds" in report(run).text
+
+
+def test_more_bytes_than_the_baseline_are_not_called_less(run):
+    fill(run, [*TRAINED, *(replace(one, downlink_bytes=1, uplink_bytes=999) for one in BASELINE)])
+    page = report(run)
+    assert "more than the baseline" in page.text
+    assert "more bytes" in page.figure("accuracy")
+
+
+def test_a_model_that_never_ran_in_tflite_micro(run):
+    export = json.loads(json.dumps(EXPORT))
+    export["arena_bytes"] = export["verification"]["arena_bytes"] = None
+    export["verification"]["micro_max_lsb"] = None
+    export["verification"]["micro_bytes_differing"] = None
+    export["verification"]["accuracy"]["tflite_micro_int8"] = None
+    fill(run, TRAINED, export=export)
+    page = report(run)
+    assert "arena not measured" in page.text
+    assert "TFLite-Micro does not run on this host" in page.text
+
+
+def test_a_large_federation_keeps_the_page_small(run):
+    energy = [replace(one, client=str(n)) for n in range(2000) for one in ENERGY[:3]]
+    rounds = [replace(TRAINED[-1], round=number) for number in range(1, 1001)]
+    fill(run, rounds, energy)
+    page = report(run)
+    assert "The 60 clients with the most joules, of 2000" in page.text
+    assert len(page.html) < 500_000
+
+
+def test_the_summary_of_no_round_has_no_zeros_for_unknowns(run):
+    fill(run)
+    known = run.read_json("summary.json")
     assert known["accuracy"] is None
     assert known["energy_j"] == {"measured": None, "estimated": None}
     assert known["uplink_bytes_per_update"] is None
+
+
+def test_unknown_joules_are_unknown(run):
+    rounds = [replace(one, energy_estimated_j=None) for one in TRAINED]
+    fill(run, rounds, [replace(one, energy_j=None) for one in ENERGY])
+    page = report(run)
+    assert "Energy: unknown" in page.text
+    assert "unknown; 12 records without joules" in page.text
+    assert "figure-energy" not in page.ids
+    assert not re.search(r"\d m?J\b", page.text)
+
+
+def test_the_page_says_how_to_make_each_part_anew(full):
+    page = report(full)
+    for command in ("report", "export"):
+        assert f"frugalfl {command} {full.path}" in page.text
+    assert page.text.count(f"frugalfl report {full.path}") >= 7  # under each figure and table
+    assert "frugalfl simulate APP --baseline" in page.text
+
+
+def test_a_damaged_file_is_a_run_error(full):
+    (full.path / "model" / "export.json").write_text("{")
+    with pytest.raises(RunError, match=r"export\.json"):
+        write_report(full)
+
+
+def test_plain_lines_into_a_pipe(full, capsys):
+    write_report(full)
+    (full.path / "devices").mkdir()
+    terminal.print_summary(full)
+    lines = capsys.readouterr().out.splitlines()
+    assert not [line for line in lines if "╭" in line or "\x1b" in line]
+    for file in ("model/model_int8.tflite", "report.html", "devices", "energy.parquet"):
+        assert [line for line in lines if line.endswith(str(full.path / file))]
+
+
+def test_a_box_of_80_columns_on_a_terminal(full, capsys, monkeypatch):
+    monkeypatch.setattr(
+        terminal, "Console", lambda **_: Console(force_terminal=True, width=80, no_color=True)
+    )
+    write_report(full)
+    terminal.print_summary(full)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
+    box = [line for line in lines if line[:1] in "╭│╰"]
+    assert {len(line) for line in box} == {80}
+    assert any("accuracy int8" in line and "94.4 %" in line for line in box)
+    assert lines[-1].endswith(str(full.path / "energy.parquet"))

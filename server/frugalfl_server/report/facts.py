@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from frugalfl.energy import totals
 from frugalfl_server import summary
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
@@ -67,6 +68,16 @@ class Facts:
         return sum(both_ways(record) for record in self.baseline)
 
     @property
+    def client_energy(self) -> Mapping[str, float | None]:
+        """Joules in the energy records, measured and estimated apart."""
+        return totals(self.run.energy).as_summary()
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both federations sent anything, so that a ratio exists."""
+        return self.total_bytes > 0 and self.baseline_bytes > 0
+
+    @property
     def baseline_complete(self) -> bool:
         """Whether the baseline did as many rounds as ours before pruning, so totals compare."""
         return bool(self.baseline) and len(self.baseline) >= int(self.summary["rounds"])
@@ -79,12 +90,18 @@ class Facts:
     @property
     def target(self) -> float:
         """The accuracy that bytes are counted up to: 95 %, or what every federation reached."""
-        return min(_TARGET, *self.accuracies)
+        return min([_TARGET, *self.accuracies])
 
     @property
-    def command(self) -> str:
-        """The command that makes the report anew."""
-        return f"frugalfl report {shlex.quote(str(_short(self.run.path)))}"
+    def simulate_command(self) -> str:
+        """The command that runs the federation anew."""
+        app = self.about["app"]
+        place = "APP" if app is None else shlex.quote(str(_short(Path(app))))
+        return f"frugalfl simulate {place}" + (" --baseline" if self.baseline else "")
+
+    def command(self, verb: str) -> str:
+        """Return the command that does something with this run."""
+        return f"frugalfl {verb} {shlex.quote(str(_short(self.run.path)))}"
 
 
 def read_facts(run: RunDirectory) -> Facts:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from frugalfl.energy import totals
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.facts import Facts, bytes_to
 from frugalfl_server.report.texts import duration, energy, less, percent
 
 BASELINE_NAME = "Flower FedAvg float32"
@@ -51,16 +52,14 @@ def missing(facts: Facts) -> list[str]:
     if facts.export is None:
         notes.append("Nothing was exported, so there are no figures of an int8 model.")
     if not facts.baseline:
-        notes.append(
-            f"No baseline was run: `frugalfl simulate` with --baseline adds {BASELINE_NAME}."
-        )
+        notes.append(f"No baseline was run; frugalfl simulate --baseline adds {BASELINE_NAME}.")
     elif not facts.baseline_complete:
         notes.append(
-            f"The baseline stopped after {len(facts.baseline)} of {facts.summary['rounds']} rounds, "
-            "so its totals are too small."
+            f"The baseline stopped after {len(facts.baseline)} of {facts.summary['rounds']} "
+            "rounds, so its totals are too small."
         )
     if not facts.run.energy:
-        notes.append("No energy was recorded, so no joules are known.")
+        notes.append("There are no energy records, so joules by client are not known.")
     return notes
 
 
@@ -77,10 +76,29 @@ def headlines(facts: Facts) -> list[Headline]:
     ]
 
 
+def comparison(facts: Facts) -> str:
+    """Say how many bytes each federation needed, in all and for the same accuracy."""
+    own = f"FrugalFL sent {size_text(facts.total_bytes)} in all."
+    if not facts.comparable:
+        return own
+    own = (
+        f"FrugalFL sent {size_text(facts.total_bytes)} in all, {BASELINE_NAME} "
+        f"{size_text(facts.baseline_bytes)}: {less(facts.total_bytes, facts.baseline_bytes)}."
+    )
+    ours, other = (bytes_to(facts.target, rounds) for rounds in (facts.ours, facts.baseline))
+    if ours is None or other is None:
+        return own
+    return (
+        f"{own} To reach {percent(facts.target)} for the first time, {size_text(ours)} against "
+        f"{size_text(other)}: {less(ours, other)}."
+    )
+
+
 def _accuracy(facts: Facts) -> Headline:
     if not facts.ours:
         return Headline("accuracy", "–", "no round was finished")
-    note = f"float, {facts.summary['rounds']} rounds"
+    rounds = facts.summary["rounds"]
+    note = f"float, {rounds} {'round' if rounds == 1 else 'rounds'}"
     if facts.baseline:
         note += f"; baseline {percent(facts.baseline[-1].accuracy)}"
     return Headline("accuracy", percent(facts.summary["accuracy"]), note)
@@ -111,7 +129,7 @@ def _upload(facts: Facts) -> Headline:
 
 def _traffic(facts: Facts) -> Headline:
     total = facts.total_bytes
-    if not total or not facts.baseline:
+    if not facts.comparable:
         return Headline("bytes both ways", size_text(total), "no baseline to compare with")
     other = size_text(facts.baseline_bytes)
     note = f"{less(total, facts.baseline_bytes)} than the baseline ({other})"
@@ -120,6 +138,9 @@ def _traffic(facts: Facts) -> Headline:
 
 def _energy(facts: Facts) -> Headline:
     note = "all clients, above idle"
+    unknown = totals(facts.run.energy).unknown
+    if unknown:
+        note += f"; {unknown:,} of {len(facts.run.energy):,} records without joules"
     if facts.baseline:
         note += f"; baseline {energy(facts.summary['baseline']['energy_j'])}"
     return Headline("energy", energy(facts.summary["energy_j"]), note)

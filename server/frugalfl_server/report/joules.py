@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from frugalfl.energy import EnergyRecord, Totals, totals
+from frugalfl_server.report.texts import energy
 
 #: In the order they happen; other phases come behind.
 PHASES = ("download", "train", "encode")
@@ -51,6 +52,13 @@ class Source:
     clients: int
     records: int
     totals: Totals
+
+    @property
+    def joules(self) -> str:
+        """The joules with their word, and how many records have none."""
+        unknown = self.totals.unknown
+        known = energy(self.totals.as_summary())
+        return f"{known}; {unknown:,} records without joules" if unknown else known
 
 
 def phases_of(records: Sequence[EnergyRecord]) -> list[str]:

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable
 from html import escape
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ _VARIABLES = {
 }
 INK, MUTED, GRID, PAPER, OURS, OTHER, *PHASE_COLOURS = _VARIABLES
 
-_STYLE = {
+_STYLE: Any = {
     "axes.edgecolor": GRID,
     "axes.facecolor": "none",
     "axes.labelcolor": MUTED,
@@ -51,7 +52,7 @@ _STYLE = {
     "ytick.labelcolor": MUTED,
 }
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
-_POINTS_PER_INCH = 72
+_DPI = 72
 
 
 def draw(
@@ -73,7 +74,8 @@ def draw(
     width, height = size
     left, right, top, bottom = margins
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH))
+        # One dot a point: offsets, margins and transforms are all in the page's px.
+        figure = Figure((width / _DPI, height / _DPI), dpi=_DPI)
         axes = figure.add_axes(
             (
                 left / width,

@@ -1,36 +1,69 @@
-"""The summary of a run on the terminal: a table, then the paths."""
+"""The headline figures on a terminal, and where the files are."""
 
 from __future__ import annotations
 
-from rich import box
+from rich.box import ROUNDED
 from rich.console import Console
-from rich.markup import escape
+from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
-from frugalfl_server.report.facts import headlines, status_line
+from frugalfl_server.report.facts import Facts, read_facts
+from frugalfl_server.report.headlines import headlines, missing, status
 from frugalfl_server.run_directory import RunDirectory
+
+_WIDTH = 80
+_FILES = (
+    ("model", "model/model_int8.tflite"),
+    ("C sources", "model/model_data.c"),
+    ("report", "report.html"),
+    ("energy ledgers", "devices"),
+    ("energy table", "energy.parquet"),
+)
 
 
 def print_summary(run: RunDirectory) -> None:
-    """Print the run's figures, and where its files are, on standard output."""
-    summary = run.read_json("summary.json")
+    """Print a boxed summary on standard output, then one path a line; plain lines into a pipe.
+
+    Raises:
+        RunError: A file of the run is damaged.
+    """
+    facts = read_facts(run)
     console = Console(highlight=False)
-    table = Table(box=box.ROUNDED, show_header=False, title=escape(run.name), title_justify="left")
-    for name, value, beside in headlines(summary):
-        table.add_row(name, f"[bold]{escape(value)}[/bold]", f"[dim]{escape(beside)}[/dim]")
-    if sentence := status_line(summary):
-        console.print(sentence, markup=False, style="yellow", soft_wrap=True)
-    console.print(table)
-    for what, place in _files(run):
-        console.print(f"{what:<16} {place}", markup=False, soft_wrap=True)
+    if console.is_terminal:
+        _print_box(console, facts)
+    else:
+        _print_lines(console, facts)
+    for name, path in _FILES:
+        if (run.path / path).exists():
+            _print_line(console, f"{name:<16}{run.path / path}")
 
 
-def _files(run: RunDirectory) -> list[tuple[str, str]]:
-    wanted = (
-        ("model", "model/model_int8.tflite"),
-        ("C sources", "model/model_data.c"),
-        ("report", "report.html"),
-        ("energy ledger", "energy.parquet"),
-        ("device ledgers", "devices"),
-    )
-    return [(what, str(run.path / name)) for what, name in wanted if (run.path / name).exists()]
+def _print_box(console: Console, facts: Facts) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="bold")
+    table.add_column(style="dim")
+    for one in headlines(facts):
+        table.add_row(one.name, Text(one.value), Text(one.note))
+    console.print(Text(status(facts)))
+    console.print(
+        Panel(
+            table, title=Text(facts.run.name), title_align="left", box=ROUNDED, expand=False,
+            width=min(_WIDTH, console.width),
+        )
+    )  # fmt: skip
+    for note in missing(facts):
+        console.print(Text(note), style="dim")
+
+
+def _print_lines(console: Console, facts: Facts) -> None:
+    _print_line(console, f"{facts.run.name}  {status(facts)}")
+    for one in headlines(facts):
+        _print_line(console, f"{one.name:<16}  {one.value}  ({one.note})")
+    for note in missing(facts):
+        _print_line(console, note)
+
+
+def _print_line(console: Console, text: str) -> None:
+    console.print(Text(text), soft_wrap=True)

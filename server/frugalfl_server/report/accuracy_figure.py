@@ -1,0 +1,143 @@
+"""Figure 1: accuracy against the bytes sent so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from frugalfl.sizes import size_text
+from frugalfl_server.records import RoundRecord
+from frugalfl_server.report.facts import Facts, cumulative
+from frugalfl_server.report.headlines import BASELINE_NAME, comparison
+from frugalfl_server.report.svg import INK, MUTED, OTHER, OURS, PAPER, draw
+from frugalfl_server.report.texts import less, percent
+from frugalfl_server.report.ticks import byte_limits, byte_ticks, only_grid
+
+#: Beyond this many rounds a dot for each hides the line.
+_MOST_DOTS = 250
+_LEFT, _RIGHT, _TOP, _TOP_ALONE, _BOTTOM = 54, 16, 72, 32, 50
+#: A generous mean, to tell whether a text fits.
+_CHARACTER_PX = 7.4
+#: Axes wider than this have room for more words.
+_ROOMY_PX = 400
+
+
+def accuracy_figure(facts: Facts, width: int) -> str:
+    """Draw it as SVG, so many px wide."""
+
+    def paint(axes: Axes) -> None:
+        _limits(axes, facts)
+        for rounds, colour in ((facts.baseline, OTHER), (facts.ours, OURS)):
+            if rounds:
+                _line(axes, rounds, colour)
+        _target(axes, facts)
+        _pruned(axes, facts)
+        _end(axes, facts.ours, OURS, "FrugalFL", above=32 if facts.baseline else 12)
+        if facts.baseline:
+            _end(axes, facts.baseline, OTHER, BASELINE_NAME, above=54)
+        if facts.comparable:
+            _ratio(axes, facts)
+
+    label = f"Accuracy against bytes. {comparison(facts)}"
+    top = _TOP if facts.baseline else _TOP_ALONE
+    return draw(
+        f"accuracy-{width}", (width, 344 + top), label, paint, (_LEFT, _RIGHT, top, _BOTTOM)
+    )
+
+
+def _limits(axes: Axes, facts: Facts) -> None:
+    series = [cumulative(rounds) for rounds in (facts.ours, facts.baseline) if rounds]
+    low, high = byte_limits(min(x[0] for x in series), max(x[-1] for x in series))
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    byte_ticks(axes.xaxis, low, high)
+    axes.set_xlabel("bytes so far, both directions (log scale)", labelpad=8)
+    scores = [record.accuracy for record in (*facts.ours, *facts.baseline)]
+    axes.set_ylim(max(0.0, min(scores) - 0.05), min(1.01, max(scores) + 0.05))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
+    only_grid(axes)
+
+
+def _line(axes: Axes, rounds: Sequence[RoundRecord], colour: str) -> None:
+    """One federation: a dot per round, hollow where the model is the pruned one."""
+    x, y = cumulative(rounds), [record.accuracy for record in rounds]
+    axes.plot(x, y, color=colour, linewidth=1.8, zorder=3)
+    if len(rounds) > _MOST_DOTS:
+        return
+    for phase, face in (("train", colour), ("recover", PAPER)):
+        chosen = [place for place, record in enumerate(rounds) if record.phase == phase]
+        axes.plot(
+            [x[place] for place in chosen], [y[place] for place in chosen], "o", color=colour,
+            markersize=5 if len(rounds) < 40 else 3.8, markerfacecolor=face, zorder=4,
+        )  # fmt: skip
+
+
+def _target(axes: Axes, facts: Facts) -> None:
+    axes.axhline(facts.target, color=MUTED, linestyle=(0, (5, 4)), linewidth=1.2, zorder=2)
+    text = percent(facts.target)
+    if axes.bbox.width > _ROOMY_PX:
+        text = f"both reach {text}" if facts.baseline else f"{text} at the end"
+    axes.annotate(
+        text, (0, facts.target), xycoords=("axes fraction", "data"),
+        xytext=(4, 5), textcoords="offset points", color=INK,
+    )  # fmt: skip
+
+
+def _pruned(axes: Axes, facts: Facts) -> None:
+    """Mark the first round on the pruned model."""
+    if not facts.recovered:
+        return
+    place = len(facts.ours) - len(facts.recovered)
+    point = (cumulative(facts.ours)[place], facts.ours[place].accuracy)
+    axes.plot(
+        *point, "D", color=OURS, markersize=8, markerfacecolor=PAPER, markeredgewidth=2, zorder=5
+    )
+    aside = 40 if axes.bbox.width > _ROOMY_PX else 0
+    axes.annotate(
+        "pruned", point, xytext=(aside, -42), textcoords="offset points", ha="center",
+        color=OURS, zorder=6,
+        arrowprops={"arrowstyle": "-", "color": OURS, "shrinkA": 2, "shrinkB": 5},
+    )  # fmt: skip
+
+
+def _end(axes: Axes, rounds: Sequence[RoundRecord], colour: str, name: str, above: float) -> None:
+    """Lead from the last round up to the line's name and its bytes, above the axes."""
+    x, y = cumulative(rounds)[-1], rounds[-1].accuracy
+    top = axes.transAxes.inverted().transform((0, axes.bbox.y1 + above + 10))[1]
+    low = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1]
+    axes.plot(
+        [x, x], [low, top], color=colour, linewidth=1, zorder=2, clip_on=False,
+        transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
+    text = f"{name}  {size_text(x)}"
+    right = max(_from_left(axes, x) - 7, len(text) * _CHARACTER_PX - _LEFT)
+    _above(axes, text, right, above, ha="right", color=colour, fontweight="bold")
+
+
+def _ratio(axes: Axes, facts: Facts) -> None:
+    """Span the two ends with an arrow that says how far apart they are."""
+    ours, other = facts.total_bytes, facts.baseline_bytes
+    axes.annotate(
+        "", (ours, 1), (other, 1), xycoords=("data", "axes fraction"), annotation_clip=False,
+        arrowprops={"arrowstyle": "<->", "color": MUTED, "shrinkA": 0, "shrinkB": 0},
+    )  # fmt: skip
+    text = less(ours, other, "fewer bytes")
+    half = len(text) * _CHARACTER_PX / 2
+    middle = (_from_left(axes, ours) + _from_left(axes, other)) / 2
+    middle = min(max(middle, half), axes.bbox.width - half)
+    _above(axes, text, middle, 10, ha="center", color=INK)
+
+
+def _above(axes: Axes, text: str, x: float, y: float, **style: Any) -> None:
+    """Write text so many px right of and above the axes' top left corner."""
+    axes.annotate(
+        text, (0, 1), xycoords="axes fraction", xytext=(x, y), textcoords="offset points",
+        annotation_clip=False, **style,
+    )  # fmt: skip
+
+
+def _from_left(axes: Axes, x: float) -> float:
+    return float(axes.transData.transform((x, 0))[0] - axes.bbox.x0)

@@ -1,0 +1,184 @@
+"""The rows of the page's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from frugalfl.sizes import size_text
+from frugalfl_server.report.facts import Facts, bytes_to
+from frugalfl_server.report.texts import duration, energy, less, percent
+
+#: Stages of the proof in the order a model goes through them: name, file, key of the file's size.
+_STAGES = (
+    ("pytorch", "PyTorch", None),
+    ("litert_float", "LiteRT float", "float_bytes"),
+    ("litert_int8", "LiteRT int8", "int8_bytes"),
+    ("litert_int8_reference", "LiteRT int8, reference kernels", "int8_bytes"),
+    ("tflite_micro_int8", "TFLite-Micro int8", "int8_bytes"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of the federation beside the baseline's."""
+
+    name: str
+    ours: str
+    baseline: str
+    difference: str
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One stage of the exported model."""
+
+    stage: str
+    file: str
+    arena: str
+    accuracy: str
+    agreement: str
+    latency: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the run, or a folder with what is in it."""
+
+    path: str
+    size: str
+
+
+def comparison_rows(facts: Facts) -> list[Row]:
+    """Return the federation beside the baseline; dashes where there is no baseline."""
+    if not facts.ours:
+        return []
+    ours, other = facts.summary, facts.summary["baseline"] or {}
+    return [
+        _accuracy_row("accuracy after training", ours["accuracy"], other.get("accuracy")),
+        *_recovered(facts, other.get("accuracy")),
+        Row("rounds", _rounds(ours), _rounds(other), ""),
+        Row("updates", f"{ours['updates']:,}", f"{other['updates']:,}" if other else "–", ""),
+        _bytes_row("uplink", ours["uplink_bytes"], other.get("uplink_bytes")),
+        _bytes_row("downlink", ours["downlink_bytes"], other.get("downlink_bytes")),
+        _bytes_row("both directions", facts.total_bytes, facts.baseline_bytes or None),
+        *_to_target(facts),
+        _bytes_row(
+            "uplink per update before pruning",
+            ours["uplink_bytes_per_update"],
+            other.get("uplink_bytes_per_update"),
+        ),
+        _energy_row(ours["energy_j"], other.get("energy_j")),
+        Row(
+            "wall time of the rounds",
+            duration(ours["wall_s"]),
+            duration(other["wall_s"]) if other else "–",
+            "",
+        ),
+    ]
+
+
+def _accuracy_row(name: str, ours: float, other: float | None) -> Row:
+    apart = "" if other is None else f"{(ours - other) * 100:+.1f} points".replace("-", "−")
+    return Row(name, percent(ours), percent(other), apart)
+
+
+def _recovered(facts: Facts, other: float | None) -> list[Row]:
+    if not facts.recovered:
+        return []
+    return [_accuracy_row("accuracy after pruning and recovery", facts.ours[-1].accuracy, other)]
+
+
+def _rounds(figures: Mapping[str, Any]) -> str:
+    if not figures:
+        return "–"
+    recover = figures["recover_rounds"]
+    return f"{figures['rounds']} + {recover} recovery" if recover else str(figures["rounds"])
+
+
+def _bytes_row(name: str, ours: float | None, other: float | None) -> Row:
+    return Row(
+        name,
+        "–" if ours is None else size_text(ours),
+        "–" if other is None else size_text(other),
+        less(ours, other) if ours and other else "",
+    )
+
+
+def _to_target(facts: Facts) -> list[Row]:
+    """Return the bytes to the same accuracy: totals flatter whoever stops early."""
+    if not facts.baseline:
+        return []
+    reached = [bytes_to(facts.target, rounds) for rounds in (facts.ours, facts.baseline)]
+    return [_bytes_row(f"both directions, to {percent(facts.target)} accuracy", *reached)]
+
+
+def _energy_row(ours: Mapping[str, float | None], other: Mapping[str, float | None] | None) -> Row:
+    return Row("energy on the clients", energy(ours), energy(other) if other else "–", "")
+
+
+def model_rows(facts: Facts) -> list[ModelRow]:
+    """Return one row a stage of the exported model."""
+    if facts.export is None:
+        return []
+    export, proof = facts.export, facts.export["verification"]
+    rows = []
+    for stage, name, size in _STAGES:
+        latency = proof["latency_us_host"].get(stage)
+        micro = stage == "tflite_micro_int8"
+        rows.append(
+            ModelRow(
+                stage=name,
+                file="–" if size is None else size_text(export[size]),
+                arena=size_text(export["arena_bytes"]) if micro and export["arena_bytes"] else "–",
+                accuracy=percent(proof["accuracy"][stage]),
+                agreement=percent(proof["agreement"][stage]),
+                latency="–" if latency is None else f"{latency:.1f} µs",
+            )
+        )
+    return rows
+
+
+def model_facts(facts: Facts) -> list[tuple[str, str]]:
+    """Return what holds for the exported model as a whole: name and value."""
+    if facts.export is None:
+        return []
+    export, proof = facts.export, facts.export["verification"]
+    most, share = proof["micro_max_lsb"], proof["micro_bytes_differing"]
+    apart = "TFLite-Micro does not run on this host"
+    if most is not None:
+        apart = f"at most {most} of 255 steps; {share * 100:.2f} % of the output bytes differ"
+    return [
+        ("parameters", f"{export['parameters']:,}"),
+        ("multiply-accumulates per row", f"{export['macs']:,}"),
+        ("test rows", f"{proof['rows']:,}"),
+        ("TFLite-Micro against LiteRT's reference kernels", apart),
+        ("SQNR, int8 against float", f"{proof['sqnr_db']:.1f} dB"),
+        ("operators", ", ".join(_counted(proof["operators"]))),
+    ]
+
+
+def _counted(operators: Sequence[str]) -> list[str]:
+    return [
+        f"{operators.count(one)} × {one}" if operators.count(one) > 1 else one
+        for one in dict.fromkeys(operators)
+    ]
+
+
+def run_files(folder: Path) -> list[File]:
+    """Return the run's files by relative path; of ``devices`` only the folder."""
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not path.name.startswith(".")
+        and path.relative_to(folder).parts[0] not in ("devices", "report.html")
+    ]
+    files = [File(str(path.relative_to(folder)), size_text(path.stat().st_size)) for path in found]
+    devices = folder / "devices"
+    if devices.is_dir():
+        count = sum(1 for path in devices.iterdir() if path.is_dir() and path.name != "baseline")
+        files.append(File("devices/", f"{count} clients: ledger and store of each"))
+    return files
