@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from frugalfl import wire
-from frugalfl.blocks import Layout, Parameters
+from frugalfl.blocks import Layout
 from frugalfl.codec import encode_frame, parse_codec
 from frugalfl.energy import EnergyRecord, Window
 from frugalfl_client.device import Device, device_of
@@ -31,8 +32,14 @@ def train(message: Message, context: Context) -> Message:
         rate = device.settings.learning_rate_at(request.round)
         trained = device.trainer.train(held.model, request.blocks, device.examples, rate, seed)
     with device.meter.window("encode") as encoding:
-        frame, held.residual = _encode(
-            device, request.version, held.model, trained.update, held.residual
+        frame, held.residual = encode_frame(
+            parse_codec(device.settings.uplink),
+            Layout.of(held.model),
+            trained.update,
+            base=request.version,
+            version=request.version,
+            residual=held.residual,
+            seed=_rounding_seed(seed),
         )
 
     records = _records(device, request, (download, training, encoding), len(frame))
@@ -43,13 +50,12 @@ def train(message: Message, context: Context) -> Message:
     )
 
 
-def _encode(
-    device: Device, version: int, model: Parameters, update: Parameters, residual: Parameters
-) -> tuple[bytes, Parameters]:
-    codec = parse_codec(device.settings.uplink)
-    return encode_frame(
-        codec, Layout.of(model), update, base=version, version=version, residual=residual
-    )
+def _rounding_seed(seed: tuple[int, ...]) -> int:
+    """Return this client's own seed of this round: two bytes, to keep the frame short.
+
+    It only has to differ between the clients of a round, so that their rounding errors cancel.
+    """
+    return int(np.random.SeedSequence(seed).generate_state(2)[1]) & 0xFFFF
 
 
 def _records(

@@ -57,6 +57,8 @@ def _parse(tokens: list[str], text: str, depth: int) -> tuple[Call, list[str]]:
     if depth > _MAX_DEPTH or not tokens or tokens[0] in "(),":
         raise UsageError(f"cannot read {text!r}; write name or name(argument, argument)")
     name, rest = tokens[0], tokens[1:]
+    if not name[0].isalpha() and rest and rest[0][0].isalpha():
+        name, rest = f"{name} {rest[0]}", rest[1:]  # a number and its unit: 24 sigma
     if not rest or rest[0] != "(":
         return Call(name), rest
     arguments: list[Call] = []

@@ -63,7 +63,11 @@ class Settings:
                 f"clients-per-round is {self.clients_per_round}, "
                 f"but there are only {self.clients} clients"
             )
-        parse_codec(self.uplink)
+        if (uplink := parse_codec(self.uplink)).family == "biased" and not uplink.feedback:
+            raise UsageError(
+                f"uplink {self.uplink!r} loses for good what it drops; put 'feedback | ' in front, "
+                "or use an unbiased codec such as 'stochastic(24 sigma) | range'"
+            )
         if parse_codec(self.downlink).feedback:
             raise UsageError(
                 "downlink codecs need no 'feedback': the server always sends the difference to "

@@ -8,15 +8,31 @@ from hypothesis.extra import numpy as hnp
 
 from frugalfl.blocks import Layout
 from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
-from frugalfl.errors import CodecError, FrameError
+from frugalfl.errors import CodecError, FrameError, UsageError
 
 CODECS = [
+    "raw",
+    "zstd",
     "float16 | zstd",
     "topk(10%) | float16 | zstd",
     "sign | golomb",
-    "topk(1%) | sign | golomb",
+    "sign | range",
     "feedback | topk(10%) | sign | golomb",
+    "feedback | topk(10%) | sign | range",
+    "nearest(1.27 sigma) | range",
+    "feedback | nearest(2%) | range",
+    "lowrank(1) | nearest(2.5 sigma) | range",
+    "feedback | lowrank(2) | float16 | zstd",
+    "stochastic(24 sigma) | range",
+    "stochastic(8 noise) | range",
+    "stochastic(5%) | range",
+    "qsgd(4) | range",
+    "qsgd(8) | zstd",
+    "randomk(10%) | float16 | zstd",
+    "randomk(10%) | stochastic(4 sigma) | range",
 ]
+UNBIASED = [text for text in CODECS if parse_codec(text).family == "unbiased"]
+FEEDBACK = [text for text in CODECS if text.startswith("feedback")]
 
 values = st.floats(-1000, 1000, width=32)
 tensors = hnp.arrays(
@@ -29,10 +45,10 @@ updates = st.lists(tensors, min_size=1, max_size=5).map(
 )
 
 
-def round_trip(text, update, residual=None):
+def round_trip(text, update, residual=None, seed=7):
     layout = Layout.of(update)
     frame, residual = encode_frame(
-        parse_codec(text), layout, update, base=3, version=3, residual=residual
+        parse_codec(text), layout, update, base=3, version=3, residual=residual, seed=seed
     )
     decoded = decode_frame(frame, Limits.of(layout))
     return frame, decoded.named(layout), residual
@@ -40,7 +56,7 @@ def round_trip(text, update, residual=None):
 
 @pytest.mark.parametrize("text", CODECS)
 @given(update=updates)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_names_shapes_and_dtype_survive(text, update):
     _, got, _ = round_trip(text, update)
     assert {n: (a.shape, a.dtype) for n, a in got.items()} == {
@@ -50,7 +66,7 @@ def test_names_shapes_and_dtype_survive(text, update):
 
 @pytest.mark.parametrize("text", CODECS)
 @given(update=updates)
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 def test_same_input_same_bytes(text, update):
     assert round_trip(text, update)[0] == round_trip(text, update)[0]
 
@@ -70,15 +86,69 @@ def test_float16_is_as_near_as_float16_can_be(update):
         max_size=6,
     )
 )
-@settings(deadline=None, max_examples=60)
-def test_error_feedback_telescopes_to_the_true_sum(steps):
+@settings(deadline=None, max_examples=40)
+@pytest.mark.parametrize("text", FEEDBACK)
+def test_error_feedback_telescopes_to_the_true_sum(text, steps):
     residual, sent = {}, np.zeros((6, 5))
     for step in steps:
-        _, got, residual = round_trip("feedback | topk(10%) | sign | golomb", {"w": step}, residual)
+        _, got, residual = round_trip(text, {"w": step}, residual)
         sent += got["w"]
     np.testing.assert_allclose(
         sent + residual["w"], sum(s.astype(np.float64) for s in steps), atol=1e-3
     )
+
+
+@pytest.mark.parametrize("text", UNBIASED)
+def test_unbiased_codecs_are_right_on_average(text):
+    rng = np.random.default_rng(0)
+    update = {
+        "a.weight": rng.standard_t(3, (12, 9)).astype(np.float32),
+        "a.bias": np.ones(12, np.float32),
+    }
+    codec = parse_codec(text)
+    shapes = [tensor.shape for tensor in update.values()]
+    draws = np.array([
+        np.concatenate([t.ravel() for t in codec.decode(memoryview(codec.encode(update, seed=seed)[0]), shapes, seed)])
+        for seed in range(600)
+    ])  # fmt: skip
+    truth = np.concatenate([tensor.ravel() for tensor in update.values()])
+    off = draws.mean(axis=0) - truth
+    # Most entries are seldom hit, so their own spread says little: the largest one bounds all.
+    error = draws.std(axis=0).max() / np.sqrt(len(draws))
+    assert np.abs(off).max() <= 5 * error
+    # All entries together: neither too small nor too large.
+    along = draws @ truth / (truth @ truth)
+    assert abs(along.mean() - 1) <= 5 * along.std() / np.sqrt(len(draws)) + 1e-3
+
+
+@pytest.mark.parametrize("text", UNBIASED)
+def test_other_seeds_give_other_noise_and_the_same_seed_the_same(text):
+    update = {"w": np.random.default_rng(1).normal(size=(20, 30)).astype(np.float32)}
+    first, again, other = (round_trip(text, update, seed=seed)[1]["w"] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    "link", ["stochastic(8 sigma)", "qsgd(2)", "randomk(5%) | stochastic(2 sigma)"]
+)
+def test_feedback_on_an_unbiased_coder_is_refused_with_the_reason(link):
+    with pytest.raises(UsageError, match="residual diverges"):
+        parse_codec(f"feedback | {link} | range")
+
+
+@pytest.mark.parametrize("text", CODECS)
+def test_blocks_sent_apart_are_the_blocks_sent_together_for_exact_codecs(text):
+    if parse_codec(text).family != "exact":
+        pytest.skip("lossy codecs choose over the whole update")
+    update = {"a.w": np.float32([[1, 2], [3, 4]]), "b.w": np.float32([5, 6])}
+    layout = Layout.of(update)
+    apart = {}
+    for name in update:
+        frame, _ = encode_frame(parse_codec(text), layout, {name: update[name]}, base=0, version=0)
+        apart |= decode_frame(frame, Limits.of(layout)).named(layout)
+    _, together, _ = round_trip(text, update)
+    assert {n: t.tolist() for n, t in apart.items()} == {n: t.tolist() for n, t in together.items()}
 
 
 @given(tensor=hnp.arrays(np.float32, 400, elements=values), share=st.integers(1, 100))
@@ -136,7 +206,7 @@ def test_non_contiguous_arrays_are_as_good_as_others():
 
 @pytest.mark.parametrize("text", CODECS)
 @given(data=st.data())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 def test_a_mutated_frame_is_refused_or_decodes_to_a_valid_update(text, data):
     update = {
         "a.weight": np.linspace(-1, 1, 60, dtype=np.float32).reshape(6, 10),

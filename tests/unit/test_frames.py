@@ -9,6 +9,7 @@ import pytest
 from frugalfl.blocks import Layout
 from frugalfl.codec import Limits, decode_bundle, decode_frame, encode_frame, parse_codec
 from frugalfl.codec.buffer import varint
+from frugalfl.codec.names import lengthen, shorten
 from frugalfl.errors import FrameError, UsageError
 
 MODEL = {
@@ -52,6 +53,12 @@ def test_frames_follow_one_another_in_a_bundle():
         decode_bundle(bundle, LIMITS, most=1)
 
 
+def test_codec_texts_survive_their_short_form():
+    for text in ("feedback | topk(1.5%) | sign | range", "stochastic(24 sigma) | range"):
+        assert parse_codec(lengthen(shorten(text))).text == text
+        assert len(shorten(text)) < len(text) / 2
+
+
 @pytest.mark.parametrize("cut", [1, 4, 5, 20])
 def test_a_truncated_frame_is_named_as_such(cut):
     with pytest.raises(FrameError, match="truncated"):
@@ -77,12 +84,6 @@ def test_a_newer_format_asks_for_an_upgrade():
         decode_frame(frame, LIMITS)
 
 
-def test_an_unknown_codec_is_named():
-    frame = frame_of().replace(b"float16 | zstd", b"float99 | zstd")
-    with pytest.raises(FrameError, match="'float99'"):
-        decode_frame(resealed(frame[:-4]), LIMITS)
-
-
 def test_another_models_frame_is_refused():
     other = {"conv.weight": np.ones((8, 1, 3, 3), np.float32), "conv.bias": np.ones(9, np.float32)}
     frame = encode_frame(
@@ -92,30 +93,53 @@ def test_another_models_frame_is_refused():
         decode_frame(frame, LIMITS).named(LAYOUT)
 
 
-def test_a_huge_declared_tensor_takes_no_memory():
-    body = b"".join([b"fF\x01", varint(0), varint(1), varint(14), b"float16 | zstd", varint(1),
-                     varint(0), varint(1), bytes([2]), varint(1 << 27), varint(1 << 27),
-                     varint(3), b"abc"])  # fmt: skip
+FLOAT16 = shorten("float16 | zstd")
+
+
+def header(shape, short=FLOAT16):
+    """A full frame's header for one block with one tensor."""
+    return b"".join(
+        [b"fF\x01", varint(0), varint(1), varint(0), varint(len(short)), short, varint(1),
+         bytes([0x80 | len(shape)]), *map(varint, shape)]
+    )  # fmt: skip
+
+
+def refused(body, limits, match):
     tracemalloc.start()
-    with pytest.raises(FrameError, match="bound|more than"):
-        decode_frame(resealed(body), Limits())
+    with pytest.raises(FrameError, match=match):
+        decode_frame(resealed(body), limits)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+def test_an_unknown_codec_is_named():
+    refused(header((8,), shorten("float99 | zstd")) + varint(1) + b"x", LIMITS, "'float99'")
+    refused(header((8,), b"\xfe") + varint(1) + b"x", LIMITS, "0xfe that is not known here")
+
+
+def test_a_huge_declared_tensor_takes_no_memory():
+    refused(header((1 << 27, 1 << 27)) + varint(3) + b"abc", Limits(), "above the bound")
 
 
 def test_a_zstd_bomb_takes_no_memory():
     import zstandard
 
-    bomb = zstandard.ZstdCompressor().compress(bytes(1 << 28))
-    body = b"".join([b"fF\x01", varint(0), varint(1), varint(14), b"float16 | zstd", varint(1),
-                     varint(0), varint(1), bytes([1]), varint(8), varint(len(bomb) + 1), b"\0", bomb])  # fmt: skip
-    tracemalloc.start()
-    with pytest.raises(FrameError, match="does not hold"):
-        decode_frame(resealed(body), Limits())
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 1_000_000
+    bomb = b"\x02" + zstandard.ZstdCompressor().compress(bytes(1 << 28))
+    refused(header((8,)) + varint(len(bomb) + 1) + b"\0" + bomb, Limits(), "does not hold")
+
+
+@pytest.mark.parametrize(
+    "text", ["stochastic(24 sigma) | range", "feedback | topk(1%) | sign | range"]
+)
+def test_the_overhead_of_a_whole_update_is_small(text):
+    names = ("0.weight", "0.bias", "3.weight", "3.bias", "6.weight", "6.bias", "8.weight", "8.bias")
+    shapes = ((16, 1, 3, 3), (16,), (32, 16, 3, 3), (32,), (64, 512), (64,), (10, 64), (10,))
+    update = {n: np.zeros(s, np.float32) for n, s in zip(names, shapes, strict=True)}
+    codec = parse_codec(text)
+    frame, _ = encode_frame(codec, Layout.of(update), update, base=900, version=900, seed=65535)
+    payload, _ = codec.encode(update, seed=65535)
+    assert len(frame) - len(payload) <= 48
 
 
 def test_a_sparse_update_of_a_38_kilo_parameter_model_is_small():

@@ -20,6 +20,8 @@ def test_defaults_are_usable_and_survive_the_run_config():
         ({"clients": 5, "clients-per-round": 6}, "only 5 clients"),
         ({"uplink": "topk(1%)"}, "coder at the end"),
         ({"downlink": "feedback | sign | golomb"}, "need no 'feedback'"),
+        ({"uplink": "topk(1%) | sign | golomb"}, "loses for good.*put 'feedback"),
+        ({"uplink": "feedback | stochastic(8 sigma) | range"}, "residual diverges"),
         ({"refresh": "first(2)"}, "unknown refresh plan"),
         ({"device": "toaster"}, "unknown device profile"),
     ],

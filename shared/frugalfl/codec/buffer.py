@@ -42,7 +42,7 @@ class Reader:
         while True:
             byte = self.byte()
             value |= (byte & 0x7F) << shift
-            if value > most or shift > 63:
+            if value > most or shift > most.bit_length():
                 raise FrameError(f"the frame holds a number above its bound of {most}")
             if byte < 0x80:
                 return value

@@ -1,50 +1,97 @@
 """A codec is a chain of small links, named by a short text.
 
-``feedback | topk(1%) | sign | golomb`` is one.
+``stochastic(24 sigma) | range`` is one; ``feedback | topk(1%) | sign | golomb`` is another.
 
 Transforms come first, each turning tensors into tensors that are easier to code, with a little
-side information (a scale); a coder ends the chain and turns them into bytes. Decoding runs the
-chain backwards. ``feedback`` in front adds error feedback: what the lossy links dropped is kept
-and added to the next update (Seide et al. 2014; Karimireddy et al. 2019); its state is explicit:
-``encode`` takes the old residual and returns the new one.
+side information (a step, a scale); a coder ends the chain and turns them into bytes. Decoding runs
+the chain backwards.
+
+There are two families, and they do not mix. *Unbiased* links (stochastic rounding, random
+entries) are right on average, so that a server that averages many clients needs nothing else.
+*Biased* links (top-k, sign, nearest, low rank) are nearer for one client, but what they drop is
+lost unless ``feedback`` in front keeps it and adds it to the next update (Seide et al. 2014;
+Karimireddy et al. 2019). Feedback in front of an unbiased link is refused: its error is larger
+than the update, so the residual grows from round to round (accuracy 0.11 instead of 0.88).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from math import prod
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, parse_call, unknown
-from frugalfl.codec.buffer import Reader
-from frugalfl.errors import CodecError, FrameError
+from frugalfl.codec.buffer import Reader, varint
+from frugalfl.codec.entropy import mix
+from frugalfl.errors import CodecError, FrameError, UsageError
 
 #: float32 values, or int32 symbols once a quantizing link has run.
 Tensor = npt.NDArray[Any]
+#: One uint32 for each entry of each tensor, known to both ends.
+Thresholds = Sequence[npt.NDArray[np.uint32]]
 #: What error feedback keeps between updates: the dropped part of each tensor, by tensor name.
 Residual = dict[str, FloatArray]
+#: What a link does to the mean of an update; exact links drop nothing that matters.
+Family = Literal["exact", "unbiased", "biased"]
+
+_MAX_SIDE = 1 << 16
 
 
 class Transform(Protocol):
     """A link before the last: tensors to tensors, with side information."""
 
-    def forward(self, tensors: list[Tensor]) -> tuple[list[Tensor], bytes]:
-        """Return the transformed tensors and the bytes that :meth:`backward` needs."""
+    family: Family
 
-    def backward(self, tensors: list[Tensor], side: Reader) -> list[Tensor]:
-        """Undo :meth:`forward` as far as it can be undone, reading its side information."""
+    def forward(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
+        """Return the transformed tensors, and the bytes that :meth:`backward` needs.
+
+        Args:
+            tensors: What the link before returned; not to be changed.
+            seed: Seed of this update's randomness, 32 bits; the other end knows it.
+        """
+
+    def backward(
+        self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
+    ) -> list[Tensor]:
+        """Undo :meth:`forward` as far as it can be undone.
+
+        Args:
+            tensors: What comes back from the link after.
+            side: The side information; must be read to its end.
+            shapes: Shapes of what :meth:`forward` was given.
+            seed: As in :meth:`forward`.
+        """
+
+    def shapes_after(self, shapes: Sequence[Shape]) -> list[Shape]:
+        """Return the shapes that :meth:`forward` turns these into."""
+
+
+class SameShapes:
+    """For transforms that keep the number and the shapes of the tensors."""
+
+    def shapes_after(self, shapes: Sequence[Shape]) -> list[Shape]:
+        """Return the same shapes."""
+        return list(shapes)
 
 
 class Coder(Protocol):
     """The last link: tensors to bytes."""
 
-    def encode(self, tensors: list[Tensor]) -> bytes:
-        """Return all tensors as bytes."""
+    def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:
+        """Return all tensors as bytes.
 
-    def decode(self, data: memoryview, shapes: Sequence[Shape]) -> list[Tensor]:
+        Args:
+            tensors: What the last transform returned.
+            thresholds: Those that rounded the tensors, where the decoder knows them too.
+        """
+
+    def decode(
+        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
+    ) -> list[Tensor]:
         """Return the tensors; must not take more memory than the shapes need.
 
         Raises:
@@ -56,21 +103,39 @@ class Codec:
     """A whole chain. Build it with :func:`parse_codec`."""
 
     def __init__(
-        self, text: str, feedback: bool, transforms: Sequence[Transform], coder: Coder
+        self, calls: Sequence[Call], feedback: bool, transforms: Sequence[Transform], coder: Coder
     ) -> None:
-        self.text = text
+        self.calls = tuple(calls)
+        self.text = " | ".join(map(str, calls))
         self.feedback = feedback
         self._transforms = tuple(transforms)
         self._coder = coder
+        if feedback and self.family == "unbiased":
+            raise UsageError(
+                f"codec {self.text!r}: feedback does not go with an unbiased link, whose error is "
+                "larger than the update, so that the residual diverges; leave 'feedback' out"
+            )
+
+    @property
+    def family(self) -> Family:
+        """``biased`` if any link is, else ``unbiased`` if any is, else ``exact``."""
+        families = {transform.family for transform in self._transforms}
+        return (
+            "biased" if "biased" in families else "unbiased" if "unbiased" in families else "exact"
+        )
 
     def encode(
-        self, update: Mapping[str, FloatArray], residual: Mapping[str, FloatArray] | None = None
+        self,
+        update: Mapping[str, FloatArray],
+        residual: Mapping[str, FloatArray] | None = None,
+        seed: int = 0,
     ) -> tuple[bytes, Residual]:
         """Encode tensors, adding the residual first where the chain has error feedback.
 
         Args:
             update: float32 tensors of any shape, by name; the order is kept.
             residual: What the last call returned; nothing, for the first.
+            seed: Seed of the chain's randomness, 32 bits; the decoder needs the same.
 
         Returns:
             The payload, and the new residual (empty without error feedback). Tensors in
@@ -83,35 +148,59 @@ class Codec:
         wanted = {name: _checked(name, tensor) for name, tensor in update.items()}
         for name in wanted.keys() & kept.keys():
             wanted[name] = wanted[name] + kept[name]
-        payload = self._pack(list(wanted.values()))
+        payload = self._pack(list(wanted.values()), seed)
         if self.feedback:
             shapes = [tensor.shape for tensor in wanted.values()]
-            sent = self.decode(memoryview(payload), shapes)
+            sent = self.decode(memoryview(payload), shapes, seed)
             kept |= {name: wanted[name] - got for name, got in zip(wanted, sent, strict=True)}
         return payload, kept
 
-    def decode(self, payload: memoryview, shapes: Sequence[Shape]) -> list[FloatArray]:
+    def decode(
+        self, payload: memoryview, shapes: Sequence[Shape], seed: int = 0
+    ) -> list[FloatArray]:
         """Decode a payload into float32 tensors of the given shapes.
 
         Raises:
             FrameError: The payload does not fit the chain and the shapes, or is not finite.
         """
         reader = Reader(payload)
-        sides = [reader.bytes(reader.varint(255)) for _ in self._transforms]
-        tensors = self._coder.decode(reader.rest(), shapes)
+        sides = [Reader(reader.bytes(reader.varint(_MAX_SIDE))) for _ in self._transforms]
+        on_the_way = [list(shapes)]
+        for transform in self._transforms:
+            on_the_way.append(transform.shapes_after(on_the_way[-1]))
+        coded = on_the_way.pop()
+        tensors = self._coder.decode(reader.rest(), coded, self._thresholds(coded, seed))
         for transform, side in zip(reversed(self._transforms), reversed(sides), strict=True):
-            tensors = transform.backward(tensors, Reader(side))
-        decoded = [np.asarray(tensor, dtype=np.float32) for tensor in tensors]
+            tensors = transform.backward(tensors, side, on_the_way.pop(), seed)
+            if len(side.rest()):
+                raise FrameError("the frame's side information is longer than its codec needs")
+        with np.errstate(over="ignore"):
+            decoded = [np.asarray(tensor, dtype=np.float32) for tensor in tensors]
         if not all(np.isfinite(tensor).all() for tensor in decoded):
             raise FrameError("the frame decodes to NaN or infinity; it is refused")
         return decoded
 
-    def _pack(self, tensors: list[Tensor]) -> bytes:
+    def _pack(self, tensors: list[Tensor], seed: int) -> bytes:
         parts = []
         for transform in self._transforms:
-            tensors, side = transform.forward(tensors)
-            parts.append(bytes([len(side)]) + side)
-        return b"".join(parts) + self._coder.encode(tensors)
+            tensors, side = transform.forward(tensors, seed)
+            parts += [varint(len(side)), side]
+        shapes = [tensor.shape for tensor in tensors]
+        return b"".join(parts) + self._coder.encode(tensors, self._thresholds(shapes, seed))
+
+    def _thresholds(self, shapes: Sequence[Shape], seed: int) -> Thresholds | None:
+        """Return the thresholds of the rounding link, if it is the last transform of the chain."""
+        if not self._transforms or not getattr(self._transforms[-1], "shares_thresholds", False):
+            return None
+        return shared_thresholds(shapes, seed)
+
+
+def shared_thresholds(shapes: Sequence[Shape], seed: int) -> list[npt.NDArray[np.uint32]]:
+    """Return one pseudo-random word for each entry, the same at both ends."""
+    ends = np.cumsum([prod(shape) for shape in shapes])
+    words = mix(seed, int(ends[-1]) if len(ends) else 0)
+    parts = np.split(words, ends[:-1]) if len(ends) else []
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _checked(name: str, tensor: FloatArray) -> FloatArray:
@@ -128,21 +217,21 @@ def parse_codec(text: str) -> Codec:
     """Build the codec that a text names.
 
     Raises:
-        UsageError: The text has an unknown link, a wrong argument, or no coder at its end.
+        UsageError: The text has an unknown link, a wrong argument, links that do not go together,
+            or no coder at its end.
     """
     from frugalfl.codec.registry import CODERS, TRANSFORMS
 
     calls = [parse_call(part) for part in text.split("|")]
     feedback = calls[0].name == "feedback" and not calls[0].arguments
     links = calls[1:] if feedback else calls
-    canonical = " | ".join(map(str, calls))
     if not links or links[-1].name not in CODERS:
-        raise unknown(
-            f"coder at the end of codec {canonical!r}:", links[-1].name if links else "", CODERS
-        )
+        canonical = " | ".join(map(str, calls))
+        name = links[-1].name if links else ""
+        raise unknown(f"coder at the end of codec {canonical!r}:", name, CODERS)
     transforms: list[Transform] = [_link("codec link", call, TRANSFORMS) for call in links[:-1]]
     coder: Coder = _link("coder", links[-1], CODERS)
-    return Codec(canonical, feedback, transforms, coder)
+    return Codec(calls, feedback, transforms, coder)
 
 
 def _link(what: str, call: Call, known: Mapping[str, Callable[[Call], Any]]) -> Any:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Tensor
+from frugalfl.codec.chain import Family, SameShapes, Tensor
 from frugalfl.errors import CodecError
 
 
-class Float16:
+class Float16(SameShapes):
     """Symbols are the 16 bits of each value, as int32."""
 
-    def forward(self, tensors: list[Tensor]) -> tuple[list[Tensor], bytes]:
+    # Rounding to 11 significant bits is far below what training itself does not know.
+    family: Family = "exact"
+
+    def forward(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
         """Return the bit patterns.
 
         Raises:
@@ -22,14 +28,14 @@ class Float16:
         with np.errstate(over="ignore"):
             halves = [tensor.astype(np.float16) for tensor in tensors]
         if not all(np.isfinite(half).all() for half in halves):
-            raise CodecError(
-                "a value is beyond ±65504, which float16 cannot hold; use another codec"
-            )
+            raise CodecError("a value is beyond ±65504, which float16 cannot hold; use zstd alone")
         return [half.view(np.int16).astype(np.int32) for half in halves], b""
 
-    def backward(self, tensors: list[Tensor], side: Reader) -> list[Tensor]:
+    def backward(
+        self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
+    ) -> list[Tensor]:
         """Return the values as float32."""
-        return [tensor.astype(np.int16).view(np.float16).astype(np.float32) for tensor in tensors]
+        return [t.astype(np.int16).view(np.float16).astype(np.float32) for t in tensors]
 
 
 def build(call: Call) -> Float16:

@@ -17,16 +17,20 @@ from math import prod
 from frugalfl.blocks import FloatArray, Layout, Shape
 from frugalfl.codec.buffer import Reader, varint
 from frugalfl.codec.chain import Codec, Residual, parse_codec
+from frugalfl.codec.names import lengthen, shorten
 from frugalfl.errors import FrameError, UsageError
 
 MAGIC = b"fF"
 FORMAT = 1
-#: A tensor's rank byte that stands for "1-D, as long as the first axis of the tensor before".
+#: A tensor's rank that stands for "1-D, as long as the first axis of the tensor before".
 _AS_BEFORE = 0x1F
+#: Set in a tensor's rank byte: the last one of its block.
+_LAST = 0x80
 _MAX_RANK = 8
 _MAX_BLOCKS = 4096
 _MAX_TENSORS = 64
 _MAX_VERSION = 1 << 40
+_MAX_SEED = (1 << 32) - 1
 _MAX_TEXT = 255
 _MAX_EMPTY = 1 << 16
 
@@ -58,12 +62,14 @@ class Frame:
         codec: The text of the chain that wrote it.
         base: Version of the model that the values are added to; ``None``: they replace it (full).
         version: Version of the model that results; for an uplink update, the same as ``base``.
+        seed: Seed of the codec's randomness, below 2**32.
         blocks: float32 tensors of each block, by block number.
     """
 
     codec: str
     base: int | None
     version: int
+    seed: int
     blocks: dict[int, list[FloatArray]]
 
     def named(self, layout: Layout) -> dict[str, FloatArray]:
@@ -96,6 +102,7 @@ def encode_frame(
     base: int | None,
     version: int,
     residual: Mapping[str, FloatArray] | None = None,
+    seed: int = 0,
 ) -> tuple[bytes, Residual]:
     """Encode the tensors of whole blocks.
 
@@ -106,6 +113,8 @@ def encode_frame(
         base: See :class:`Frame`.
         version: See :class:`Frame`.
         residual: State of the codec's error feedback from the last call.
+        seed: Seed of the codec's randomness, below 2**32. Clients whose updates are averaged
+            need different ones, or their rounding errors add up.
 
     Returns:
         The frame, and the codec's new residual.
@@ -118,14 +127,15 @@ def encode_frame(
     names = layout.names(chosen)
     if not names or set(names) != set(update):
         raise UsageError("an update travels in whole blocks; some tensors of a block are missing")
-    payload, residual = codec.encode({name: update[name] for name in names}, residual)
-    text = codec.text.encode()
+    payload, residual = codec.encode({name: update[name] for name in names}, residual, seed)
+    text = shorten(codec.text)
     body = b"".join(
         [
             MAGIC,
             bytes([FORMAT]),
             varint(0 if base is None else base + 1),
-            varint(version),
+            varint(version - (base or 0)),
+            varint(seed),
             varint(len(text)),
             text,
             _write_blocks(layout, chosen),
@@ -172,7 +182,8 @@ def _read_frame(reader: Reader, data: memoryview, limits: Limits) -> Frame:
             f"the frame has format {written}, this version reads {FORMAT}; upgrade frugalfl"
         )
     base = reader.varint(_MAX_VERSION) - 1
-    version = reader.varint(_MAX_VERSION)
+    version = reader.varint(_MAX_VERSION) + max(base, 0)
+    seed = reader.varint(_MAX_SEED)
     text = bytes(reader.bytes(reader.varint(_MAX_TEXT)))
     shapes = _read_blocks(reader, limits)
     payload = reader.bytes(reader.varint(limits.frame_bytes))
@@ -180,46 +191,48 @@ def _read_frame(reader: Reader, data: memoryview, limits: Limits) -> Frame:
     if zlib.crc32(checked) != int.from_bytes(reader.bytes(4), "little"):
         raise FrameError("the frame's checksum does not match; it was damaged on the way")
     codec = _codec_of(text)
-    tensors = iter(codec.decode(payload, [shape for block in shapes.values() for shape in block]))
+    every = [shape for block in shapes.values() for shape in block]
+    tensors = iter(codec.decode(payload, every, seed))
     blocks = {number: [next(tensors) for _ in block] for number, block in shapes.items()}
-    return Frame(codec.text, None if base < 0 else base, version, blocks)
+    return Frame(codec.text, None if base < 0 else base, version, seed, blocks)
 
 
 def _codec_of(text: bytes) -> Codec:
     try:
-        return parse_codec(text.decode("ascii"))
-    except (UnicodeDecodeError, UsageError) as error:
+        return parse_codec(lengthen(text))
+    except UsageError as error:
         raise FrameError(f"the frame names a codec that is not known here: {error}") from error
 
 
 def _write_blocks(layout: Layout, chosen: list[int]) -> bytes:
-    """Write the count of blocks, then for each: number, count of tensors, and their shapes."""
-    parts = [varint(len(chosen))]
+    """Write which blocks these are, one bit each, then the shapes of all their tensors."""
+    parts = [varint(sum(1 << number for number in chosen))]
     for number in chosen:
         shapes = layout.blocks[number].shapes
-        parts += [varint(number), varint(len(shapes))]
         before: Shape = ()
-        for shape in shapes:
+        for index, shape in enumerate(shapes):
+            last = _LAST if index == len(shapes) - 1 else 0
             if len(shape) == 1 and before and shape[0] == before[0]:
-                parts.append(bytes([_AS_BEFORE]))
+                parts.append(bytes([last | _AS_BEFORE]))
             else:
-                parts += [bytes([len(shape)]), *map(varint, shape)]
+                parts += [bytes([last | len(shape)]), *map(varint, shape)]
             before = shape
     return b"".join(parts)
 
 
 def _read_blocks(reader: Reader, limits: Limits) -> dict[int, list[Shape]]:
+    bits = reader.varint((1 << _MAX_BLOCKS) - 1)
     blocks: dict[int, list[Shape]] = {}
     left = limits.entries
-    last = -1
-    for _ in range(reader.varint(_MAX_BLOCKS)):
-        number = reader.varint(_MAX_BLOCKS)
-        if number <= last:
-            raise FrameError("the frame's blocks are not in rising order")
-        last = number
+    for number in [n for n in range(bits.bit_length()) if bits >> n & 1]:
         shapes: list[Shape] = []
-        for _ in range(reader.varint(_MAX_TENSORS)):
-            shapes.append(_read_shape(reader, shapes[-1] if shapes else (), limits.entries))
+        last = 0
+        while not last:
+            if len(shapes) == _MAX_TENSORS:
+                raise FrameError(f"the frame has a block of more than {_MAX_TENSORS} tensors")
+            rank = reader.byte()
+            last = rank & _LAST
+            shapes.append(_read_shape(reader, rank & ~_LAST, shapes, limits.entries))
             left -= prod(shapes[-1])
             if left < 0:
                 raise FrameError(f"the frame declares more than {limits.entries} entries")
@@ -229,10 +242,9 @@ def _read_blocks(reader: Reader, limits: Limits) -> dict[int, list[Shape]]:
     return blocks
 
 
-def _read_shape(reader: Reader, before: Shape, most: int) -> Shape:
-    rank = reader.byte()
-    if rank == _AS_BEFORE and before:
-        return before[:1]
+def _read_shape(reader: Reader, rank: int, before: list[Shape], most: int) -> Shape:
+    if rank == _AS_BEFORE and before and before[-1]:
+        return before[-1][:1]
     if rank > _MAX_RANK:
         raise FrameError(f"the frame declares a tensor of rank {rank}, above {_MAX_RANK}")
     # An empty tensor may have long axes beside its empty one, but not beyond what numpy can hold.

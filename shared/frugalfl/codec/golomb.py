@@ -18,7 +18,7 @@ import numpy.typing as npt
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader, varint
-from frugalfl.codec.chain import Tensor
+from frugalfl.codec.chain import Tensor, Thresholds
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
 
@@ -29,7 +29,7 @@ _MAX_RICE_BITS = 40
 class Golomb:
     """Codes symbols −1, 0 and 1."""
 
-    def encode(self, tensors: list[Tensor]) -> bytes:
+    def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:
         """Return count, Rice parameter and bit stream.
 
         Raises:
@@ -46,7 +46,9 @@ class Golomb:
         bits = np.concatenate([_unary(gaps >> rice), _binary(gaps, rice), symbols[places] < 0])
         return varint(places.size) + bytes([rice]) + np.packbits(bits).tobytes()
 
-    def decode(self, data: memoryview, shapes: Sequence[Shape]) -> list[Tensor]:
+    def decode(
+        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
+    ) -> list[Tensor]:
         """Return int32 symbols."""
         total = entries(shapes)
         symbols = np.zeros(total, np.int32)

@@ -1,20 +1,61 @@
-"""Every link that a codec text may name. A new one is a new file and one line here."""
+"""Every link that a codec text may name. A new one is a new file and one line here.
+
+The number is the link's byte in a frame (`codec/names.py`); numbers are never reused.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from frugalfl.calls import Call
-from frugalfl.codec import float16, golomb, sign, topk, zstd
+from frugalfl.codec import (
+    float16,
+    golomb,
+    lowrank,
+    nearest,
+    randomk,
+    range,
+    raw,
+    sign,
+    stochastic,
+    topk,
+    zstd,
+)
 from frugalfl.codec.chain import Coder, Transform
 
 TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
-    "topk": topk.build,
-    "sign": sign.build,
     "float16": float16.build,
+    "lowrank": lowrank.build,
+    "nearest": nearest.build,
+    "qsgd": stochastic.build_qsgd,
+    "randomk": randomk.build,
+    "sign": sign.build,
+    "stochastic": stochastic.build,
+    "topk": topk.build,
 }
 
 CODERS: dict[str, Callable[[Call], Coder]] = {
     "golomb": golomb.build,
+    "range": range.build,
+    "raw": raw.build,
     "zstd": zstd.build,
+}
+
+#: Bytes that stand for the names of links, and for words in their arguments, inside a frame.
+SHORT = {
+    "feedback": 0x80,
+    "float16": 0x81,
+    "lowrank": 0x82,
+    "nearest": 0x83,
+    "qsgd": 0x84,
+    "randomk": 0x85,
+    "sign": 0x86,
+    "stochastic": 0x87,
+    "topk": 0x88,
+    "golomb": 0xA0,
+    "range": 0xA1,
+    "raw": 0xA2,
+    "zstd": 0xA3,
+    "sigma": 0xC0,
+    "noise": 0xC1,
 }

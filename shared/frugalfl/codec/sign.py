@@ -7,25 +7,31 @@ The scale is the mean over the *nonzero* entries, so that a sparse update keeps 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 
+from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Tensor
+from frugalfl.codec.chain import Family, SameShapes, Tensor
 
 
-class Sign:
+class Sign(SameShapes):
     """Symbols −1, 0, 1, and one float32 scale for the whole update."""
 
-    def forward(self, tensors: list[Tensor]) -> tuple[list[Tensor], bytes]:
+    family: Family = "biased"
+
+    def forward(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
         """Return int32 signs, and the scale as 4 B little-endian float32."""
         total = sum(float(np.abs(tensor).sum(dtype=np.float64)) for tensor in tensors)
         count = sum(int(np.count_nonzero(tensor)) for tensor in tensors)
         scale = total / count if count else 0.0
         return [np.sign(tensor).astype(np.int32) for tensor in tensors], struct.pack("<f", scale)
 
-    def backward(self, tensors: list[Tensor], side: Reader) -> list[Tensor]:
+    def backward(
+        self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
+    ) -> list[Tensor]:
         """Multiply the signs by the scale."""
         (scale,) = struct.unpack("<f", side.bytes(4))
         return [tensor.astype(np.float32) * np.float32(scale) for tensor in tensors]

@@ -5,36 +5,41 @@ Biased: without error feedback what is small is never sent (Aji and Heafield 201
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
 
+from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, fraction
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Tensor
+from frugalfl.codec.chain import Family, SameShapes, Tensor
+from frugalfl.codec.shapes import split
 
 #: 7 % of 400 is 28.000000000000004 in floating point, and must stay 28.
 _ROUNDING = 1e-6
 
 
-class TopK:
+class TopK(SameShapes):
     """Keeps ``ceil(share * entries)`` entries by magnitude, over all tensors together."""
+
+    family: Family = "biased"
 
     def __init__(self, share: float) -> None:
         self.share = share
 
-    def forward(self, tensors: list[Tensor]) -> tuple[list[Tensor], bytes]:
+    def forward(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
         """Zero all but the largest entries."""
         flat = np.concatenate([tensor.ravel() for tensor in tensors])
         keep = ceil(self.share * flat.size - _ROUNDING)
         if keep < flat.size:
             dropped = np.argpartition(np.abs(flat), flat.size - keep)[: flat.size - keep]
             flat[dropped] = 0
-        ends = np.cumsum([tensor.size for tensor in tensors])[:-1]
-        parts = np.split(flat, ends)
-        return [part.reshape(old.shape) for part, old in zip(parts, tensors, strict=True)], b""
+        return split(flat, [tensor.shape for tensor in tensors]), b""
 
-    def backward(self, tensors: list[Tensor], side: Reader) -> list[Tensor]:
+    def backward(
+        self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
+    ) -> list[Tensor]:
         """Nothing to undo: the dropped entries stay zero."""
         return tensors
 

@@ -1,7 +1,9 @@
-"""``zstd``: the low 16 bits of each symbol, bytes shuffled, then Zstandard (RFC 8878).
+"""``zstd``: bytes shuffled, then Zstandard (RFC 8878). Alone it is lossless float32.
 
-Shuffling puts all high bytes before all low bytes: the high byte of a float16 (sign and exponent)
-repeats, the low one does not.
+Shuffling puts all first bytes of the values together, then all second ones, and so on: sign and
+exponent repeat, the low bits do not.
+
+Layout: one byte, 2 (16-bit symbols) or 4 (float32), then one Zstandard frame with its content size.
 """
 
 from __future__ import annotations
@@ -13,42 +15,58 @@ import zstandard
 
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
-from frugalfl.codec.chain import Tensor
+from frugalfl.codec.buffer import Reader
+from frugalfl.codec.chain import Tensor, Thresholds
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
 
 _LEVEL = 9
+_KINDS = {2: "<i2", 4: "<f4"}
 
 
 class Zstd:
-    """Codes symbols of 16 bits, such as those of ``float16``."""
+    """Codes float32 values, or symbols of 16 bits such as those of ``float16``."""
 
-    def encode(self, tensors: list[Tensor]) -> bytes:
-        """Return one Zstandard frame that states its content size.
+    def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:
+        """Return the width byte and one Zstandard frame.
 
         Raises:
             CodecError: A symbol does not fit 16 bits.
         """
-        symbols = np.concatenate([tensor.ravel() for tensor in tensors])
-        if symbols.dtype != np.int32 or not np.array_equal(symbols, symbols.astype(np.int16)):
-            raise CodecError("zstd codes 16-bit symbols; put float16 before it")
-        planes = symbols.astype("<i2").view(np.uint8).reshape(-1, 2).T
-        return zstandard.ZstdCompressor(level=_LEVEL).compress(planes.tobytes())
+        values = np.concatenate([tensor.ravel() for tensor in tensors])
+        width = 2 if np.issubdtype(values.dtype, np.integer) else 4
+        if width == 2 and not np.array_equal(values, values.astype(np.int16)):
+            raise CodecError(
+                "zstd codes float32 or 16-bit symbols; use range after a rounding link"
+            )
+        planes = values.astype(_KINDS[width]).view(np.uint8).reshape(-1, width).T
+        return bytes([width]) + zstandard.ZstdCompressor(level=_LEVEL).compress(planes.tobytes())
 
-    def decode(self, data: memoryview, shapes: Sequence[Shape]) -> list[Tensor]:
-        """Return int32 symbols; refuses a content size other than the shapes need."""
+    def decode(
+        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
+    ) -> list[Tensor]:
+        """Return values or symbols; refuses a content size other than the shapes need."""
+        reader = Reader(data)
+        width = reader.byte()
+        if width not in _KINDS:
+            raise FrameError(f"the frame's values are {width} B wide, not 2 or 4")
         total = entries(shapes)
-        try:
-            if zstandard.frame_content_size(data) != 2 * total:
-                raise FrameError(f"the frame does not hold the {total} entries that it declares")
-            raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=2 * total)
-        except zstandard.ZstdError as error:
-            raise FrameError(f"the frame's Zstandard data is corrupt: {error}") from error
-        if len(raw) != 2 * total:
-            raise FrameError(f"the frame does not hold the {total} entries that it declares")
-        planes = np.frombuffer(raw, np.uint8).reshape(2, total).T
-        symbols = np.ascontiguousarray(planes).view("<i2").ravel().astype(np.int32)
-        return split(symbols, shapes)
+        raw = _decompress(reader.rest(), width * total)
+        planes = np.frombuffer(raw, np.uint8).reshape(width, total).T
+        values = np.ascontiguousarray(planes).view(_KINDS[width]).ravel()
+        return split(values.astype(np.int32 if width == 2 else np.float32), shapes)
+
+
+def _decompress(data: memoryview, size: int) -> bytes:
+    try:
+        if zstandard.frame_content_size(data) != size:
+            raise FrameError(f"the frame does not hold the {size} B that it declares")
+        raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise FrameError(f"the frame's Zstandard data is corrupt: {error}") from error
+    if len(raw) != size:
+        raise FrameError(f"the frame does not hold the {size} B that it declares")
+    return raw
 
 
 def build(call: Call) -> Zstd:

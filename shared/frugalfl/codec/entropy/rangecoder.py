@@ -1,0 +1,247 @@
+"""A byte-wise range coder in integers, and its adaptive decisions.
+
+Range coding after G. N. N. Martin (1979); carries are added to the bytes already written. The
+encoder, the decoder and the cost counter have the same four methods, each taking the value to
+code (the decoder ignores it) and returning the value coded: a model is written once and runs
+both ways, so the two sides cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Protocol
+
+from frugalfl.errors import FrameError
+
+_FULL = 0xFFFFFFFF
+_LOW = 1 << 24
+_SCALE = 16
+_INCREMENT = 5
+_MAX_TOTAL = 1 << 13
+
+
+def fresh(decisions: int) -> list[int]:
+    """Counters of adaptive decisions: entry 2i counts zeros of decision i, 2i + 1 its ones."""
+    return [2] * (2 * decisions)
+
+
+def _learn(counts: list[int], at: int, value: int) -> None:
+    # 2 to start with and 5 for each event: the Krichevsky-Trofimov estimate, nearly.
+    counts[at + value] += _INCREMENT
+    if counts[at] + counts[at + 1] > _MAX_TOTAL:
+        counts[at] = (counts[at] + 1) >> 1
+        counts[at + 1] = (counts[at + 1] + 1) >> 1
+
+
+class Coder(Protocol):
+    """What the models need of an encoder, a decoder or a cost counter."""
+
+    def bit(self, counts: list[int], index: int, value: int) -> int:
+        """Code an adaptive decision and learn from it."""
+
+    def chance(self, ones: int, value: int) -> int:
+        """Code a decision that is 1 with the chance `ones / 65536`, 1 <= ones <= 65535."""
+
+    def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
+        """Code an index in [start, stop), item i weighing `sums[i + 1] - sums[i]`."""
+
+    def raw(self, bits: int, value: int) -> int:
+        """Code `bits` (at most 16) equally likely bits."""
+
+
+class Encoder:
+    """Writes decisions as bytes."""
+
+    def __init__(self) -> None:
+        self._out = bytearray()
+        self._low = 0
+        self._range = _FULL
+
+    def _code(self, start: int, size: int, total: int) -> None:
+        unit = self._range // total
+        low = self._low + unit * start
+        span = unit * size
+        if low > _FULL:
+            low &= _FULL
+            self._carry()
+        while span < _LOW:
+            self._out.append(low >> 24)
+            low = (low << 8) & _FULL
+            span <<= 8
+        self._low = low
+        self._range = span
+
+    def _carry(self) -> None:
+        at = len(self._out) - 1
+        while self._out[at] == 0xFF:
+            self._out[at] = 0
+            at -= 1
+        self._out[at] += 1
+
+    def bit(self, counts: list[int], index: int, value: int) -> int:
+        """Code an adaptive decision and learn from it."""
+        at = 2 * index
+        zeros, ones = counts[at], counts[at + 1]
+        if value:
+            self._code(zeros, ones, zeros + ones)
+        else:
+            self._code(0, zeros, zeros + ones)
+        _learn(counts, at, value)
+        return value
+
+    def chance(self, ones: int, value: int) -> int:
+        """Code a decision that is 1 with the chance `ones / 65536`."""
+        if value:
+            self._code(0, ones, 1 << _SCALE)
+        else:
+            self._code(ones, (1 << _SCALE) - ones, 1 << _SCALE)
+        return value
+
+    def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
+        """Code an index in [start, stop), weighted by the differences of `sums`."""
+        base = sums[start]
+        self._code(sums[value] - base, sums[value + 1] - sums[value], sums[stop] - base)
+        return value
+
+    def raw(self, bits: int, value: int) -> int:
+        """Code `bits` (at most 16) equally likely bits."""
+        self._code(value, 1, 1 << bits)
+        return value
+
+    def finish(self) -> bytes:
+        """The bytes; the fewest that decode alike whatever follows them."""
+        for count in range(5):
+            step = 1 << (32 - 8 * count)
+            value = -(-self._low // step) * step
+            if value + step <= self._low + self._range:
+                break
+        if value > _FULL:
+            self._carry()
+            value &= _FULL
+        return bytes(self._out) + value.to_bytes(4, "big")[:count]
+
+
+class Decoder:
+    """Reads decisions from bytes; past their end it reads a few zeros, then refuses."""
+
+    def __init__(self, data: bytes, start: int = 0) -> None:
+        self._data = data
+        self._at = start + 4
+        self._code_value = int.from_bytes(data[start : start + 4].ljust(4, b"\0"), "big")
+        self._range = _FULL
+
+    def _target(self, total: int) -> int:
+        self._range //= total
+        target = self._code_value // self._range
+        if target >= total:
+            raise FrameError("the coded bytes are corrupt: no symbol has this code")
+        return target
+
+    def _take(self, start: int, size: int) -> None:
+        code = self._code_value - self._range * start
+        span = self._range * size
+        while span < _LOW:
+            at = self._at
+            if at < len(self._data):
+                code = code << 8 | self._data[at]
+            elif at < len(self._data) + 4:
+                code <<= 8
+            else:
+                raise FrameError("the coded bytes end before the last symbol")
+            self._at = at + 1
+            span <<= 8
+        self._code_value = code
+        self._range = span
+
+    def bit(self, counts: list[int], index: int, value: int = 0) -> int:
+        """Decode an adaptive decision and learn from it."""
+        at = 2 * index
+        zeros, ones = counts[at], counts[at + 1]
+        value = int(self._target(zeros + ones) >= zeros)
+        if value:
+            self._take(zeros, ones)
+        else:
+            self._take(0, zeros)
+        _learn(counts, at, value)
+        return value
+
+    def chance(self, ones: int, value: int = 0) -> int:
+        """Decode a decision that is 1 with the chance `ones / 65536`."""
+        value = int(self._target(1 << _SCALE) < ones)
+        if value:
+            self._take(0, ones)
+        else:
+            self._take(ones, (1 << _SCALE) - ones)
+        return value
+
+    def pick(self, sums: Sequence[int], start: int, stop: int, value: int = 0) -> int:
+        """Decode an index in [start, stop), weighted by the differences of `sums`."""
+        base = sums[start]
+        target = self._target(sums[stop] - base)
+        value = bisect_right(sums, base + target, start, stop) - 1
+        self._take(sums[value] - base, sums[value + 1] - sums[value])
+        return value
+
+    def raw(self, bits: int, value: int = 0) -> int:
+        """Decode `bits` (at most 16) equally likely bits."""
+        value = self._target(1 << bits)
+        self._take(value, 1)
+        return value
+
+    def spare_bytes(self) -> int:
+        """Bytes not yet looked at: an exact stream leaves at most none, and looks 4 ahead."""
+        return len(self._data) - self._at
+
+
+class Meter:
+    """Counts the ideal cost of decisions, in bits."""
+
+    def __init__(self) -> None:
+        self.bits = 0.0
+
+    def bit(self, counts: list[int], index: int, value: int) -> int:
+        """Count an adaptive decision and learn from it."""
+        at = 2 * index
+        self.bits += math.log2((counts[at] + counts[at + 1]) / counts[at + value])
+        _learn(counts, at, value)
+        return value
+
+    def chance(self, ones: int, value: int) -> int:
+        """Count a decision that is 1 with the chance `ones / 65536`."""
+        self.bits += 16 - math.log2(ones if value else 65536 - ones)
+        return value
+
+    def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
+        """Count an index in [start, stop), weighted by the differences of `sums`."""
+        self.bits += math.log2((sums[stop] - sums[start]) / (sums[value + 1] - sums[value]))
+        return value
+
+    def raw(self, bits: int, value: int) -> int:
+        """Count `bits` equally likely bits."""
+        self.bits += bits
+        return value
+
+
+def code_integer(coder: Coder, counts: list[int], first: int, value: int) -> int:
+    """Code an integer >= 0, adaptively: exponential Golomb with 33 decisions from `first` on."""
+    value += 1
+    length = max(value.bit_length() - 1, 0)
+    exponent = 0
+    while coder.bit(counts, first + min(exponent, 32), int(exponent < length)):
+        exponent += 1
+        if exponent > 32:
+            raise FrameError("a coded integer is beyond 32 bits")
+    result = 1
+    for shift in range(exponent - 1, -1, -1):
+        result = result << 1 | coder.raw(1, value >> shift & 1)
+    return result - 1
+
+
+def code_signed(coder: Coder, counts: list[int], first: int, value: int) -> int:
+    """Code a signed integer, adaptively: 34 decisions from `first` on."""
+    size = code_integer(coder, counts, first + 1, abs(value))
+    if size and coder.bit(counts, first, int(value < 0)):
+        return -size
+    return size

@@ -1,0 +1,134 @@
+"""Floats to integers and back: the lossy end before the entropy coder.
+
+Two families. `round_shared` is unbiased (its mean over seeds is the input), whatever the step:
+the right one where many clients are averaged and none keeps a residual. `round_nearest` has the
+smaller error for one array alone, and is biased towards zero: for residuals and for the downlink.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frugalfl.errors import CodecError
+
+Floats = NDArray[np.floating]
+Symbols = NDArray[np.int32]
+
+CENTROIDS = 3
+_MOST = 2.0**31 - 1
+
+
+def step_for_sigma(tensors: Sequence[Floats], multiple: float) -> float:
+    """The step `multiple` times the standard deviation (about zero) of all entries together."""
+    count = sum(tensor.size for tensor in tensors)
+    power = sum(float(np.vdot(tensor, tensor)) for tensor in tensors)
+    return multiple * math.sqrt(power / max(count, 1))
+
+
+def step_for_hits(tensors: Sequence[Floats], hits: float) -> float:
+    """The step at which unbiased rounding leaves about `hits` nonzeros: `sum|x| / hits`.
+
+    Bytes hardly depend on anything else, so this is a byte budget: a nonzero costs 4 to 6 bits.
+    """
+    return sum(float(np.abs(tensor).sum(dtype=np.float64)) for tensor in tensors) / hits
+
+
+def step_for_noise(tensors: Sequence[Floats], noise: float) -> float:
+    """The step at which unbiased rounding adds `noise` times the update's own power.
+
+    The error's power is at most `step * sum|x|`, so the step is `noise * sum x² / sum|x|`. The
+    noise of a mean over n clients is `noise / n`: the one figure that decides whether training
+    stays stable, whatever the model's size and however heavy the tails of its updates.
+    """
+    size = sum(float(np.abs(tensor).sum(dtype=np.float64)) for tensor in tensors)
+    power = sum(float(np.vdot(tensor, tensor)) for tensor in tensors)
+    return noise * power / size if size else 0.0
+
+
+def round_shared(values: Floats, step: float, words: NDArray[np.uint32]) -> Symbols:
+    """Stochastic rounding to multiples of a step, against shared thresholds.
+
+    `|q| = floor(a) + [frac(a) > t]` with `a = |x| / step` and `t = (word + 0.5) / 2**32`.
+
+    Args:
+        values: floats of any shape.
+        step: positive; 0 if all values are 0.
+        words: uint32, of the same shape, from `mix`.
+
+    Raises:
+        CodecError: a value is not finite, or beyond 2**31 steps.
+
+    >>> round_shared(np.array([-2.5]), 1.0, np.array([1 << 30], np.uint32))
+    array([-3], dtype=int32)
+    """
+    if step == 0 and not values.any():
+        return np.zeros(values.shape, np.int32)
+    scaled = np.abs(values.astype(np.float64)) / _positive(step)
+    _check(scaled)
+    whole = np.floor(scaled)
+    # frac > (word + 0.5) / 2**32, without rounding errors: both sides are exact.
+    whole += (scaled - whole) * 2.0**32 > words.astype(np.float64) + 0.5
+    return np.copysign(whole, values).astype(np.int32)
+
+
+def round_nearest(values: Floats, step: float, deadzone: float = 0.6) -> Symbols:
+    """Rounding down from `deadzone` below the next multiple: 0.5 is nearest, 0.6 saves bytes.
+
+    `|q| = floor(|x| / step + 1 - deadzone)`: a nonzero costs more than its error is worth.
+
+    Raises:
+        CodecError: a value is not finite, or beyond 2**31 steps.
+
+    >>> round_nearest(np.array([0.55, -0.65]), 1.0)
+    array([ 0, -1], dtype=int32)
+    """
+    if step == 0 and not values.any():
+        return np.zeros(values.shape, np.int32)
+    scaled = np.abs(values) * values.dtype.type(1 / _positive(step))
+    _check(scaled)
+    scaled += values.dtype.type(1 - deadzone)
+    size = scaled.astype(np.int32)
+    return np.where(np.signbit(values), -size, size)
+
+
+def centroids(tensors: Sequence[Floats], symbols: Sequence[Symbols], step: float) -> list[float]:
+    """For sizes 1, 2 and 3 up: the mean of what was rounded to them, less the size, in steps.
+
+    The best reconstruction points for `round_nearest`; `round_shared` needs none and allows none.
+    """
+    size = np.abs(np.concatenate([symbol.ravel() for symbol in symbols]))
+    values = np.abs(np.concatenate([tensor.ravel() for tensor in tensors]))
+    hit = size.nonzero()[0]
+    size = size[hit]
+    excess = values[hit].astype(np.float64) / step - size
+    groups = np.minimum(size, CENTROIDS)
+    count = np.maximum(np.bincount(groups, minlength=CENTROIDS + 1), 1)
+    return list((np.bincount(groups, excess, CENTROIDS + 1) / count)[1:])
+
+
+def restore(symbols: Symbols, step: float, offsets: Sequence[float] = ()) -> NDArray[np.float32]:
+    """Symbols times step, each size shifted by its centroid.
+
+    >>> restore(np.array([0, -2], np.int32), 0.5)
+    array([ 0., -1.], dtype=float32)
+    """
+    if not offsets:
+        return symbols.astype(np.float32) * np.float32(step)
+    shift = np.array([0.0, *offsets])[np.minimum(np.abs(symbols), len(offsets))]
+    exact: NDArray[np.float64] = (symbols + np.sign(symbols) * shift) * step
+    return exact.astype(np.float32)
+
+
+def _positive(step: float) -> float:
+    if not 0 < step < float("inf"):
+        raise CodecError(f"a step of {step} cannot be used: it must be positive and finite")
+    return step
+
+
+def _check(scaled: Floats) -> None:
+    if scaled.size and not float(scaled.max()) < _MOST:
+        raise CodecError("a value is not finite, or the step is too small for it")

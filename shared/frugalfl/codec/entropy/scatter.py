@@ -1,0 +1,123 @@
+"""Few nonzeros among many zeros: where they are, their signs and sizes, in one range-coded stream.
+
+Cells are visited in rounds, those with the smallest rounding thresholds first. Before a round a
+model gives each of its cells a hazard (`-log2` of the chance to be zero), predicted from what the
+earlier rounds showed of its tensor, row and column. A round is then coded as an arrival process:
+blocks of up to one bit of hazard are empty or not, and a hit is placed in its block in proportion
+to hazard. The work is a few coder steps for each nonzero, whatever the number of zeros.
+
+This file is plain Python and runs for the encoder, the decoder and the cost counter alike.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from frugalfl.errors import FrameError
+
+from .rangecoder import Coder, code_integer, fresh
+from .tables import EXP2
+
+ROUNDS = 12
+MAX_HITS = 1 << 15
+_BLOCK = 1 << 16  # one bit of hazard
+_TALLY = 4  # the signs of a row are tallied between -4 and 4
+_SIZE_CONTEXTS = 4
+
+
+class Model(Protocol):
+    """Predicts hazards; implemented in numpy for speed and in plain Python for proof."""
+
+    def begin(self, index: int) -> Sequence[int]:
+        """The running sum of the hazards of a round's cells: one entry more than cells."""
+
+    def row(self, place: int) -> int:
+        """A number for the row of a cell of the round begun last, unique in the frame."""
+
+    def learn(self, hits: list[int]) -> None:
+        """Be told which cells of the round begun last are nonzero."""
+
+
+class Hit(NamedTuple):
+    """A nonzero cell: its place in the round and its value."""
+
+    place: int
+    value: int
+
+
+def code_scattered(coder: Coder, model: Model, known: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
+    """Code every round.
+
+    Args:
+        coder: encoder, decoder or cost counter.
+        model: predicts the hazards; fresh.
+        known: for each round the hits in order of place; empty lists when decoding.
+
+    Returns:
+        The hits of each round.
+
+    Raises:
+        FrameError: the coded bytes are corrupt.
+    """
+    values = _Values()
+    total = 0
+    rounds = []
+    for index in range(ROUNDS):
+        sums = model.begin(index)
+        hits: list[Hit] = []
+        expected = known[index]
+        start, stop = 0, len(sums) - 1
+        while start < stop:
+            hit = expected[len(hits)] if len(hits) < len(expected) else Hit(stop, 0)
+            place = _next_place(coder, sums, start, stop, hit.place)
+            if place < 0:
+                start = ~place
+                continue
+            total += 1
+            if total > MAX_HITS:
+                raise FrameError(f"more than {MAX_HITS} scattered symbols: the bytes are corrupt")
+            hazard = sums[place + 1] - sums[place]
+            hits.append(Hit(place, values.code(coder, model.row(place), hazard, hit.value)))
+            start = place + 1
+        model.learn([hit.place for hit in hits])
+        rounds.append(hits)
+    return rounds
+
+
+def _next_place(coder: Coder, sums: Sequence[int], start: int, stop: int, wanted: int) -> int:
+    """Code one block: the place of its first hit, or `~end` where the block is empty."""
+    end = max(bisect_right(sums, sums[start] + _BLOCK, start + 1, stop + 1) - 1, start + 1)
+    if not coder.chance(hit_chance(sums[end] - sums[start]), int(wanted < end)):
+        return ~end
+    if end == start + 1:
+        return start
+    return coder.pick(sums, start, end, wanted)
+
+
+def hit_chance(hazard: int) -> int:
+    """The chance (of 65536) that cells with this summed hazard (1/65536 bit) hold a nonzero."""
+    left, right = EXP2[hazard >> 10 & 63], EXP2[(hazard >> 10 & 63) + 1]
+    empty = (left - ((left - right) * (hazard & 1023) >> 10)) >> (hazard >> 16)
+    return min(max(65536 - empty, 2), 65536 - 16)
+
+
+class _Values:
+    """Signs and sizes: a row's signs agree more often than not (its unit's error has one sign)."""
+
+    def __init__(self) -> None:
+        self._signs = fresh(2 * _TALLY + 1)
+        self._sizes = fresh(33 * _SIZE_CONTEXTS)
+        self._tally: dict[int, int] = {}
+
+    def code(self, coder: Coder, row: int, hazard: int, value: int) -> int:
+        tally = self._tally.get(row, 0)
+        context = min(max(tally, -_TALLY), _TALLY) + _TALLY
+        minus = coder.bit(self._signs, context, int(value < 0))
+        self._tally[row] = tally - 1 if minus else tally + 1
+        context = (hazard >= 1 << 12) + (hazard >= 1 << 14) + (hazard >= 1 << 16)
+        size = 1 + code_integer(coder, self._sizes, 33 * context, max(abs(value) - 1, 0))
+        if size > 0x7FFFFFFF + minus:
+            raise FrameError(f"a symbol of {size} is beyond 32 bits: the bytes are corrupt")
+        return -size if minus else size

@@ -1,0 +1,88 @@
+"""What the dense encoder reads off a tensor before coding it.
+
+Floats are free here: no decoder runs this.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .tables import LEVELS, SIGN_LEVELS
+
+Ints = NDArray[np.int64]
+_P = np.array(LEVELS) / 4096
+_ONE_COST = -np.log2(_P)
+_ZERO_COST = -np.log2(1 - _P)
+_LOGITS = np.log(_P / (1 - _P))
+_LOGIT_EDGES = (_LOGITS[1:] + _LOGITS[:-1]) / 2
+_SIGN_P = np.array(SIGN_LEVELS) / 4096
+_SIGN_LOGITS = np.log(_SIGN_P / (1 - _SIGN_P))
+_SIGN_EDGES = (_SIGN_LOGITS[1:] + _SIGN_LOGITS[:-1]) / 2
+_MIN_CLASS_WIDTH = 0.2
+_CORRECTION_BITS = 3.0
+
+
+class Survey(NamedTuple):
+    """Classes and counts of a tensor."""
+
+    nonzero: NDArray[np.bool_]  # (rows, cols)
+    row_class: NDArray[np.uint8]
+    col_class: NDArray[np.uint8]
+    sign_class: NDArray[np.uint8]  # of the live rows
+    ones: Ints  # nonzeros by row class << 4 | column class
+
+
+def survey(flat: NDArray[np.int32], rows: int, cols: int) -> Survey:
+    """Sort rows and columns into classes by their number of nonzeros."""
+    nonzero = (flat != 0).reshape(rows, cols)
+    by_row = np.count_nonzero(nonzero, axis=1)
+    by_col = np.count_nonzero(nonzero, axis=0)
+    row_class = _line_classes(by_row, int(np.count_nonzero(by_col)))
+    col_class = _line_classes(by_col, int(np.count_nonzero(by_row)))
+    live = by_row.nonzero()[0]
+    minus = np.count_nonzero(flat.reshape(rows, cols) < 0, axis=1)[live]
+    share = (minus + 1.5) / (by_row[live] + 3)
+    sign_class = np.searchsorted(_SIGN_EDGES, np.log(share / (1 - share))).astype(np.uint8)
+    # Row classes by columns, then by column classes: two small sums instead of one over all cells.
+    table = np.zeros((16, cols), np.int64)
+    for value in range(1, 16):
+        table[value] = np.count_nonzero(nonzero[row_class == value], axis=0)
+    ones = np.zeros((16, 16), np.int64)
+    for value in range(1, 16):
+        ones[:, value] = table[:, col_class == value].sum(axis=1)
+    return Survey(nonzero, row_class, col_class, sign_class, ones.ravel())
+
+
+def _line_classes(counts: Ints, length: int) -> NDArray[np.uint8]:
+    live = counts > 0
+    result = np.zeros(counts.size, np.uint8)
+    if live.any():
+        odds = np.log((counts[live] + 0.5) / (length - counts[live] + 0.5))
+        low = odds.min()
+        width = max((odds.max() - low) / 14.999, _MIN_CLASS_WIDTH)
+        result[live] = 1 + ((odds - low) / width).astype(np.uint8)
+    return result
+
+
+def level(ones: int, cells: int, predicted: int) -> int:
+    """The level for `ones` among `cells`; the predicted one unless it costs bits to keep it."""
+    share = (ones + 0.3) / (cells + 0.6)
+    best = int(np.searchsorted(_LOGIT_EDGES, np.log(share / (1 - share))))
+    loss = ones * (_ONE_COST[predicted] - _ONE_COST[best])
+    loss += (cells - ones) * (_ZERO_COST[predicted] - _ZERO_COST[best])
+    return best if loss > _CORRECTION_BITS else predicted
+
+
+def levels(groups: NDArray[np.integer], bits: NDArray[np.bool_], count: int) -> list[int]:
+    """The level of each group of decisions; an even chance for empty groups."""
+    cells = np.bincount(groups, minlength=count)
+    ones = np.bincount(groups[bits], minlength=count)
+    return [level(int(one), int(cell), 40) for one, cell in zip(ones, cells, strict=True)]
+
+
+def exponents(values: Ints) -> Ints:
+    """The binary logarithm of integers from 1 to 2**52, rounded down."""
+    return np.frexp(values.astype(np.float64))[1].astype(np.int64) - 1

@@ -1,0 +1,40 @@
+"""Rounding thresholds that both ends of the wire can draw from the same seed.
+
+Stochastic rounding with a shared threshold (a dither, Ziv 1985; Zamir and Feder 1992) is just as
+unbiased as with a private one, and the receiver knows where a nonzero can hide: a small value
+becomes nonzero only where its threshold is small.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GOLDEN = 0x9E3779B9
+_FIRST = 0x85EBCA6B
+_SECOND = 0xC2B2AE35
+_MASK = 0xFFFFFFFF
+
+
+def mix(seed: int, count: int) -> NDArray[np.uint32]:
+    """Pseudo-random words 0 to count - 1 of a seed: any word can be had without the others.
+
+    The integer finaliser of MurmurHash3 (Austin Appleby, 2011), twice, over a Weyl sequence.
+
+    >>> mix(7, 2).tolist() == mix(7, 5).tolist()[:2]
+    True
+    """
+    word = np.arange(count, dtype=np.uint32)
+    word *= np.uint32(_GOLDEN)
+    word += np.uint32(_finalise(seed & _MASK))
+    for factor, shift in ((_FIRST, 16), (_SECOND, 13)):
+        word ^= word >> np.uint32(shift)
+        word *= np.uint32(factor)
+    word ^= word >> np.uint32(16)
+    return word
+
+
+def _finalise(word: int) -> int:
+    word = (word ^ word >> 16) * _FIRST & _MASK
+    word = (word ^ word >> 13) * _SECOND & _MASK
+    return word ^ word >> 16

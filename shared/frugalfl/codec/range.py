@@ -1,0 +1,58 @@
+"""``range``: our own entropy coder, with row and column context (`codec/entropy`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from frugalfl.blocks import Shape
+from frugalfl.calls import Call, arity
+from frugalfl.codec.chain import Tensor, Thresholds
+from frugalfl.codec.entropy import decode_tensors, encode_tensors
+from frugalfl.errors import CodecError
+
+
+class Range:
+    """Codes int32 symbols, mostly zeros; a tensor is a matrix of its first axis and the others."""
+
+    def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:
+        """Return the entropy coder's bytes; none for an update of zeros.
+
+        Raises:
+            CodecError: The tensors are not symbols.
+        """
+        if any(not np.issubdtype(tensor.dtype, np.integer) for tensor in tensors):
+            raise CodecError("range codes symbols; put stochastic, nearest or sign before it")
+        shapes = [_matrix(tensor.shape) for tensor in tensors]
+        return encode_tensors(
+            [tensor.reshape(shape) for tensor, shape in zip(tensors, shapes, strict=True)],
+            _as_matrices(thresholds, shapes),
+        )
+
+    def decode(
+        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
+    ) -> list[Tensor]:
+        """Return int32 symbols."""
+        matrices = [_matrix(shape) for shape in shapes]
+        symbols = decode_tensors(data, matrices, _as_matrices(thresholds, matrices))
+        return [tensor.reshape(shape) for tensor, shape in zip(symbols, shapes, strict=True)]
+
+
+def _matrix(shape: Shape) -> tuple[int, int]:
+    return (shape[0], prod(shape[1:])) if len(shape) > 1 else (1, prod(shape))
+
+
+def _as_matrices(
+    thresholds: Thresholds | None, shapes: Sequence[tuple[int, int]]
+) -> list[Tensor] | None:
+    if thresholds is None:
+        return None
+    return [words.reshape(shape) for words, shape in zip(thresholds, shapes, strict=True)]
+
+
+def build(call: Call) -> Range:
+    """Read ``range``."""
+    arity(call, 0)
+    return Range()
