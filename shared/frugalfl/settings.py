@@ -28,7 +28,7 @@ class Settings:
 
     task: str = _setting("task:task", "module:attribute of the Task")
     seed: int = _setting(0, "seed of the model, the sampling of clients and the local shuffling")
-    rounds: int = _setting(100, "federated rounds before pruning")
+    rounds: int = _setting(80, "federated rounds before pruning")
     clients: int = _setting(40, "clients of a simulation")
     clients_per_round: int = _setting(10, "clients that train in each round")
     local_epochs: int = _setting(5, "passes over a client's own data in a round")
@@ -36,13 +36,11 @@ class Settings:
     learning_rate: float = _setting(0.05, "step size of the local SGD in the first round")
     final_learning_rate: float = _setting(0.01, "step size in the last round; cosine decay between")
     momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
-    uplink: str = _setting(
-        "feedback | topk(1%) | sign | golomb", "codec of updates, client to server"
-    )
-    downlink: str = _setting("topk(2%) | sign | golomb", "codec of updates, server to client")
+    uplink: str = _setting("stochastic(24 sigma) | range", "codec of updates, client to server")
+    downlink: str = _setting("topk(1%) | sign | golomb", "codec of updates, server to client")
     refresh: str = _setting("full", "refresh plan: full, last(n), alternate(plan, plan)")
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
-    recover_rounds: int = _setting(40, "federated rounds on the pruned model")
+    recover_rounds: int = _setting(30, "federated rounds on the pruned model")
     device: str = _setting("generic", "device profile for estimated joules")
 
     def __post_init__(self) -> None:

@@ -28,6 +28,8 @@ CODECS = [
     "stochastic(5%) | range",
     "qsgd(4) | range",
     "qsgd(8) | zstd",
+    "eden(1) | zstd",
+    "eden(4) | zstd",
     "randomk(10%) | float16 | zstd",
     "randomk(10%) | stochastic(4 sigma) | range",
 ]

@@ -1,6 +1,6 @@
 """Every link that a codec text may name. A new one is a new file and one line here.
 
-The number is the link's byte in a frame (`codec/names.py`); numbers are never reused.
+``SHORT`` has the byte of each word inside a frame (`codec/names.py`); bytes are never reused.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from frugalfl.calls import Call
 from frugalfl.codec import (
+    eden,
     float16,
     golomb,
     lowrank,
@@ -24,6 +25,7 @@ from frugalfl.codec import (
 from frugalfl.codec.chain import Coder, Transform
 
 TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
+    "eden": eden.build,
     "float16": float16.build,
     "lowrank": lowrank.build,
     "nearest": nearest.build,
@@ -52,6 +54,7 @@ SHORT = {
     "sign": 0x86,
     "stochastic": 0x87,
     "topk": 0x88,
+    "eden": 0x89,
     "golomb": 0xA0,
     "range": 0xA1,
     "raw": 0xA2,

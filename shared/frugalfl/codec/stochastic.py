@@ -69,9 +69,10 @@ def build_qsgd(call: Call) -> Stochastic:
     bits = whole(call.arguments[0], "qsgd")
     if not 2 <= bits <= _MOST_BITS:
         raise UsageError(f"qsgd takes 2 to {_MOST_BITS} bits, not {bits}")
-    levels = 2 ** (bits - 1) - 1
+    levels = (1 << (bits - 1)) - 1
 
     def step(tensors: Sequence[Tensor]) -> float:
-        return max((float(np.abs(t).max(initial=0)) for t in tensors), default=0.0) / levels
+        largest = [float(np.abs(tensor).max(initial=0)) for tensor in tensors]
+        return max(largest, default=0.0) / float(levels)
 
     return Stochastic(step)

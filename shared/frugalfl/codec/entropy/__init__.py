@@ -2,7 +2,7 @@
 
 Two models share a frame: `scatter` for tensors with few nonzeros (adaptive, nothing sent but the
 symbols) and `dense` for those with many (class tables and numpy-vectorised rANS lanes). `plain`
-decodes the same bytes without numpy. The format is described in docs/wire-format.md.
+decodes the same bytes without numpy. The format is described in docs/range-coder.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,38 @@
+"""Write golden frames for links that have none yet; never overwrites one."""
+
+from pathlib import Path
+
+import numpy as np
+
+from frugalfl.blocks import Layout
+from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
+
+FOLDER = Path(__file__).parent / "frames"
+TEXTS = (
+    "raw", "zstd", "float16 | zstd", "topk(20%) | sign | golomb", "topk(20%) | sign | range",
+    "stochastic(4 sigma) | range", "qsgd(4) | range", "nearest(1 sigma) | range", "eden(2) | zstd",
+    "randomk(25%) | float16 | zstd", "lowrank(1) | nearest(1 sigma) | range",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Encode one fixed update with every codec."""
+    rng = np.random.default_rng(2026)
+    update = {
+        "conv.weight": rng.standard_t(3, (8, 3, 3, 3)).astype(np.float32),
+        "conv.bias": rng.standard_t(3, 8).astype(np.float32),
+        "dense.weight": rng.standard_t(3, (10, 12)).astype(np.float32),
+    }
+    layout = Layout.of(update)
+    for text in TEXTS:
+        name = "-".join(call.name for call in parse_codec(text).calls)
+        path = FOLDER / f"{name}.frame"
+        if path.exists():
+            continue
+        frame, _ = encode_frame(parse_codec(text), layout, update, base=6, version=7, seed=4711)
+        path.write_bytes(frame)
+        np.savez(path.with_suffix(".npz"), **decode_frame(frame, Limits.of(layout)).named(layout))
+
+
+if __name__ == "__main__":
+    main()
