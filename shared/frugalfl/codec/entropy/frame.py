@@ -7,6 +7,7 @@ zeros only has no bytes at all.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,23 +77,25 @@ def decode_tensors(
         FrameError: the bytes are not a frame of these shapes.
     """
     data = bytes(data)
-    flats = [np.zeros(rows * cols, np.int32) for rows, cols in shapes]
-    if data:
-        flags = _checked_flags(data[0], thresholds is not None)
-        scalar = Decoder(data, 1)
-        lanes_bytes = 0
-        dense = [False] * len(shapes)
-        if flags & LANED:
-            lanes = LaneDecoder(data, 1, flags & 0x0F)
-            dense = code_map(scalar, dense)
-            if flags & 0x0F < least_log_lanes(_dense_cells(shapes, dense)):
-                raise FrameError("too few lanes for so many cells: the bytes are corrupt")
-            _decode_dense(scalar, lanes, flats, shapes, dense)
-            lanes_bytes = lanes.used_bytes
-        if not all(dense):
-            _decode_scattered(scalar, flats, shapes, thresholds, dense)
-        if not -4 <= scalar.spare_bytes() - lanes_bytes <= 0:
-            raise FrameError("bytes are left over, or were read twice: corrupt frame")
+    if not data:
+        return [np.zeros(shape, np.int32) for shape in shapes]
+    # Filled one by one: zeros for all of them at once would only be memory.
+    flats = [np.zeros(0, np.int32)] * len(shapes)
+    flags = _checked_flags(data[0], thresholds is not None)
+    scalar = Decoder(data, 1)
+    lanes_bytes = 0
+    dense = [False] * len(shapes)
+    if flags & LANED:
+        lanes = LaneDecoder(data, 1, flags & 0x0F)
+        dense = code_map(scalar, dense)
+        if flags & 0x0F < least_log_lanes(_dense_cells(shapes, dense)):
+            raise FrameError("too few lanes for so many cells: the bytes are corrupt")
+        _decode_dense(scalar, lanes, flats, shapes, dense)
+        lanes_bytes = lanes.used_bytes
+    if not all(dense):
+        _decode_scattered(scalar, flats, shapes, thresholds, dense)
+    if not -4 <= scalar.spare_bytes() - lanes_bytes <= 0:
+        raise FrameError("bytes are left over, or were read twice: corrupt frame")
     return [flat.reshape(shape) for flat, shape in zip(flats, shapes, strict=True)]
 
 
@@ -168,7 +171,8 @@ def _code_known(
     if not all(dense):
         rest = [index for index, chosen in enumerate(dense) if not chosen]
         model = Scales([shapes[i] for i in rest], _joined(thresholds, rest))
-        code_scattered(scalar, model, _hits(model, np.concatenate([flats[i] for i in rest])))
+        hits = _hits(model, np.concatenate([flats[i] for i in rest]))
+        deque(code_scattered(scalar, model, hits), maxlen=0)  # the encoder is driven to its end
     return dense
 
 
@@ -205,7 +209,8 @@ def _decode_dense(
     signs = lanes.finish()
     at = 0
     for index, tensor in zip(chosen, tensors, strict=True):
-        flats[index] = tensor.assemble(flats[index].size, signs[at : at + tensor.raw.size])
+        cells = shapes[index][0] * shapes[index][1]
+        flats[index] = tensor.assemble(cells, signs[at : at + tensor.raw.size])
         at += tensor.raw.size
 
 
@@ -225,5 +230,6 @@ def _decode_scattered(
             joined[model.order[first + place]] = value
     at = 0
     for index in rest:
-        flats[index] = joined[at : at + flats[index].size]
-        at += flats[index].size
+        cells = shapes[index][0] * shapes[index][1]
+        flats[index] = joined[at : at + cells]
+        at += cells

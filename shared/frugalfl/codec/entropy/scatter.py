@@ -12,7 +12,7 @@ This file is plain Python and runs for the encoder, the decoder and the cost cou
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from frugalfl.errors import FrameError
@@ -47,23 +47,24 @@ class Hit(NamedTuple):
     value: int
 
 
-def code_scattered(coder: Coder, model: Model, known: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
-    """Code every round.
+def code_scattered(
+    coder: Coder, model: Model, known: Sequence[Sequence[Hit]]
+) -> Iterator[list[Hit]]:
+    """Code round after round; nothing is coded before the result is asked for.
 
     Args:
         coder: encoder, decoder or cost counter.
         model: predicts the hazards; fresh.
         known: for each round the hits in order of place; empty lists when decoding.
 
-    Returns:
-        The hits of each round.
+    Yields:
+        The hits of each round: one round at a time, so that a decoder need not hold them all.
 
     Raises:
         FrameError: the coded bytes are corrupt.
     """
     values = _Values()
     total = 0
-    rounds = []
     for index in range(ROUNDS):
         sums = model.begin(index)
         hits: list[Hit] = []
@@ -82,8 +83,7 @@ def code_scattered(coder: Coder, model: Model, known: Sequence[Sequence[Hit]]) -
             hits.append(Hit(place, values.code(coder, model.row(place), hazard, hit.value)))
             start = place + 1
         model.learn([hit.place for hit in hits])
-        rounds.append(hits)
-    return rounds
+        yield hits
 
 
 def _next_place(coder: Coder, sums: Sequence[int], start: int, stop: int, wanted: int) -> int:
