@@ -79,21 +79,21 @@ def keeping_status(run: RunDirectory) -> Iterator[None]:
 class Federation:
     """The rounds of one run, and what is made of their result."""
 
-    def __init__(self, grid: Grid, settings: Settings, task: Task, run: RunDirectory) -> None:
+    def __init__(
+        self, grid: Grid, settings: Settings, task: Task, run: RunDirectory, quiet: bool = False
+    ) -> None:
         self._grid = grid
         self._settings = settings
         self._task = task
         self._run = run
         self._public = task.public_rows()
         recover = settings.recover_rounds if settings.prune else 0
-        self._progress = Progress(settings.rounds + recover)
+        self._progress = Progress(settings.rounds + recover, quiet)
 
     def conduct(self) -> None:
         """Train, prune, recover, export, report."""
         self._progress.say(f"run {self._run.path}")
-        module = initial_model(self._task, self._settings.seed)
-        random.seed(self._settings.seed)  # Flower samples clients from this generator
-        self._rounds(module, "train", self._settings.rounds, first=1)
+        module = self.train()
         if self._settings.prune:
             module = self._prune(module)
             self._rounds(
@@ -104,6 +104,13 @@ class Federation:
         export_into(self._run, module, self._task, self._settings, self._run.path / "model")
         self._run.write_json("summary.json", summary.of_run(self._run, "finished", None))
         write_report(self._run)
+
+    def train(self) -> torch.nn.Module:
+        """Run the rounds on the whole model, from weights that the seed decides."""
+        module = initial_model(self._task, self._settings.seed)
+        random.seed(self._settings.seed)  # Flower samples clients from this generator
+        self._rounds(module, "train", self._settings.rounds, first=1)
+        return module
 
     def _prune(self, module: torch.nn.Module) -> torch.nn.Module:
         example = torch.from_numpy(self._public.calibration.x[:1])

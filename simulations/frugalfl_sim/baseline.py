@@ -78,9 +78,9 @@ def _array_bytes(message: Message) -> int:
     )
 
 
-def run_baseline(settings: Settings, task: Task, run: RunDirectory) -> None:
-    """Run the baseline's rounds into the run directory, then write summary and report anew."""
-    progress = Progress(settings.rounds)
+def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool = False) -> None:
+    """Run the baseline's rounds into the run directory."""
+    progress = Progress(settings.rounds, quiet)
     progress.say("baseline: Flower's stock FedAvg, float32, same seed and rounds")
     public = task.public_rows()
     module = initial_model(task, settings.seed)
