@@ -15,6 +15,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from frugalfl.blocks import parse_plan
 from frugalfl.codec import parse_codec
+from frugalfl.codec.seeded import draw_again
 from frugalfl.energy import totals
 from frugalfl.errors import Interrupted
 from frugalfl.modules import read_parameters, write_parameters
@@ -107,7 +108,7 @@ class Federation:
 
     def train(self) -> torch.nn.Module:
         """Run the rounds on the whole model, from weights that the seed decides."""
-        module = initial_model(self._task, self._settings.seed)
+        module = initial_model(self._task, self._settings)
         random.seed(self._settings.seed)  # Flower samples clients from this generator
         self._rounds(module, "train", self._settings.rounds, first=1)
         return module
@@ -126,7 +127,8 @@ class Federation:
             return
         settings = self._settings
         parameters = read_parameters(module)
-        downlink = Downlink(parameters, parse_codec(settings.downlink), version=first)
+        seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
+        downlink = Downlink(parameters, parse_codec(settings.downlink), first, seed)
         strategy = FrugalStrategy(
             averaging(settings), downlink, parse_plan(settings.refresh), self._run.name, first,
             on_failure=self._progress.warn,
@@ -175,7 +177,10 @@ def averaging(settings: Settings) -> FedAvg:
     )
 
 
-def initial_model(task: Task, seed: int) -> torch.nn.Module:
-    """Build the task's model with weights that depend on the seed only."""
-    torch.manual_seed(seed)
-    return task.new_model()
+def initial_model(task: Task, settings: Settings) -> torch.nn.Module:
+    """Build the task's model with weights that depend on the settings only."""
+    torch.manual_seed(settings.seed)
+    module = task.new_model()
+    if settings.initial == "seeded":
+        write_parameters(module, draw_again(read_parameters(module), settings.seed))
+    return module

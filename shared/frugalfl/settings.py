@@ -28,6 +28,9 @@ class Settings:
 
     task: str = _setting("task:task", "module:attribute of the Task")
     seed: int = _setting(0, "seed of the model, the sampling of clients and the local shuffling")
+    initial: str = _setting(
+        "exact", "first weights: exact (as the task makes them) or seeded (drawn from the seed)"
+    )
     rounds: int = _setting(80, "federated rounds before pruning")
     clients: int = _setting(40, "clients of a simulation")
     clients_per_round: int = _setting(10, "clients that train in each round")
@@ -40,13 +43,14 @@ class Settings:
     downlink: str = _setting("topk(1%) | sign | golomb", "codec of updates, server to client")
     refresh: str = _setting("full", "refresh plan: full, last(n), alternate(plan, plan)")
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
-    recover_rounds: int = _setting(30, "federated rounds on the pruned model")
+    recover_rounds: int = _setting(40, "federated rounds on the pruned model")
     device: str = _setting("generic", "device profile for estimated joules")
 
     def __post_init__(self) -> None:
         for name in ("rounds", "clients", "clients_per_round", "local_epochs", "batch_size"):
             self._need(getattr(self, name) >= 1, name, "at least 1")
         self._need(self.recover_rounds >= 0, "recover_rounds", "0 or more")
+        self._need(self.initial in ("exact", "seeded"), "initial", "exact or seeded")
         self._need(0 <= self.seed < 2**32, "seed", "from 0 to 4294967295")
         self._need(self.learning_rate > 0, "learning_rate", "above 0")
         self._need(
@@ -91,6 +95,8 @@ class Settings:
         )
         share = (place - 1) / max(of - 1, 1)
         span = self.learning_rate - self.final_learning_rate
+        if number > self.rounds:
+            span /= 2  # what is left of a trained model needs smaller steps than a new one
         return self.final_learning_rate + span * (1 + math.cos(math.pi * share)) / 2
 
     @classmethod

@@ -83,7 +83,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
     progress = Progress(settings.rounds, quiet)
     progress.say("baseline: Flower's stock FedAvg, float32, same seed and rounds")
     public = task.public_rows()
-    module = initial_model(task, settings.seed)
+    module = initial_model(task, settings)
     random.seed(settings.seed)
     grid = _CountingGrid(
         _app, settings.clients, settings.as_config(), Path(run.path) / "devices" / "baseline"

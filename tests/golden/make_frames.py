@@ -6,12 +6,13 @@ import numpy as np
 
 from frugalfl.blocks import Layout
 from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
+from frugalfl.codec.seeded import draw_again
 
 FOLDER = Path(__file__).parent / "frames"
 TEXTS = (
     "raw", "zstd", "float16 | zstd", "topk(20%) | sign | golomb", "topk(20%) | sign | range",
     "stochastic(4 sigma) | range", "qsgd(4) | range", "nearest(1 sigma) | range", "eden(2) | zstd",
-    "randomk(25%) | float16 | zstd", "lowrank(1) | nearest(1 sigma) | range",
+    "randomk(25%) | float16 | zstd", "seeded | raw", "lowrank(1) | nearest(1 sigma) | range",
 )  # fmt: skip
 
 
@@ -29,7 +30,8 @@ def main() -> None:
         path = FOLDER / f"{name}.frame"
         if path.exists():
             continue
-        frame, _ = encode_frame(parse_codec(text), layout, update, base=6, version=7, seed=4711)
+        values = draw_again(update, 4711) if text.startswith("seeded") else update
+        frame, _ = encode_frame(parse_codec(text), layout, values, base=6, version=7, seed=4711)
         path.write_bytes(frame)
         np.savez(path.with_suffix(".npz"), **decode_frame(frame, Limits.of(layout)).named(layout))
 

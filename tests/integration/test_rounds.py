@@ -40,7 +40,7 @@ def federate(tmp_path):
         with importable(DIGITS), quiet_flower():
             random.seed(0)
             task = load_task("task:task")
-            module = initial_model(task, 0)
+            module = initial_model(task, SETTINGS)
             parameters = read_parameters(module)
             downlink = Downlink(parameters, parse_codec(SETTINGS.downlink))
             warnings = []

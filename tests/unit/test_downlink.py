@@ -5,7 +5,8 @@ import pytest
 
 from frugalfl.blocks import Layout
 from frugalfl.codec import parse_codec
-from frugalfl.errors import FrameError
+from frugalfl.codec.seeded import draw_again
+from frugalfl.errors import CodecError, FrameError
 from frugalfl_client.held import Held
 from frugalfl_server.downlink import Downlink
 
@@ -119,3 +120,34 @@ def test_a_pruned_model_replaces_a_whole_one():
     assert {n: t.shape for n, t in held.model.items()} == {n: t.shape for n, t in pruned.items()}
     assert list(held.residual) == ["a.bias"]  # the others' shapes are gone
     assert held.version == 9
+
+
+def test_a_model_drawn_from_its_seed_travels_as_its_seed():
+    drawn = draw_again(START, 5)
+    downlink, early, late = Downlink(drawn, parse_codec(CODEC), seed=5), Held(), Held()
+    assert deliver(downlink, 1, early) < 80
+    for name, tensor in drawn.items():
+        np.testing.assert_array_equal(early.model[name], tensor)
+    full = len(downlink.full())
+    model = drawn
+    for _ in range(5):
+        model = moved(model)
+        downlink.advance(model)
+    assert deliver(downlink, 2, late) < full / 5  # the seed, and the differences since
+    deliver(downlink, 1, early)
+    for name, tensor in downlink.view.items():
+        np.testing.assert_array_equal(early.model[name], tensor)
+        np.testing.assert_array_equal(late.model[name], tensor)
+
+
+def test_a_drawn_model_keeps_its_scale_and_its_constants():
+    drawn = draw_again(START, 5)
+    assert not drawn["a.bias"].any()
+    for name in ("a.weight", "b.weight"):
+        assert drawn[name].std() == pytest.approx(START[name].std(), rel=0.1)
+    assert not np.array_equal(drawn["a.weight"], draw_again(START, 6)["a.weight"])
+
+
+def test_a_trained_model_is_not_its_seed():
+    with pytest.raises(CodecError, match="drawn from the same seed"):
+        Downlink(moved(draw_again(START, 5)), parse_codec(CODEC), seed=5)

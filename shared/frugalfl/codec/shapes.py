@@ -18,5 +18,7 @@ def entries(shapes: Sequence[Shape]) -> int:
 
 def split(flat: Tensor, shapes: Sequence[Shape]) -> list[Tensor]:
     """Cut a flat vector into tensors of the given shapes."""
+    if not shapes:
+        return []
     ends = np.cumsum([prod(shape) for shape in shapes])[:-1]
     return [part.reshape(shape) for part, shape in zip(np.split(flat, ends), shapes, strict=True)]
