@@ -19,8 +19,8 @@ import numpy.typing as npt
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Family, Tensor
 from frugalfl.codec.entropy import mix
+from frugalfl.codec.links import Family, Tensor
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import FrameError, UsageError
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader, varint
-from frugalfl.codec.chain import Tensor, Thresholds
+from frugalfl.codec.links import Tensor, Thresholds
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
 

@@ -18,7 +18,7 @@ import numpy as np
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Family, Tensor
+from frugalfl.codec.links import Family, Tensor
 from frugalfl.errors import CodecError, FrameError
 
 _OVERSAMPLE = 6

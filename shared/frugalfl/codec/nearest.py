@@ -15,8 +15,8 @@ import numpy as np
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Family, SameShapes, Tensor
 from frugalfl.codec.entropy.rounding import CENTROIDS, centroids, restore, round_nearest
+from frugalfl.codec.links import Family, SameShapes, Tensor
 from frugalfl.codec.steps import StepRule, choose_step, read_step, step_rule
 from frugalfl.errors import FrameError
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, fraction
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Family, Tensor
 from frugalfl.codec.entropy import mix
+from frugalfl.codec.links import Family, Tensor
 from frugalfl.codec.shapes import entries, split
 
 #: Keeps these places apart from the rounding thresholds of the same seed.

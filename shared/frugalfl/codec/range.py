@@ -9,8 +9,8 @@ import numpy as np
 
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
-from frugalfl.codec.chain import Tensor, Thresholds
 from frugalfl.codec.entropy import decode_tensors, encode_tensors
+from frugalfl.codec.links import Tensor, Thresholds
 from frugalfl.errors import CodecError
 
 

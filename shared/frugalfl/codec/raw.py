@@ -8,7 +8,7 @@ import numpy as np
 
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
-from frugalfl.codec.chain import Tensor, Thresholds
+from frugalfl.codec.links import Tensor, Thresholds
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
 

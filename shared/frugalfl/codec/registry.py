@@ -23,7 +23,7 @@ from frugalfl.codec import (
     topk,
     zstd,
 )
-from frugalfl.codec.chain import Coder, Transform
+from frugalfl.codec.links import Coder, Transform
 
 TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
     "eden": eden.build,

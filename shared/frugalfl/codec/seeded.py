@@ -20,7 +20,7 @@ import numpy.typing as npt
 from frugalfl.blocks import FloatArray, Parameters, Shape, snap
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Family, Tensor, shared_thresholds
+from frugalfl.codec.links import Family, Tensor, shared_thresholds
 from frugalfl.errors import CodecError, FrameError
 
 _STREAM = 0x53454544

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from frugalfl.blocks import Shape
-from frugalfl.codec.chain import Tensor
+from frugalfl.codec.links import Tensor
 
 
 def entries(shapes: Sequence[Shape]) -> int:

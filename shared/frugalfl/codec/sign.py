@@ -14,7 +14,7 @@ import numpy as np
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Family, SameShapes, Tensor
+from frugalfl.codec.links import Family, SameShapes, Tensor
 
 
 class Sign(SameShapes):

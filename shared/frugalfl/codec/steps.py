@@ -13,8 +13,8 @@ import numpy as np
 
 from frugalfl.calls import Call, fraction
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Tensor
 from frugalfl.codec.entropy.rounding import step_for_hits, step_for_noise, step_for_sigma
+from frugalfl.codec.links import Tensor
 from frugalfl.errors import FrameError, UsageError
 
 #: From the tensors of an update to the step between neighbouring values.

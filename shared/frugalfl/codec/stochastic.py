@@ -18,8 +18,8 @@ import numpy as np
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Family, SameShapes, Tensor, shared_thresholds
 from frugalfl.codec.entropy.rounding import restore, round_shared
+from frugalfl.codec.links import Family, SameShapes, Tensor, shared_thresholds
 from frugalfl.codec.steps import StepRule, choose_step, read_step, step_rule
 from frugalfl.errors import UsageError
 

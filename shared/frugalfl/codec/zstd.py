@@ -16,7 +16,7 @@ import zstandard
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.chain import Tensor, Thresholds
+from frugalfl.codec.links import Tensor, Thresholds
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
 
