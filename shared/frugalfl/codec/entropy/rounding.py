@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,14 +101,18 @@ def centroids(tensors: Sequence[Floats], symbols: Sequence[Symbols], step: float
 
     The best reconstruction points for `round_nearest`; `round_shared` needs none and allows none.
     """
-    size = np.abs(np.concatenate([symbol.ravel() for symbol in symbols]))
-    values = np.abs(np.concatenate([tensor.ravel() for tensor in tensors]))
-    hit = size.nonzero()[0]
-    size = size[hit]
-    excess = values[hit].astype(np.float64) / step - size
+    hits = [np.flatnonzero(symbol) for symbol in symbols]
+    size = np.abs(_at(symbols, hits))
+    values = np.abs(_at(tensors, hits))
+    excess = values.astype(np.float64) / step - size
     groups = np.minimum(size, CENTROIDS)
     count = np.maximum(np.bincount(groups, minlength=CENTROIDS + 1), 1)
     return list((np.bincount(groups, excess, CENTROIDS + 1) / count)[1:])
+
+
+def _at(arrays: Sequence[NDArray[Any]], places: Sequence[NDArray[np.intp]]) -> NDArray[Any]:
+    parts = [array.ravel()[place] for array, place in zip(arrays, places, strict=True)]
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def restore(symbols: Symbols, step: float, offsets: Sequence[float] = ()) -> NDArray[np.float32]:
