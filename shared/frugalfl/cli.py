@@ -58,9 +58,7 @@ def _entry_points() -> dict[str, metadata.EntryPoint]:
 
 
 def _unavailable(verb: str, module: str, error: ModuleNotFoundError) -> click.Command:
-    extra = {"frugalfl_server": "server", "frugalfl_sim": "sim", "frugalfl_edge": "edge"}.get(
-        module.partition(".")[0], "client"
-    )
+    extra = _extra_of(module)
 
     def refuse() -> NoReturn:
         raise MissingExtraError(f"frugalfl {verb}", extra) from error
@@ -71,6 +69,12 @@ def _unavailable(verb: str, module: str, error: ModuleNotFoundError) -> click.Co
         help=f"(needs pip install 'frugalfl[{extra}]')",
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )
+
+
+def _extra_of(module: str) -> str:
+    """Return the extra that a component's packages are in."""
+    component = module.partition(".")[0]
+    return {"frugalfl_server": "server", "frugalfl_sim": "sim"}.get(component, "client")
 
 
 root = typer.Typer(
@@ -116,6 +120,13 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        verb = next((word for word in arguments if word in _entry_points()), None)
+        if debug or verb is None:
+            raise
+        extra = _extra_of(_entry_points()[verb].module)
+        missing = MissingExtraError(f"frugalfl {verb} ({error.name})", extra)
+        _stop(f"error: {missing}", missing.exit_code)
     except FrugalFLError as error:
         if debug:
             raise

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import frugalfl
@@ -47,7 +48,8 @@ def doctor(
     for title in ("parts", "interpreters"):
         table = Table(title.capitalize(), "version", "for")
         for name, row in findings[title].items():
-            table.add_row(name, row["version"] or f"missing: {row['install']}", row["for"])
+            found = row["version"] or f"missing: {row['install']}"
+            table.add_row(name, escape(found), row["for"])
         console.print(table)
     console.print(f"Energy: {findings['energy']}", soft_wrap=True)
     console.print(f"Device profiles: {', '.join(PROFILES)}", soft_wrap=True)

@@ -1,6 +1,8 @@
 """The other verbs, on a run that is there."""
 
 import json
+import subprocess
+import sys
 
 from .conftest import frugalfl
 
@@ -56,3 +58,20 @@ def test_doctor_says_what_is_estimated(tmp_path):
     findings = json.loads(frugalfl("doctor", "--json", cwd=tmp_path).stdout)
     assert findings["parts"]["server"]["version"]
     assert findings["interpreters"]["ai-edge-litert"]["version"]
+
+
+def test_a_verb_without_its_packages_says_what_to_install(tmp_path):
+    """A child interpreter in which pyarrow is missing, as on a device with the base only."""
+    program = (
+        "import sys\n"
+        "sys.modules['pyarrow'] = None\n"  # the interpreter's own way to make an import fail
+        "from frugalfl.cli import main\n"
+        "sys.argv = ['frugalfl', 'report', 'runs/latest']\n"
+        "main()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert result.returncode == 2
+    assert "pip install 'frugalfl[server]'" in result.stderr
+    assert "Traceback" not in result.stderr
