@@ -1,5 +1,7 @@
 """Laws that every codec must obey, whatever it is made of."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,6 +36,7 @@ CODECS = [
     "randomk(10%) | stochastic(4 sigma) | range",
 ]
 UNBIASED = [text for text in CODECS if parse_codec(text).family == "unbiased"]
+EXACT = [text for text in CODECS if parse_codec(text).family == "exact"]
 FEEDBACK = [text for text in CODECS if text.startswith("feedback")]
 
 values = st.floats(-1000, 1000, width=32)
@@ -139,10 +142,9 @@ def test_feedback_on_an_unbiased_coder_is_refused_with_the_reason(link):
         parse_codec(f"feedback | {link} | range")
 
 
-@pytest.mark.parametrize("text", CODECS)
-def test_blocks_sent_apart_are_the_blocks_sent_together_for_exact_codecs(text):
-    if parse_codec(text).family != "exact":
-        pytest.skip("lossy codecs choose over the whole update")
+@pytest.mark.parametrize("text", EXACT)
+def test_blocks_sent_apart_are_the_blocks_sent_together(text):
+    """For exact codecs only: lossy ones choose over the whole update."""
     update = {"a.w": np.float32([[1, 2], [3, 4]]), "b.w": np.float32([5, 6])}
     layout = Layout.of(update)
     apart = {}
@@ -236,3 +238,17 @@ def test_a_mutated_frame_is_refused_or_decodes_to_a_valid_update(text, data):
     except FrameError:
         return
     assert all(np.isfinite(t).all() for block in decoded.blocks.values() for t in block)
+
+
+@pytest.mark.parametrize("text", CODECS)
+def test_decoding_needs_at_most_sixteen_times_the_model(text):
+    """Memory of a decoder is bounded by the shapes, so that a device can plan for it."""
+    update = {"d.weight": np.random.default_rng(0).standard_t(3, (64, 512)).astype(np.float32)}
+    layout = Layout.of(update)
+    frame, _ = encode_frame(parse_codec(text), layout, update, base=0, version=0, seed=3)
+    decode_frame(frame, Limits.of(layout))  # caches of tables are not the frame's
+    tracemalloc.start()
+    decode_frame(frame, Limits.of(layout))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 16 * update["d.weight"].nbytes
