@@ -129,12 +129,17 @@ def _ideal(codec: Any, update: Parameters) -> dict[str, float]:
     return {"ideal_bytes": ideal_bits(matrices, hints) / 8}
 
 
+def largest(values: Any, share: float) -> Any:
+    """Return the places of the largest magnitudes, at least one."""
+    return np.argsort(np.abs(values))[-max(1, int(share * values.size)) :]
+
+
 def openfl_stc(update: Parameters, share: float) -> tuple[int, Parameters]:
     """OpenFL's STC: top-k, ternary with the mean over *all* entries, float32 codes, gzip."""
     size, restored = 0, {}
     for name, tensor in update.items():
         flat = tensor.ravel()
-        keep = np.argsort(np.abs(flat))[-max(1, int(share * flat.size)) :]
+        keep = largest(flat, share)
         codes = np.zeros_like(flat)
         codes[keep] = np.sign(flat[keep])
         scale = np.abs(flat * (codes != 0)).mean()
@@ -148,7 +153,7 @@ def fedlab_topk(update: Parameters, share: float) -> tuple[int, Parameters]:
     size, restored = 0, {}
     for name, tensor in update.items():
         flat = tensor.ravel()
-        keep = np.argsort(np.abs(flat))[-max(1, int(share * flat.size)) :]
+        keep = largest(flat, share)
         sparse = np.zeros_like(flat)
         sparse[keep] = flat[keep]
         size += 12 * len(keep)

@@ -52,6 +52,7 @@ def main(grid: Grid, context: Context) -> None:
         run = RunDirectory.open(Path(str(given)))
     with keeping_status(run):
         Federation(grid, settings, task, run).conduct()
+    write_report(run)
 
 
 @contextmanager
@@ -92,7 +93,7 @@ class Federation:
         self._progress = Progress(settings.rounds + recover, quiet)
 
     def conduct(self) -> None:
-        """Train, prune, recover, export, report."""
+        """Train, prune, recover, export."""
         self._progress.say(f"run {self._run.path}")
         module = self.train()
         if self._settings.prune:
@@ -103,8 +104,6 @@ class Federation:
         self._run.flush()
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
         export_into(self._run, module, self._task, self._settings, self._run.path / "model")
-        self._run.write_json("summary.json", summary.of_run(self._run, "finished", None))
-        write_report(self._run)
 
     def train(self) -> torch.nn.Module:
         """Run the rounds on the whole model, from weights that the seed decides."""

@@ -16,7 +16,7 @@ from rich.table import Table
 import frugalfl
 from frugalfl.energy import PROFILES
 
-command = typer.Typer()
+command = typer.Typer(add_completion=False)
 
 #: What each part needs, and what it is for.
 _PARTS = {

@@ -14,6 +14,11 @@ def test_help_teaches(tmp_path):
         assert "Example" in frugalfl(verb, "--help", cwd=tmp_path).stdout or verb == "doctor"
 
 
+def test_help_says_what_each_argument_is(tmp_path):
+    for verb, words in (("simulate", "Folder of a Flower app"), ("report", "A run directory")):
+        assert words in frugalfl(verb, "--help", cwd=tmp_path).stdout
+
+
 def test_version(tmp_path):
     assert frugalfl("--version", cwd=tmp_path).stdout.startswith("frugalfl 0.")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-command = typer.Typer()
+command = typer.Typer(add_completion=False)
 
 
 @command.command(epilog="Example: frugalfl export runs/latest --out firmware/model")

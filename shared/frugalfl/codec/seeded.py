@@ -75,7 +75,7 @@ def draw_again(parameters: Parameters, seed: int) -> Parameters:
     words = shared_thresholds([tensor.shape for tensor in parameters.values()], seed ^ _STREAM)
     drawn = {}
     for (name, tensor), word in zip(parameters.items(), words, strict=True):
-        if tensor.size == 0 or (tensor == tensor.flat[0]).all():
+        if _is_constant(tensor):
             drawn[name] = snap(tensor)
         else:
             rms = float(np.sqrt(np.mean(np.square(tensor, dtype=np.float64))))
@@ -83,11 +83,13 @@ def draw_again(parameters: Parameters, seed: int) -> Parameters:
     return drawn
 
 
+def _is_constant(tensor: Tensor) -> bool:
+    return tensor.size == 0 or bool((tensor == tensor.flat[0]).all())
+
+
 def _describe(tensor: Tensor, words: npt.NDArray[np.uint32]) -> tuple[int, float]:
-    if tensor.size == 0:
-        return _CONSTANT, 0.0
-    if (tensor == tensor.flat[0]).all():
-        return _CONSTANT, float(tensor.flat[0])
+    if _is_constant(tensor):
+        return _CONSTANT, float(tensor.flat[0]) if tensor.size else 0.0
     units = _units(words).ravel()
     place = int(np.abs(units).argmax())
     return _UNIFORM, _rounded(float(tensor.ravel()[place]) / float(units[place]))

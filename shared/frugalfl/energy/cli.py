@@ -16,7 +16,7 @@ from frugalfl.energy.ledger import Ledger
 from frugalfl.energy.record import EnergyRecord, totals
 from frugalfl.errors import MissingExtraError, RunError
 
-command = typer.Typer()
+command = typer.Typer(add_completion=False)
 
 
 @command.command(epilog="Example: frugalfl energy runs/latest")

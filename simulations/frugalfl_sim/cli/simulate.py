@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-command = typer.Typer(rich_markup_mode="rich")
+command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 _EPILOG = """
-[bold]Examples[/bold]
+Examples:
 
-frugalfl simulate simulations/digits
+- frugalfl simulate simulations/digits
 
-frugalfl simulate simulations/digits rounds=10 'uplink=feedback | topk(2%) | sign | golomb'
+- frugalfl simulate simulations/digits rounds=10 'uplink=feedback | topk(2%) | sign | golomb'
 
-frugalfl simulate simulations/digits --baseline --json > summary.json
+- frugalfl simulate simulations/digits --baseline --json > summary.json
 """
 
 
@@ -48,7 +48,7 @@ def simulate(
     """Simulate a federation on this machine: train, prune, export to int8, report.
 
     Every client is a real Flower ClientApp with its own disk; the frames that travel are counted
-    byte by byte. A run directory keeps everything; [bold]runs/latest[/bold] points at the newest.
+    byte by byte. A run directory keeps everything; **runs/latest** points at the newest.
     """
     from frugalfl_sim.apps import read_settings
 
