@@ -33,7 +33,7 @@ def train(message: Message, context: Context) -> Message:
         trained = device.trainer.train(held.model, request.blocks, device.examples, rate, seed)
     with device.meter.window("encode") as encoding:
         frame, held.residual = encode_frame(
-            parse_codec(device.settings.uplink),
+            parse_codec(request.uplink),
             Layout.of(held.model),
             trained.update,
             base=request.version,

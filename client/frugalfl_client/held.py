@@ -18,7 +18,7 @@ class Held:
 
     Attributes:
         version: Version of ``model``; -1: it holds none.
-        model: Tensors by name, on the float16 grid.
+        model: Tensors by name, on the grid of :func:`~frugalfl.blocks.snap`.
         residual: State of the uplink codec's error feedback.
     """
 
@@ -46,7 +46,8 @@ class Held:
 
     def _replace(self, frame: Frame, layout: Layout) -> None:
         shapes = {n: [tensor.shape for tensor in tensors] for n, tensors in frame.blocks.items()}
-        self.model = frame.named(layout.with_shapes(shapes))
+        replaced = frame.named(layout.with_shapes(shapes))
+        self.model = {name: snap(tensor) for name, tensor in replaced.items()}
         self.residual = {
             name: kept
             for name, kept in self.residual.items()
@@ -59,4 +60,4 @@ class Held:
                 f"the frame leads on from version {frame.base}, version {self.version} is held"
             )
         for name, difference in frame.named(Layout.of(self.model)).items():
-            self.model[name] = snap(self.model[name] + difference)
+            self.model[name] = snap(self.model[name] + snap(difference))

@@ -21,7 +21,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS held (run TEXT NOT NULL, version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS tensors (
     kind TEXT NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL,
-    dtype TEXT NOT NULL, shape TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (kind, name));
+    shape TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (kind, name));
 """
 
 
@@ -57,36 +57,33 @@ class Store:
             self._db.execute("DELETE FROM held")
             self._db.execute("DELETE FROM tensors")
             self._db.execute("INSERT INTO held VALUES (?, ?)", (run, held.version))
-            # The model is on the float16 grid: half the bytes to write, none lost.
-            self._insert("model", held.model, np.float16)
-            self._insert("residual", held.residual, np.float32)
+            self._insert("model", held.model)
+            self._insert("residual", held.residual)
 
     def close(self) -> None:
         """Close the file; nothing is lost without it."""
         self._db.close()
 
-    def _insert(self, kind: str, tensors: Mapping[str, FloatArray], dtype: type) -> None:
-        name_of = np.dtype(dtype).name
+    def _insert(self, kind: str, tensors: Mapping[str, FloatArray]) -> None:
         rows = [
             (
                 kind,
                 place,
                 name,
-                name_of,
                 ",".join(map(str, tensor.shape)),
-                tensor.astype(dtype).tobytes(),
+                tensor.tobytes(),
             )
             for place, (name, tensor) in enumerate(tensors.items())
         ]
-        self._db.executemany("INSERT INTO tensors VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._db.executemany("INSERT INTO tensors VALUES (?, ?, ?, ?, ?)", rows)
 
     def _tensors(self, kind: str) -> dict[str, FloatArray]:
         rows = self._db.execute(
-            "SELECT name, dtype, shape, data FROM tensors WHERE kind = ? ORDER BY place", (kind,)
+            "SELECT name, shape, data FROM tensors WHERE kind = ? ORDER BY place", (kind,)
         )
         return {
-            name: np.frombuffer(data, dtype)
-            .astype(np.float32)
+            name: np.frombuffer(data, np.float32)
             .reshape([int(size) for size in shape.split(",") if size])
-            for name, dtype, shape, data in rows
+            .copy()
+            for name, shape, data in rows
         }

@@ -31,6 +31,7 @@ from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.steering import Steering
 from frugalfl_server.strategy import FrugalStrategy
 
 app = ServerApp()
@@ -129,7 +130,8 @@ class Federation:
         seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
         downlink = Downlink(parameters, parse_codec(settings.downlink), first, seed)
         strategy = FrugalStrategy(
-            averaging(settings), downlink, parse_plan(settings.refresh), self._run.name, first,
+            averaging(settings), downlink, parse_plan(settings.refresh),
+            Steering(settings.uplink), self._run.name, first,
             on_failure=self._progress.warn,
         )  # fmt: skip
 

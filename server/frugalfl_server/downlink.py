@@ -1,22 +1,30 @@
-"""What goes down to each client: the frames from the version it holds to the current one.
+"""What goes down to each client: from the version it holds to the current one, in fewest bytes.
 
 The server keeps one copy of the model as clients see it (the view), and the frames that lead from
 each version to the next; of a client it keeps only the number of the version it holds. So memory
 does not grow with the number of clients.
 
-The rule for old frames: a chain that is longer than a full model is never sent, so every frame
-older than the last full model's worth of bytes is dropped.
+A client that missed several rounds is sent whichever is shortest: the frames it missed, one after
+the other; their sum as one frame, coded without loss, in which what went up and down again has
+cancelled; or a full model. All three lead to the same bits, because the view lives on a grid on
+which sums are exact (:func:`~frugalfl.blocks.snap`).
+
+The rule for old frames: together they take no more bytes than a full model; older ones are
+dropped, and a client that would need them is sent a full model.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
-from frugalfl.blocks import Layout, Parameters, snap
+import numpy as np
+
+from frugalfl.blocks import EXACT_BELOW, FloatArray, Layout, Parameters, snap
 from frugalfl.codec import Codec, Limits, decode_frame, encode_frame, parse_codec
 
-#: A full model: exact, because the view lives on the float16 grid.
-FULL = "float16 | zstd"
+#: Without loss, because the view lives on the grid: for full models, and for sums of frames.
+EXACT = "dyadic | range"
 #: A model as it was drawn from its seed.
 SEEDED = "seeded | raw"
 
@@ -30,7 +38,7 @@ class Downlink:
         """Begin with a model that nobody holds.
 
         Args:
-            model: The model; clients will see it on the float16 grid.
+            model: The model; clients will see it on the grid.
             codec: For the differences.
             version: Number of this first version.
             seed: The seed that the model was drawn from, if it was: a newcomer is then sent the
@@ -41,6 +49,7 @@ class Downlink:
         self._first = version
         self.view: Parameters = {name: snap(tensor) for name, tensor in model.items()}
         self._codec = codec
+        self._exact = parse_codec(EXACT)
         self._limits = Limits.of(self.layout)
         self._frames: deque[bytes] = deque()  # the last one leads to self.version
         self._full: bytes | None = None
@@ -48,7 +57,7 @@ class Downlink:
         self._origin: bytes | None = None
         if seed is not None:
             self._origin, _ = encode_frame(
-                parse_codec(SEEDED), self.layout, self.view, base=None, version=version, seed=seed
+                parse_codec(SEEDED), self.layout, model, base=None, version=version, seed=seed
             )
 
     def advance(self, model: Parameters) -> None:
@@ -59,7 +68,7 @@ class Downlink:
         frame, _ = encode_frame(
             self._codec, self.layout, difference, base=self.version, version=self.version + 1
         )
-        for name, step in decode_frame(frame, self._limits).named(self.layout).items():
+        for name, step in self._steps(frame).items():
             self.view[name] = snap(self.view[name] + step)
         self.version += 1
         self._full = None
@@ -71,27 +80,65 @@ class Downlink:
         """Return the frame that holds the whole current view."""
         if self._full is None:
             self._full, _ = encode_frame(
-                parse_codec(FULL), self.layout, self.view, base=None, version=self.version
+                self._exact, self.layout, self.view, base=None, version=self.version
             )
         return self._full
 
-    def bundle_for(self, node: int) -> tuple[int, bytes]:
-        """Return the version that a client must hold (-1: any), and the frames to send it."""
-        held = self._held.get(node, -1)
-        chain = self._chain(held)
-        if held >= 0 and chain is not None:
-            return held, chain
-        since_start = self._chain(self._first)
-        if self._origin is not None and since_start is not None:
-            return -1, min(self._origin + since_start, self.full(), key=len)
-        return -1, self.full()
+    def bundles_for(self, nodes: Iterable[int]) -> dict[int, tuple[int, bytes]]:
+        """Choose what to send to each of some clients.
 
-    def _chain(self, version: int) -> bytes | None:
-        """Return the frames that lead from a version to the current one, if all are kept."""
-        missed = self.version - version
-        if not 0 <= missed <= len(self._frames):
-            return None
-        return b"".join(list(self._frames)[len(self._frames) - missed :])
+        Returns:
+            By client: the version that it must hold (-1: any), and the frames to send it.
+        """
+        held = {node: self._held.get(node, -1) for node in nodes}
+        starts = {version for version in held.values() if version >= 0}
+        if self._origin is not None:
+            starts.add(self._first)
+        ways = self._ways_from(starts)
+        return {node: self._shortest(version, ways) for node, version in held.items()}
+
+    def _shortest(self, held: int, ways: dict[int, bytes]) -> tuple[int, bytes]:
+        choices = [(-1, self.full())]
+        if held in ways:
+            choices.append((held, ways[held]))
+        elif self._origin is not None and self._first in ways:
+            choices.append((-1, self._origin + ways[self._first]))
+        return min(choices, key=lambda choice: len(choice[1]))
+
+    def _ways_from(self, starts: Iterable[int]) -> dict[int, bytes]:
+        """Return the frames that lead on from each version, as far as old frames are kept.
+
+        Frames are decoded from the newest backwards into one sum, so that the memory is that of
+        one model, however many versions clients hold.
+        """
+        ways: dict[int, bytes] = {}
+        oldest = self.version - len(self._frames)
+        total: dict[str, FloatArray] = {name: np.zeros_like(t) for name, t in self.view.items()}
+        summed = self.version
+        for start in sorted((s for s in starts if oldest <= s <= self.version), reverse=True):
+            kept = list(self._frames)[start - oldest :]
+            ways[start] = b"".join(kept)
+            if len(kept) > 1 and self._sums_are_exact():
+                for frame in reversed(kept[: summed - start]):
+                    for name, step in self._steps(frame).items():
+                        total[name] += step
+                summed = start
+                ways[start] = min(ways[start], self._sum(total, start), key=len)
+        return ways
+
+    def _sum(self, total: Parameters, start: int) -> bytes:
+        frame, _ = encode_frame(
+            self._exact, self.layout, total, base=start, version=self.version
+        )
+        return frame
+
+    def _sums_are_exact(self) -> bool:
+        return all((np.abs(t) < EXACT_BELOW).all() for t in self.view.values())
+
+    def _steps(self, frame: bytes) -> Parameters:
+        """Return what a frame adds, on the grid, as clients do."""
+        steps = decode_frame(frame, self._limits).named(self.layout)
+        return {name: snap(step) for name, step in steps.items()}
 
     def confirm(self, node: int, version: int) -> None:
         """Note which version a client says that it holds."""

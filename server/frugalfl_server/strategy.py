@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
@@ -23,6 +24,7 @@ from frugalfl.energy import EnergyRecord
 from frugalfl.errors import FederationError, FrameError
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
+from frugalfl_server.steering import Steering
 
 
 @dataclass
@@ -48,6 +50,7 @@ class FrugalStrategy(Strategy):
         inner: Strategy,
         downlink: Downlink,
         plan: Plan,
+        steering: Steering,
         run: str,
         first_round: int = 1,
         on_failure: Callable[[str], None] = lambda _: None,
@@ -55,6 +58,7 @@ class FrugalStrategy(Strategy):
         self._inner = inner
         self._downlink = downlink
         self._plan = plan
+        self._steering = steering
         self._run = run
         self._first_round = first_round
         self._on_failure = on_failure
@@ -73,15 +77,24 @@ class FrugalStrategy(Strategy):
         planned = self._plan(server_round, self._downlink.layout)
         self._frozen = set(self._model) - set(self._downlink.layout.names(planned))
         picked = self._inner.configure_train(server_round, arrays, config, grid)
-        return [self._framed(message, planned) for message in picked]
+        picked = list(picked)
+        uplink = self._steering.codec_for(len(picked))
+        bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
+        return [self._framed(message, planned, bundles, uplink) for message in picked]
 
-    def _framed(self, message: Message, planned: tuple[int, ...]) -> Message:
+    def _framed(
+        self,
+        message: Message,
+        planned: tuple[int, ...],
+        bundles: dict[int, tuple[int, bytes]],
+        uplink: str,
+    ) -> Message:
         node = message.metadata.dst_node_id
-        base, frames = self._downlink.bundle_for(node)
+        base, frames = bundles[node]
         self.traffic.clients += 1
         self.traffic.downlink_bytes += len(frames)
         request = wire.TrainRequest(
-            self._run, self.traffic.round, base, self._downlink.version, planned, frames
+            self._run, self.traffic.round, base, self._downlink.version, planned, frames, uplink
         )
         return Message(
             wire.pack_request(request),
@@ -113,7 +126,8 @@ class FrugalStrategy(Strategy):
         arrays, metrics = self._inner.aggregate_train(server_round, decoded)
         if arrays is not None:
             # Averaging equal tensors rounds them; what nobody trained keeps its bits.
-            arrays = pack(unpack(arrays) | {name: self._model[name] for name in self._frozen})
+            model = unpack(arrays) | {name: self._model[name] for name in self._frozen}
+            arrays = pack(self._steering.settle(model))
         if metrics is not None:
             self.traffic.loss = float(metrics["train-loss"])  # type: ignore[arg-type]
         return arrays, metrics
@@ -136,6 +150,8 @@ class FrugalStrategy(Strategy):
         except FrameError as error:
             self.traffic.failures.append(f"node {node}: {error}")
             return False
+        sizes = {name: float(np.abs(step).sum()) for name, step in update.items()}
+        self._steering.note(frame.steering, reply.samples, sizes)
         arrays = self._model | {name: self._model[name] + step for name, step in update.items()}
         message.content = wire.pack_average(arrays, reply.samples, reply.loss)
         self.traffic.updates += 1

@@ -22,6 +22,12 @@ FloatArray = npt.NDArray[np.float32]
 Parameters = dict[str, FloatArray]
 Shape = tuple[int, ...]
 
+#: The model that clients hold consists of multiples of 2**-14, about 0.00006.
+GRID_BITS = 14
+#: Float32 holds every multiple below this exactly, so that sums do not depend on their order.
+EXACT_BELOW = 2.0 ** (24 - GRID_BITS)
+_LARGEST_PARAMETER = 65536.0
+
 
 @dataclass(frozen=True)
 class Block:
@@ -101,23 +107,22 @@ class Layout:
 
 
 def snap(tensor: FloatArray) -> FloatArray:
-    """Round to the float16 grid, kept as float32.
+    """Round to the grid of multiples of ``2**-GRID_BITS``, kept as float32.
 
-    The model that clients hold lives on this grid, so that a full copy of it travels in 2 B a
-    parameter without any loss, and a newcomer holds the same bits as a client that added up
-    differences. The server's own model keeps float32: what the grid drops, the next difference
-    carries.
+    The model that clients hold lives on this grid: sums of differences on it are exact in any
+    order (below ``EXACT_BELOW``), so that missed rounds can travel as one sum, a full copy travels
+    without any loss, and a newcomer holds the same bits as a client that added up differences.
+    The server's own model keeps float32: what the grid drops, the next difference carries.
 
     Raises:
-        TaskError: A value beyond the float16 range (65,504), or NaN.
+        TaskError: A value beyond ±65536, or NaN.
     """
-    with np.errstate(over="ignore"):
-        snapped = tensor.astype(np.float16).astype(np.float32)
-    if not np.isfinite(snapped).all():
+    if not (np.abs(tensor) <= _LARGEST_PARAMETER).all():
         raise TaskError(
-            "a parameter is NaN or beyond ±65504; training diverged: lower the learning rate"
+            "a parameter is NaN or beyond ±65536; training diverged: lower the learning rate"
         )
-    return snapped
+    # Scaling by a power of two is exact in float32, and so is what rint returns.
+    return np.rint(tensor * np.float32(2.0**GRID_BITS)) * np.float32(2.0**-GRID_BITS)
 
 
 # --- refresh plans ---------------------------------------------------------------------------

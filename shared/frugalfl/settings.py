@@ -39,8 +39,8 @@ class Settings:
     learning_rate: float = _setting(0.05, "step size of the local SGD in the first round")
     final_learning_rate: float = _setting(0.01, "step size in the last round; cosine decay between")
     momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
-    uplink: str = _setting("stochastic(8 sigma) | range", "codec of updates, client to server")
-    downlink: str = _setting("topk(1%) | sign | golomb", "codec of updates, server to client")
+    uplink: str = _setting("stochastic(auto) | range", "codec of updates, client to server")
+    downlink: str = _setting("dyadic(1%) | range", "codec of updates, server to client")
     refresh: str = _setting("full", "refresh plan: full, last(n), alternate(plan, plan)")
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
@@ -68,7 +68,7 @@ class Settings:
         if (uplink := parse_codec(self.uplink)).family == "biased" and not uplink.feedback:
             raise UsageError(
                 f"uplink {self.uplink!r} loses for good what it drops; put 'feedback | ' in front, "
-                "or use an unbiased codec such as 'stochastic(8 sigma) | range'"
+                "or use an unbiased codec such as 'stochastic(auto) | range'"
             )
         if parse_codec(self.downlink).feedback:
             raise UsageError(

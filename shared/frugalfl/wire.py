@@ -36,6 +36,7 @@ class TrainRequest:
         version: Version of the model to train, once ``frames`` are applied.
         blocks: Numbers of the blocks to train and to send back.
         frames: Frames that lead from what the client holds to ``version``; may be empty.
+        uplink: Text of the codec for the client's update.
     """
 
     run: str
@@ -44,6 +45,7 @@ class TrainRequest:
     version: int
     blocks: tuple[int, ...]
     frames: bytes
+    uplink: str
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def pack_request(request: TrainRequest) -> RecordDict:
             "base": request.base,
             "version": request.version,
             "blocks": list(request.blocks),
+            "uplink": request.uplink,
         }
     )
     return RecordDict({_ARRAYS: _pack_bytes(request.frames), _CONFIG: config})
@@ -94,6 +97,7 @@ def unpack_request(message: Message) -> TrainRequest:
         version=int(_item(config, "version")),
         blocks=tuple(_item(config, "blocks")),
         frames=_unpack_bytes(message.content),
+        uplink=str(_item(config, "uplink")),
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from frugalfl.blocks import Layout
+from frugalfl.blocks import Layout, snap
 from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
 from frugalfl.errors import CodecError, FrameError, UsageError
 
@@ -23,11 +23,15 @@ CODECS = [
     "feedback | topk(10%) | sign | range",
     "nearest(1.27 sigma) | range",
     "feedback | nearest(2%) | range",
+    "dyadic(10%) | range",
+    "feedback | dyadic(10%) | range",
     "lowrank(1) | nearest(2.5 sigma) | range",
     "feedback | lowrank(2) | float16 | zstd",
     "stochastic(24 sigma) | range",
     "stochastic(8 noise) | range",
     "stochastic(5%) | range",
+    "stochastic(auto) | range",
+    "stochastic(8 noise, 0.5) | range",
     "qsgd(4) | range",
     "qsgd(8) | zstd",
     "eden(1) | zstd",
@@ -252,3 +256,34 @@ def test_decoding_needs_at_most_sixteen_times_the_model(text):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= 16 * update["d.weight"].nbytes
+
+
+@given(update=updates)
+@settings(deadline=None, max_examples=40)
+def test_multiples_of_the_grid_survive_dyadic_without_a_share(update):
+    on_grid = {name: snap(tensor) for name, tensor in update.items()}
+    _, got, _ = round_trip("dyadic | range", on_grid)
+    for name, tensor in on_grid.items():
+        np.testing.assert_array_equal(got[name], tensor)
+
+
+def test_dyadic_without_a_share_refuses_what_is_not_on_the_grid():
+    with pytest.raises(CodecError, match="multiples of 2"):
+        round_trip("dyadic | range", {"w": np.float32([0.1])})
+
+
+def test_frames_do_not_say_what_only_the_encoder_needs():
+    codec = parse_codec("feedback | topk(5%) | nearest(2 sigma) | range")
+    assert codec.wire == "topk | nearest | range"
+    with pytest.raises(UsageError, match="for reading"):
+        parse_codec("nearest | range", reading=True).encode({"w": np.float32([1])})
+
+
+def test_a_steered_frame_says_its_step_and_its_base():
+    update = {"w": np.float32([1, -3, 0, 4])}
+    bound = parse_codec("stochastic(2 noise, 0.5) | range")
+    layout = Layout.of(update)
+    frame, _ = encode_frame(bound, layout, update, base=0, version=0)
+    steering = decode_frame(frame, Limits.of(layout)).steering
+    assert steering.step == pytest.approx(2 * 0.5)
+    assert steering.base == pytest.approx((1 + 9 + 16) / 8, rel=1 / 128)

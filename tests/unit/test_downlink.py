@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from frugalfl.blocks import Layout
+from frugalfl.blocks import Layout, snap
 from frugalfl.codec import parse_codec
 from frugalfl.codec.seeded import draw_again
 from frugalfl.errors import CodecError, FrameError
@@ -27,7 +27,7 @@ def moved(model, size=0.01):
 
 
 def deliver(downlink, node, held):
-    base, frames = downlink.bundle_for(node)
+    base, frames = downlink.bundles_for([node])[node]
     assert base in (-1, held.version)
     held.apply(frames, LAYOUT)
     downlink.confirm(node, held.version)
@@ -104,7 +104,7 @@ def test_a_client_that_holds_another_version_refuses_the_difference():
     held.version = 7
     downlink.advance(moved(START))
     with pytest.raises(FrameError, match="leads on from version 0, version 7 is held"):
-        held.apply(downlink.bundle_for(1)[1], LAYOUT)
+        held.apply(downlink.bundles_for([1])[1][1], LAYOUT)
 
 
 def test_a_pruned_model_replaces_a_whole_one():
@@ -127,7 +127,7 @@ def test_a_model_drawn_from_its_seed_travels_as_its_seed():
     downlink, early, late = Downlink(drawn, parse_codec(CODEC), seed=5), Held(), Held()
     assert deliver(downlink, 1, early) < 80
     for name, tensor in drawn.items():
-        np.testing.assert_array_equal(early.model[name], tensor)
+        np.testing.assert_array_equal(early.model[name], snap(tensor))
     full = len(downlink.full())
     model = drawn
     for _ in range(5):
@@ -151,3 +151,44 @@ def test_a_drawn_model_keeps_its_scale_and_its_constants():
 def test_a_trained_model_is_not_its_seed():
     with pytest.raises(CodecError, match="drawn from the same seed"):
         Downlink(moved(draw_again(START, 5)), parse_codec(CODEC), seed=5)
+
+
+@pytest.mark.parametrize("codec", ["dyadic(2%) | range", CODEC, "nearest(2 sigma) | range"])
+@pytest.mark.parametrize("missed", [1, 5, 50])
+def test_a_client_that_missed_rounds_ends_with_the_bits_of_one_that_missed_none(codec, missed):
+    downlink, always, absent = Downlink(START, parse_codec(codec)), Held(), Held()
+    deliver(downlink, 1, always)
+    deliver(downlink, 2, absent)
+    model = START
+    for _ in range(missed):
+        model = moved(model)
+        downlink.advance(model)
+        deliver(downlink, 1, always)
+    deliver(downlink, 2, absent)
+    assert absent.version == always.version == missed
+    for name, tensor in always.model.items():
+        np.testing.assert_array_equal(absent.model[name], tensor)
+
+
+def test_what_was_missed_travels_as_one_sum():
+    downlink, held = Downlink(START, parse_codec("dyadic(5%) | range")), Held()
+    deliver(downlink, 1, held)
+    there, back = moved(START, 0.1), START
+    for model in (there, back) * 10:  # what goes up and down again cancels
+        downlink.advance(model)
+    chain = sum(map(len, downlink._frames))
+    assert deliver(downlink, 1, held) < chain / 4
+    for name, tensor in downlink.view.items():
+        np.testing.assert_array_equal(held.model[name], tensor)
+
+
+def test_large_values_whose_sums_are_not_exact_travel_as_a_chain():
+    big = {name: tensor + np.float32(2000.3) for name, tensor in START.items()}
+    downlink, held = Downlink(big, parse_codec("dyadic(5%) | range")), Held()
+    deliver(downlink, 1, held)
+    for _ in range(6):
+        big = moved(big, 0.7)
+        downlink.advance(big)
+    deliver(downlink, 1, held)
+    for name, tensor in downlink.view.items():
+        np.testing.assert_array_equal(held.model[name], tensor)

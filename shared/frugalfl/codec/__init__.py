@@ -2,12 +2,14 @@
 
 from frugalfl.codec.chain import Codec, Residual, parse_codec
 from frugalfl.codec.frame import Frame, Limits, decode_bundle, decode_frame, encode_frame
+from frugalfl.codec.stochastic import Steering
 
 __all__ = [
     "Codec",
     "Frame",
     "Limits",
     "Residual",
+    "Steering",
     "decode_bundle",
     "decode_frame",
     "encode_frame",

@@ -22,6 +22,10 @@ class Reader:
         self._data = memoryview(data)
         self.position = 0
 
+    def __len__(self) -> int:
+        """Return how many bytes are left."""
+        return len(self._data) - self.position
+
     def bytes(self, count: int) -> memoryview:
         """Read exactly ``count`` bytes, without copying them."""
         end = self.position + count

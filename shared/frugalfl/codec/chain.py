@@ -32,7 +32,8 @@ from frugalfl.codec.links import (
     Transform,
     shared_thresholds,
 )
-from frugalfl.codec.registry import CODERS, TRANSFORMS
+from frugalfl.codec.registry import CODERS, READERS, TRANSFORMS
+from frugalfl.codec.stochastic import Steering, Stochastic, read_steering
 from frugalfl.errors import CodecError, FrameError, UsageError
 
 #: What error feedback keeps between updates: the dropped part of each tensor, by tensor name.
@@ -49,6 +50,12 @@ class Codec:
         self.calls = tuple(calls)
         self.text = " | ".join(map(str, calls))
         self.feedback = feedback
+        #: The text as frames have it: without what only the encoder needs.
+        self.wire = " | ".join(
+            call.name if call.name in READERS else str(call)
+            for call in calls
+            if call.name != "feedback"
+        )
         self._transforms = tuple(transforms)
         self._coder = coder
         if feedback and self.family == "unbiased":
@@ -121,6 +128,19 @@ class Codec:
             raise FrameError("the frame decodes to NaN or infinity; it is refused")
         return decoded
 
+    def steering(self, payload: memoryview) -> Steering | None:
+        """Return what a payload says of its step, for the server that steers it.
+
+        Raises:
+            FrameError: The payload does not fit the chain.
+        """
+        reader = Reader(payload)
+        for transform in self._transforms:
+            side = Reader(reader.bytes(reader.varint(_MAX_SIDE)))
+            if isinstance(transform, Stochastic):
+                return read_steering(side)
+        return None
+
     def _pack(self, tensors: list[Tensor], seed: int) -> bytes:
         parts = []
         for transform in self._transforms:
@@ -146,8 +166,12 @@ def _checked(name: str, tensor: FloatArray) -> FloatArray:
     return tensor
 
 
-def parse_codec(text: str) -> Codec:
+def parse_codec(text: str, reading: bool = False) -> Codec:
     """Build the codec that a text names.
+
+    Args:
+        text: Links with ``|`` between them.
+        reading: The text is a frame's: links may lack what only the encoder needs.
 
     Raises:
         UsageError: The text has an unknown link, a wrong argument, links that do not go together,
@@ -160,7 +184,12 @@ def parse_codec(text: str) -> Codec:
         canonical = " | ".join(map(str, calls))
         name = links[-1].name if links else ""
         raise unknown(f"coder at the end of codec {canonical!r}:", name, CODERS)
-    transforms: list[Transform] = [_link("codec link", call, TRANSFORMS) for call in links[:-1]]
+    transforms: list[Transform] = [
+        READERS[call.name]()
+        if reading and call.name in READERS and not call.arguments
+        else _link("codec link", call, TRANSFORMS)
+        for call in links[:-1]
+    ]
     coder: Coder = _link("coder", links[-1], CODERS)
     return Codec(calls, feedback, transforms, coder)
 

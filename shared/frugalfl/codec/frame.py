@@ -18,6 +18,7 @@ from frugalfl.blocks import FloatArray, Layout, Shape
 from frugalfl.codec.buffer import Reader, varint
 from frugalfl.codec.chain import Codec, Residual, parse_codec
 from frugalfl.codec.names import lengthen, shorten
+from frugalfl.codec.stochastic import Steering
 from frugalfl.errors import FrameError, UsageError
 
 MAGIC = b"fF"
@@ -64,6 +65,7 @@ class Frame:
         version: Version of the model that results; for an uplink update, the same as ``base``.
         seed: Seed of the codec's randomness, below 2**32.
         blocks: float32 tensors of each block, by block number.
+        steering: What the frame says of its rounding's step, if it rounds with one.
     """
 
     codec: str
@@ -71,6 +73,7 @@ class Frame:
     version: int
     seed: int
     blocks: dict[int, list[FloatArray]]
+    steering: Steering | None = None
 
     def named(self, layout: Layout) -> dict[str, FloatArray]:
         """Return the tensors by name, once they are known to fit this layout.
@@ -128,7 +131,7 @@ def encode_frame(
     if not names or set(names) != set(update):
         raise UsageError("an update travels in whole blocks; some tensors of a block are missing")
     payload, residual = codec.encode({name: update[name] for name in names}, residual, seed)
-    text = shorten(codec.text)
+    text = shorten(codec.wire)
     body = b"".join(
         [
             MAGIC,
@@ -194,12 +197,13 @@ def _read_frame(reader: Reader, data: memoryview, limits: Limits) -> Frame:
     every = [shape for block in shapes.values() for shape in block]
     tensors = iter(codec.decode(payload, every, seed))
     blocks = {number: [next(tensors) for _ in block] for number, block in shapes.items()}
-    return Frame(codec.text, None if base < 0 else base, version, seed, blocks)
+    steering = codec.steering(payload)
+    return Frame(codec.text, None if base < 0 else base, version, seed, blocks, steering)
 
 
 def _codec_of(text: bytes) -> Codec:
     try:
-        return parse_codec(lengthen(text))
+        return parse_codec(lengthen(text), reading=True)
     except UsageError as error:
         raise FrameError(f"the frame names a codec that is not known here: {error}") from error
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from frugalfl.calls import Call
 from frugalfl.codec import (
+    dyadic,
     eden,
     float16,
     golomb,
@@ -24,8 +25,10 @@ from frugalfl.codec import (
     zstd,
 )
 from frugalfl.codec.links import Coder, Transform
+from frugalfl.codec.steps import unknown_step
 
 TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
+    "dyadic": dyadic.build,
     "eden": eden.build,
     "float16": float16.build,
     "lowrank": lowrank.build,
@@ -45,6 +48,14 @@ CODERS: dict[str, Callable[[Call], Coder]] = {
     "zstd": zstd.build,
 }
 
+#: Links whose arguments only the encoder needs: frames name them bare, and are read with these.
+READERS: dict[str, Callable[[], Transform]] = {
+    "nearest": lambda: nearest.Nearest(unknown_step),
+    "qsgd": lambda: stochastic.Stochastic(unknown_step),
+    "stochastic": lambda: stochastic.Stochastic(unknown_step),
+    "topk": lambda: topk.TopK(1.0),
+}
+
 #: Bytes that stand for the names of links, and for words in their arguments, inside a frame.
 SHORT = {
     "feedback": 0x80,
@@ -58,6 +69,7 @@ SHORT = {
     "topk": 0x88,
     "eden": 0x89,
     "seeded": 0x8A,
+    "dyadic": 0x8B,
     "golomb": 0xA0,
     "range": 0xA1,
     "raw": 0xA2,

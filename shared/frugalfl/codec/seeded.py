@@ -17,7 +17,7 @@ from math import frexp, ldexp
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.blocks import FloatArray, Parameters, Shape, snap
+from frugalfl.blocks import FloatArray, Parameters, Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.links import Family, Tensor, shared_thresholds
@@ -76,7 +76,7 @@ def draw_again(parameters: Parameters, seed: int) -> Parameters:
     drawn = {}
     for (name, tensor), word in zip(parameters.items(), words, strict=True):
         if _is_constant(tensor):
-            drawn[name] = snap(tensor)
+            drawn[name] = _half(tensor)
         else:
             rms = float(np.sqrt(np.mean(np.square(tensor, dtype=np.float64))))
             drawn[name] = _draw(_UNIFORM, _rounded(rms * 3**0.5), word)
@@ -98,7 +98,12 @@ def _describe(tensor: Tensor, words: npt.NDArray[np.uint32]) -> tuple[int, float
 def _draw(kind: int, value: float, words: npt.NDArray[np.uint32]) -> FloatArray:
     if kind == _CONSTANT:
         return np.full(words.shape, value, np.float32)
-    return snap(np.float32(value) * _units(words))
+    return _half(np.float32(value) * _units(words))
+
+
+def _half(tensor: FloatArray) -> FloatArray:
+    """Round to float16, as the format says."""
+    return tensor.astype(np.float16).astype(np.float32)
 
 
 def _units(words: npt.NDArray[np.uint32]) -> FloatArray:

@@ -42,16 +42,38 @@ def step_rule(call: Call, what: str) -> StepRule:
     if not unit:
         share = fraction(call, what)
         return lambda tensors: step_for_hits(tensors, share * sum(t.size for t in tensors))
-    try:
-        factor = float(number)
-    except ValueError:
-        factor = 0.0
-    if unit not in _RULES or not 0 < factor < 1e6:
+    if unit not in _RULES:
         raise UsageError(
             f"{what} takes a step such as 24 sigma, 8 noise or 1.5%, not {call.name!r}"
         )
-    rule = _RULES[unit]
+    rule, factor = _RULES[unit], positive(number, what)
     return lambda tensors: rule(tensors, factor)
+
+
+def positive(text: str, what: str) -> float:
+    """Read a number above 0 and below a million.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise UsageError(
+            f"{what} takes a step such as 24 sigma, 8 noise or 1.5%; {text!r} is no number above 0"
+        )
+    return value
+
+
+def unknown_step(tensors: Sequence[Tensor]) -> float:
+    """Stand in for the rule in a link that only reads: frames hold the step, not the rule.
+
+    Raises:
+        UsageError: Always.
+    """
+    raise UsageError("this codec is as frames name it, for reading; to write, name its step")
 
 
 def choose_step(rule: StepRule, tensors: Sequence[Tensor]) -> tuple[float, bytes]:

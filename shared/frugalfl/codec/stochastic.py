@@ -11,23 +11,41 @@ coded dithered quantization (Ziv 1985; Zamir and Feder 1992; Shlezinger et al. 2
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.entropy.rounding import restore, round_shared
+from frugalfl.codec.entropy.rounding import restore, round_shared, step_for_noise
 from frugalfl.codec.links import Family, SameShapes, Tensor, shared_thresholds
-from frugalfl.codec.steps import StepRule, choose_step, read_step, step_rule
-from frugalfl.errors import UsageError
+from frugalfl.codec.steps import StepRule, choose_step, positive, read_step, step_rule
+from frugalfl.errors import FrameError, UsageError
 
 _MOST_BITS = 8
+#: Noise of ``auto`` where no server steers it: safe from three clients a round up.
+_UNSTEERED = 8.0
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What a frame says to the server that steers the next round's steps.
+
+    Attributes:
+        step: Step of the rounding, in units of the parameters.
+        base: ``sum x² / sum |x|`` of the update before rounding, same units: the step at which
+            rounding adds as much power as the update has; ``None`` where no server steers.
+    """
+
+    step: float
+    base: float | None
 
 
 class Stochastic(SameShapes):
-    """Symbols are multiples of the step; the step is the side information."""
+    """Symbols are multiples of the step; the step, float32, is the side information."""
 
     family: Family = "unbiased"
     shares_thresholds = True
@@ -50,14 +68,61 @@ class Stochastic(SameShapes):
         self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
     ) -> list[Tensor]:
         """Multiply the symbols by the step."""
-        step = read_step(side)
+        step = read_steering(side).step
         return [restore(tensor, step) for tensor in tensors]
 
 
+class Steered(Stochastic):
+    """Adds a multiple of the update's own power as noise, its step bounded by the server.
+
+    Updates that grow, because the model has gone astray or because one client is unlike the
+    others, would otherwise bring noise that grows with them, and make the next ones grow again.
+
+    Side information: the step, float32, then the base, the upper half of a float32.
+    """
+
+    def __init__(self, noise: float, most: float) -> None:
+        """Take the noise as a multiple of the update's power, and the largest base to count."""
+        super().__init__(lambda tensors: noise * min(_base(tensors), most))
+
+    def forward(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
+        """Return int32 symbols, step and base."""
+        symbols, side = super().forward(tensors, seed)
+        return symbols, side + struct.pack("<f", _base(tensors))[2:]
+
+
+def read_steering(side: Reader) -> Steering:
+    """Read the side information.
+
+    Raises:
+        FrameError: A number is negative or not finite.
+    """
+    step = read_step(side)
+    if not len(side):
+        return Steering(step, None)
+    base = struct.unpack("<f", bytes(2) + bytes(side.bytes(2)))[0]
+    if not 0 <= base < float("inf"):
+        raise FrameError(f"the frame's base is {base}")
+    return Steering(step, base)
+
+
+def _base(tensors: Sequence[Tensor]) -> float:
+    """Return ``sum x² / sum |x|``, 0 for an update of zeros."""
+    return step_for_noise(tensors, 1.0)
+
+
 def build(call: Call) -> Stochastic:
-    """Read ``stochastic(24 sigma)``."""
-    arity(call, 1)
-    return Stochastic(step_rule(call.arguments[0], "stochastic"))
+    """Read ``stochastic(24 sigma)``, ``stochastic(auto)`` or ``stochastic(8 noise, 0.01)``."""
+    arity(call, 1, 2)
+    rule = call.arguments[0]
+    if rule.name == "auto" and len(call.arguments) == 1:
+        return Steered(_UNSTEERED, float("inf"))
+    if len(call.arguments) == 1:
+        return Stochastic(step_rule(rule, "stochastic"))
+    number, _, unit = rule.name.partition(" ")
+    if unit != "noise":
+        raise UsageError(f"stochastic takes a bound beside a noise, as in (8 noise, 0.01): {call}")
+    return Steered(positive(number, "stochastic"), positive(call.arguments[1].name, "stochastic"))
 
 
 def build_qsgd(call: Call) -> Stochastic:

@@ -1,0 +1,115 @@
+"""The rate of the uplink: how coarsely clients round, chosen by the server, round by round.
+
+Only the server knows how many clients report, and that decides how much rounding noise the mean
+can bear: a step that is safe with ten clients a round can collapse training with three. With the
+uplink ``stochastic(auto)``, every request carries the step's rule for this round,
+``stochastic(v noise, reference)``:
+
+- ``v`` grows with the number of clients n: ``4.5 n^0.6``, found on three small tasks
+  (`benchmarks/uplink.py` measures it). Noise of the mean falls with n, but what the clients'
+  updates agree in falls too, so that the power is below 1.
+- ``reference`` bounds the step by what was usual: the median, over the last ten rounds, of each
+  round's median base (``sum x² / sum |x|``). Without it there is a loop: noise grows the weights,
+  the weights the updates, the updates the step, the step the noise.
+- What remains is a random walk: noise of known power adds to the weights of every tensor, in
+  expectation orthogonally, and their growth slows training down. :meth:`Steering.settle` takes the
+  growth back: it scales each tensor to the length that it would have without the noise.
+
+A byte budget raises ``v`` further, in proportion to how much longer the uploads were than it; the
+run says so, because beyond ``v`` training may suffer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from statistics import median, median_high
+
+import numpy as np
+
+from frugalfl.blocks import Parameters
+from frugalfl.calls import parse_call
+from frugalfl.codec import Steering as Report
+
+#: Noise that the mean of n clients can bear: _NOISE * n ** _GROWTH times an update's own power.
+_NOISE, _GROWTH = 4.5, 0.6
+#: Rounds over which the reference step is the median.
+_ROUNDS = 10
+#: No tensor is scaled by less than this in one round.
+_LEAST_SCALE = 0.5
+
+
+class Steering:
+    """Chooses the uplink codec of each round, and settles the mean of what came back."""
+
+    def __init__(self, uplink: str) -> None:
+        """Take the uplink of the settings; without ``stochastic(auto)`` in it, nothing is steered."""
+        self._uplink = uplink
+        first, *rest = uplink.split("|")
+        self._rest = rest
+        call = parse_call(first)
+        self.active = call.name == "stochastic" and [str(a) for a in call.arguments] == ["auto"]
+        self._medians: deque[float] = deque(maxlen=_ROUNDS)
+        self._round = _Noise()
+
+    def codec_for(self, clients: int) -> str:
+        """Return the codec text for a round of so many clients, and begin the round."""
+        self._round = _Noise()
+        if not self.active:
+            return self._uplink
+        noise = f"{_NOISE * max(clients, 1) ** _GROWTH:.4g} noise"
+        bound = f", {median_high(self._medians):.6g}" if self._medians else ""
+        return " | ".join([f"stochastic({noise}{bound})", *(link.strip() for link in self._rest)])
+
+    def note(self, report: Report | None, weight: float, sizes: Mapping[str, float]) -> None:
+        """Take down one update's rounding.
+
+        Args:
+            report: What the frame said of its step.
+            weight: Weight of this update in the mean, before division by the sum of all.
+            sizes: Sum of the absolute decoded values, by tensor.
+        """
+        if self.active and report is not None and report.base is not None:
+            self._round.add(report.step, report.base, weight, sizes)
+
+    def settle(self, model: Parameters) -> Parameters:
+        """End the round: take from the averaged model what the rounding added to its length."""
+        if self._round.bases:
+            self._medians.append(median(self._round.bases))
+        return self._round.settle(model)
+
+
+class _Noise:
+    """The rounding noise of one round's mean, by tensor."""
+
+    def __init__(self) -> None:
+        self.bases: list[float] = []
+        self._weight = 0.0
+        self._power: dict[str, float] = {}
+        self._own = 0.0
+
+    def add(self, step: float, base: float, weight: float, sizes: Mapping[str, float]) -> None:
+        """Add an update: ``step * sum |x|`` is the power of its rounding and of itself together."""
+        if base > 0:
+            self.bases.append(base)
+        self._weight += weight
+        for name, size in sizes.items():
+            self._power[name] = self._power.get(name, 0.0) + weight**2 * step * size
+            self._own += weight**2 * base * size
+
+    def settle(self, model: Parameters) -> Parameters:
+        """Scale each tensor as if the noise, orthogonal to it, were not there."""
+        total = sum(self._power.values())
+        if total <= self._own:
+            return model
+        share = (1 - self._own / total) / self._weight**2
+        return {
+            name: tensor * np.float32(_scale(tensor, share * self._power.get(name, 0.0)))
+            for name, tensor in model.items()
+        }
+
+
+def _scale(tensor: np.ndarray, noise: float) -> float:  # type: ignore[type-arg]
+    power = float(np.vdot(tensor, tensor))
+    return math.sqrt(max(1 - noise / power, _LEAST_SCALE**2)) if power > 0 else 1.0

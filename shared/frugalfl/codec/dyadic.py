@@ -1,0 +1,87 @@
+"""``dyadic(share)``: multiples of a power of two; ``dyadic``: the same without any loss.
+
+Steps that are powers of two have sums that are exact in any order, so that what a client missed
+over many rounds travels as one frame: the sum of the rounds, coded without loss, in which what
+went up and down again has cancelled (``server/frugalfl_server/downlink.py``).
+
+With a share, values are rounded to the nearest multiple with a dead zone, and the step is the
+power of two nearest to that at which this share of the entries stays above zero. Biased, like
+``nearest``: what is below the dead zone is left for a later update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, ldexp, log2
+
+import numpy as np
+
+from frugalfl.blocks import GRID_BITS, Shape
+from frugalfl.calls import Call, arity, fraction
+from frugalfl.codec.buffer import Reader
+from frugalfl.codec.entropy.rounding import restore, round_nearest
+from frugalfl.codec.links import Family, SameShapes, Tensor
+from frugalfl.errors import CodecError, FrameError
+
+_DEAD_ZONE = 0.6
+#: Largest exponent of a step; with the smallest, -GRID_BITS, this fits one byte.
+_LARGEST = 64
+
+
+class Dyadic(SameShapes):
+    """Symbols are multiples of ``2**e``; the side information is ``e + GRID_BITS``, one byte."""
+
+    def __init__(self, share: float | None) -> None:
+        self._share = share
+        self.family: Family = "exact" if share is None else "biased"
+
+    def forward(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
+        """Return int32 symbols, and the step's exponent.
+
+        Raises:
+            CodecError: Without a share: a value that is no multiple of the grid's step, or is
+                beyond 2**31 of them.
+        """
+        if self._share is None:
+            symbols, exponent = _exactly(tensors)
+        else:
+            exponent = _exponent(tensors, self._share)
+            step = ldexp(1.0, exponent)
+            symbols = [round_nearest(tensor, step, _DEAD_ZONE) for tensor in tensors]
+        return symbols, bytes([exponent + GRID_BITS])
+
+    def backward(
+        self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
+    ) -> list[Tensor]:
+        """Multiply the symbols by the step."""
+        exponent = side.byte() - GRID_BITS
+        if exponent > _LARGEST:
+            raise FrameError(f"the frame's step is 2**{exponent}, above 2**{_LARGEST}")
+        return [restore(tensor, ldexp(1.0, exponent)) for tensor in tensors]
+
+
+def _exactly(tensors: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+    """Return the tensors as multiples of the largest power of two that divides them all."""
+    scaled = [tensor.astype(np.float64) * 2.0**GRID_BITS for tensor in tensors]
+    if any(not (np.abs(s) < 2**31).all() or (s != np.rint(s)).any() for s in scaled):
+        raise CodecError(f"dyadic without a share codes multiples of 2**-{GRID_BITS} only")
+    symbols = [s.astype(np.int32) for s in scaled]
+    bits = int(np.bitwise_or.reduce([np.bitwise_or.reduce(s, axis=None) for s in symbols]))
+    zeros = (bits & -bits).bit_length() - 1 if bits else 0
+    return [s >> zeros for s in symbols], zeros - GRID_BITS
+
+
+def _exponent(tensors: Sequence[Tensor], share: float) -> int:
+    """Return the exponent of the step at which about ``share`` of the entries survive."""
+    sizes = np.concatenate([np.abs(tensor).ravel() for tensor in tensors])
+    survivors = min(ceil(share * sizes.size), np.count_nonzero(sizes))
+    if survivors == 0:
+        return -GRID_BITS
+    least = np.partition(sizes, sizes.size - survivors)[sizes.size - survivors]
+    return min(max(round(log2(least / _DEAD_ZONE)), -GRID_BITS), _LARGEST)
+
+
+def build(call: Call) -> Dyadic:
+    """Read ``dyadic(1%)`` or ``dyadic``."""
+    arity(call, 0, 1)
+    return Dyadic(fraction(call.arguments[0], "dyadic") if call.arguments else None)
