@@ -14,7 +14,6 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
 from frugalfl.blocks import parse_plan
-from frugalfl.codec import parse_codec
 from frugalfl.codec.seeded import draw_again
 from frugalfl.energy import totals
 from frugalfl.errors import Interrupted
@@ -128,10 +127,10 @@ class Federation:
         settings = self._settings
         parameters = read_parameters(module)
         seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
-        downlink = Downlink(parameters, parse_codec(settings.downlink), first, seed)
+        downlink = Downlink(parameters, settings.downlink, first, seed, settings.downlink_budget)
         strategy = FrugalStrategy(
             averaging(settings), downlink, parse_plan(settings.refresh),
-            Steering(settings.uplink), self._run.name, first,
+            Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
             on_failure=self._progress.warn,
         )  # fmt: skip
 

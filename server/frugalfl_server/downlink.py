@@ -9,8 +9,8 @@ the other; their sum as one frame, coded without loss, in which what went up and
 cancelled; or a full model. All three lead to the same bits, because the view lives on a grid on
 which sums are exact (:func:`~frugalfl.blocks.snap`).
 
-The rule for old frames: together they take no more bytes than a full model; older ones are
-dropped, and a client that would need them is sent a full model.
+The rule for old frames: together they take at most 2 B a parameter, about as much as a full model;
+older ones are dropped, and a client that would need them is sent a full model.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from frugalfl.blocks import EXACT_BELOW, FloatArray, Layout, Parameters, snap
+from frugalfl.calls import fraction
 from frugalfl.codec import Codec, Limits, decode_frame, encode_frame, parse_codec
+from frugalfl_server.budget import Budget
 
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
 EXACT = "dyadic | range"
+#: What remains, after a round, of what its frame dropped.
+_KEPT = np.float32(0.7)
 #: A model as it was drawn from its seed.
 SEEDED = "seeded | raw"
 
@@ -33,22 +37,30 @@ class Downlink:
     """The view, its versions, and who holds which."""
 
     def __init__(
-        self, model: Parameters, codec: Codec, version: int = 0, seed: int | None = None
+        self,
+        model: Parameters,
+        codec: str,
+        version: int = 0,
+        seed: int | None = None,
+        budget_b: int = 0,
     ) -> None:
         """Begin with a model that nobody holds.
 
         Args:
             model: The model; clients will see it on the grid.
-            codec: For the differences.
+            codec: Text of the codec for the differences.
             version: Number of this first version.
             seed: The seed that the model was drawn from, if it was: a newcomer is then sent the
                 seed and the differences since, as long as that is shorter than a full model.
+            budget_b: Most bytes to a client in a round, on average; 0: no budget. Needs a codec
+                that begins with a share, such as ``dyadic(1%) | range``.
         """
+        self.budget = Budget(budget_b, coarsest=4.0)
         self.layout = Layout.of(model)
         self.version = version
         self._first = version
         self.view: Parameters = {name: snap(tensor) for name, tensor in model.items()}
-        self._codec = codec
+        self._codec = parse_codec(codec)
         self._exact = parse_codec(EXACT)
         self._limits = Limits.of(self.layout)
         self._frames: deque[bytes] = deque()  # the last one leads to self.version
@@ -60,21 +72,40 @@ class Downlink:
                 parse_codec(SEEDED), self.layout, model, base=None, version=version, seed=seed
             )
 
-    def advance(self, model: Parameters) -> None:
-        """Bring the view closer to ``model`` by one frame; what is dropped comes with the next."""
+    def advance(self, model: Parameters) -> Parameters:
+        """Bring the view closer to ``model`` by one frame.
+
+        Returns:
+            The model to go on with. What the frame dropped is left in it for the next ones, but
+            less of it each round: much of it is rounding noise of the uplink that is not worth its
+            bytes, and a view that lags far behind sets off oscillations, because clients then
+            answer to a model that is no more.
+        """
         difference = {name: tensor - self.view[name] for name, tensor in model.items()}
         if not any(tensor.any() for tensor in difference.values()):
-            return
+            return model
         frame, _ = encode_frame(
-            self._codec, self.layout, difference, base=self.version, version=self.version + 1
+            self._coarser(), self.layout, difference, base=self.version, version=self.version + 1
         )
         for name, step in self._steps(frame).items():
             self.view[name] = snap(self.view[name] + step)
         self.version += 1
         self._full = None
         self._frames.append(frame)
-        while sum(map(len, self._frames)) > len(self.full()):
+        while sum(map(len, self._frames)) > 2 * self._limits.entries:
             self._frames.popleft()
+        return {
+            name: self.view[name] + _KEPT * (tensor - self.view[name])
+            for name, tensor in model.items()
+        }
+
+    def _coarser(self) -> Codec:
+        """Return the codec, with the share of its first link divided as the budget demands."""
+        first, *others = self._codec.calls
+        if self.budget.factor == 1 or not first.arguments:
+            return self._codec
+        share = fraction(first.arguments[0], first.name) / self.budget.factor
+        return parse_codec(" | ".join([f"{first.name}({share:.3g})", *map(str, others)]))
 
     def full(self) -> bytes:
         """Return the frame that holds the whole current view."""
@@ -98,11 +129,14 @@ class Downlink:
         return {node: self._shortest(version, ways) for node, version in held.items()}
 
     def _shortest(self, held: int, ways: dict[int, bytes]) -> tuple[int, bytes]:
-        choices = [(-1, self.full())]
+        choices = []
         if held in ways:
             choices.append((held, ways[held]))
         elif self._origin is not None and self._first in ways:
             choices.append((-1, self._origin + ways[self._first]))
+        # A full model takes more than 1 B a parameter; only beyond that is it worth encoding.
+        if not choices or len(choices[0][1]) > self._limits.entries:
+            choices.append((-1, self.full()))
         return min(choices, key=lambda choice: len(choice[1]))
 
     def _ways_from(self, starts: Iterable[int]) -> dict[int, bytes]:
@@ -127,9 +161,7 @@ class Downlink:
         return ways
 
     def _sum(self, total: Parameters, start: int) -> bytes:
-        frame, _ = encode_frame(
-            self._exact, self.layout, total, base=start, version=self.version
-        )
+        frame, _ = encode_frame(self._exact, self.layout, total, base=start, version=self.version)
         return frame
 
     def _sums_are_exact(self) -> bool:

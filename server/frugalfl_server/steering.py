@@ -15,8 +15,7 @@ uplink ``stochastic(auto)``, every request carries the step's rule for this roun
   expectation orthogonally, and their growth slows training down. :meth:`Steering.settle` takes the
   growth back: it scales each tensor to the length that it would have without the noise.
 
-A byte budget raises ``v`` further, in proportion to how much longer the uploads were than it; the
-run says so, because beyond ``v`` training may suffer.
+A byte budget (`budget.py`) may raise ``v`` further, at most to double.
 """
 
 from __future__ import annotations
@@ -28,9 +27,10 @@ from statistics import median, median_high
 
 import numpy as np
 
-from frugalfl.blocks import Parameters
+from frugalfl.blocks import FloatArray, Parameters
 from frugalfl.calls import parse_call
 from frugalfl.codec import Steering as Report
+from frugalfl_server.budget import Budget
 
 #: Noise that the mean of n clients can bear: _NOISE * n ** _GROWTH times an update's own power.
 _NOISE, _GROWTH = 4.5, 0.6
@@ -43,8 +43,14 @@ _LEAST_SCALE = 0.5
 class Steering:
     """Chooses the uplink codec of each round, and settles the mean of what came back."""
 
-    def __init__(self, uplink: str) -> None:
-        """Take the uplink of the settings; without ``stochastic(auto)`` in it, nothing is steered."""
+    def __init__(self, uplink: str, budget_b: int = 0) -> None:
+        """Begin a phase.
+
+        Args:
+            uplink: Of the settings; without ``stochastic(auto)`` in it, nothing is steered.
+            budget_b: Most bytes of an update, on average over a round; 0: no budget.
+        """
+        self.budget = Budget(budget_b, coarsest=2.0)
         self._uplink = uplink
         first, *rest = uplink.split("|")
         self._rest = rest
@@ -58,9 +64,9 @@ class Steering:
         self._round = _Noise()
         if not self.active:
             return self._uplink
-        noise = f"{_NOISE * max(clients, 1) ** _GROWTH:.4g} noise"
-        bound = f", {median_high(self._medians):.6g}" if self._medians else ""
-        return " | ".join([f"stochastic({noise}{bound})", *(link.strip() for link in self._rest)])
+        noise = f"{self.budget.factor * _NOISE * max(clients, 1) ** _GROWTH:.4g} noise"
+        bound = f"{median_high(self._medians):.6g}" if self._medians else "any"
+        return " | ".join([f"stochastic({noise}, {bound})", *(link.strip() for link in self._rest)])
 
     def note(self, report: Report | None, weight: float, sizes: Mapping[str, float]) -> None:
         """Take down one update's rounding.
@@ -110,6 +116,6 @@ class _Noise:
         }
 
 
-def _scale(tensor: np.ndarray, noise: float) -> float:  # type: ignore[type-arg]
+def _scale(tensor: FloatArray, noise: float) -> float:
     power = float(np.vdot(tensor, tensor))
     return math.sqrt(max(1 - noise / power, _LEAST_SCALE**2)) if power > 0 else 1.0

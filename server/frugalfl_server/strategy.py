@@ -73,7 +73,7 @@ class FrugalStrategy(Strategy):
         """Let the inner strategy pick clients; send each the frames that it lacks."""
         self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
         self._model = unpack(arrays)
-        self._downlink.advance(self._model)
+        self._model = self._downlink.advance(self._model)
         planned = self._plan(server_round, self._downlink.layout)
         self._frozen = set(self._model) - set(self._downlink.layout.names(planned))
         picked = self._inner.configure_train(server_round, arrays, config, grid)

@@ -122,7 +122,8 @@ def snap(tensor: FloatArray) -> FloatArray:
             "a parameter is NaN or beyond ±65536; training diverged: lower the learning rate"
         )
     # Scaling by a power of two is exact in float32, and so is what rint returns.
-    return np.rint(tensor * np.float32(2.0**GRID_BITS)) * np.float32(2.0**-GRID_BITS)
+    multiples: FloatArray = np.rint(tensor * np.float32(2.0**GRID_BITS))
+    return multiples * np.float32(2.0**-GRID_BITS)
 
 
 # --- refresh plans ---------------------------------------------------------------------------

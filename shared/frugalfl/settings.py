@@ -41,6 +41,12 @@ class Settings:
     momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
     uplink: str = _setting("stochastic(auto) | range", "codec of updates, client to server")
     downlink: str = _setting("dyadic(1%) | range", "codec of updates, server to client")
+    uplink_budget: int = _setting(
+        0, "most bytes of an update, on average over a round; 0: none; needs stochastic(auto)"
+    )
+    downlink_budget: int = _setting(
+        0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
+    )
     refresh: str = _setting("full", "refresh plan: full, last(n), alternate(plan, plan)")
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
@@ -75,6 +81,12 @@ class Settings:
                 "downlink codecs need no 'feedback': the server always sends the difference to "
                 "its own model, so nothing that a codec drops is lost"
             )
+        for name in ("uplink_budget", "downlink_budget"):
+            self._need(getattr(self, name) >= 0, name, "0 or more")
+        if self.uplink_budget and not self.uplink.startswith("stochastic(auto)"):
+            raise UsageError("uplink-budget needs an uplink that begins with stochastic(auto)")
+        if self.downlink_budget and not self.downlink.startswith(("dyadic(", "topk(")):
+            raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
         parse_plan(self.refresh)
         profile_named(self.device)
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from frugalfl.blocks import Layout, snap
-from frugalfl.codec import parse_codec
 from frugalfl.codec.seeded import draw_again
 from frugalfl.errors import CodecError, FrameError
 from frugalfl_client.held import Held
@@ -35,7 +34,7 @@ def deliver(downlink, node, held):
 
 
 def test_a_newcomer_gets_a_full_model_and_then_differences():
-    downlink, held = Downlink(START, parse_codec(CODEC)), Held()
+    downlink, held = Downlink(START, CODEC), Held()
     full = deliver(downlink, 1, held)
     model = START
     for _ in range(5):
@@ -46,7 +45,7 @@ def test_a_newcomer_gets_a_full_model_and_then_differences():
 
 
 def test_all_clients_hold_the_same_bits_whatever_they_missed():
-    downlink = Downlink(START, parse_codec(CODEC))
+    downlink = Downlink(START, CODEC)
     always, seldom, late = Held(), Held(), Held()
     deliver(downlink, 1, always)
     deliver(downlink, 2, seldom)
@@ -65,7 +64,7 @@ def test_all_clients_hold_the_same_bits_whatever_they_missed():
 
 
 def test_what_a_frame_drops_comes_with_the_next_ones():
-    downlink = Downlink(START, parse_codec(CODEC))
+    downlink = Downlink(START, CODEC)
     target = moved(START, 0.05)
 
     def distance():
@@ -79,7 +78,7 @@ def test_what_a_frame_drops_comes_with_the_next_ones():
 
 def test_nothing_new_sends_nothing():
     downlink, held = (
-        Downlink({n: np.zeros_like(t) for n, t in START.items()}, parse_codec(CODEC)),
+        Downlink({n: np.zeros_like(t) for n, t in START.items()}, CODEC),
         Held(),
     )
     deliver(downlink, 1, held)
@@ -88,7 +87,7 @@ def test_nothing_new_sends_nothing():
 
 
 def test_a_long_chain_is_replaced_by_a_full_model():
-    downlink, held = Downlink(START, parse_codec("topk(50%) | sign | golomb")), Held()
+    downlink, held = Downlink(START, "topk(50%) | sign | golomb"), Held()
     full = deliver(downlink, 1, held)
     model = START
     for _ in range(40):
@@ -99,7 +98,7 @@ def test_a_long_chain_is_replaced_by_a_full_model():
 
 
 def test_a_client_that_holds_another_version_refuses_the_difference():
-    downlink, held = Downlink(START, parse_codec(CODEC)), Held()
+    downlink, held = Downlink(START, CODEC), Held()
     deliver(downlink, 1, held)
     held.version = 7
     downlink.advance(moved(START))
@@ -109,14 +108,14 @@ def test_a_client_that_holds_another_version_refuses_the_difference():
 
 def test_a_pruned_model_replaces_a_whole_one():
     held = Held()
-    deliver(Downlink(START, parse_codec(CODEC)), 1, held)
+    deliver(Downlink(START, CODEC), 1, held)
     held.residual = {"a.weight": np.ones((40, 30), np.float32), "a.bias": np.ones(40, np.float32)}
     pruned = {
         "a.weight": START["a.weight"][:20],
         "a.bias": START["a.bias"],
         "b.weight": START["b.weight"][:, :20],
     }
-    held.apply(Downlink(pruned, parse_codec(CODEC), version=9).full(), LAYOUT)
+    held.apply(Downlink(pruned, CODEC, version=9).full(), LAYOUT)
     assert {n: t.shape for n, t in held.model.items()} == {n: t.shape for n, t in pruned.items()}
     assert list(held.residual) == ["a.bias"]  # the others' shapes are gone
     assert held.version == 9
@@ -124,7 +123,7 @@ def test_a_pruned_model_replaces_a_whole_one():
 
 def test_a_model_drawn_from_its_seed_travels_as_its_seed():
     drawn = draw_again(START, 5)
-    downlink, early, late = Downlink(drawn, parse_codec(CODEC), seed=5), Held(), Held()
+    downlink, early, late = Downlink(drawn, CODEC, seed=5), Held(), Held()
     assert deliver(downlink, 1, early) < 80
     for name, tensor in drawn.items():
         np.testing.assert_array_equal(early.model[name], snap(tensor))
@@ -150,13 +149,13 @@ def test_a_drawn_model_keeps_its_scale_and_its_constants():
 
 def test_a_trained_model_is_not_its_seed():
     with pytest.raises(CodecError, match="drawn from the same seed"):
-        Downlink(moved(draw_again(START, 5)), parse_codec(CODEC), seed=5)
+        Downlink(moved(draw_again(START, 5)), CODEC, seed=5)
 
 
 @pytest.mark.parametrize("codec", ["dyadic(2%) | range", CODEC, "nearest(2 sigma) | range"])
 @pytest.mark.parametrize("missed", [1, 5, 50])
 def test_a_client_that_missed_rounds_ends_with_the_bits_of_one_that_missed_none(codec, missed):
-    downlink, always, absent = Downlink(START, parse_codec(codec)), Held(), Held()
+    downlink, always, absent = Downlink(START, codec), Held(), Held()
     deliver(downlink, 1, always)
     deliver(downlink, 2, absent)
     model = START
@@ -171,7 +170,7 @@ def test_a_client_that_missed_rounds_ends_with_the_bits_of_one_that_missed_none(
 
 
 def test_what_was_missed_travels_as_one_sum():
-    downlink, held = Downlink(START, parse_codec("dyadic(5%) | range")), Held()
+    downlink, held = Downlink(START, "dyadic(5%) | range"), Held()
     deliver(downlink, 1, held)
     there, back = moved(START, 0.1), START
     for model in (there, back) * 10:  # what goes up and down again cancels
@@ -184,7 +183,7 @@ def test_what_was_missed_travels_as_one_sum():
 
 def test_large_values_whose_sums_are_not_exact_travel_as_a_chain():
     big = {name: tensor + np.float32(2000.3) for name, tensor in START.items()}
-    downlink, held = Downlink(big, parse_codec("dyadic(5%) | range")), Held()
+    downlink, held = Downlink(big, "dyadic(5%) | range"), Held()
     deliver(downlink, 1, held)
     for _ in range(6):
         big = moved(big, 0.7)

@@ -74,7 +74,7 @@ def _exactly(tensors: Sequence[Tensor]) -> tuple[list[Tensor], int]:
 def _exponent(tensors: Sequence[Tensor], share: float) -> int:
     """Return the exponent of the step at which about ``share`` of the entries survive."""
     sizes = np.concatenate([np.abs(tensor).ravel() for tensor in tensors])
-    survivors = min(ceil(share * sizes.size), np.count_nonzero(sizes))
+    survivors = min(ceil(share * sizes.size), int(np.count_nonzero(sizes)))
     if survivors == 0:
         return -GRID_BITS
     least = np.partition(sizes, sizes.size - survivors)[sizes.size - survivors]

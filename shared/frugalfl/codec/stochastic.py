@@ -112,7 +112,7 @@ def _base(tensors: Sequence[Tensor]) -> float:
 
 
 def build(call: Call) -> Stochastic:
-    """Read ``stochastic(24 sigma)``, ``stochastic(auto)`` or ``stochastic(8 noise, 0.01)``."""
+    """Read ``stochastic(24 sigma)``, ``stochastic(auto)`` or ``stochastic(8 noise, 0.01)``; ``any``: no bound."""
     arity(call, 1, 2)
     rule = call.arguments[0]
     if rule.name == "auto" and len(call.arguments) == 1:
@@ -122,7 +122,9 @@ def build(call: Call) -> Stochastic:
     number, _, unit = rule.name.partition(" ")
     if unit != "noise":
         raise UsageError(f"stochastic takes a bound beside a noise, as in (8 noise, 0.01): {call}")
-    return Steered(positive(number, "stochastic"), positive(call.arguments[1].name, "stochastic"))
+    most = call.arguments[1].name
+    bound = float("inf") if most == "any" else positive(most, "stochastic")
+    return Steered(positive(number, "stochastic"), bound)
 
 
 def build_qsgd(call: Call) -> Stochastic:
