@@ -14,6 +14,13 @@ TEXTS = (
     "stochastic(4 sigma) | range", "qsgd(4) | range", "nearest(1 sigma) | range", "eden(2) | zstd",
     "randomk(25%) | float16 | zstd", "seeded | raw", "lowrank(1) | nearest(1 sigma) | range",
 )  # fmt: skip
+#: Frames whose links alone do not tell them apart, by file name.
+NAMED = {
+    "eden3-zstd": "eden(3) | zstd",
+    "large": "large(100, stochastic(4 sigma) | range, large(9, float16 | zstd, raw))",
+    "auto": "auto(nmse 0.1)",
+    "feedback-auto": "feedback(momentum 0.9, decay 0.9) | auto(nmse 0.4)",
+}
 
 
 def main() -> None:
@@ -25,8 +32,8 @@ def main() -> None:
         "dense.weight": rng.standard_t(3, (10, 12)).astype(np.float32),
     }
     layout = Layout.of(update)
-    for text in TEXTS:
-        name = "-".join(call.name for call in parse_codec(text).calls)
+    named = {"-".join(call.name for call in parse_codec(text).calls): text for text in TEXTS}
+    for name, text in (named | NAMED).items():
         path = FOLDER / f"{name}.frame"
         if path.exists():
             continue

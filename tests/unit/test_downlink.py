@@ -110,7 +110,8 @@ def test_a_client_that_holds_another_version_refuses_the_difference():
 def test_a_pruned_model_replaces_a_whole_one():
     held = Held()
     deliver(Downlink(START, parse_codec(CODEC)), 1, held)
-    held.residual = {"a.weight": np.ones((40, 30), np.float32), "a.bias": np.ones(40, np.float32)}
+    feedback = parse_codec("feedback(momentum 0.9) | topk(1%) | sign | golomb")
+    _, held.residual = feedback.encode(START)
     pruned = {
         "a.weight": START["a.weight"][:20],
         "a.bias": START["a.bias"],
@@ -118,7 +119,12 @@ def test_a_pruned_model_replaces_a_whole_one():
     }
     held.apply(Downlink(pruned, parse_codec(CODEC), version=9).full(), LAYOUT)
     assert {n: t.shape for n, t in held.model.items()} == {n: t.shape for n, t in pruned.items()}
-    assert list(held.residual) == ["a.bias"]  # the others' shapes are gone
+    # What was dropped of a.bias, and its momentum; the others' shapes are gone.
+    assert {name: kept.shape for name, kept in held.residual.items()} == {
+        "a.bias": (40,),
+        "momentum:a.bias": (40,),
+    }
+    feedback.encode(pruned, held.residual)  # fits
     assert held.version == 9
 
 

@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 from frugalfl.calls import Call
 from frugalfl.codec import (
+    auto,
     eden,
     float16,
     golomb,
+    large,
     lowrank,
     nearest,
     randomk,
@@ -23,7 +25,7 @@ from frugalfl.codec import (
     topk,
     zstd,
 )
-from frugalfl.codec.links import Coder, Transform
+from frugalfl.codec.links import Chain, Chooser, Coder, Transform
 
 TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
     "eden": eden.build,
@@ -45,6 +47,15 @@ CODERS: dict[str, Callable[[Call], Coder]] = {
     "zstd": zstd.build,
 }
 
+#: Built from their call and from what builds the chains among its arguments.
+CHOOSERS: dict[str, Callable[[Call, Callable[[Call], Chain]], Chooser]] = {
+    "auto": auto.build,
+    "large": large.build,
+}
+
+#: Links whose arguments matter to the encoder only: a frame names them without.
+ENCODER_ONLY = frozenset({"auto", "feedback"})
+
 #: Bytes that stand for the names of links, and for words in their arguments, inside a frame.
 SHORT = {
     "feedback": 0x80,
@@ -58,6 +69,8 @@ SHORT = {
     "topk": 0x88,
     "eden": 0x89,
     "seeded": 0x8A,
+    "large": 0x8B,
+    "auto": 0x8C,
     "golomb": 0xA0,
     "range": 0xA1,
     "raw": 0xA2,
