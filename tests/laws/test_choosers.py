@@ -119,12 +119,12 @@ def test_auto_factors_what_is_close_to_low_rank_and_leaves_the_rest():
 
     thin = {"w": normal(120, 2) @ normal(2, 150) + 0.05 * normal(120, 150)}
     noise = {"w": normal(60, 80) * (rng.random((60, 80)) < 0.05).astype(np.float32)}
-    few = {"w": np.zeros((40, 40), np.float32)}  # of low rank, but still smaller by its entries
-    few["w"][rng.permutation(40)[:12], rng.permutation(40)[:12]] = normal(12) + 3
+    few = {"w": np.zeros((100, 100), np.float32)}  # of low rank, but still smaller by its entries
+    few["w"][rng.permutation(100)[:20], rng.permutation(100)[:20]] = normal(20) + 3
     entries = "nearest(1 sigma) | range"
     for update, at_most in ((thin, 0.35), (noise, 1.1), (few, 1.1)):
         got, plain = decoded(entries, update)
-        mine, payload = decoded(f"auto(nmse {error(update, got):.4f})", update)
+        mine, payload = decoded(f"auto(nmse {error(update, got):.6f})", update)
         assert error(update, mine) <= error(update, got) * 1.01
         assert len(payload) <= at_most * len(plain)
     # Both at once: each matrix in its own way, at the price of both apart and a little more.

@@ -3,13 +3,19 @@
 Error feedback of Seide et al. 2014 and Karimireddy et al. 2019. It has two options, off unless
 named:
 
-``feedback(momentum 0.9)``: momentum correction with momentum factor masking, from Deep Gradient
+``feedback(momentum 0.5)``: momentum correction with momentum factor masking, from Deep Gradient
 Compression (Lin et al. 2018). The device runs a momentum over its own updates, u = m u + update,
 and feeds u to the chain in place of the update; where an entry was sent, u starts again at zero.
+It was made for devices that send a gradient at every step. Here it mostly does harm, on digits
+with ``topk(1%) | sign | golomb`` (two seeds, accuracy after 40 rounds at 10 clients a round):
+beside a local momentum of 0.9 and with 40 clients 0.839 without it, 0.839 with 0.5 and 0.786 with
+0.9; without local momentum and with 10 clients 0.918, 0.929 and 0.809. So: 0.5 at most, and only
+where the local SGD has no momentum and all devices are there every round.
 
 ``feedback(decay 0.95)``: for a device that returns after it let k versions of the model pass, the
 state is multiplied by 0.95**k before it is used: what it still wanted to say is about a model that
-has moved on.
+has moved on. On digits it helps by a point where devices are away for long (4 of 40 clients a
+round, 60 rounds: 0.878 without it, 0.892 with 0.95, 0.889 with 0.8), and by half of one at 10.
 """
 
 from __future__ import annotations
