@@ -41,7 +41,11 @@ Floats = npt.NDArray[np.float64]
 
 
 class Way(Protocol):
-    """How one tensor travels."""
+    """How one tensor travels.
+
+    Attributes:
+        least_error: Squared error that no step is fine enough to avoid.
+    """
 
     least_error: float
 
