@@ -36,9 +36,11 @@ from frugalfl.modules import read_parameters
 SEED = 12345
 OURS = (
     "raw", "zstd", "float16 | zstd", "qsgd(8) | range", "qsgd(4) | range", "eden(1) | zstd",
+    "eden(3) | zstd",
     "feedback | topk(1%) | sign | golomb", "feedback | topk(1%) | sign | range",
     "nearest(1.27 sigma) | range", "nearest(2.2 sigma) | range",
     "lowrank(4) | float16 | zstd", "lowrank(8) | nearest(2.5 sigma) | range",
+    "auto(nmse 0.08)", "auto(nmse 0.2)",
     "stochastic(8 sigma) | range", "stochastic(24 sigma) | range", "stochastic(64 sigma) | range",
 )  # fmt: skip
 

@@ -25,6 +25,7 @@ def train(message: Message, context: Context) -> Message:
         # The disk was lost, or another run used it: ask for a full model in the next round.
         return _answer(wire.TrainReply(held=held.version), message)
 
+    missed = held.missed(request.version)
     with device.meter.window("download") as download:
         held.apply(request.frames, device.trainer.layout)
     with device.meter.window("train") as training:
@@ -40,6 +41,7 @@ def train(message: Message, context: Context) -> Message:
             version=request.version,
             residual=held.residual,
             seed=_rounding_seed(seed),
+            missed=missed,
         )
 
     records = _records(device, request, (download, training, encoding), len(frame))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from frugalfl.blocks import Layout, Parameters, snap
 from frugalfl.codec import Frame, Limits, Residual, decode_bundle
+from frugalfl.codec.feedback import fitting
 from frugalfl.errors import FrameError
 
 #: A device that missed more rounds than this is sent a full model, not one frame a round.
@@ -17,7 +18,7 @@ class Held:
     """What the device holds of one run.
 
     Attributes:
-        version: Version of ``model``; -1: it holds none.
+        version: Version of ``model``, and of the last update that was sent; -1: none.
         model: Tensors by name, on the grid of :func:`~frugalfl.blocks.snap`.
         residual: State of the uplink codec's error feedback.
     """
@@ -25,6 +26,10 @@ class Held:
     version: int = -1
     model: Parameters = field(default_factory=dict)
     residual: Residual = field(default_factory=dict)
+
+    def missed(self, version: int) -> int:
+        """Return how many versions were let pass between the last update and this one."""
+        return max(version - self.version - 1, 0) if self.version >= 0 else 0
 
     def apply(self, bundle: bytes, layout: Layout) -> None:
         """Apply frames, one after the other.
@@ -48,11 +53,7 @@ class Held:
         shapes = {n: [tensor.shape for tensor in tensors] for n, tensors in frame.blocks.items()}
         replaced = frame.named(layout.with_shapes(shapes))
         self.model = {name: snap(tensor) for name, tensor in replaced.items()}
-        self.residual = {
-            name: kept
-            for name, kept in self.residual.items()
-            if name in self.model and kept.shape == self.model[name].shape
-        }
+        self.residual = fitting(self.residual, self.model)
 
     def _add(self, frame: Frame) -> None:
         if frame.base != self.version:

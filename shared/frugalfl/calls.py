@@ -1,6 +1,7 @@
 """The little language of our settings: ``name`` or ``name(argument, ...)``, nested.
 
-Codecs (``topk(1%)``) and refresh plans (``alternate(full, last(2))``) are both written in it.
+Refresh plans (``alternate(full, last(2))``) are calls; codecs (``topk(1%) | sign | golomb``) are
+chains of them. An argument may be a chain itself.
 """
 
 from __future__ import annotations
@@ -12,18 +13,30 @@ from dataclasses import dataclass
 
 from frugalfl.errors import UsageError
 
-_TOKEN = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*|[0-9.][^\s,()|]*|[(),])")
+_TOKEN = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*|[0-9.][^\s,()|]*|[(),|])")
 _MAX_DEPTH = 8
+_PIPE = "|"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One parsed ``name(arguments)``; an argument is a word, a number as text, or another call."""
+    """One parsed ``name(arguments)``.
+
+    An argument is a word, a number as text, both (``24 sigma``, ``momentum 0.9``), or another call.
+    A chain of calls is a call too: its name is ``|``, its links are the arguments.
+    """
 
     name: str
     arguments: tuple[Call, ...] = ()
 
+    @property
+    def links(self) -> tuple[Call, ...]:
+        """The calls of a chain; of any other call, itself alone."""
+        return self.arguments if self.name == _PIPE else (self,)
+
     def __str__(self) -> str:
+        if self.name == _PIPE:
+            return " | ".join(map(str, self.arguments))
         return (
             f"{self.name}({', '.join(map(str, self.arguments))})" if self.arguments else self.name
         )
@@ -38,6 +51,21 @@ def parse_call(text: str) -> Call:
     Raises:
         UsageError: The text is not one call.
     """
+    call = parse_chain(text)
+    if call.name == _PIPE:
+        raise UsageError(f"cannot read {text!r}: {_PIPE!r} is left over")
+    return call
+
+
+def parse_chain(text: str) -> Call:
+    """Read one call, or several with ``|`` between them.
+
+    >>> [call.name for call in parse_chain("topk(1%) | sign | golomb").links]
+    ['topk', 'sign', 'golomb']
+
+    Raises:
+        UsageError: The text is not a chain of calls.
+    """
     tokens, end = [], 0
     while end < len(text.rstrip()):
         match = _TOKEN.match(text, end)
@@ -47,23 +75,32 @@ def parse_call(text: str) -> Call:
             )
         tokens.append(match.group(1))
         end = match.end()
-    call, rest = _parse(tokens, text, 0)
+    chain, rest = _parse_links(tokens, text, 0)
     if rest:
         raise UsageError(f"cannot read {text!r}: {rest[0]!r} is left over")
-    return call
+    return chain
+
+
+def _parse_links(tokens: list[str], text: str, depth: int) -> tuple[Call, list[str]]:
+    call, rest = _parse(tokens, text, depth)
+    links = [call]
+    while rest and rest[0] == _PIPE:
+        call, rest = _parse(rest[1:], text, depth)
+        links.append(call)
+    return (call if len(links) == 1 else Call(_PIPE, tuple(links))), rest
 
 
 def _parse(tokens: list[str], text: str, depth: int) -> tuple[Call, list[str]]:
-    if depth > _MAX_DEPTH or not tokens or tokens[0] in "(),":
+    if depth > _MAX_DEPTH or not tokens or tokens[0] in "(),|":
         raise UsageError(f"cannot read {text!r}; write name or name(argument, argument)")
     name, rest = tokens[0], tokens[1:]
-    if not name[0].isalpha() and rest and rest[0][0].isalpha():
-        name, rest = f"{name} {rest[0]}", rest[1:]  # a number and its unit: 24 sigma
+    if rest and rest[0] not in "(),|" and name[0].isalpha() != rest[0][0].isalpha():
+        name, rest = f"{name} {rest[0]}", rest[1:]  # 24 sigma, or momentum 0.9
     if not rest or rest[0] != "(":
         return Call(name), rest
     arguments: list[Call] = []
     while rest and rest[0] in "(,":
-        argument, rest = _parse(rest[1:], text, depth + 1)
+        argument, rest = _parse_links(rest[1:], text, depth + 1)
         arguments.append(argument)
     if not rest or rest[0] != ")":
         raise UsageError(f"cannot read {text!r}: a ')' is missing")
@@ -97,6 +134,21 @@ def fraction(call: Call, what: str) -> float:
         raise UsageError(f"{what} takes a share such as 1% or 0.01, not {text!r}") from None
     if not 0 < value <= 1:
         raise UsageError(f"{what} takes a share above 0 and at most 100%, not {text!r}")
+    return value
+
+
+def below_one(text: str, what: str) -> float:
+    """Read a number above 0 and below 1.
+
+    Raises:
+        UsageError: Anything else.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise UsageError(f"{what} takes a number above 0 and below 1, not {text!r}")
     return value
 
 

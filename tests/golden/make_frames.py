@@ -15,6 +15,13 @@ TEXTS = (
     "randomk(25%) | float16 | zstd", "seeded | raw", "lowrank(1) | nearest(1 sigma) | range",
     "dyadic(20%) | range",
 )  # fmt: skip
+#: Frames whose links alone do not tell them apart, by file name.
+NAMED = {
+    "eden3-zstd": "eden(3) | zstd",
+    "large": "large(100, stochastic(4 sigma) | range, large(9, float16 | zstd, raw))",
+    "auto": "auto(nmse 0.1)",
+    "feedback-auto": "feedback(momentum 0.9, decay 0.9) | auto(nmse 0.4)",
+}
 
 
 def main() -> None:
@@ -26,8 +33,8 @@ def main() -> None:
         "dense.weight": rng.standard_t(3, (10, 12)).astype(np.float32),
     }
     layout = Layout.of(update)
-    for text in TEXTS:
-        name = "-".join(call.name for call in parse_codec(text).calls)
+    named = {"-".join(call.name for call in parse_codec(text).calls): text for text in TEXTS}
+    for name, text in (named | NAMED).items():
         path = FOLDER / f"{name}.frame"
         if path.exists():
             continue

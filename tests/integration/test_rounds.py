@@ -9,7 +9,6 @@ from flwr.app import ArrayRecord, Context, Error, Message, RecordDict
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, FedMedian, FedTrimmedAvg, Krum
 
 from frugalfl.blocks import parse_plan
-from frugalfl.codec import parse_codec
 from frugalfl.errors import FederationError
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.settings import Settings
@@ -20,6 +19,7 @@ from frugalfl_server.app import initial_model
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy
+from frugalfl_server.steering import Steering
 from frugalfl_server.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -42,12 +42,13 @@ def federate(tmp_path):
             task = load_task("task:task")
             module = initial_model(task, SETTINGS)
             parameters = read_parameters(module)
-            downlink = Downlink(parameters, parse_codec(SETTINGS.downlink))
+            downlink = Downlink(parameters, SETTINGS.downlink)
             warnings = []
             strategy = FrugalStrategy(
                 inner(fraction_evaluate=0.0),
                 downlink,
                 parse_plan(plan),
+                Steering(SETTINGS.uplink),
                 "run",
                 on_failure=warnings.append,
             )

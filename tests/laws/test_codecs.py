@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from frugalfl.blocks import Layout, snap
-from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
+from frugalfl.codec import Limits, decode_bundle, decode_frame, encode_frame, parse_codec
 from frugalfl.errors import CodecError, FrameError, UsageError
 
 CODECS = [
@@ -35,13 +35,24 @@ CODECS = [
     "qsgd(4) | range",
     "qsgd(8) | zstd",
     "eden(1) | zstd",
+    "eden(3) | zstd",
     "eden(4) | zstd",
     "randomk(10%) | float16 | zstd",
     "randomk(10%) | stochastic(4 sigma) | range",
+    "feedback(momentum 0.9) | topk(10%) | sign | golomb",
+    "feedback(decay 0.5) | nearest(2%) | range",
+    "large(10, stochastic(8 sigma) | range, float16 | zstd)",
+    "large(40, zstd, large(10, raw, float16 | zstd))",
+    "feedback | large(10, topk(10%) | sign | golomb, zstd)",
+    "auto",
+    "auto(nmse 0.01)",
+    "feedback | auto(nmse 0.3)",
+    "large(10, auto(nmse 0.2), raw)",
 ]
 UNBIASED = [text for text in CODECS if parse_codec(text).family == "unbiased"]
 EXACT = [text for text in CODECS if parse_codec(text).family == "exact"]
-FEEDBACK = [text for text in CODECS if text.startswith("feedback")]
+#: Momentum correction adds to the updates, so that their plain sum is not what arrives.
+FEEDBACK = [text for text in CODECS if text.startswith("feedback") and "momentum" not in text]
 
 values = st.floats(-1000, 1000, width=32)
 tensors = hnp.arrays(
@@ -78,6 +89,19 @@ def test_names_shapes_and_dtype_survive(text, update):
 @settings(deadline=None, max_examples=15)
 def test_same_input_same_bytes(text, update):
     assert round_trip(text, update)[0] == round_trip(text, update)[0]
+
+
+@pytest.mark.parametrize("text", CODECS)
+@given(update=updates)
+@settings(deadline=None, max_examples=10)
+def test_a_frame_is_as_long_as_it_says(text, update):
+    """Nothing between frames says where one ends: it must know itself."""
+    frame, got, _ = round_trip(text, update)
+    layout = Layout.of(update)
+    both = decode_bundle(frame + frame, Limits.of(layout), most=2)
+    for decoded in both:
+        for name, tensor in decoded.named(layout).items():
+            np.testing.assert_array_equal(tensor, got[name])
 
 
 @given(update=updates)
@@ -274,7 +298,7 @@ def test_dyadic_without_a_share_refuses_what_is_not_on_the_grid():
 
 def test_frames_do_not_say_what_only_the_encoder_needs():
     codec = parse_codec("feedback | topk(5%) | nearest(2 sigma) | range")
-    assert codec.wire == "topk | nearest | range"
+    assert codec.wire_text == "topk | nearest | range"
     with pytest.raises(UsageError, match="for reading"):
         parse_codec("nearest | range", reading=True).encode({"w": np.float32([1])})
 

@@ -17,7 +17,8 @@ ENTRIES = sum(int(np.prod(shape)) for shape in SHAPES.values())
 TEXTS = (
     "raw", "zstd", "float16 | zstd", "topk(5%) | sign | golomb", "topk(5%) | sign | range",
     "stochastic(4 sigma) | range", "nearest(1 sigma) | range", "qsgd(4) | range",
-    "lowrank(2) | nearest(1 sigma) | range", "eden(1) | zstd",
+    "lowrank(2) | nearest(1 sigma) | range", "eden(1) | zstd", "eden(3) | zstd", "auto(nmse 0.05)",
+    "large(20, stochastic(4 sigma) | range, zstd)", "large(20, auto(nmse 0.2), sign | golomb)",
 )  # fmt: skip
 EACH = 10_000
 

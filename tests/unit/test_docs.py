@@ -4,14 +4,14 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from frugalfl.codec.registry import CODERS, TRANSFORMS
+from frugalfl.codec.registry import CHOOSERS, CODERS, SHORT, TRANSFORMS
 from frugalfl.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def first_column(text):
-    return set(re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE))
+    return set(re.findall(r"^\| `((?:\\\||[^`|])+)` \|", text, re.MULTILINE))
 
 
 def test_every_setting_is_described_with_its_default():
@@ -23,9 +23,10 @@ def test_every_setting_is_described_with_its_default():
 
 def test_every_codec_link_is_described():
     links = {name.partition("(")[0] for name in first_column((DOCS / "settings.md").read_text())}
-    assert links >= {*TRANSFORMS, *CODERS, "feedback"}
+    assert links >= {*TRANSFORMS, *CODERS, *CHOOSERS, "feedback"}
     wire = (DOCS / "wire-format.md").read_text()
-    assert all(f"`{name}`" in wire for name in {*TRANSFORMS, *CODERS})
+    assert all(f"`{name}`" in wire for name in {*TRANSFORMS, *CODERS, *CHOOSERS})
+    assert all(f"`{word}` {byte:02X}" in wire for word, byte in SHORT.items())
 
 
 def test_links_between_documents_lead_somewhere():

@@ -22,6 +22,13 @@ def test_defaults_are_usable_and_survive_the_run_config():
         ({"downlink": "feedback | sign | golomb"}, "need no 'feedback'"),
         ({"uplink": "topk(1%) | sign | golomb"}, "loses for good.*put 'feedback"),
         ({"uplink": "feedback | stochastic(8 sigma) | range"}, "residual diverges"),
+        ({"downlink": "feedback(decay 0.9) | sign | golomb"}, "need no 'feedback'"),
+        ({"uplink": "auto(nmse 0.1)"}, "loses for good.*put 'feedback"),
+        ({"uplink": "large(9, stochastic(8 sigma) | range, sign | golomb)"}, "loses for good"),
+        (
+            {"uplink": "feedback | large(9, topk(1%) | sign | golomb, stochastic(1%) | range)"},
+            "residual diverges",
+        ),
         ({"refresh": "first(2)"}, "unknown refresh plan"),
         ({"device": "toaster"}, "unknown device profile"),
     ],
@@ -29,6 +36,21 @@ def test_defaults_are_usable_and_survive_the_run_config():
 def test_a_wrong_setting_is_explained(config, message):
     with pytest.raises(UsageError, match=message):
         Settings.of(config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"uplink": "feedback(momentum 0.9, decay 0.95) | topk(1%) | sign | golomb"},
+        {"uplink": "feedback(decay 0.95) | auto(nmse 0.2)"},
+        {"uplink": "large(1024, stochastic(24 sigma) | range, float16 | zstd)"},
+        {"uplink": "feedback | large(1024, topk(1%) | sign | golomb, float16 | zstd)"},
+        {"downlink": "large(1024, auto(nmse 0.1), raw)"},
+        {"downlink": "auto"},
+    ],
+)
+def test_these_codecs_are_settings(config):
+    assert Settings.of(config).as_config().items() >= config.items()
 
 
 def test_whole_numbers_are_numbers():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from frugalfl.blocks import snap
+from frugalfl.codec import parse_codec
 from frugalfl.errors import RunError
 from frugalfl_client.held import Held
 from frugalfl_client.store import Store
@@ -35,6 +36,33 @@ def test_what_was_saved_is_there_after_a_restart(tmp_path):
     store.save("run", HELD)
     store.close()
     same(Store(path).load("run"), HELD)
+
+
+def test_error_feedback_goes_on_after_a_restart_as_if_there_had_been_none(tmp_path):
+    """Residual, momentum and staleness: the device's frames are the same bytes either way."""
+    rng = np.random.default_rng(3)
+    codec = parse_codec("feedback(momentum 0.9, decay 0.8) | topk(20%) | sign | golomb")
+    path = tmp_path / "store.sqlite"
+    kept, restarted = Held(version=1), Held(version=1)
+    for version in (2, 3, 9, 10):
+        update = {"a.w": rng.normal(size=(5, 8)).astype(np.float32)}
+        payloads = []
+        for held in (kept, restarted):
+            missed = held.missed(version)
+            payload, held.residual = codec.encode(update, held.residual, version, missed)
+            held.version = version
+            payloads.append(payload)
+        assert payloads[0] == payloads[1]
+        store = Store(path)
+        store.save("run", restarted)
+        store.close()
+        restarted = Store(path).load("run")
+        same(restarted, kept)
+
+
+def test_versions_that_passed_are_counted_from_the_last_update():
+    assert [Held(version=4).missed(version) for version in (4, 5, 6, 20)] == [0, 0, 1, 15]
+    assert Held().missed(20) == 0  # nothing held, nothing stale
 
 
 def test_another_run_finds_nothing(tmp_path):

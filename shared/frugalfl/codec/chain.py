@@ -9,22 +9,29 @@ the chain backwards.
 There are two families, and they do not mix. *Unbiased* links (stochastic rounding, random
 entries) are right on average, so that a server that averages many clients needs nothing else.
 *Biased* links (top-k, sign, nearest, low rank) are nearer for one client, but what they drop is
-lost unless ``feedback`` in front keeps it and adds it to the next update (Seide et al. 2014;
-Karimireddy et al. 2019). Feedback in front of an unbiased link is refused: its error is larger
-than the update, so the residual grows from round to round (accuracy 0.11 instead of 0.88).
+lost unless ``feedback`` in front keeps it and adds it to the next update (`codec/feedback.py`).
+Feedback in front of an unbiased link is refused: its error is larger than the update, so the
+residual grows from round to round (accuracy 0.11 instead of 0.88).
+
+In the coder's place there may be a chooser, which does not treat all tensors alike: ``large`` has
+a chain for large tensors and one for small ones, ``auto`` chooses for each tensor by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
 
 import numpy as np
 
 from frugalfl.blocks import FloatArray, Shape
-from frugalfl.calls import Call, parse_call, unknown
+from frugalfl.calls import Call, parse_chain, unknown
+from frugalfl.codec import feedback as error_feedback
 from frugalfl.codec.buffer import Reader, varint
+from frugalfl.codec.feedback import Feedback, Residual
 from frugalfl.codec.links import (
+    Chooser,
     Coder,
     Family,
     Tensor,
@@ -32,33 +39,35 @@ from frugalfl.codec.links import (
     Transform,
     shared_thresholds,
 )
-from frugalfl.codec.registry import CODERS, READERS, TRANSFORMS
+from frugalfl.codec.registry import CHOOSERS, CODERS, ENCODER_ONLY, READERS, TRANSFORMS
 from frugalfl.codec.stochastic import Steering, Stochastic, read_steering
 from frugalfl.errors import CodecError, FrameError, UsageError
 
-#: What error feedback keeps between updates: the dropped part of each tensor, by tensor name.
-Residual = dict[str, FloatArray]
 _MAX_SIDE = 1 << 16
+#: A chain is of the last of these that one of its links is of.
+_ORDER: Final[tuple[Family, ...]] = ("exact", "unbiased", "biased")
 
 
 class Codec:
     """A whole chain. Build it with :func:`parse_codec`."""
 
     def __init__(
-        self, calls: Sequence[Call], feedback: bool, transforms: Sequence[Transform], coder: Coder
+        self,
+        calls: Sequence[Call],
+        feedback: Feedback | None,
+        transforms: Sequence[Transform],
+        coder: Coder | Chooser,
     ) -> None:
         self.calls = tuple(calls)
         self.text = " | ".join(map(str, calls))
-        self.feedback = feedback
-        #: The text as frames have it: without what only the encoder needs.
-        self.wire = " | ".join(
-            call.name if call.name in READERS else str(call)
-            for call in calls
-            if call.name != "feedback"
+        #: The text as frames have it: without what tells a receiver nothing.
+        self.wire_text = " | ".join(
+            str(_without_options(call)) for call in calls if call.name != "feedback"
         )
+        self.feedback = feedback
         self._transforms = tuple(transforms)
         self._coder = coder
-        if feedback and self.family == "unbiased":
+        if feedback and "unbiased" in self.families:
             raise UsageError(
                 f"codec {self.text!r}: feedback does not go with an unbiased link, whose error is "
                 "larger than the update, so that the residual diverges; leave 'feedback' out"
@@ -67,16 +76,21 @@ class Codec:
     @property
     def family(self) -> Family:
         """``biased`` if any link is, else ``unbiased`` if any is, else ``exact``."""
-        families = {transform.family for transform in self._transforms}
-        return (
-            "biased" if "biased" in families else "unbiased" if "unbiased" in families else "exact"
-        )
+        return max(self.families, key=_ORDER.index)
+
+    @property
+    def families(self) -> frozenset[Family]:
+        """The family of each way that a tensor can take; several where the last link chooses."""
+        own = [transform.family for transform in self._transforms]
+        last: frozenset[Family] = getattr(self._coder, "families", frozenset(["exact"]))
+        return frozenset(max([*own, family], key=_ORDER.index) for family in last)
 
     def encode(
         self,
         update: Mapping[str, FloatArray],
         residual: Mapping[str, FloatArray] | None = None,
         seed: int = 0,
+        missed: int = 0,
     ) -> tuple[bytes, Residual]:
         """Encode tensors, adding the residual first where the chain has error feedback.
 
@@ -84,6 +98,8 @@ class Codec:
             update: float32 tensors of any shape, by name; the order is kept.
             residual: What the last call returned; nothing, for the first.
             seed: Seed of the chain's randomness, 32 bits; the decoder needs the same.
+            missed: Versions of the model that were let pass since the last call; see
+                :mod:`frugalfl.codec.feedback`.
 
         Returns:
             The payload, and the new residual (empty without error feedback). Tensors in
@@ -92,16 +108,14 @@ class Codec:
         Raises:
             CodecError: A tensor is not float32, or holds NaN or infinity.
         """
-        kept = dict(residual or {}) if self.feedback else {}
-        wanted = {name: _checked(name, tensor) for name, tensor in update.items()}
-        for name in wanted.keys() & kept.keys():
-            wanted[name] = wanted[name] + kept[name]
-        payload = self._pack(list(wanted.values()), seed)
-        if self.feedback:
-            shapes = [tensor.shape for tensor in wanted.values()]
-            sent = self.decode(memoryview(payload), shapes, seed)
-            kept |= {name: wanted[name] - got for name, got in zip(wanted, sent, strict=True)}
-        return payload, kept
+        checked = {name: _checked(name, tensor) for name, tensor in update.items()}
+        if self.feedback is None:
+            return self.pack(list(checked.values()), seed), {}
+        wanted, kept = self.feedback.add(checked, residual or {}, missed)
+        payload = self.pack(list(wanted.values()), seed)
+        shapes = [tensor.shape for tensor in wanted.values()]
+        sent = self.decode(memoryview(payload), shapes, seed)
+        return payload, self.feedback.keep(wanted, sent, kept)
 
     def decode(
         self, payload: memoryview, shapes: Sequence[Shape], seed: int = 0
@@ -111,17 +125,7 @@ class Codec:
         Raises:
             FrameError: The payload does not fit the chain and the shapes, or is not finite.
         """
-        reader = Reader(payload)
-        sides = [Reader(reader.bytes(reader.varint(_MAX_SIDE))) for _ in self._transforms]
-        on_the_way = [list(shapes)]
-        for transform in self._transforms:
-            on_the_way.append(transform.shapes_after(on_the_way[-1]))
-        coded = on_the_way.pop()
-        tensors = self._coder.decode(reader.rest(), coded, self._thresholds(coded, seed))
-        for transform, side in zip(reversed(self._transforms), reversed(sides), strict=True):
-            tensors = transform.backward(tensors, side, on_the_way.pop(), seed)
-            if len(side.rest()):
-                raise FrameError("the frame's side information is longer than its codec needs")
+        tensors = self.unpack(payload, shapes, seed)
         with np.errstate(over="ignore"):
             decoded = [np.asarray(tensor, dtype=np.float32) for tensor in tensors]
         if not all(np.isfinite(tensor).all() for tensor in decoded):
@@ -141,13 +145,39 @@ class Codec:
                 return read_steering(side)
         return None
 
-    def _pack(self, tensors: list[Tensor], seed: int) -> bytes:
+    def unpack(self, payload: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
+        """Undo :meth:`pack`; the tensors are as the chain was given them, or near."""
+        reader = Reader(payload)
+        sides = [Reader(reader.bytes(reader.varint(_MAX_SIDE))) for _ in self._transforms]
+        on_the_way = [list(shapes)]
+        for transform in self._transforms:
+            on_the_way.append(transform.shapes_after(on_the_way[-1]))
+        coded = on_the_way.pop()
+        tensors = self._decode_last(reader.rest(), coded, seed)
+        for transform, side in zip(reversed(self._transforms), reversed(sides), strict=True):
+            tensors = transform.backward(tensors, side, on_the_way.pop(), seed)
+            if len(side.rest()):
+                raise FrameError("the frame's side information is longer than its codec needs")
+        return tensors
+
+    def pack(self, tensors: list[Tensor], seed: int) -> bytes:
+        """Return the payload of these tensors."""
         parts = []
         for transform in self._transforms:
             tensors, side = transform.forward(tensors, seed)
             parts += [varint(len(side)), side]
+        return b"".join(parts) + self._encode_last(tensors, seed)
+
+    def _encode_last(self, tensors: list[Tensor], seed: int) -> bytes:
+        if isinstance(self._coder, Chooser):
+            return self._coder.encode(tensors, seed)
         shapes = [tensor.shape for tensor in tensors]
-        return b"".join(parts) + self._coder.encode(tensors, self._thresholds(shapes, seed))
+        return self._coder.encode(tensors, self._thresholds(shapes, seed))
+
+    def _decode_last(self, data: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
+        if isinstance(self._coder, Chooser):
+            return self._coder.decode(data, shapes, seed)
+        return self._coder.decode(data, shapes, self._thresholds(shapes, seed))
 
     def _thresholds(self, shapes: Sequence[Shape], seed: int) -> Thresholds | None:
         """Return the thresholds of the rounding link, if it is the last transform of the chain."""
@@ -177,24 +207,43 @@ def parse_codec(text: str, reading: bool = False) -> Codec:
         UsageError: The text has an unknown link, a wrong argument, links that do not go together,
             or no coder at its end.
     """
-    calls = [parse_call(part) for part in text.split("|")]
-    feedback = calls[0].name == "feedback" and not calls[0].arguments
-    links = calls[1:] if feedback else calls
-    if not links or links[-1].name not in CODERS:
-        canonical = " | ".join(map(str, calls))
-        name = links[-1].name if links else ""
-        raise unknown(f"coder at the end of codec {canonical!r}:", name, CODERS)
-    transforms: list[Transform] = [
-        READERS[call.name]()
-        if reading and call.name in READERS and not call.arguments
-        else _link("codec link", call, TRANSFORMS)
-        for call in links[:-1]
-    ]
-    coder: Coder = _link("coder", links[-1], CODERS)
-    return Codec(calls, feedback, transforms, coder)
+    return _codec(parse_chain(text), reading)
 
 
-def _link(what: str, call: Call, known: Mapping[str, Callable[[Call], Any]]) -> Any:
-    if call.name not in known:
-        raise unknown(what, call.name, known)
-    return known[call.name](call)
+def _codec(chain: Call, reading: bool) -> Codec:
+    calls = chain.links
+    feedback = error_feedback.build(calls[0]) if calls[0].name == "feedback" else None
+    links = calls if feedback is None else calls[1:]
+    last = links[-1].name if links else ""
+    if last not in CODERS and last not in CHOOSERS:
+        raise unknown(f"coder at the end of codec {str(chain)!r}:", last, [*CODERS, *CHOOSERS])
+    transforms = [_transform(call, reading) for call in links[:-1]]
+    if last in CHOOSERS:
+        part = partial(_part, reading=reading)
+        return Codec(calls, feedback, transforms, CHOOSERS[last](links[-1], part))
+    return Codec(calls, feedback, transforms, CODERS[last](links[-1]))
+
+
+def _transform(call: Call, reading: bool) -> Transform:
+    if call.name in CODERS or call.name in CHOOSERS:
+        raise UsageError(f"{call.name!r} ends a codec; nothing may follow it")
+    if call.name == "feedback":
+        raise UsageError("'feedback' goes in front of the whole codec")
+    if call.name not in TRANSFORMS:
+        raise unknown("codec link", call.name, TRANSFORMS)
+    if reading and call.name in READERS and not call.arguments:
+        return READERS[call.name]()
+    return TRANSFORMS[call.name](call)
+
+
+def _part(chain: Call, reading: bool) -> Codec:
+    """Build a chain that is an argument of a chooser."""
+    if chain.links[0].name == "feedback":
+        raise UsageError("'feedback' goes in front of the whole codec")
+    return _codec(chain, reading)
+
+
+def _without_options(call: Call) -> Call:
+    if call.name in ENCODER_ONLY or call.name in READERS:
+        return Call(call.name)
+    return Call(call.name, tuple(map(_without_options, call.arguments)))

@@ -6,7 +6,8 @@ for the normal distribution) fits all; the scale makes the mean over rotations r
 also spreads zeros and structure over all entries: `stochastic` with `range` uses them instead.
 
 Blocks of 4,096 entries, the last one padded to a power of two, each with a float32 scale as side
-information. Symbols hold 16 / bits entries each, lowest bits first: end the chain with zstd.
+information. The codes follow one another in symbols of 16 bits, lowest bits first: end the chain
+with zstd.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from frugalfl.errors import FrameError, UsageError
 _LEVELS = {
     1: (0.7979,),
     2: (0.4528, 1.5104),
+    3: (0.2451, 0.7560, 1.3439, 2.1520),
     4: (0.1284, 0.3881, 0.6568, 0.9424, 1.2562, 1.6181, 2.0691, 2.7326),
 }
 _BLOCK = 4096
@@ -58,11 +60,11 @@ class Eden:
             rotated = _transform(part * _signs(seed, start, size))
             power = float(rotated @ rotated)
             normal = rotated / np.float32(np.sqrt(power / size) or 1)
-            code = np.searchsorted(self._edges, normal).astype(np.uint16)
+            code = np.searchsorted(self._edges, normal).astype(np.uint8)
             along = float(rotated @ self._levels[code])
             scales.append(power / along if along else 0.0)
             codes.append(code)
-        return [self._packed(np.concatenate(codes or [np.zeros(0, np.uint16)]))], np.array(
+        return [self._packed(np.concatenate(codes or [np.zeros(0, np.uint8)]))], np.array(
             scales, "<f4"
         ).tobytes()
 
@@ -72,7 +74,7 @@ class Eden:
         """Restore the levels, and rotate back."""
         total = entries(shapes)
         flat = np.zeros(total, np.float32)
-        codes = self._unpacked(tensors[0])
+        codes = self._unpacked(tensors[0], sum(size for _, size in _blocks(total)))
         place = 0
         for start, size in _blocks(total):
             (scale,) = np.frombuffer(side.bytes(4), "<f4")
@@ -89,18 +91,18 @@ class Eden:
         coded = sum(size for _, size in _blocks(entries(shapes)))
         return [(-(-coded * self._bits // _WORD),)]
 
-    def _packed(self, codes: npt.NDArray[np.uint16]) -> Tensor:
-        each = _WORD // self._bits
-        rows = np.zeros((-(-codes.size // each), each), np.uint16)
-        rows.ravel()[: codes.size] = codes
-        shifts = np.arange(each, dtype=np.uint16) * np.uint16(self._bits)
-        words = np.bitwise_or.reduce(rows << shifts, axis=1) if rows.size else rows.ravel()
-        return words.astype(np.uint16).view(np.int16).astype(np.int32)
+    def _packed(self, codes: npt.NDArray[np.uint8]) -> Tensor:
+        bits = np.unpackbits(codes[:, None], axis=1, count=self._bits, bitorder="little")
+        data = np.packbits(bits, bitorder="little")
+        words = np.zeros(-(-data.size // 2), "<i2")
+        words.view(np.uint8)[: data.size] = data
+        return words.astype(np.int32)
 
-    def _unpacked(self, words: Tensor) -> npt.NDArray[np.uint16]:
-        shifts = np.arange(_WORD // self._bits, dtype=np.uint16) * np.uint16(self._bits)
-        bits = words.astype(np.int16).view(np.uint16)[:, None] >> shifts
-        return (bits & np.uint16(2**self._bits - 1)).ravel()
+    def _unpacked(self, words: Tensor, count: int) -> npt.NDArray[np.uint8]:
+        data = words.astype("<i2").view(np.uint8)
+        bits = np.unpackbits(data, count=count * self._bits, bitorder="little")
+        rows = bits.reshape(count, self._bits)
+        return np.packbits(rows, axis=1, bitorder="little").ravel()
 
 
 def _blocks(total: int) -> list[tuple[int, int]]:
@@ -132,5 +134,5 @@ def build(call: Call) -> Eden:
     arity(call, 1)
     bits = whole(call.arguments[0], "eden")
     if bits not in _LEVELS:
-        raise UsageError(f"eden takes 1, 2 or 4 bits, not {bits}")
+        raise UsageError(f"eden takes 1 to {max(_LEVELS)} bits, not {bits}")
     return Eden(bits)

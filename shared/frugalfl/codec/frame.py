@@ -16,7 +16,8 @@ from math import prod
 
 from frugalfl.blocks import FloatArray, Layout, Shape
 from frugalfl.codec.buffer import Reader, varint
-from frugalfl.codec.chain import Codec, Residual, parse_codec
+from frugalfl.codec.chain import Codec, parse_codec
+from frugalfl.codec.feedback import Residual
 from frugalfl.codec.names import lengthen, shorten
 from frugalfl.codec.stochastic import Steering
 from frugalfl.errors import FrameError, UsageError
@@ -60,7 +61,7 @@ class Frame:
     """A decoded frame.
 
     Attributes:
-        codec: The text of the chain that wrote it.
+        codec: The text of the chain that reads it.
         base: Version of the model that the values are added to; ``None``: they replace it (full).
         version: Version of the model that results; for an uplink update, the same as ``base``.
         seed: Seed of the codec's randomness, below 2**32.
@@ -106,6 +107,7 @@ def encode_frame(
     version: int,
     residual: Mapping[str, FloatArray] | None = None,
     seed: int = 0,
+    missed: int = 0,
 ) -> tuple[bytes, Residual]:
     """Encode the tensors of whole blocks.
 
@@ -118,6 +120,8 @@ def encode_frame(
         residual: State of the codec's error feedback from the last call.
         seed: Seed of the codec's randomness, below 2**32. Clients whose updates are averaged
             need different ones, or their rounding errors add up.
+        missed: Versions of the model that the sender let pass since the last call, for the
+            codec's error feedback.
 
     Returns:
         The frame, and the codec's new residual.
@@ -130,8 +134,9 @@ def encode_frame(
     names = layout.names(chosen)
     if not names or set(names) != set(update):
         raise UsageError("an update travels in whole blocks; some tensors of a block are missing")
-    payload, residual = codec.encode({name: update[name] for name in names}, residual, seed)
-    text = shorten(codec.wire)
+    whole = {name: update[name] for name in names}
+    payload, residual = codec.encode(whole, residual, seed, missed)
+    text = shorten(codec.wire_text)
     body = b"".join(
         [
             MAGIC,

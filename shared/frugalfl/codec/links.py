@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,48 @@ class Coder(Protocol):
     def decode(
         self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
     ) -> list[Tensor]:
+        """Return the tensors; must not take more memory than the shapes need.
+
+        Raises:
+            FrameError: The bytes are not what :meth:`encode` could have written.
+        """
+
+
+class Chain(Protocol):
+    """Transforms and what ends them, without error feedback: a codec, or a part of one."""
+
+    @property
+    def families(self) -> frozenset[Family]:
+        """The family of each way that a tensor can take through the chain."""
+
+    def pack(self, tensors: list[Tensor], seed: int) -> bytes:
+        """Return the payload of these tensors; at least one."""
+
+    def unpack(self, payload: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
+        """Return the tensors.
+
+        Raises:
+            FrameError: The payload does not fit the chain and the shapes.
+        """
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """The last link of a chain that does not treat all tensors alike."""
+
+    @property
+    def families(self) -> frozenset[Family]:
+        """The family of each way that a tensor can take."""
+
+    def encode(self, tensors: list[Tensor], seed: int) -> bytes:
+        """Return all tensors as bytes, and what says which went which way.
+
+        Args:
+            tensors: What the last transform returned; not to be changed.
+            seed: Seed of this update's randomness, 32 bits; the other end knows it.
+        """
+
+    def decode(self, data: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
         """Return the tensors; must not take more memory than the shapes need.
 
         Raises:

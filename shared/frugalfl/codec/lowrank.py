@@ -41,7 +41,7 @@ class LowRank:
             if not self._factored(tensor.shape):
                 out.append(tensor)
                 continue
-            left, values, right = _factors(_matrix(tensor), self._rank, seed)
+            left, values, right = factors(as_matrix(tensor), self._rank, seed)
             half = values.astype("<f2")
             if not np.isfinite(half).all():
                 raise CodecError("a singular value is beyond float16; training diverged")
@@ -88,11 +88,12 @@ class LowRank:
         return product.reshape(shape)
 
 
-def _matrix(tensor: Tensor) -> Tensor:
+def as_matrix(tensor: Tensor) -> Tensor:
+    """Return the tensor as its first axis by all others."""
     return tensor.reshape(tensor.shape[0], -1)
 
 
-def _factors(x: Tensor, rank: int, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def factors(x: Tensor, rank: int, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the leading singular vectors and values: (rows, rank), (rank,), (rank, columns)."""
     start = np.random.default_rng(seed).standard_normal(
         (x.shape[1], rank + _OVERSAMPLE), np.float32

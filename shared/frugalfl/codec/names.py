@@ -19,7 +19,7 @@ _ASCII = 0x80
 
 def shorten(text: str) -> bytes:
     """Return the bytes of a codec's text."""
-    words = _WORD.findall(text.replace(" ", ""))
+    words = [word for word in _WORD.findall(text) if word != " "]
     return b"".join(bytes([SHORT[w]]) if w in SHORT else w.encode("ascii") for w in words)
 
 

@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 from frugalfl.calls import Call
 from frugalfl.codec import (
+    auto,
     dyadic,
     eden,
     float16,
     golomb,
+    large,
     lowrank,
     nearest,
     randomk,
@@ -24,7 +26,7 @@ from frugalfl.codec import (
     topk,
     zstd,
 )
-from frugalfl.codec.links import Coder, Transform
+from frugalfl.codec.links import Chain, Chooser, Coder, Transform
 from frugalfl.codec.steps import unknown_step
 
 TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
@@ -56,6 +58,15 @@ READERS: dict[str, Callable[[], Transform]] = {
     "topk": lambda: topk.TopK(1.0),
 }
 
+#: Built from their call and from what builds the chains among its arguments.
+CHOOSERS: dict[str, Callable[[Call, Callable[[Call], Chain]], Chooser]] = {
+    "auto": auto.build,
+    "large": large.build,
+}
+
+#: Other links whose arguments matter to the encoder only, and that read without them as they are.
+ENCODER_ONLY = frozenset({"auto", "dyadic"})
+
 #: Bytes that stand for the names of links, and for words in their arguments, inside a frame.
 SHORT = {
     "feedback": 0x80,
@@ -69,7 +80,9 @@ SHORT = {
     "topk": 0x88,
     "eden": 0x89,
     "seeded": 0x8A,
-    "dyadic": 0x8B,
+    "large": 0x8B,
+    "auto": 0x8C,
+    "dyadic": 0x8D,
     "golomb": 0xA0,
     "range": 0xA1,
     "raw": 0xA2,

@@ -112,7 +112,10 @@ def _base(tensors: Sequence[Tensor]) -> float:
 
 
 def build(call: Call) -> Stochastic:
-    """Read ``stochastic(24 sigma)``, ``stochastic(auto)`` or ``stochastic(8 noise, 0.01)``; ``any``: no bound."""
+    """Read ``stochastic(24 sigma)``, ``stochastic(auto)`` or ``stochastic(8 noise, 0.01)``.
+
+    The number beside a noise is the largest base to count; ``any``: no bound.
+    """
     arity(call, 1, 2)
     rule = call.arguments[0]
     if rule.name == "auto" and len(call.arguments) == 1:
