@@ -1,15 +1,31 @@
 """Update to bytes and back: codecs (chains of links) and frames (one encoded update)."""
 
 from frugalfl.codec.chain import Codec, Residual, parse_codec
-from frugalfl.codec.frame import Frame, Limits, decode_bundle, decode_frame, encode_frame
+from frugalfl.codec.frame import (
+    CodedFrame,
+    Frame,
+    Limits,
+    check_fits,
+    decode_bundle,
+    decode_frame,
+    encode_frame,
+    read_frame,
+)
+from frugalfl.codec.links import Compact, Product, Sparse
 
 __all__ = [
     "Codec",
+    "CodedFrame",
+    "Compact",
     "Frame",
     "Limits",
+    "Product",
     "Residual",
+    "Sparse",
+    "check_fits",
     "decode_bundle",
     "decode_frame",
     "encode_frame",
     "parse_codec",
+    "read_frame",
 ]

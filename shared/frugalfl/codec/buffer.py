@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from frugalfl.errors import FrameError
 
+#: ``Reader.bytes`` hides the name of the type from the other methods.
+_Octets = bytes
+
 
 def varint(value: int) -> bytes:
     """Write an unsigned LEB128 integer (DWARF 5, section 7.6): 7 bits a byte, low bits first."""
@@ -34,7 +37,18 @@ class Reader:
 
     def byte(self) -> int:
         """Read one byte."""
-        return self.bytes(1)[0]
+        if self.position >= len(self._data):
+            self.bytes(1)
+        self.position += 1
+        return self._data[self.position - 1]
+
+    def passed(self, expected: _Octets) -> bool:
+        """Read ``expected`` if that is what comes next; otherwise nothing."""
+        end = self.position + len(expected)
+        if self._data[self.position : end] != expected:
+            return False
+        self.position = end
+        return True
 
     def varint(self, most: int) -> int:
         """Read an unsigned LEB128 integer of at most ``most``."""

@@ -27,6 +27,7 @@ class Nearest(SameShapes):
     """Symbols are multiples of the step; side information: step, and offsets of sizes 1, 2, 3+."""
 
     family: Family = "biased"
+    pointwise = True
 
     def __init__(self, rule: StepRule) -> None:
         self._rule = rule
