@@ -16,6 +16,7 @@ from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
 from frugalfl.energy import profile_named
 from frugalfl.errors import UsageError
+from frugalfl.strategies import parse_strategy
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -41,6 +42,7 @@ class Settings:
     momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
     uplink: str = _setting("stochastic(8 sigma) | range", "codec of updates, client to server")
     downlink: str = _setting("topk(1%) | sign | golomb", "codec of updates, server to client")
+    strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
     refresh: str = _setting("full", "refresh plan: full, last(n), alternate(plan, plan)")
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
@@ -76,6 +78,7 @@ class Settings:
                 "its own model, so nothing that a codec drops is lost"
             )
         parse_plan(self.refresh)
+        parse_strategy(self.strategy, self.clients_per_round)
         profile_named(self.device)
 
     def _need(self, holds: bool, name: str, what: str) -> None:

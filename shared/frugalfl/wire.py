@@ -19,6 +19,8 @@ from frugalfl.errors import FrameError
 STYPE = "frugalfl.frames.v1"
 _ARRAYS, _CONFIG, _METRICS, _LEDGER = "arrays", "config", "metrics", "ledger"
 _FRAMES = "frames"
+#: Flower's own name for it.
+PROXIMAL_MU = "proximal-mu"
 
 #: Fields of an energy record that differ between the phases of one round; the others are sent once.
 _PER_PHASE = ("phase", "start_unix_s", "wall_s", "cpu_s", "energy_j", "idle_j", "samples",
@@ -36,6 +38,7 @@ class TrainRequest:
         version: Version of the model to train, once ``frames`` are applied.
         blocks: Numbers of the blocks to train and to send back.
         frames: Frames that lead from what the client holds to ``version``; may be empty.
+        proximal_mu: Weight of FedProx's proximal term in the client's loss; 0 for none.
     """
 
     run: str
@@ -44,6 +47,7 @@ class TrainRequest:
     version: int
     blocks: tuple[int, ...]
     frames: bytes
+    proximal_mu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ def pack_request(request: TrainRequest) -> RecordDict:
             "blocks": list(request.blocks),
         }
     )
+    if request.proximal_mu:
+        config[PROXIMAL_MU] = request.proximal_mu
     return RecordDict({_ARRAYS: _pack_bytes(request.frames), _CONFIG: config})
 
 
@@ -94,6 +100,7 @@ def unpack_request(message: Message) -> TrainRequest:
         version=int(_item(config, "version")),
         blocks=tuple(_item(config, "blocks")),
         frames=_unpack_bytes(message.content),
+        proximal_mu=float(config.get(PROXIMAL_MU, 0.0)),
     )
 
 
