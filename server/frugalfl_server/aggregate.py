@@ -23,7 +23,7 @@ _RANK = 64
 _MOST_WEIGHT = 2.0**31
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Contribution:
     """One update that was added.
 

@@ -92,7 +92,7 @@ def unpack_request(message: Message) -> TrainRequest:
     Raises:
         FrameError: Something that belongs there is missing.
     """
-    config = _record(message.content.config_records, _CONFIG)
+    config = _record(message.content, _CONFIG, ConfigRecord)
     return TrainRequest(
         run=str(_item(config, "run")),
         round=int(_item(config, "round")),
@@ -124,13 +124,13 @@ def unpack_reply(message: Message) -> TrainReply:
     Raises:
         FrameError: Something that belongs there is missing or of another type.
     """
-    metrics = _record(message.content.metric_records, _METRICS)
+    metrics = _record(message.content, _METRICS, MetricRecord)
     return TrainReply(
         held=int(_item(metrics, "held-version")),
         frame=_unpack_bytes(message.content),
         samples=int(_item(metrics, "num-examples")),
         loss=float(_item(metrics, "train-loss")),
-        records=_unpack_records(_record(message.content.config_records, _LEDGER)),
+        records=_unpack_records(_record(message.content, _LEDGER, ConfigRecord)),
     )
 
 
@@ -147,16 +147,18 @@ def _pack_bytes(data: bytes) -> ArrayRecord:
 
 
 def _unpack_bytes(content: RecordDict) -> bytes:
-    array = _record(content.array_records, _ARRAYS).get(_FRAMES)
+    array = _record(content, _ARRAYS, ArrayRecord).get(_FRAMES)
     if array is None or array.stype != STYPE:
         raise FrameError(f"the message carries no {STYPE} array; is the other end a FrugalFL app?")
     return bytes(array.data)
 
 
-def _record(records: Any, name: str) -> Any:
-    if name not in records:
+def _record(content: RecordDict, name: str, kind: type) -> Any:
+    # Not by way of Flower's `array_records` and the like: each makes a copy of all records.
+    record = content.get(name)
+    if not isinstance(record, kind):
         raise FrameError(f"the message has no record {name!r}; is the other end a FrugalFL app?")
-    return records[name]
+    return record
 
 
 def _item(record: Any, name: str) -> Any:

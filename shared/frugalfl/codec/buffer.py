@@ -53,14 +53,23 @@ class Reader:
     def varint(self, most: int) -> int:
         """Read an unsigned LEB128 integer of at most ``most``."""
         value = shift = 0
-        while True:
-            byte = self.byte()
+        data, position = self._data, self.position
+        while position < len(data):
+            byte = data[position]
+            position += 1
             value |= (byte & 0x7F) << shift
             if value > most or shift > most.bit_length():
                 raise FrameError(f"the frame holds a number above its bound of {most}")
             if byte < 0x80:
+                self.position = position
                 return value
             shift += 7
+        raise FrameError("the frame ends inside a number; it was truncated on the way")
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything was read."""
+        return self.position == len(self._data)
 
     def rest(self) -> memoryview:
         """Read everything that is left."""

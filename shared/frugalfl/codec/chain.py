@@ -114,8 +114,8 @@ class Codec:
             FrameError: The payload does not fit the chain and the shapes, or is not finite.
         """
         reader, sides = self._open(payload)
-        tensors = self._undo(reader, sides, shapes, seed)
         with np.errstate(over="ignore"):
+            tensors = self._undo(reader, sides, shapes, seed)
             decoded = [np.asarray(tensor, dtype=np.float32) for tensor in tensors]
         if not all(np.isfinite(tensor).all() for tensor in decoded):
             raise FrameError("the frame decodes to NaN or infinity; it is refused")
@@ -140,21 +140,19 @@ class Codec:
             FrameError: As for :meth:`decode`, and where the square of an entry is beyond float32.
         """
         reader, sides = self._open(payload)
-        compact: Compact
-        parts: list[FloatArray | Product]
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self._keeps_to_nonzeros:
-                compact = self._nonzeros(reader, sides, entries(shapes), seed)
-                parts = [compact.values]
-            else:
-                undone = self._undo(reader, sides, shapes, seed, factored=True)
-                compact = parts = [
-                    part if isinstance(part, Product) else np.asarray(part, np.float32)
-                    for part in undone
-                ]
-            if not all(squared_norm(part) < _LARGEST for part in parts):
+        if self._keeps_to_nonzeros:
+            sparse = self._nonzeros(reader, sides, entries(shapes), seed)
+            if not squared_norm(sparse.values) < _LARGEST:
                 raise FrameError("the frame decodes to NaN, infinity or beyond; it is refused")
-        return compact
+            return sparse
+        with np.errstate(over="ignore"):
+            parts = [
+                part if isinstance(part, Product) else np.asarray(part, np.float32)
+                for part in self._undo(reader, sides, shapes, seed, factored=True)
+            ]
+        if not all(squared_norm(part) < _LARGEST for part in parts):
+            raise FrameError("the frame decodes to NaN, infinity or beyond; it is refused")
+        return parts
 
     def _open(self, payload: memoryview) -> tuple[Reader, list[Reader]]:
         """Return a reader of the coder's bytes, and one of each transform's side information."""
@@ -189,7 +187,7 @@ class Codec:
         coder: Any = self._coder
         found: Sparse = coder.decode_sparse(reader.rest(), total)
         values = found.values
-        for transform, side in zip(reversed(self._transforms), reversed(sides), strict=True):
+        for transform, side in zip(self._transforms[::-1], sides[::-1], strict=True):
             (values,) = transform.backward([values], side, [values.shape], seed)
             _at_end(side)
         return Sparse(found.places, np.asarray(values, np.float32))
@@ -210,7 +208,7 @@ class Codec:
 
 
 def _at_end(side: Reader) -> None:
-    if len(side.rest()):
+    if not side.finished:
         raise FrameError("the frame's side information is longer than its codec needs")
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
+from typing import NamedTuple
 
 from frugalfl.blocks import FloatArray, Layout, Shape
 from frugalfl.codec.buffer import Reader, varint
@@ -90,8 +91,7 @@ class Frame:
         }
 
 
-@dataclass(frozen=True)
-class CodedFrame:
+class CodedFrame(NamedTuple):
     """A frame whose header was read and whose checksum is right; its payload is as it came.
 
     Attributes:
@@ -255,7 +255,7 @@ def _read_frame(
     reader: Reader, data: memoryview, limits: Limits, like: CodedFrame | None = None
 ) -> CodedFrame:
     start = reader.position
-    if bytes(reader.bytes(2)) != MAGIC:
+    if not reader.passed(MAGIC):
         raise FrameError("these bytes are not a FrugalFL frame (wrong magic)")
     if (written := reader.byte()) != FORMAT:
         raise FrameError(

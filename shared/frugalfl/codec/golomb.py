@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.blocks import FloatArray, Shape
+from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader, varint
 from frugalfl.codec.links import Sparse, Tensor, Thresholds
@@ -121,16 +121,16 @@ def _read_gaps(reader: Reader, count: int, total: int) -> tuple[npt.NDArray[np.i
 
 def _numbers(bits: Bits) -> npt.NDArray[np.int64]:
     """Return the numbers that rows of bits stand for, shape (count, rice) to (count,)."""
-    # Whole numbers are exact in float32 up to 24 bits, and its matrix product is the quickest.
-    kind = np.float32 if bits.shape[1] <= 24 else np.float64
-    numbers = bits.astype(kind) @ _weights(bits.shape[1]).astype(kind, copy=False)
-    whole: npt.NDArray[np.int64] = numbers.astype(np.int64)
-    return whole
+    weights = _weights(bits.shape[1])
+    numbers: npt.NDArray[np.int64] = (bits.astype(weights.dtype) @ weights).astype(np.int64)
+    return numbers
 
 
 @lru_cache(maxsize=64)
-def _weights(rice: int) -> FloatArray:
-    return (1 << np.arange(rice - 1, -1, -1, dtype=np.int64)).astype(np.float32)
+def _weights(rice: int) -> npt.NDArray[np.floating]:
+    # Whole numbers are exact in float32 up to 24 bits, and its matrix product is the quickest.
+    kind = np.float32 if rice <= 24 else np.float64
+    return (1 << np.arange(rice - 1, -1, -1, dtype=np.int64)).astype(kind)
 
 
 def build(call: Call) -> Golomb:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,7 @@ Thresholds = Sequence[npt.NDArray[np.uint32]]
 Family = Literal["exact", "unbiased", "biased"]
 
 
-@dataclass(frozen=True)
-class Sparse:
+class Sparse(NamedTuple):
     """The nonzero entries of an update; all others are zero.
 
     Attributes:
@@ -142,5 +141,5 @@ def squared_norm(part: npt.NDArray[Any] | Product) -> float:
     """
     if isinstance(part, Product):
         return squared_norm(part.left) * squared_norm(part.right)
-    flat = part.ravel()
-    return float(np.vdot(flat, flat))
+    # vdot takes any shape as a vector.
+    return float(np.vdot(part, part))

@@ -93,7 +93,7 @@ class LowRank:
         if not np.isfinite(values).all() or (values < 0).any():
             raise FrameError("the frame's singular values are not valid")
         inverse = np.divide(1, values, out=np.zeros_like(values), where=values > 0)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return Product(
                 np.asarray(left.T * inverse, np.float32), np.asarray(right, np.float32), shape
             )

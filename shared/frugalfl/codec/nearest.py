@@ -47,7 +47,8 @@ class Nearest(SameShapes):
         offsets = _OFFSETS.unpack(side.bytes(_OFFSETS.size))
         if not np.isfinite(offsets).all():
             raise FrameError("the frame's offsets are not finite")
-        return [restore(tensor, step, offsets) for tensor in tensors]
+        with np.errstate(over="ignore"):
+            return [restore(tensor, step, offsets) for tensor in tensors]
 
 
 def build(call: Call) -> Nearest:
