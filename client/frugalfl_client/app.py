@@ -31,7 +31,9 @@ def train(message: Message, context: Context) -> Message:
     with device.meter.window("train") as training:
         seed = (device.settings.seed, device.number, request.round)
         rate = device.settings.learning_rate_at(request.round)
-        trained = device.trainer.train(held.model, request.blocks, device.examples, rate, seed)
+        trained = device.trainer.train(
+            held.model, request.blocks, device.examples, rate, seed, request.proximal_mu
+        )
     with device.meter.window("encode") as encoding:
         frame, held.residual = encode_frame(
             parse_codec(request.uplink),

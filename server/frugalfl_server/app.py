@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
-from flwr.serverapp.strategy import FedAvg
 
 from frugalfl.blocks import parse_plan
 from frugalfl.codec.seeded import draw_again
@@ -31,6 +30,7 @@ from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.steering import Steering
+from frugalfl_server.strategies import strategy_of
 from frugalfl_server.strategy import FrugalStrategy
 
 app = ServerApp()
@@ -129,7 +129,7 @@ class Federation:
         seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
         downlink = Downlink(parameters, settings.downlink, first, seed, settings.downlink_budget)
         strategy = FrugalStrategy(
-            averaging(settings), downlink, parse_plan(settings.refresh),
+            strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
             on_failure=self._progress.warn,
         )  # fmt: skip
@@ -163,18 +163,6 @@ class Federation:
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - traffic.started_s,
         )
-
-
-def averaging(settings: Settings) -> FedAvg:
-    """Return Flower's FedAvg for the settings: so many clients a round, no client evaluation."""
-    count = settings.clients_per_round
-    return FedAvg(
-        # Flower takes the larger of a share and a count: the share must not round the count up.
-        fraction_train=1e-9,
-        fraction_evaluate=0.0,
-        min_train_nodes=count,
-        min_available_nodes=count,
-    )
 
 
 def initial_model(task: Task, settings: Settings) -> torch.nn.Module:

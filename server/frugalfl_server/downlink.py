@@ -20,15 +20,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from frugalfl.blocks import EXACT_BELOW, FloatArray, Layout, Parameters, snap
+from frugalfl.blocks import EXACT_BELOW, GRID_BITS, FloatArray, Layout, Parameters, snap
 from frugalfl.calls import fraction
 from frugalfl.codec import Codec, Limits, decode_frame, encode_frame, parse_codec
 from frugalfl_server.budget import Budget
 
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
 EXACT = "dyadic | range"
-#: What remains, after a round, of what its frame dropped.
-_KEPT = np.float32(0.7)
+#: The share of what a frame dropped that is given up for good.
+_FORGOTTEN = np.float32(0.3)
+_HALF_A_STEP = np.float32(2.0 ** -(GRID_BITS + 1))
 #: A model as it was drawn from its seed.
 SEEDED = "seeded | raw"
 
@@ -81,7 +82,7 @@ class Downlink:
             bytes, and a view that lags far behind sets off oscillations, because clients then
             answer to a model that is no more.
         """
-        difference = {name: tensor - self.view[name] for name, tensor in model.items()}
+        difference = {name: _worth_sending(t - self.view[name]) for name, t in model.items()}
         if not any(tensor.any() for tensor in difference.values()):
             return model
         frame, _ = encode_frame(
@@ -94,10 +95,8 @@ class Downlink:
         self._frames.append(frame)
         while sum(map(len, self._frames)) > 2 * self._limits.entries:
             self._frames.popleft()
-        return {
-            name: self.view[name] + _KEPT * (tensor - self.view[name])
-            for name, tensor in model.items()
-        }
+        dropped = {name: _worth_sending(t - self.view[name]) for name, t in model.items()}
+        return {name: tensor - _FORGOTTEN * dropped[name] for name, tensor in model.items()}
 
     def _coarser(self) -> Codec:
         """Return the codec, with the share of its first link divided as the budget demands."""
@@ -175,3 +174,8 @@ class Downlink:
     def confirm(self, node: int, version: int) -> None:
         """Note which version a client says that it holds."""
         self._held[node] = version
+
+
+def _worth_sending(difference: FloatArray) -> FloatArray:
+    """Zero what the grid cannot hold, so that a tensor nobody trains keeps its bits."""
+    return np.where(np.abs(difference) > _HALF_A_STEP, difference, np.float32(0))

@@ -16,6 +16,7 @@ from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
 from frugalfl.energy import profile_named
 from frugalfl.errors import UsageError
+from frugalfl.strategies import parse_strategy
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -47,6 +48,7 @@ class Settings:
     downlink_budget: int = _setting(
         0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
     )
+    strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
     refresh: str = _setting("full", "refresh plan: full, last(n), alternate(plan, plan)")
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
@@ -88,6 +90,7 @@ class Settings:
         if self.downlink_budget and not self.downlink.startswith(("dyadic(", "topk(")):
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
         parse_plan(self.refresh)
+        parse_strategy(self.strategy, self.clients_per_round)
         profile_named(self.device)
 
     def _need(self, holds: bool, name: str, what: str) -> None:

@@ -19,6 +19,8 @@ from frugalfl.errors import FrameError
 STYPE = "frugalfl.frames.v1"
 _ARRAYS, _CONFIG, _METRICS, _LEDGER = "arrays", "config", "metrics", "ledger"
 _FRAMES = "frames"
+#: Flower's own name for it.
+PROXIMAL_MU = "proximal-mu"
 
 #: Fields of an energy record that differ between the phases of one round; the others are sent once.
 _PER_PHASE = ("phase", "start_unix_s", "wall_s", "cpu_s", "energy_j", "idle_j", "samples",
@@ -37,6 +39,7 @@ class TrainRequest:
         blocks: Numbers of the blocks to train and to send back.
         frames: Frames that lead from what the client holds to ``version``; may be empty.
         uplink: Text of the codec for the client's update.
+        proximal_mu: Weight of FedProx's proximal term in the client's loss; 0 for none.
     """
 
     run: str
@@ -46,6 +49,7 @@ class TrainRequest:
     blocks: tuple[int, ...]
     frames: bytes
     uplink: str
+    proximal_mu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ def pack_request(request: TrainRequest) -> RecordDict:
             "uplink": request.uplink,
         }
     )
+    if request.proximal_mu:
+        config[PROXIMAL_MU] = request.proximal_mu
     return RecordDict({_ARRAYS: _pack_bytes(request.frames), _CONFIG: config})
 
 
@@ -89,7 +95,7 @@ def unpack_request(message: Message) -> TrainRequest:
     Raises:
         FrameError: Something that belongs there is missing.
     """
-    config = _record(message.content.config_records, _CONFIG)
+    config = _record(message.content, _CONFIG, ConfigRecord)
     return TrainRequest(
         run=str(_item(config, "run")),
         round=int(_item(config, "round")),
@@ -98,6 +104,7 @@ def unpack_request(message: Message) -> TrainRequest:
         blocks=tuple(_item(config, "blocks")),
         frames=_unpack_bytes(message.content),
         uplink=str(_item(config, "uplink")),
+        proximal_mu=float(config.get(PROXIMAL_MU, 0.0)),
     )
 
 
@@ -121,13 +128,13 @@ def unpack_reply(message: Message) -> TrainReply:
     Raises:
         FrameError: Something that belongs there is missing or of another type.
     """
-    metrics = _record(message.content.metric_records, _METRICS)
+    metrics = _record(message.content, _METRICS, MetricRecord)
     return TrainReply(
         held=int(_item(metrics, "held-version")),
         frame=_unpack_bytes(message.content),
         samples=int(_item(metrics, "num-examples")),
         loss=float(_item(metrics, "train-loss")),
-        records=_unpack_records(_record(message.content.config_records, _LEDGER)),
+        records=_unpack_records(_record(message.content, _LEDGER, ConfigRecord)),
     )
 
 
@@ -144,16 +151,18 @@ def _pack_bytes(data: bytes) -> ArrayRecord:
 
 
 def _unpack_bytes(content: RecordDict) -> bytes:
-    array = _record(content.array_records, _ARRAYS).get(_FRAMES)
+    array = _record(content, _ARRAYS, ArrayRecord).get(_FRAMES)
     if array is None or array.stype != STYPE:
         raise FrameError(f"the message carries no {STYPE} array; is the other end a FrugalFL app?")
     return bytes(array.data)
 
 
-def _record(records: Any, name: str) -> Any:
-    if name not in records:
+def _record(content: RecordDict, name: str, kind: type) -> Any:
+    # Not by way of Flower's `array_records` and the like: each makes a copy of all records.
+    record = content.get(name)
+    if not isinstance(record, kind):
         raise FrameError(f"the message has no record {name!r}; is the other end a FrugalFL app?")
-    return records[name]
+    return record
 
 
 def _item(record: Any, name: str) -> Any:

@@ -47,6 +47,7 @@ class TorchTrainer:
         examples: Examples,
         learning_rate: float,
         seed: tuple[int, ...],
+        proximal_mu: float = 0.0,
     ) -> Trained:
         """Run the local epochs.
 
@@ -56,6 +57,7 @@ class TorchTrainer:
             examples: This device's own rows.
             learning_rate: Step size.
             seed: Decides the order of the rows and any dropout; same seed, same bits.
+            proximal_mu: Weight of FedProx's proximal term.
 
         Raises:
             TaskError: The task's model or loss raised, or the loss is not finite.
@@ -66,7 +68,10 @@ class TorchTrainer:
         _freeze(module, layout, set(names))
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         with self._task.blamed("training"):
-            loss = self._epochs(module, examples, learning_rate, np.random.default_rng(seed))
+            optimizer = Sgd(
+                module.parameters(), learning_rate, self._settings.momentum, proximal_mu
+            )
+            loss = self._epochs(module, examples, optimizer, np.random.default_rng(seed))
         after = read_parameters(module)
         return Trained({name: after[name] - parameters[name] for name in names}, loss)
 
@@ -83,10 +88,9 @@ class TorchTrainer:
         self,
         module: torch.nn.Module,
         examples: Examples,
-        learning_rate: float,
+        optimizer: Sgd,
         rng: np.random.Generator,
     ) -> float:
-        optimizer = Sgd(module.parameters(), learning_rate, self._settings.momentum)
         loss_of = _loss(self._task)
         x, y = torch.from_numpy(examples.x), torch.from_numpy(examples.y)
         losses: list[float] = []

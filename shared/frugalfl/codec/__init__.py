@@ -2,17 +2,33 @@
 
 from frugalfl.codec.chain import Codec, parse_codec
 from frugalfl.codec.feedback import Residual
-from frugalfl.codec.frame import Frame, Limits, decode_bundle, decode_frame, encode_frame
+from frugalfl.codec.frame import (
+    CodedFrame,
+    Frame,
+    Limits,
+    check_fits,
+    decode_bundle,
+    decode_frame,
+    encode_frame,
+    read_frame,
+)
+from frugalfl.codec.links import Compact, Product, Sparse
 from frugalfl.codec.stochastic import Steering
 
 __all__ = [
     "Codec",
+    "CodedFrame",
+    "Compact",
     "Frame",
     "Limits",
+    "Product",
     "Residual",
+    "Sparse",
     "Steering",
+    "check_fits",
     "decode_bundle",
     "decode_frame",
     "encode_frame",
     "parse_codec",
+    "read_frame",
 ]

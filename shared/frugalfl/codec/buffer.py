@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from frugalfl.errors import FrameError
 
+#: ``Reader.bytes`` hides the name of the type from the other methods.
+_Octets = bytes
+
 
 def varint(value: int) -> bytes:
     """Write an unsigned LEB128 integer (DWARF 5, section 7.6): 7 bits a byte, low bits first."""
@@ -38,19 +41,39 @@ class Reader:
 
     def byte(self) -> int:
         """Read one byte."""
-        return self.bytes(1)[0]
+        if self.position >= len(self._data):
+            self.bytes(1)
+        self.position += 1
+        return self._data[self.position - 1]
+
+    def passed(self, expected: _Octets) -> bool:
+        """Read ``expected`` if that is what comes next; otherwise nothing."""
+        end = self.position + len(expected)
+        if self._data[self.position : end] != expected:
+            return False
+        self.position = end
+        return True
 
     def varint(self, most: int) -> int:
         """Read an unsigned LEB128 integer of at most ``most``."""
         value = shift = 0
-        while True:
-            byte = self.byte()
+        data, position = self._data, self.position
+        while position < len(data):
+            byte = data[position]
+            position += 1
             value |= (byte & 0x7F) << shift
             if value > most or shift > most.bit_length():
                 raise FrameError(f"the frame holds a number above its bound of {most}")
             if byte < 0x80:
+                self.position = position
                 return value
             shift += 7
+        raise FrameError("the frame ends inside a number; it was truncated on the way")
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything was read."""
+        return self.position == len(self._data)
 
     def rest(self) -> memoryview:
         """Read everything that is left."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -33,19 +33,25 @@ from frugalfl.codec.feedback import Feedback, Residual
 from frugalfl.codec.links import (
     Chooser,
     Coder,
+    Compact,
     Family,
+    Product,
+    Sparse,
     Tensor,
     Thresholds,
     Transform,
     shared_thresholds,
+    squared_norm,
 )
 from frugalfl.codec.registry import CHOOSERS, CODERS, ENCODER_ONLY, READERS, TRANSFORMS
+from frugalfl.codec.shapes import entries
 from frugalfl.codec.stochastic import Steering, Stochastic, read_steering
 from frugalfl.errors import CodecError, FrameError, UsageError
 
 _MAX_SIDE = 1 << 16
 #: A chain is of the last of these that one of its links is of.
 _ORDER: Final[tuple[Family, ...]] = ("exact", "unbiased", "biased")
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Codec:
@@ -67,6 +73,9 @@ class Codec:
         self.feedback = feedback
         self._transforms = tuple(transforms)
         self._coder = coder
+        self._keeps_to_nonzeros = hasattr(coder, "decode_sparse") and all(
+            getattr(transform, "pointwise", False) for transform in transforms
+        )
         if feedback and "unbiased" in self.families:
             raise UsageError(
                 f"codec {self.text!r}: feedback does not go with an unbiased link, whose error is "
@@ -125,12 +134,88 @@ class Codec:
         Raises:
             FrameError: The payload does not fit the chain and the shapes, or is not finite.
         """
-        tensors = self.unpack(payload, shapes, seed)
         with np.errstate(over="ignore"):
+            tensors = self.unpack(payload, shapes, seed)
             decoded = [np.asarray(tensor, dtype=np.float32) for tensor in tensors]
         if not all(np.isfinite(tensor).all() for tensor in decoded):
             raise FrameError("the frame decodes to NaN or infinity; it is refused")
         return decoded
+
+    def decode_compact(
+        self, payload: memoryview, shapes: Sequence[Shape], seed: int = 0
+    ) -> Compact:
+        """Decode a payload only as far as adding it to something needs.
+
+        Args:
+            payload: As for :meth:`decode`.
+            shapes: As for :meth:`decode`.
+            seed: As for :meth:`decode`.
+
+        Returns:
+            The nonzero entries, where coder and transforms all keep to them; otherwise tensors,
+            or the two factors of one, in the order of ``shapes``. Made out in full, it is what
+            :meth:`decode` returns.
+
+        Raises:
+            FrameError: As for :meth:`decode`, and where the square of an entry is beyond float32.
+        """
+        reader, sides = self._open(payload)
+        if self._keeps_to_nonzeros:
+            sparse = self._nonzeros(reader, sides, entries(shapes), seed)
+            if not squared_norm(sparse.values) < _LARGEST:
+                raise FrameError("the frame decodes to NaN, infinity or beyond; it is refused")
+            return sparse
+        with np.errstate(over="ignore"):
+            parts = [
+                part if isinstance(part, Product) else np.asarray(part, np.float32)
+                for part in self._undo(reader, sides, shapes, seed, factored=True)
+            ]
+        if not all(squared_norm(part) < _LARGEST for part in parts):
+            raise FrameError("the frame decodes to NaN, infinity or beyond; it is refused")
+        return parts
+
+    def _open(self, payload: memoryview) -> tuple[Reader, list[Reader]]:
+        """Return a reader of the coder's bytes, and one of each transform's side information."""
+        reader = Reader(payload)
+        sides = [Reader(reader.bytes(reader.varint(_MAX_SIDE))) for _ in self._transforms]
+        return reader, sides
+
+    def unpack(self, payload: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
+        """Undo :meth:`pack`; the tensors are as the chain was given them, or near."""
+        reader, sides = self._open(payload)
+        return self._undo(reader, sides, shapes, seed)
+
+    def _undo(
+        self,
+        reader: Reader,
+        sides: list[Reader],
+        shapes: Sequence[Shape],
+        seed: int,
+        factored: bool = False,
+    ) -> list[Any]:
+        """Run the chain backwards; ``factored``: leave products that come out last as factors."""
+        on_the_way = [list(shapes)]
+        for transform in self._transforms:
+            on_the_way.append(transform.shapes_after(on_the_way[-1]))
+        coded = on_the_way.pop()
+        tensors = self._decode_last(reader.rest(), coded, seed)
+        for transform, side in zip(reversed(self._transforms), reversed(sides), strict=True):
+            backward = transform.backward
+            if factored and len(on_the_way) == 1:
+                backward = getattr(transform, "factors", backward)
+            tensors = backward(tensors, side, on_the_way.pop(), seed)
+            _at_end(side)
+        return tensors
+
+    def _nonzeros(self, reader: Reader, sides: list[Reader], total: int, seed: int) -> Sparse:
+        """Run the chain backwards on the nonzero entries alone."""
+        coder: Any = self._coder
+        found: Sparse = coder.decode_sparse(reader.rest(), total)
+        values = found.values
+        for transform, side in zip(self._transforms[::-1], sides[::-1], strict=True):
+            (values,) = transform.backward([values], side, [values.shape], seed)
+            _at_end(side)
+        return Sparse(found.places, np.asarray(values, np.float32))
 
     def steering(self, payload: memoryview) -> Steering | None:
         """Return what a payload says of its step, for the server that steers it.
@@ -144,21 +229,6 @@ class Codec:
             if isinstance(transform, Stochastic):
                 return read_steering(side)
         return None
-
-    def unpack(self, payload: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
-        """Undo :meth:`pack`; the tensors are as the chain was given them, or near."""
-        reader = Reader(payload)
-        sides = [Reader(reader.bytes(reader.varint(_MAX_SIDE))) for _ in self._transforms]
-        on_the_way = [list(shapes)]
-        for transform in self._transforms:
-            on_the_way.append(transform.shapes_after(on_the_way[-1]))
-        coded = on_the_way.pop()
-        tensors = self._decode_last(reader.rest(), coded, seed)
-        for transform, side in zip(reversed(self._transforms), reversed(sides), strict=True):
-            tensors = transform.backward(tensors, side, on_the_way.pop(), seed)
-            if len(side.rest()):
-                raise FrameError("the frame's side information is longer than its codec needs")
-        return tensors
 
     def pack(self, tensors: list[Tensor], seed: int) -> bytes:
         """Return the payload of these tensors."""
@@ -184,6 +254,11 @@ class Codec:
         if not self._transforms or not getattr(self._transforms[-1], "shares_thresholds", False):
             return None
         return shared_thresholds(shapes, seed)
+
+
+def _at_end(side: Reader) -> None:
+    if not side.finished:
+        raise FrameError("the frame's side information is longer than its codec needs")
 
 
 def _checked(name: str, tensor: FloatArray) -> FloatArray:

@@ -10,14 +10,17 @@ checked, before memory is taken for the tensors.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
+from typing import NamedTuple
 
 from frugalfl.blocks import FloatArray, Layout, Shape
 from frugalfl.codec.buffer import Reader, varint
 from frugalfl.codec.chain import Codec, parse_codec
 from frugalfl.codec.feedback import Residual
+from frugalfl.codec.links import Compact
 from frugalfl.codec.names import lengthen, shorten
 from frugalfl.codec.stochastic import Steering
 from frugalfl.errors import FrameError, UsageError
@@ -82,20 +85,75 @@ class Frame:
         Raises:
             FrameError: A block the layout does not have, or other shapes than it has.
         """
-        named: dict[str, FloatArray] = {}
-        for number, tensors in self.blocks.items():
-            if number >= len(layout):
-                raise FrameError(
-                    f"the frame holds block {number}, the model has only {len(layout)}"
-                )
-            block = layout.blocks[number]
-            if tuple(tensor.shape for tensor in tensors) != block.shapes:
-                got = ", ".join(str(tensor.shape) for tensor in tensors)
-                raise FrameError(
-                    f"block {block.name!r} has other shapes in the frame ({got}) than here"
-                )
-            named.update(zip(block.tensors, tensors, strict=True))
-        return named
+        check_fits(
+            {n: [tensor.shape for tensor in tensors] for n, tensors in self.blocks.items()}, layout
+        )
+        return {
+            name: tensor
+            for number, tensors in self.blocks.items()
+            for name, tensor in zip(layout.blocks[number].tensors, tensors, strict=True)
+        }
+
+
+class CodedFrame(NamedTuple):
+    """A frame whose header was read and whose checksum is right; its payload is as it came.
+
+    Attributes:
+        codec: The chain that wrote it.
+        base: See :class:`Frame`.
+        version: See :class:`Frame`.
+        seed: See :class:`Frame`.
+        shapes: Shapes of the tensors of each block, by block number in rising order.
+        outline: The bytes that said which blocks and shapes.
+        payload: What the codec decodes.
+    """
+
+    codec: Codec
+    base: int | None
+    version: int
+    seed: int
+    shapes: dict[int, list[Shape]]
+    outline: bytes
+    payload: memoryview
+
+    def decode(self) -> Frame:
+        """Decode the payload.
+
+        Raises:
+            FrameError: It is not what the codec could have written.
+        """
+        tensors = iter(self.codec.decode(self.payload, self._flat_shapes(), self.seed))
+        blocks = {number: [next(tensors) for _ in block] for number, block in self.shapes.items()}
+        steering = self.codec.steering(self.payload)
+        return Frame(self.codec.text, self.base, self.version, self.seed, blocks, steering)
+
+    def decode_compact(self) -> Compact:
+        """Decode the payload only as far as adding it needs; see :meth:`Codec.decode_compact`.
+
+        Raises:
+            FrameError: It is not what the codec could have written.
+        """
+        return self.codec.decode_compact(self.payload, self._flat_shapes(), self.seed)
+
+    def _flat_shapes(self) -> list[Shape]:
+        return [shape for block in self.shapes.values() for shape in block]
+
+
+def check_fits(shapes: Mapping[int, Sequence[Shape]], layout: Layout) -> None:
+    """Refuse blocks that a layout does not have.
+
+    Raises:
+        FrameError: A block the layout does not have, or other shapes than it has.
+    """
+    for number, found in shapes.items():
+        if number >= len(layout):
+            raise FrameError(f"the frame holds block {number}, the model has only {len(layout)}")
+        block = layout.blocks[number]
+        if tuple(found) != block.shapes:
+            got = ", ".join(map(str, found))
+            raise FrameError(
+                f"block {block.name!r} has other shapes in the frame ({got}) than here"
+            )
 
 
 def encode_frame(
@@ -166,6 +224,27 @@ def decode_frame(data: bytes | memoryview, limits: Limits) -> Frame:
     return frames[0]
 
 
+def read_frame(
+    data: bytes | memoryview, limits: Limits, like: CodedFrame | None = None
+) -> CodedFrame:
+    """Read one frame that fills ``data``, all but its payload.
+
+    Args:
+        data: The frame.
+        limits: What is accepted.
+        like: A frame that was read before with the same limits: most frames of a round hold the
+            same blocks, and one that does shares its ``shapes``.
+
+    Raises:
+        FrameError: Anything about the header is not as it should be, or the checksum.
+    """
+    reader = Reader(data)
+    frame = _read_frame(reader, memoryview(data), limits, like)
+    if reader.position < len(data):
+        raise FrameError("one frame was expected, more bytes came")
+    return frame
+
+
 def decode_bundle(data: bytes | memoryview, limits: Limits, most: int = 1) -> list[Frame]:
     """Decode frames that follow one another without anything between them.
 
@@ -177,13 +256,15 @@ def decode_bundle(data: bytes | memoryview, limits: Limits, most: int = 1) -> li
     while reader.position < len(data):
         if len(frames) == most:
             raise FrameError(f"the message holds more than {most} frames")
-        frames.append(_read_frame(reader, memoryview(data), limits))
+        frames.append(_read_frame(reader, memoryview(data), limits).decode())
     return frames
 
 
-def _read_frame(reader: Reader, data: memoryview, limits: Limits) -> Frame:
+def _read_frame(
+    reader: Reader, data: memoryview, limits: Limits, like: CodedFrame | None = None
+) -> CodedFrame:
     start = reader.position
-    if bytes(reader.bytes(2)) != MAGIC:
+    if not reader.passed(MAGIC):
         raise FrameError("these bytes are not a FrugalFL frame (wrong magic)")
     if (written := reader.byte()) != FORMAT:
         raise FrameError(
@@ -193,19 +274,22 @@ def _read_frame(reader: Reader, data: memoryview, limits: Limits) -> Frame:
     version = reader.varint(_MAX_VERSION) + max(base, 0)
     seed = reader.varint(_MAX_SEED)
     text = bytes(reader.bytes(reader.varint(_MAX_TEXT)))
-    shapes = _read_blocks(reader, limits)
+    before = reader.position
+    if like is not None and reader.passed(like.outline):
+        shapes, outline = like.shapes, like.outline
+    else:
+        shapes = _read_blocks(reader, limits)
+        outline = bytes(data[before : reader.position])
     payload = reader.bytes(reader.varint(limits.frame_bytes))
     checked = data[start : reader.position]
     if zlib.crc32(checked) != int.from_bytes(reader.bytes(4), "little"):
         raise FrameError("the frame's checksum does not match; it was damaged on the way")
-    codec = _codec_of(text)
-    every = [shape for block in shapes.values() for shape in block]
-    tensors = iter(codec.decode(payload, every, seed))
-    blocks = {number: [next(tensors) for _ in block] for number, block in shapes.items()}
-    steering = codec.steering(payload)
-    return Frame(codec.text, None if base < 0 else base, version, seed, blocks, steering)
+    return CodedFrame(
+        _codec_of(text), None if base < 0 else base, version, seed, shapes, outline, payload
+    )
 
 
+@lru_cache(maxsize=32)
 def _codec_of(text: bytes) -> Codec:
     try:
         return parse_codec(lengthen(text), reading=True)

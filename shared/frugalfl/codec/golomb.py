@@ -11,6 +11,7 @@ remainders in b bits, all signs (1 is negative), padded with zeros to whole byte
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,11 @@ import numpy.typing as npt
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader, varint
-from frugalfl.codec.links import Tensor, Thresholds
+from frugalfl.codec.links import Sparse, Tensor, Thresholds
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
 
 Bits = npt.NDArray[np.uint8]
-_MAX_RICE_BITS = 40
 
 
 class Golomb:
@@ -50,16 +50,27 @@ class Golomb:
         self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
     ) -> list[Tensor]:
         """Return int32 symbols."""
-        total = entries(shapes)
-        symbols = np.zeros(total, np.int32)
+        found = self.decode_sparse(data, entries(shapes))
+        symbols = np.zeros(entries(shapes), np.int32)
+        symbols[found.places] = found.values
+        return split(symbols, shapes)
+
+    def decode_sparse(self, data: memoryview, total: int) -> Sparse:
+        """Return the nonzero symbols among ``total`` entries, as int8.
+
+        Raises:
+            FrameError: The bytes are not what :meth:`encode` could have written.
+        """
         reader = Reader(data)
         count = reader.varint(total)
-        if count:
-            places, signs = _read_gaps(reader, count, total)
-            symbols[places] = np.where(signs, -1, 1)
-        if len(reader.rest()):
-            raise FrameError("the frame has bytes after its last gap")
-        return split(symbols, shapes)
+        if not count:
+            if len(reader.rest()):
+                raise FrameError("the frame has bytes after its last gap")
+            return Sparse(np.zeros(0, np.int64), np.zeros(0, np.int8))
+        places, plus = _read_gaps(reader, count, total)
+        symbols = plus.view(np.int8) * np.int8(2)
+        symbols -= 1
+        return Sparse(places, symbols)
 
 
 def _rice_parameter(gaps: npt.NDArray[np.int64]) -> int:
@@ -80,25 +91,46 @@ def _binary(gaps: npt.NDArray[np.int64], rice: int) -> Bits:
 
 
 def _read_gaps(reader: Reader, count: int, total: int) -> tuple[npt.NDArray[np.int64], Bits]:
-    """Return the places and the sign bits of ``count`` nonzeros among ``total`` entries."""
+    """Return the places of ``count`` nonzeros among ``total`` entries, and which are positive."""
     rice = reader.byte()
-    if rice > _MAX_RICE_BITS:
-        raise FrameError(f"the frame's Rice parameter is {rice}, above {_MAX_RICE_BITS}")
-    bits = np.unpackbits(np.frombuffer(reader.rest(), np.uint8))
-    stops = np.flatnonzero(bits[: count + total] == 0)[:count]
+    most = (1 << rice) - 1
+    # A longer remainder than the longest gap is never shorter; and no sum below can overflow.
+    if most > total:
+        raise FrameError(f"the frame's Rice parameter is {rice}, too much for {total} entries")
+    # All bits the other way round: then a stop is a one, and a remainder what it lacks of `most`.
+    bits = np.unpackbits(~np.frombuffer(reader.rest(), np.uint8))
+    # What follows the quotients has a known length: only what comes before it is searched.
+    unary = bits[: max(bits.size - count * (rice + 1), 0)]
+    stops = unary.view(np.bool_).nonzero()[0][:count]
     if stops.size < count:
         raise FrameError("the frame ends inside its gaps")
-    quotients = np.diff(stops, prepend=-1) - 1
     start = int(stops[-1]) + 1
-    end = start + count * (rice + 1)
+    signs = start + count * rice
+    end = signs + count
     if not end <= bits.size < end + 8:
         raise FrameError("the frame's gaps and signs do not fill its payload")
-    weights = 1 << np.arange(rice - 1, -1, -1, dtype=np.int64)
-    remainders = bits[start : start + count * rice].reshape(count, rice) @ weights
-    places = np.cumsum((quotients << rice) + remainders + 1) - 1
-    if int(places[-1]) >= total or int(places.max()) >= total or int(places.min()) < 0:
+    # A place is the sum of the gaps so far, of which the stop already is that of the quotients:
+    # (stop << rice) + most - sum of (most - remainder). In place, because this is all the work.
+    stops <<= rice
+    stops += most
+    stops -= _numbers(bits[start:signs].reshape(count, rice)).cumsum()
+    if int(stops[-1]) >= total:  # every gap is positive, so the last place is the largest
         raise FrameError("the frame points beyond the last entry of the update")
-    return places, bits[end - count : end]
+    return stops, bits[signs:end]
+
+
+def _numbers(bits: Bits) -> npt.NDArray[np.int64]:
+    """Return the numbers that rows of bits stand for, shape (count, rice) to (count,)."""
+    weights = _weights(bits.shape[1])
+    numbers: npt.NDArray[np.int64] = (bits.astype(weights.dtype) @ weights).astype(np.int64)
+    return numbers
+
+
+@lru_cache(maxsize=64)
+def _weights(rice: int) -> npt.NDArray[np.floating]:
+    # Whole numbers are exact in float32 up to 24 bits, and its matrix product is the quickest.
+    kind = np.float32 if rice <= 24 else np.float64
+    return (1 << np.arange(rice - 1, -1, -1, dtype=np.int64)).astype(kind)
 
 
 def build(call: Call) -> Golomb:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.blocks import Shape
+from frugalfl.blocks import FloatArray, Shape
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy import mix
 
@@ -21,8 +22,50 @@ Thresholds = Sequence[npt.NDArray[np.uint32]]
 Family = Literal["exact", "unbiased", "biased"]
 
 
+class Sparse(NamedTuple):
+    """The nonzero entries of an update; all others are zero.
+
+    Attributes:
+        places: int64, shape (nonzeros,): where they are, counted over all tensors in order; rising.
+        values: Shape (nonzeros,): float32, or symbols.
+    """
+
+    places: npt.NDArray[np.int64]
+    values: npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A tensor that is the matrix product of two thin ones, not multiplied yet.
+
+    Attributes:
+        left: float32, shape (rows, rank).
+        right: float32, shape (rank, columns).
+        shape: Of the tensor: its first axis has the rows, the others together the columns.
+    """
+
+    left: FloatArray
+    right: FloatArray
+    shape: Shape
+
+    def dense(self) -> FloatArray:
+        """Multiply."""
+        product: FloatArray = self.left @ self.right
+        return product.reshape(self.shape)
+
+
+#: A decoded update no further unpacked than adding it needs: sparse, or one item a tensor.
+Compact = Sparse | list[FloatArray | Product]
+
+
 class Transform(Protocol):
-    """A link before the last: tensors to tensors, with side information."""
+    """A link before the last: tensors to tensors, with side information.
+
+    A transform whose :meth:`backward` treats each entry by itself, and leaves zeros zero, says so
+    with an attribute ``pointwise = True``: it then runs on the nonzero entries alone. One that
+    multiplies matrices may have a method ``factors`` beside :meth:`backward`, with the same
+    arguments, that returns the :class:`Product` in place of the product.
+    """
 
     family: Family
 
@@ -59,7 +102,11 @@ class SameShapes:
 
 
 class Coder(Protocol):
-    """The last link: tensors to bytes."""
+    """The last link: tensors to bytes.
+
+    A coder of nonzeros may have a method ``decode_sparse(data, entries)`` beside :meth:`decode`,
+    that returns :class:`Sparse` symbols.
+    """
 
     def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:
         """Return all tensors as bytes.
@@ -127,3 +174,14 @@ def shared_thresholds(shapes: Sequence[Shape], seed: int) -> list[npt.NDArray[np
     words = mix(seed, int(ends[-1]) if len(ends) else 0)
     parts = np.split(words, ends[:-1]) if len(ends) else []
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def squared_norm(part: npt.NDArray[Any] | Product) -> float:
+    """Return the sum of squares, of a product a bound of it; NaN or infinite if any entry is.
+
+    It is the quickest test for entries that are not finite.
+    """
+    if isinstance(part, Product):
+        return squared_norm(part.left) * squared_norm(part.right)
+    # vdot takes any shape as a vector.
+    return float(np.vdot(part, part))

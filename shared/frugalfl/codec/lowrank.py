@@ -18,7 +18,7 @@ import numpy as np
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.links import Family, Tensor
+from frugalfl.codec.links import Family, Product, Tensor
 from frugalfl.errors import CodecError, FrameError
 
 _OVERSAMPLE = 6
@@ -53,6 +53,16 @@ class LowRank:
         self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
     ) -> list[Tensor]:
         """Multiply the factors."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return [
+                part.dense() if isinstance(part, Product) else part
+                for part in self.factors(tensors, side, shapes, seed)
+            ]
+
+    def factors(
+        self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
+    ) -> list[FloatArray | Product]:
+        """Return what :meth:`backward` does, without multiplying."""
         parts = iter(tensors)
         return [
             self._product(next(parts), next(parts), side, shape)
@@ -78,14 +88,15 @@ class LowRank:
         rows, columns = shape[0], prod(shape[1:])
         return 0 < 2 * self._rank * (rows + columns) <= rows * columns
 
-    def _product(self, left: Tensor, right: Tensor, side: Reader, shape: Shape) -> Tensor:
+    def _product(self, left: Tensor, right: Tensor, side: Reader, shape: Shape) -> Product:
         values = np.frombuffer(side.bytes(2 * self._rank), "<f2").astype(np.float32)
         if not np.isfinite(values).all() or (values < 0).any():
             raise FrameError("the frame's singular values are not valid")
         inverse = np.divide(1, values, out=np.zeros_like(values), where=values > 0)
         with np.errstate(over="ignore", invalid="ignore"):
-            product: FloatArray = (left.T * inverse) @ right
-        return product.reshape(shape)
+            return Product(
+                np.asarray(left.T * inverse, np.float32), np.asarray(right, np.float32), shape
+            )
 
 
 def as_matrix(tensor: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class Nearest(SameShapes):
     """Symbols are multiples of the step; side information: step, and offsets of sizes 1, 2, 3+."""
 
     family: Family = "biased"
+    pointwise = True
 
     def __init__(self, rule: StepRule) -> None:
         self._rule = rule
@@ -46,7 +47,8 @@ class Nearest(SameShapes):
         offsets = _OFFSETS.unpack(side.bytes(_OFFSETS.size))
         if not np.isfinite(offsets).all():
             raise FrameError("the frame's offsets are not finite")
-        return [restore(tensor, step, offsets) for tensor in tensors]
+        with np.errstate(over="ignore"):
+            return [restore(tensor, step, offsets) for tensor in tensors]
 
 
 def build(call: Call) -> Nearest:

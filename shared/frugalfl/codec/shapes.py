@@ -13,7 +13,7 @@ from frugalfl.codec.links import Tensor
 
 def entries(shapes: Sequence[Shape]) -> int:
     """Return the number of entries of all tensors together."""
-    return sum(prod(shape) for shape in shapes)
+    return sum(map(prod, shapes))
 
 
 def split(flat: Tensor, shapes: Sequence[Shape]) -> list[Tensor]:

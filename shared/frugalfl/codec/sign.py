@@ -21,6 +21,7 @@ class Sign(SameShapes):
     """Symbols −1, 0, 1, and one float32 scale for the whole update."""
 
     family: Family = "biased"
+    pointwise = True
 
     def forward(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
         """Return int32 signs, and the scale as 4 B little-endian float32."""

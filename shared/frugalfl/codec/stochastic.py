@@ -48,6 +48,7 @@ class Stochastic(SameShapes):
     """Symbols are multiples of the step; the step, float32, is the side information."""
 
     family: Family = "unbiased"
+    pointwise = True
     shares_thresholds = True
 
     def __init__(self, rule: StepRule) -> None:

@@ -24,6 +24,7 @@ class TopK(SameShapes):
     """Keeps ``ceil(share * entries)`` entries by magnitude, over all tensors together."""
 
     family: Family = "biased"
+    pointwise = True
 
     def __init__(self, share: float) -> None:
         self.share = share
