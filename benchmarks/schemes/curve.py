@@ -20,12 +20,14 @@ class Curve:
         up: Bytes from all clients in each round.
         down: Bytes to all clients in each round.
         diverged: Training broke down before the last round, and why.
+        stopped: The watcher had seen enough before the last round.
     """
 
     accuracy: list[float] = field(default_factory=list)
     up: list[int] = field(default_factory=list)
     down: list[int] = field(default_factory=list)
     diverged: str = ""
+    stopped: bool = False
 
     def add(self, accuracy: float, up: int, down: int) -> None:
         """Add a finished round."""

@@ -59,7 +59,7 @@ def run(scheme: Scheme, settings: Settings, app: Path, watch: Watch) -> Curve:
         try:
             scheme.federate(settings, load_task(settings.task), Path(folder), look)
         except EnoughError:
-            pass
+            seen.stopped = True
         except (TaskError, CodecError, FrameError) as error:
             seen.diverged = str(error)
         finally:

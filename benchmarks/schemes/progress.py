@@ -30,7 +30,7 @@ class Progress:
         self._done += work
 
     def follow(self, name: str, rounds: int, run: Callable[[Watch], Curve], watch: Watch) -> Curve:
-        """Run a federation: its rounds in one line that is written over, then a line that stays."""
+        """Run a federation: its rounds in a line that is written over, then a line that stays."""
         with self._console.status(name) as status:
 
             def look(curve: Curve) -> None:
@@ -39,7 +39,7 @@ class Progress:
                 watch(curve)
 
             curve = run(look)
-        self._console.print(f"{name}  {_outcome(curve, rounds)}  {self._left()}", markup=False)
+        self._console.print(f"{name}  {_outcome(curve)}  {self._left()}", markup=False)
         return curve
 
     def _left(self) -> str:
@@ -50,10 +50,10 @@ class Progress:
         return f"{self._done / self._work:.0%} done, about {max(minutes, 0):.0f} min left"
 
 
-def _outcome(curve: Curve, rounds: int) -> str:
+def _outcome(curve: Curve) -> str:
     if curve.diverged:
         return f"broke down in round {len(curve.accuracy) + 1}"
-    sent = size_text(curve.sent[-1]) if curve.sent else "nothing"
-    if len(curve.accuracy) < rounds:
-        return f"stopped after {len(curve.accuracy)} rounds: slower ({sent})"
-    return f"accuracy {curve.final:.3f} in the end  {sent}"
+    sent = size_text(curve.sent[-1])
+    if curve.stopped:
+        return f"accuracy {curve.accuracy[-1]:.3f} in round {len(curve.accuracy)}, {sent}"
+    return f"accuracy {curve.final:.3f} in the end, {sent}"

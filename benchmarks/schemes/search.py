@@ -27,7 +27,7 @@ def score(curves: Sequence[Curve], target: float) -> Score:
     """Return how good these federations are."""
     reached = [curve.reached(target) for curve in curves]
     sent = sum(c.sent[r - 1] for c, r in zip(curves, reached, strict=True) if r is not None)
-    final = fmean(curve.final for curve in curves) if curves else 0.0
+    final = fmean(curve.final for curve in curves)
     return sum(bool(c.diverged) for c in curves), reached.count(None), sent, -final
 
 
@@ -37,7 +37,7 @@ def every_rate(run_at: RunAt, rates: Sequence[float], seeds: Sequence[int]) -> l
     for rate in rates:
         curves: list[Curve] = []
         for seed in seeds:
-            curves.append(run_at(rate, seed, lambda _: None))
+            curves.append(run_at(rate, seed, _nothing))
             if curves[-1].diverged:
                 break
         else:
@@ -46,33 +46,46 @@ def every_rate(run_at: RunAt, rates: Sequence[float], seeds: Sequence[int]) -> l
 
 
 def best_rate(run_at: RunAt, rates: Sequence[float], seeds: Sequence[int], target: float) -> Best:
-    """Race the first step size, run in full, against the others.
+    """Find the step size with the fewest bytes to the target, and run it in full.
 
-    A challenger is stopped as soon as it has sent more than the best one had, over the same
-    seeds, when that reached the target; so the winner has run in full.
+    While searching, a federation stops at the target, and where its step size has sent more than
+    the best one so far had over all seeds. A step size that breaks down after the target is
+    passed over.
     """
-    best: Best | None = None
+    tried: list[tuple[Score, Best]] = []
+    allowed = float("inf")
     for rate in rates:
         curves: list[Curve] = []
+        spent = 0
         for seed in seeds:
-            rival = best.curves[: len(curves) + 1] if best else []
-            curves.append(run_at(rate, seed, _stopper(rival, curves, target)))
-            if rival and score(curves, target) > score(rival, target):
+            curves.append(run_at(rate, seed, _stopper(target, allowed - spent)))
+            spent += curves[-1].sent[-1] if curves[-1].sent else 0
+            if curves[-1].reached(target) is None and spent > allowed:
                 break
         else:
-            best = Best(rate, curves)
-    assert best is not None
-    return best
+            found = score(curves, target)
+            tried.append((found, Best(rate, curves)))
+            if found[:2] == (0, 0):
+                allowed = min(allowed, found[2])
+    for _, best in sorted(tried, key=lambda each: each[0]):
+        finished = [
+            run_at(best.rate, seed, _nothing) if curve.stopped else curve
+            for seed, curve in zip(seeds, best.curves, strict=True)
+        ]
+        if not any(curve.diverged for curve in finished):
+            break
+    return Best(best.rate, finished)
 
 
-def _stopper(rival: Sequence[Curve], before: Sequence[Curve], target: float) -> Watch:
-    """Return what stops a federation that can no longer beat the rival's."""
-    broken, missed, allowed, _ = score(rival, target)
-    spent = score(before, target)[2]
+def _nothing(_: Curve) -> None:
+    """Watch a federation to its end."""
+
+
+def _stopper(target: float, allowed: float) -> Watch:
+    """Return what stops a federation at the target, or when it has sent more than is allowed."""
 
     def watch(curve: Curve) -> None:
-        hopeless = spent + curve.sent[-1] > allowed and curve.reached(target) is None
-        if rival and not broken and not missed and hopeless:
+        if curve.accuracy[-1] >= target or curve.sent[-1] > allowed:
             raise EnoughError
 
     return watch
