@@ -28,7 +28,7 @@ from statistics import fmean
 import torch
 from common import finish, parser_of
 from schemes.catalogue import CATALOGUE, FLOAT32, OURS, Entry
-from schemes.cells import Cell, cell, earlier_cells
+from schemes.cells import Cell, Key, cell, earlier_cells
 from schemes.curve import Curve, Watch
 from schemes.federations import Product, run
 from schemes.figure import figure
@@ -115,10 +115,11 @@ def float32_cell(bench: Bench, task: str, cohort: int) -> Cell:
     target = WORKLOADS[task].target
     if target is not None:
         best = best_rate(run_at, _outwards(bench.rates, len(bench.rates) // 2), bench.seeds, target)
-        return cell(task, cohort, FLOAT32, best, target)
+        return cell(task, cohort, FLOAT32, best, target, bench.rounds(task, cohort))
     found = every_rate(run_at, bench.rates, bench.seeds)
     target = max(fmean(c.final for c in each.curves) for each in found) - 0.01
-    return cell(task, cohort, FLOAT32, min(found, key=lambda b: score(b.curves, target)), target)
+    best = min(found, key=lambda each: score(each.curves, target))
+    return cell(task, cohort, FLOAT32, best, target, bench.rounds(task, cohort))
 
 
 def scheme_cell(bench: Bench, float32: Cell, name: str, entry: Entry) -> Cell:
@@ -127,8 +128,8 @@ def scheme_cell(bench: Bench, float32: Cell, name: str, entry: Entry) -> Cell:
     tried = 1 + WORKLOADS[task].neighbours
     rates = _outwards(bench.rates, bench.rates.index(float32["learning_rate"]))[:tried]
     run_at = bench.runner(task, cohort, name, entry)
-    target = float32["target"]
-    return cell(task, cohort, name, best_rate(run_at, rates, bench.seeds, target), target)
+    best = best_rate(run_at, rates, bench.seeds, float32["target"])
+    return cell(task, cohort, name, best, float32["target"], bench.rounds(task, cohort))
 
 
 def _outwards(rates: Sequence[float], start: int) -> list[float]:
@@ -169,7 +170,6 @@ def main() -> int:
 
 def _run(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
-    cells = earlier_cells(options.reuse, options.seeds, options.quick) if options.reuse else {}
     changes = {key: getattr(options, key) for key in OURS_KEYS if getattr(options, key)}
     catalogue = CATALOGUE | {OURS: Entry(Product(changes), "ours", "ours")}
     pairs = [(task, cohort) for task in options.tasks for cohort in options.cohorts]
@@ -177,6 +177,10 @@ def _run(options: argparse.Namespace) -> None:
     progress = Progress(sum(_work(*pair) for pair in pairs) * (1 + len(schemes)))
     rates = QUICK_RATES if options.quick else RATES
     bench = Bench(options.seeds, rates, options.quick, progress)
+    cells: dict[Key, Cell] = {}
+    if options.reuse:
+        cells = earlier_cells(options.reuse, options.seeds, options.quick)
+        cells = {key: c for key, c in cells.items() if c["rounds"] == bench.rounds(*key[:2])}
     for task, cohort in pairs:
         if FLOAT32 in options.schemes or (task, cohort, FLOAT32) not in cells:
             cells[task, cohort, FLOAT32] = float32_cell(bench, task, cohort)

@@ -18,7 +18,7 @@ Cell = dict[str, Any]
 Key = tuple[str, int, str]
 
 
-def cell(task: str, cohort: int, name: str, best: Best, target: float) -> Cell:
+def cell(task: str, cohort: int, name: str, best: Best, target: float, rounds: int) -> Cell:
     """Return the figures of a scheme on a task with a cohort."""
     curves = best.curves
     clients = cohort * sum(len(curve.accuracy) for curve in curves)
@@ -29,7 +29,7 @@ def cell(task: str, cohort: int, name: str, best: Best, target: float) -> Cell:
         "scheme": name,
         "learning_rate": best.rate,
         "target": target,
-        "rounds": max(len(curve.accuracy) for curve in curves),
+        "rounds": rounds,
         "first": _reaching(curves, target, 1),
         "held": _reaching(curves, target, HOLD),
         "accuracy": [curve.final for curve in curves],

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from frugalfl.blocks import Layout, Parameters, Shape
+from frugalfl.blocks import FloatArray, Layout, Parameters, Shape
 from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
 from frugalfl.codec.buffer import Reader
 from frugalfl.errors import FrameError
@@ -51,7 +51,7 @@ class _ByTensor(ABC):
         return found
 
     @abstractmethod
-    def _pack(self, flat: Any) -> bytes:
+    def _pack(self, flat: FloatArray) -> bytes:
         """Return the bytes of one tensor's entries."""
 
     @abstractmethod
@@ -65,7 +65,7 @@ class Floats(_ByTensor):
     def __init__(self, dtype: str) -> None:
         self._dtype = np.dtype(dtype)
 
-    def _pack(self, flat: Any) -> bytes:
+    def _pack(self, flat: FloatArray) -> bytes:
         limit = np.finfo(self._dtype).max
         return np.clip(flat, -limit, limit).astype(self._dtype).tobytes()
 
@@ -84,7 +84,7 @@ class Int8(_ByTensor):
     def __init__(self, block: int | None = None) -> None:
         self._block = block
 
-    def _pack(self, flat: Any) -> bytes:
+    def _pack(self, flat: FloatArray) -> bytes:
         parts = []
         for start, stop in self._blocks(flat.size):
             part = flat[start:stop]
@@ -114,7 +114,7 @@ class TopK(_ByTensor):
         self._share = share
         self._places = np.dtype(places)
 
-    def _pack(self, flat: Any) -> bytes:
+    def _pack(self, flat: FloatArray) -> bytes:
         keep = np.argsort(np.abs(flat))[-self._count(flat.size) :]
         return keep.astype(self._places).tobytes() + flat[keep].astype("<f4").tobytes()
 
@@ -140,7 +140,7 @@ class OpenFlStc(_ByTensor):
     def __init__(self, share: float = 0.1) -> None:
         self._share = share
 
-    def _pack(self, flat: Any) -> bytes:
+    def _pack(self, flat: FloatArray) -> bytes:
         keep = np.argsort(np.abs(flat))[-ceil(self._share * flat.size) :]
         sparse = np.zeros(flat.size)
         sparse[keep] = flat[keep] + (1e-7 if flat[keep].min() < 1e-7 else 0)

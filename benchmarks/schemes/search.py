@@ -52,6 +52,8 @@ def best_rate(run_at: RunAt, rates: Sequence[float], seeds: Sequence[int], targe
     the best one so far had over all seeds. A step size that breaks down after the target is
     passed over.
     """
+    if len(rates) == 1:
+        return Best(rates[0], [run_at(rates[0], seed, _nothing) for seed in seeds])
     tried: list[tuple[Score, Best]] = []
     allowed = float("inf")
     for rate in rates:
