@@ -87,7 +87,7 @@ class Bench:
 
     def rounds(self, task: str, cohort: int) -> int:
         """Return how many rounds a federation has."""
-        return QUICK_ROUNDS if self.quick else WORKLOADS[task].rounds[cohort]
+        return _rounds(task, cohort, self.quick)
 
     def runner(self, task: str, cohort: int, name: str, entry: Entry) -> RunAt:
         """Return what runs a scheme's federation with a step size and a seed."""
@@ -174,18 +174,25 @@ def _run(options: argparse.Namespace) -> None:
     catalogue = CATALOGUE | {OURS: Entry(Product(changes), "ours", "ours")}
     pairs = [(task, cohort) for task in options.tasks for cohort in options.cohorts]
     schemes = [name for name in options.schemes if name != FLOAT32]
-    progress = Progress(sum(_work(*pair) for pair in pairs) * (1 + len(schemes)))
-    rates = QUICK_RATES if options.quick else RATES
-    bench = Bench(options.seeds, rates, options.quick, progress)
     cells: dict[Key, Cell] = {}
     if options.reuse:
         cells = earlier_cells(options.reuse, options.seeds, options.quick)
-        cells = {key: c for key, c in cells.items() if c["rounds"] == bench.rounds(*key[:2])}
+        cells = {
+            key: c for key, c in cells.items() if c["rounds"] == _rounds(*key[:2], options.quick)
+        }
+    lacking = [
+        pair for pair in pairs if FLOAT32 in options.schemes or (*pair, FLOAT32) not in cells
+    ]
+    progress = Progress(
+        sum(_work(*pair) for pair in lacking) + sum(_work(*pair) for pair in pairs) * len(schemes)
+    )
+    rates = QUICK_RATES if options.quick else RATES
+    bench = Bench(options.seeds, rates, options.quick, progress)
     for task, cohort in pairs:
-        if FLOAT32 in options.schemes or (task, cohort, FLOAT32) not in cells:
+        if (task, cohort) in lacking:
             cells[task, cohort, FLOAT32] = float32_cell(bench, task, cohort)
+            progress.cell_done(_work(task, cohort))
         float32 = cells[task, cohort, FLOAT32]
-        progress.cell_done(_work(task, cohort))
         for name in schemes:
             cells[task, cohort, name] = scheme_cell(bench, float32, name, catalogue[name])
             progress.cell_done(_work(task, cohort))
@@ -194,6 +201,10 @@ def _run(options: argparse.Namespace) -> None:
         finish(options, {"seeds": list(options.seeds), "cells": list(cells.values())})
         if options.plot is not None:
             options.plot.write_text(figure(list(cells.values())), encoding="utf-8")
+
+
+def _rounds(task: str, cohort: int, quick: bool) -> int:
+    return QUICK_ROUNDS if quick else WORKLOADS[task].rounds[cohort]
 
 
 def _work(task: str, cohort: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from frugalfl.sizes import size_text
+from schemes.catalogue import CATALOGUE
 from schemes.cells import Cell
 
 
@@ -26,7 +27,8 @@ def show(cells: Sequence[Cell]) -> None:
             f"   {_bytes_and_ratio(row, float32, 'held'):>19}"
             f"   {size_text(row['up_bytes_per_update']):>9}"
             f" {size_text(row['down_bytes_per_client']):>9}"
-            f"   {fmean(row['accuracy']):.3f} ({low:.3f} to {high:.3f})",
+            f"   {fmean(row['accuracy']):.3f} ({low:.3f} to {high:.3f})"
+            f"   {CATALOGUE[row['scheme']].text}",
             flush=True,
         )
 
