@@ -7,16 +7,15 @@ batches of 16, SGD 0.1): of a CNN of 38,282 parameters and of an MLP of 994,570 
 of one client and averaged over four. Bytes are whole frames, decoded again by the real decoder.
 MB/s are of float32, by the processor time of one thread.
 
-The schemes of others are written here from their sources, as they put bytes on the wire:
-OpenFL's STC (gzip over float32 codes, scale over all entries), FedLab's top-k (int64 places and
-float32 values), int8 in blocks as NVFlare sends it.
+The schemes of others (`schemes/forms.py`) are written from their sources, as they put bytes on the
+wire: OpenFL's STC (gzip over float32 codes, scale over all entries), FedLab's top-k (int64 places
+and float32 values), int8 in blocks as NVFlare sends it.
 
 --quick: the CNN only, each codec timed once.
 """
 
 from __future__ import annotations
 
-import gzip
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import arguments, finish
+from schemes.forms import Form, Int8, OpenFlStc, TopK
 from sklearn.datasets import load_digits
 
 from frugalfl.blocks import Layout, Parameters
@@ -131,59 +131,20 @@ def _ideal(codec: Any, update: Parameters) -> dict[str, float]:
     return {"ideal_bytes": ideal_bits(matrices, hints) / 8}
 
 
-def largest(values: Any, share: float) -> Any:
-    """Return the places of the largest magnitudes, at least one."""
-    return np.argsort(np.abs(values))[-max(1, int(share * values.size)) :]
-
-
-def openfl_stc(update: Parameters, share: float) -> tuple[int, Parameters]:
-    """OpenFL's STC: top-k, ternary with the mean over *all* entries, float32 codes, gzip."""
-    size, restored = 0, {}
-    for name, tensor in update.items():
-        flat = tensor.ravel()
-        keep = largest(flat, share)
-        codes = np.zeros_like(flat)
-        codes[keep] = np.sign(flat[keep])
-        scale = np.abs(flat * (codes != 0)).mean()
-        size += len(gzip.compress(codes.tobytes())) + 8
-        restored[name] = (codes * scale).reshape(tensor.shape)
-    return size, restored
-
-
-def fedlab_topk(update: Parameters, share: float) -> tuple[int, Parameters]:
-    """FedLab's top-k: int64 places and float32 values."""
-    size, restored = 0, {}
-    for name, tensor in update.items():
-        flat = tensor.ravel()
-        keep = largest(flat, share)
-        sparse = np.zeros_like(flat)
-        sparse[keep] = flat[keep]
-        size += 12 * len(keep)
-        restored[name] = sparse.reshape(tensor.shape)
-    return size, restored
-
-
-def nvflare_int8(update: Parameters, block: int = 4096) -> tuple[int, Parameters]:
-    """Int8 by the largest magnitude of blocks of 4,096, one float32 each."""
-    size, restored = 0, {}
-    for name, tensor in update.items():
-        flat = tensor.ravel()
-        parts = []
-        for start in range(0, flat.size, block):
-            part = flat[start : start + block]
-            scale = np.abs(part).max() / 127 or 1.0
-            parts.append(np.rint(part / scale) * scale)
-            size += part.size + 4
-        restored[name] = np.concatenate(parts).astype(np.float32).reshape(tensor.shape)
-    return size, restored
-
-
-PEERS: dict[str, Callable[[Parameters], tuple[int, Parameters]]] = {
-    "peer: int8 blocks (NVFlare's form)": nvflare_int8,
-    "peer: top-1% int64+float32 (FedLab)": lambda u: fedlab_topk(u, 0.01),
-    "peer: STC 1% (OpenFL's form)": lambda u: openfl_stc(u, 0.01),
-    "peer: STC 10% (OpenFL's form)": lambda u: openfl_stc(u, 0.1),
+PEERS: dict[str, Form] = {
+    "peer: int8 blocks (NVFlare's form)": Int8(4096),
+    "peer: top-1% int64+float32 (FedLab)": TopK(0.01, places="<i8"),
+    "peer: STC 1% (OpenFL's form)": OpenFlStc(0.01),
+    "peer: STC 10% (OpenFL's form)": OpenFlStc(0.1),
 }
+
+
+def measure_peer(form: Form, update: Parameters) -> dict[str, float]:
+    """Encode and decode as a peer does; return its figures."""
+    data = form.encode(update, SEED)
+    restored = form.decode(data, {name: tensor.shape for name, tensor in update.items()})
+    raw = sum(tensor.nbytes for tensor in update.values())
+    return {"bytes": len(data), "times_smaller": raw / len(data), **compare(update, restored)}
 
 
 def main() -> None:
@@ -200,14 +161,7 @@ def main() -> None:
         }
         for kind, update in {"client": found[0], "mean_of_4": mean}.items():
             table = {text: measure(text, update, repeats) for text in OURS}
-            for name, scheme in PEERS.items():
-                size, restored = scheme(update)
-                raw = sum(t.nbytes for t in update.values())
-                table[name] = {
-                    "bytes": size,
-                    "times_smaller": raw / size,
-                    **compare(update, restored),
-                }
+            table |= {name: measure_peer(form, update) for name, form in PEERS.items()}
             figures[f"{model}_{kind}"] = table
             show(f"{model}, {kind}", table)
     finish(options, figures)

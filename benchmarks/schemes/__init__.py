@@ -1,0 +1,1 @@
+"""How others put models and updates on the wire, and whole federations that do so."""
