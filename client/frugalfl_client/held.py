@@ -20,11 +20,15 @@ class Held:
         version: Version of ``model``; -1: it holds none.
         model: Tensors by name, on the float16 grid.
         residual: State of the uplink codec's error feedback.
+        private: This device's own blocks, float32; never in a frame.
+        damage: What was lost of all that on the disk, in one line; empty: nothing.
     """
 
     version: int = -1
     model: Parameters = field(default_factory=dict)
     residual: Residual = field(default_factory=dict)
+    private: Parameters = field(default_factory=dict)
+    damage: str = ""
 
     def apply(self, bundle: bytes, layout: Layout) -> None:
         """Apply frames, one after the other.

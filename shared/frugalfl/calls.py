@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from frugalfl.errors import UsageError
 
-_TOKEN = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*|[0-9.][^\s,()|]*|[(),])")
+#: A word may be a shell pattern: ``frozen(encoder.*)``.
+_TOKEN = re.compile(r"\s*([A-Za-z_*?\[][A-Za-z0-9_.*?!\[\]-]*|[0-9.][^\s,()|]*|[(),])")
 _MAX_DEPTH = 8
 
 
@@ -57,7 +58,7 @@ def _parse(tokens: list[str], text: str, depth: int) -> tuple[Call, list[str]]:
     if depth > _MAX_DEPTH or not tokens or tokens[0] in "(),":
         raise UsageError(f"cannot read {text!r}; write name or name(argument, argument)")
     name, rest = tokens[0], tokens[1:]
-    if not name[0].isalpha() and rest and rest[0][0].isalpha():
+    if name[0] in "0123456789." and rest and rest[0][0].isalpha():
         name, rest = f"{name} {rest[0]}", rest[1:]  # a number and its unit: 24 sigma
     if not rest or rest[0] != "(":
         return Call(name), rest

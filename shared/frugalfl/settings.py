@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from frugalfl.blocks import parse_plan
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
 from frugalfl.energy import profile_named
 from frugalfl.errors import UsageError
+from frugalfl.plans import parse_plan
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -41,7 +41,10 @@ class Settings:
     momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
     uplink: str = _setting("stochastic(8 sigma) | range", "codec of updates, client to server")
     downlink: str = _setting("topk(1%) | sign | golomb", "codec of updates, server to client")
-    refresh: str = _setting("full", "refresh plan: full, last(n), alternate(plan, plan)")
+    refresh: str = _setting("full", "refresh plan: which blocks a client trains and exchanges")
+    private: str = _setting(
+        "", "blocks that never leave their device: shell patterns, commas between; empty for none"
+    )
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
     device: str = _setting("generic", "device profile for estimated joules")
@@ -76,6 +79,11 @@ class Settings:
                 "its own model, so nothing that a codec drops is lost"
             )
         parse_plan(self.refresh)
+        if self.private and self.prune:
+            raise UsageError(
+                "private blocks cannot be pruned with the others, because the server does not "
+                "have them; set prune = 0"
+            )
         profile_named(self.device)
 
     def _need(self, holds: bool, name: str, what: str) -> None:
