@@ -135,7 +135,9 @@ def test_a_flipped_bit_is_noticed(path, seed):
     whole = path.read_bytes()
     rng = random.Random(seed)
     # The header and the schema are small, and the most dangerous: half of the flips go there.
-    places = [rng.randrange(400) for _ in range(40)] + [rng.randrange(len(whole)) for _ in range(40)]
+    places = [rng.randrange(400) for _ in range(40)] + [
+        rng.randrange(len(whole)) for _ in range(40)
+    ]
     outcomes = set()
     for place in places:
         data = bytearray(whole)
