@@ -30,6 +30,9 @@ def train(message: Message, context: Context) -> Message:
         return _answer(wire.TrainReply(held.version, link=device.link, notice=held.damage), message)
     try:
         device.trainer.layout.check(request.blocks)
+    except FrameError as error:
+        return _refuse(error, message)
+    try:
         with device.meter.window("download") as download:
             held.apply(request.frames, device.trainer.layout)
         if held.version != request.version:
@@ -38,7 +41,11 @@ def train(message: Message, context: Context) -> Message:
                 f"version {request.version}"
             )
     except FrameError as error:
-        return _refuse(error, device, request, message)
+        # A difference to what is not held would be refused again and again: without a model, the
+        # next round brings a whole one.
+        kept = device.store.load(request.run)
+        device.store.save(request.run, Held(residual=kept.residual, private=kept.private))
+        return _refuse(error, message)
 
     with device.meter.window("train") as training:
         seed = (device.settings.seed, device.number, request.round)
@@ -75,16 +82,8 @@ def train(message: Message, context: Context) -> Message:
     return _answer(reply, message)
 
 
-def _refuse(
-    error: FrameError, device: Device, request: wire.TrainRequest, message: Message
-) -> Message:
-    """Say in one line why this round goes on without this client.
-
-    What it held of the run is dropped, so that the next round brings a whole model: a difference
-    to a version that is not held would be refused again and again.
-    """
-    kept = device.store.load(request.run)
-    device.store.save(request.run, Held(residual=kept.residual, private=kept.private))
+def _refuse(error: FrameError, message: Message) -> Message:
+    """Say in one line why the round goes on without this client."""
     return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error)), reply_to=message)
 
 
