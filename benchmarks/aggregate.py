@@ -44,10 +44,11 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp.strategy import FedAvg
 
 from frugalfl import wire
-from frugalfl.blocks import Layout, Parameters, parse_plan
+from frugalfl.blocks import Layout, Parameters
 from frugalfl.codec import encode_frame, parse_codec
 from frugalfl.errors import CodecError
 from frugalfl.modules import read_parameters
+from frugalfl.plans import parse_plan
 from frugalfl_client.app import app
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import pack, unpack

@@ -27,11 +27,12 @@ from frugalfl.task import Task, load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.training.pytorch import TorchTrainer
-from frugalfl_server.app import Federation, averaging, initial_model
+from frugalfl_server.app import Federation, initial_model
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.evaluate import accuracy
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.strategies import averaging
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.engine.grid import InProcessGrid

@@ -7,29 +7,39 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from flwr.app import Context
 
 from frugalfl.energy import CpuTimeMeter, Ledger, profile_named
-from frugalfl.errors import MissingExtraError, UsageError
+from frugalfl.errors import MissingExtraError, TaskError, UsageError
 from frugalfl.settings import Settings
-from frugalfl.task import Task, load_task
+from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.store import Store
 
 if TYPE_CHECKING:
     from frugalfl_client.training.pytorch import TorchTrainer
 
+#: With private blocks nobody else can measure a device's model: it keeps one row in so many for it.
+_HOLD_OUT_ONE_IN = 5
+
 
 class Device:
     """What stays the same from round to round on one device."""
 
-    def __init__(self, number: int, of: int, folder: Path, settings: Settings) -> None:
+    def __init__(
+        self, number: int, of: int, folder: Path, settings: Settings, link: str = ""
+    ) -> None:
         self.number = number
         self.settings = settings
+        self.link = link
         self.store = Store(folder / "store.sqlite")
         self.ledger = Ledger(folder / "ledger.sqlite")
         self.meter = CpuTimeMeter(profile_named(settings.device))
         self.trainer = _trainer(settings)
         self.examples = _task(settings.task).rows_of(number, of)
+        self.held_out: Examples | None = None
+        if settings.private:
+            self.examples, self.held_out = _hold_out(self.examples, settings.seed, number)
 
 
 def device_of(context: Context) -> Device:
@@ -37,7 +47,8 @@ def device_of(context: Context) -> Device:
 
     Reads ``partition-id`` and ``num-partitions`` from the node config (Flower's own keys), and
     ``state-dir``, the folder on the device's disk; without it, ``$FRUGALFL_HOME`` or
-    ``~/.frugalfl``, and in it one folder a client.
+    ``~/.frugalfl``, and in it one folder a client. ``link``, where it is there, is the device's
+    own word for what it is connected by, for ``by-link`` refresh plans.
 
     Raises:
         UsageError: A setting or the node config is unusable.
@@ -54,12 +65,27 @@ def device_of(context: Context) -> Device:
         ) from error
     home = Path(os.environ.get("FRUGALFL_HOME") or Path.home() / ".frugalfl")
     folder = context.node_config.get("state-dir") or home / f"client-{number}"
-    return _device(number, of, Path(str(folder)), settings)
+    link = str(context.node_config.get("link", ""))
+    return _device(number, of, Path(str(folder)), settings, link)
 
 
 @lru_cache(maxsize=256)
-def _device(number: int, of: int, folder: Path, settings: Settings) -> Device:
-    return Device(number, of, folder, settings)
+def _device(number: int, of: int, folder: Path, settings: Settings, link: str) -> Device:
+    return Device(number, of, folder, settings, link)
+
+
+def _hold_out(examples: Examples, seed: int, number: int) -> tuple[Examples, Examples]:
+    """Return rows to train on and rows to measure on; the same ones in every round of a run."""
+    if len(examples) < 2:
+        raise TaskError(
+            f"client {number} has one row; with private blocks it needs two, to measure on one"
+        )
+    order = np.random.default_rng((seed, number)).permutation(len(examples))
+    count = max(1, len(examples) // _HOLD_OUT_ONE_IN)
+    kept, held = np.sort(order[count:]), np.sort(order[:count])
+    return Examples(examples.x[kept], examples.y[kept]), Examples(
+        examples.x[held], examples.y[held]
+    )
 
 
 @lru_cache(maxsize=4)

@@ -21,11 +21,15 @@ class Held:
         version: Version of ``model``, and of the last update that was sent; -1: none.
         model: Tensors by name, on the grid of :func:`~frugalfl.blocks.snap`.
         residual: State of the uplink codec's error feedback.
+        private: This device's own blocks, float32; never in a frame.
+        damage: What was lost of all that on the disk, in one line; empty: nothing.
     """
 
     version: int = -1
     model: Parameters = field(default_factory=dict)
     residual: Residual = field(default_factory=dict)
+    private: Parameters = field(default_factory=dict)
+    damage: str = ""
 
     def missed(self, version: int) -> int:
         """Return how many versions were let pass between the last update and this one."""

@@ -1,15 +1,23 @@
-"""What a device keeps between rounds, on its own disk: the model it holds, and residuals.
+"""What a device keeps between rounds, on its own disk: models, residuals, private blocks.
 
-One SQLite file for one run at a time: a new run replaces the old one's content, so the disk that a
-device needs is bounded by one model and one residual. Every change is one transaction: a device
-that loses power in the middle of a round has either the old state or the new one.
+One SQLite file, in which every run has its own rows; those of the last :data:`KEPT_RUNS` runs are
+kept. So the disk that a device needs is bounded by that many models (float16), residuals and
+private blocks (float32), and as much again where a damaged file was set aside. Every change is one
+transaction: a device that loses power in the middle of a round has either the old state or the new
+one.
+
+Disks of small devices fail. What belongs together has a checksum, which is compared at each read;
+a part that does not agree is dropped, and a file that is no database any more is set aside.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,73 +25,198 @@ from frugalfl.blocks import FloatArray
 from frugalfl.errors import RunError
 from frugalfl_client.held import Held
 
+#: Runs that take turns on a device keep their state; the one unused the longest is dropped.
+KEPT_RUNS = 4
+
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS held (run TEXT NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS runs (
+    run TEXT PRIMARY KEY, used INTEGER NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS parts (
+    run TEXT NOT NULL, kind TEXT NOT NULL, checksum BLOB NOT NULL, PRIMARY KEY (run, kind));
 CREATE TABLE IF NOT EXISTS tensors (
-    kind TEXT NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL,
-    shape TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (kind, name));
+    run TEXT NOT NULL, kind TEXT NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL,
+    shape TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, kind, name));
 """
+#: Parts of a run, as they are called in :class:`Held`.
+_KINDS = ("model", "residual", "private")
+#: SQLite's errors that say nothing about the file's content: trying again may help.
+_NOT_DAMAGE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_IOERR")
+
+_Row = tuple[Any, ...]
+_T = TypeVar("_T")
 
 
 class Store:
     """The device's state file; create it or open it by path."""
 
     def __init__(self, path: Path) -> None:
-        """Open the store.
+        """Open the store; a damaged file is set aside as ``<name>.damaged``, and begun anew.
 
         Raises:
-            RunError: The file cannot be opened or is not a store.
+            RunError: The file cannot be opened or made.
         """
         self.path = path
+        self._damage = ""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
+            try:
+                self._db = self._connect()
+            except sqlite3.Error as error:
+                self._begin_anew(error)
         except (sqlite3.Error, OSError) as error:
             raise RunError(f"cannot open the device's store {path}: {error}") from error
 
     def load(self, run: str) -> Held:
-        """Return what is held of ``run``; nothing, if the store holds another run."""
-        row = self._db.execute("SELECT version FROM held WHERE run = ?", (run,)).fetchone()
-        if row is None:
-            return Held()
-        return Held(int(row[0]), self._tensors("model"), self._tensors("residual"))
+        """Return what is held of ``run``: nothing, for a run that is not known.
+
+        A model whose checksum does not agree is not held at all, so that the next round brings
+        a whole one; damaged residuals and private blocks begin anew. ``damage`` says so.
+
+        Raises:
+            RunError: The file cannot be read, for another reason than damage.
+        """
+        held = self._guarded(lambda: self._load(run)) or Held()
+        if held.damage:
+            self.save(run, held)  # what is lost is lost: it is reported once
+        held.damage = "; ".join(text for text in (self._damage, held.damage) if text)
+        self._damage = ""
+        return held
 
     def save(self, run: str, held: Held) -> None:
-        """Replace the store's content, all of it or nothing."""
-        with self._db:
-            self._db.execute("DELETE FROM held")
-            self._db.execute("DELETE FROM tensors")
-            self._db.execute("INSERT INTO held VALUES (?, ?)", (run, held.version))
-            self._insert("model", held.model)
-            self._insert("residual", held.residual)
+        """Replace what is kept of a run, all of it or nothing.
+
+        Raises:
+            RunError: The file cannot be written, for another reason than damage.
+        """
+        for _ in range(2):
+            if self._guarded(lambda: self._save(run, held)):
+                return
+        raise RunError(f"the device's store {self.path} is damaged as soon as it is written")
 
     def close(self) -> None:
         """Close the file; nothing is lost without it."""
         self._db.close()
 
-    def _insert(self, kind: str, tensors: Mapping[str, FloatArray]) -> None:
-        rows = [
-            (
-                kind,
-                place,
-                name,
-                ",".join(map(str, tensor.shape)),
-                tensor.tobytes(),
-            )
-            for place, (name, tensor) in enumerate(tensors.items())
-        ]
-        self._db.executemany("INSERT INTO tensors VALUES (?, ?, ?, ?, ?)", rows)
+    def _connect(self) -> sqlite3.Connection:
+        # Transactions are begun by hand: Python's own would begin as readers.
+        db = sqlite3.connect(self.path, isolation_level=None)
+        # A damaged text is for the checksum to find; it must not raise before.
+        db.text_factory = lambda text: text.decode(errors="replace")
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.executescript(_SCHEMA)
+            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(" ".join(str(verdict).split()))
+        except BaseException:
+            db.close()
+            raise
+        return db
 
-    def _tensors(self, kind: str) -> dict[str, FloatArray]:
-        rows = self._db.execute(
-            "SELECT name, shape, data FROM tensors WHERE kind = ? ORDER BY place", (kind,)
+    def _guarded(self, work: Callable[[], _T]) -> _T | None:
+        """Do the work; where the file turns out to be damaged, begin anew and return None."""
+        try:
+            return work()
+        except sqlite3.Error as error:
+            try:
+                self._db.close()
+                self._begin_anew(error)
+            except (sqlite3.Error, OSError) as second:
+                raise RunError(f"cannot use the device's store {self.path}: {second}") from error
+        return None
+
+    def _begin_anew(self, error: sqlite3.Error) -> None:
+        if str(getattr(error, "sqlite_errorname", "")).startswith(_NOT_DAMAGE):
+            raise error
+        if not self.path.is_file():
+            raise error
+        os.replace(self.path, self.path.with_name(self.path.name + ".damaged"))
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self._db = self._connect()
+        self._damage = f"the device's store was damaged ({error}) and begins anew"
+
+    def _load(self, run: str) -> Held:
+        row = self._db.execute("SELECT version FROM runs WHERE run = ?", (run,)).fetchone()
+        checksums = dict(
+            self._db.execute("SELECT kind, checksum FROM parts WHERE run = ?", (run,)).fetchall()
         )
-        return {
-            name: np.frombuffer(data, np.float32)
-            .reshape([int(size) for size in shape.split(",") if size])
-            .copy()
-            for name, shape, data in rows
-        }
+        if row is None and not checksums:
+            return Held()
+        held, lost = Held(-1 if row is None else row[0]), []
+        for kind in _KINDS:
+            rows = self._db.execute(
+                "SELECT place, name, shape, data FROM tensors "
+                "WHERE run = ? AND kind = ? ORDER BY place",
+                (run, kind),
+            ).fetchall()
+            if checksums.get(kind) == _checksum(run, kind, held.version, rows):
+                setattr(held, kind, _tensors(rows))
+            else:
+                lost.append(kind)
+        if "model" in lost:
+            held.version = -1
+        if lost:
+            held.damage = f"the device's store was damaged: {', '.join(lost)} lost"
+        return held
+
+    def _save(self, run: str, held: Held) -> bool:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._replace(run, held)
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        return True
+
+    def _replace(self, run: str, held: Held) -> None:
+        (used,) = self._db.execute("SELECT coalesce(max(used), 0) + 1 FROM runs").fetchone()
+        self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (run, used, held.version))
+        self._db.execute(
+            "DELETE FROM runs WHERE run NOT IN (SELECT run FROM runs ORDER BY used DESC LIMIT ?)",
+            (KEPT_RUNS,),
+        )
+        for table in ("parts", "tensors"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE run = ? OR run NOT IN (SELECT run FROM runs)", (run,)
+            )
+        for kind in _KINDS:
+            self._insert(run, held.version, kind, _rows(getattr(held, kind)))
+
+    def _insert(self, run: str, version: int, kind: str, rows: list[_Row]) -> None:
+        self._db.executemany(
+            "INSERT INTO tensors VALUES (?, ?, ?, ?, ?, ?)", [(run, kind, *row) for row in rows]
+        )
+        self._db.execute(
+            "INSERT INTO parts VALUES (?, ?, ?)", (run, kind, _checksum(run, kind, version, rows))
+        )
+
+
+def _rows(tensors: Mapping[str, FloatArray]) -> list[_Row]:
+    return [
+        (place, name, ",".join(map(str, tensor.shape)), tensor.tobytes())
+        for place, (name, tensor) in enumerate(tensors.items())
+    ]
+
+
+def _tensors(rows: list[_Row]) -> dict[str, FloatArray]:
+    return {
+        name: np.frombuffer(data, np.float32)
+        .reshape([int(size) for size in shape.split(",") if size])
+        .copy()
+        for _, name, shape, data in rows
+    }
+
+
+def _checksum(run: str, kind: str, version: Any, rows: list[_Row]) -> bytes:
+    """Return 128 bits over one part of a run; the version belongs to the model."""
+    about_part = (run, kind, version if kind == "model" else None)
+    digest = hashlib.blake2b(repr(about_part).encode(), digest_size=16)
+    for *about, data in rows:
+        # A damaged row may hold anything: where its data is no bytes, repr makes it differ.
+        digest.update(repr((about, len(data) if isinstance(data, bytes) else data)).encode())
+        digest.update(data if isinstance(data, bytes) else b"")
+    return digest.digest()

@@ -8,6 +8,7 @@ it is unpacked, whatever the number of clients.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,12 +117,18 @@ class Accumulator:
         self._like: CodedFrame | None = None
         self._places: _Places | None = None
 
-    def add(self, data: bytes | memoryview, weight: float) -> Contribution:
+    def add(
+        self,
+        data: bytes | memoryview,
+        weight: float,
+        check: Callable[[CodedFrame], None] = lambda _: None,
+    ) -> Contribution:
         """Add one frame.
 
         Args:
             data: The frame, as it came.
             weight: Of this update in the mean; with FedAvg, the client's number of rows.
+            check: Looks at the frame before it is decoded, and may raise :class:`FrameError`.
 
         Returns:
             What was added; keep it no longer than needed, because it holds the decoded update.
@@ -133,6 +140,7 @@ class Accumulator:
         if not 0 < weight <= _MOST_WEIGHT:
             raise FrameError(f"the update has the weight {weight}, not one from above 0 to 2**31")
         frame = read_frame(data, self._limits, self._like)
+        check(frame)
         places = self._places
         if places is None or self._like is None or frame.shapes is not self._like.shapes:
             places = _Places(frame, self._layout, self._starts)

@@ -12,11 +12,12 @@ import torch
 from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 
-from frugalfl.blocks import parse_plan
 from frugalfl.codec.seeded import draw_again
 from frugalfl.energy import totals
 from frugalfl.errors import Interrupted
 from frugalfl.modules import read_parameters, write_parameters
+from frugalfl.plans import parse_plan
+from frugalfl.private import split
 from frugalfl.settings import Settings
 from frugalfl.task import Task, load_task
 from frugalfl_server import summary
@@ -24,7 +25,7 @@ from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy
 from frugalfl_server.export import prune
-from frugalfl_server.export_run import export_into
+from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
@@ -91,6 +92,7 @@ class Federation:
         self._public = task.public_rows()
         recover = settings.recover_rounds if settings.prune else 0
         self._progress = Progress(settings.rounds + recover, quiet)
+        self._clients_accuracy = 0.0
 
     def conduct(self) -> None:
         """Train, prune, recover, export."""
@@ -102,6 +104,9 @@ class Federation:
                 module, "recover", self._settings.recover_rounds, self._settings.rounds + 1
             )
         self._run.flush()
+        if self._settings.private:
+            self._progress.say(f"no export: {why_private_is_not_exported(self._settings)}")
+            return
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
         export_into(self._run, module, self._task, self._settings, self._run.path / "model")
 
@@ -125,26 +130,35 @@ class Federation:
         if rounds == 0:
             return
         settings = self._settings
-        parameters = read_parameters(module)
+        parameters, _ = split(read_parameters(module), settings.private)
         seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
         downlink = Downlink(parameters, settings.downlink, first, seed, settings.downlink_budget)
         strategy = FrugalStrategy(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
-            on_failure=self._progress.warn,
+            on_failure=self._progress.warn, seed=settings.seed,
         )  # fmt: skip
 
         def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
             if number == 0:
                 return None
             write_parameters(module, unpack(arrays))
-            record = self._record(phase, strategy, accuracy(module, self._public.test))
+            record = self._record(phase, strategy, self._score(module, strategy))
             self._run.add_round(record, strategy.traffic.energy)
             self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
             self._progress.round_done(record)
             return MetricRecord({"accuracy": record.accuracy})
 
         strategy.start(self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round)
+
+    def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:
+        """Return the accuracy of a round: the server's, or with private blocks the clients' own."""
+        if not self._settings.private:
+            return accuracy(module, self._public.test)
+        measured = strategy.traffic.clients_accuracy
+        if measured is not None:  # else nobody trained, and nothing is known to have changed
+            self._clients_accuracy = measured
+        return self._clients_accuracy
 
     def _record(self, phase: str, strategy: FrugalStrategy, score: float) -> RoundRecord:
         traffic = strategy.traffic
@@ -170,5 +184,6 @@ def initial_model(task: Task, settings: Settings) -> torch.nn.Module:
     torch.manual_seed(settings.seed)
     module = task.new_model()
     if settings.initial == "seeded":
-        write_parameters(module, draw_again(read_parameters(module), settings.seed))
+        shared, _ = split(read_parameters(module), settings.private)
+        write_parameters(module, draw_again(shared, settings.seed))
     return module

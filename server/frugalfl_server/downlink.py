@@ -28,7 +28,7 @@ from frugalfl_server.budget import Budget
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
 EXACT = "dyadic | range"
 #: The share of what a frame dropped that is given up for good.
-_FORGOTTEN = np.float32(0.3)
+_FORGOTTEN = np.float32(0.2)
 _HALF_A_STEP = np.float32(2.0 ** -(GRID_BITS + 1))
 #: A model as it was drawn from its seed.
 SEEDED = "seeded | raw"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frugalfl.errors import RunError
+from frugalfl.errors import ExportError, RunError
 from frugalfl.modules import write_parameters
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
@@ -30,7 +30,8 @@ def export_run(path: Path, out: Path | None) -> ExportResult:
 
     Raises:
         RunError: No run, no checkpoint, or the app that it came from is not known.
-        ExportError: The model cannot be converted or does not pass its checks.
+        ExportError: The model cannot be converted or does not pass its checks, or has private
+            blocks.
     """
     run = RunDirectory.open(path)
     about = run.read_json("run.json")
@@ -39,6 +40,8 @@ def export_run(path: Path, out: Path | None) -> ExportResult:
             f"{path} does not say which app it came from; run it with `frugalfl simulate`"
         )
     settings = Settings.of(about["settings"])
+    if settings.private:
+        raise ExportError(f"{path} cannot be exported: {why_private_is_not_exported(settings)}")
     parameters = run.load_checkpoint()
     sys.path.insert(0, about["app"])
     task = load_task(settings.task)
@@ -51,6 +54,14 @@ def export_run(path: Path, out: Path | None) -> ExportResult:
         run.write_json("summary.json", summary.of_run(run, known["status"], known["reason"]))
         write_report(run)
     return result
+
+
+def why_private_is_not_exported(settings: Settings) -> str:
+    """Say in one line why a run with private blocks leaves no model to export."""
+    return (
+        f"blocks {settings.private!r} are private, so the server has no whole model; the shared "
+        "blocks are in checkpoints/model.npz, each device has its own private ones"
+    )
 
 
 def export_into(

@@ -13,7 +13,9 @@ class RoundRecord:
         federation: ``frugalfl``, or the baseline's name.
         phase: ``train``, or ``recover`` for rounds on the pruned model.
         round: From 1; recovery rounds count on.
-        accuracy: Share of the server's test rows that the new global model gets right.
+        accuracy: Share of the server's test rows that the new global model gets right. With
+            private blocks: of the rows that clients hold out, each measured with the model that
+            this client has just trained, mean by rows; a round without any repeats the last one.
         loss: Mean training loss over the clients' last local epochs, weighted by rows.
         clients: Clients that were asked.
         updates: Updates that were aggregated.

@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import median, median_high
 
 import numpy as np
@@ -91,29 +92,39 @@ class _Noise:
 
     def __init__(self) -> None:
         self.bases: list[float] = []
-        self._weight = 0.0
-        self._power: dict[str, float] = {}
-        self._own = 0.0
+        self._tensors: dict[str, _OfTensor] = {}
 
     def add(self, step: float, base: float, weight: float, sizes: Mapping[str, float]) -> None:
         """Add an update: ``step * sum |x|`` is the power of its rounding and of itself together."""
         if base > 0:
             self.bases.append(base)
-        self._weight += weight
         for name, size in sizes.items():
-            self._power[name] = self._power.get(name, 0.0) + weight**2 * step * size
-            self._own += weight**2 * base * size
+            found = self._tensors.setdefault(name, _OfTensor())
+            found.weight += weight
+            found.power += weight**2 * step * size
+            found.own += weight**2 * base * size
 
     def settle(self, model: Parameters) -> Parameters:
         """Scale each tensor as if the noise, orthogonal to it, were not there."""
-        total = sum(self._power.values())
-        if total <= self._own:
+        power = {name: t.power / t.weight**2 for name, t in self._tensors.items()}
+        own = sum(t.own / t.weight**2 for t in self._tensors.values())
+        total = sum(power.values())
+        if total <= own:
             return model
-        share = (1 - self._own / total) / self._weight**2
-        return {
-            name: tensor * np.float32(_scale(tensor, share * self._power.get(name, 0.0)))
-            for name, tensor in model.items()
+        share = 1 - own / total
+        return model | {
+            name: model[name] * np.float32(_scale(model[name], share * noise))
+            for name, noise in power.items()
         }
+
+
+@dataclass
+class _OfTensor:
+    """Sums over the updates that held a tensor; weights are not divided by their sum yet."""
+
+    weight: float = 0.0
+    power: float = 0.0
+    own: float = 0.0
 
 
 def _scale(tensor: FloatArray, noise: float) -> float:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,18 @@ from flwr.serverapp.strategy import Strategy
 from flwr.supercore.differential_privacy import KEY_CLIPPING_NORM
 
 from frugalfl import wire
-from frugalfl.blocks import Parameters, Plan
-from frugalfl.codec import Limits, decode_frame
+from frugalfl.blocks import Parameters
+from frugalfl.codec import CodedFrame, Limits, read_frame
 from frugalfl.energy import EnergyRecord
 from frugalfl.errors import FederationError, FrameError, UsageError
+from frugalfl.plans import Plan
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import unpack
+from frugalfl_server.budget import Budget
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.only_mean import needs_only_mean
+from frugalfl_server.partial import complete
+from frugalfl_server.planner import Planner
 from frugalfl_server.steering import Steering
 
 _MOST_SAMPLES = 1 << 31
@@ -49,6 +54,13 @@ class Traffic:
     loss: float = 0.0
     energy: list[EnergyRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    scores: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def clients_accuracy(self) -> float | None:
+        """Mean of what clients measured on their own rows, by rows; ``None``: none measured."""
+        rows = sum(scored for _, scored in self.scores)
+        return sum(right * scored for right, scored in self.scores) / rows if rows else None
 
 
 class FrugalStrategy(Strategy):
@@ -63,18 +75,25 @@ class FrugalStrategy(Strategy):
         run: str,
         first_round: int = 1,
         on_failure: Callable[[str], None] = lambda _: None,
+        seed: int = 0,
     ) -> None:
+        """Wrap a strategy.
+
+        Raises:
+            UsageError: The plan cannot be used with this model.
+        """
         self._inner = inner
         self._aggregate = self._mean if needs_only_mean(inner) else self._each
         self._downlink = downlink
-        self._plan = plan
+        self._planner = Planner(plan, downlink.layout, seed)
         self._steering = steering
         self._run = run
         self._first_round = first_round
         self._on_failure = on_failure
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
-        self._frozen: set[str] = set()
+        self._planned: dict[int, tuple[int, ...]] = {}
+        self._trained: set[str] = set()
         self.traffic = Traffic(first_round, time.monotonic())
 
     def configure_train(
@@ -82,25 +101,26 @@ class FrugalStrategy(Strategy):
     ) -> Iterable[Message]:
         """Let the inner strategy pick clients; send each the frames that it lacks."""
         self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
-        self._model = unpack(arrays)
-        self._model = self._downlink.advance(self._model)
-        planned = self._plan(server_round, self._downlink.layout)
-        self._frozen = set(self._model) - set(self._downlink.layout.names(planned))
-        picked = self._inner.configure_train(server_round, arrays, config, grid)
-        picked = list(picked)
+        before, self._model = self._model, self._downlink.advance(unpack(arrays))
+        self._planner.begin(server_round, before, self._model)
+        self._planned = {}
+        self._trained = set()
+        picked = list(self._inner.configure_train(server_round, arrays, config, grid))
         uplink = self._steering.codec_for(len(picked))
         bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
-        return [self._framed(message, planned, bundles, uplink) for message in picked]
+        messages = [self._framed(m, bundles[m.metadata.dst_node_id], uplink) for m in picked]
+        self._keep_to(self._downlink.budget, "downloads", self.traffic.downlink_bytes, len(picked))
+        return messages
 
-    def _framed(
-        self,
-        message: Message,
-        planned: tuple[int, ...],
-        bundles: dict[int, tuple[int, bytes]],
-        uplink: str,
-    ) -> Message:
+    def _keep_to(self, budget: Budget, what: str, spent: int, clients: int) -> None:
+        complaint = budget.spent(what, spent / clients) if clients else None
+        if complaint:
+            self._on_failure(f"round {self.traffic.round}: {complaint}")
+
+    def _framed(self, message: Message, bundle: tuple[int, bytes], uplink: str) -> Message:
         node = message.metadata.dst_node_id
-        base, frames = bundles[node]
+        planned = self._planned[node] = self._planner.blocks_of(node)
+        base, frames = bundle
         self.traffic.clients += 1
         self.traffic.downlink_bytes += len(frames)
         request = wire.TrainRequest(
@@ -127,6 +147,8 @@ class FrugalStrategy(Strategy):
             FederationError: Not one client of the round contributed.
         """
         contributions = self._aggregate(replies)
+        uplink = self.traffic.uplink_bytes, self.traffic.updates
+        self._keep_to(self._steering.budget, "uploads", *uplink)
         for failure in self.traffic.failures:
             self._on_failure(failure)
         if self.traffic.clients and len(self.traffic.failures) == self.traffic.clients:
@@ -150,12 +172,13 @@ class FrugalStrategy(Strategy):
             with self._blamed(message):
                 reply = self._received(message)
                 if reply is not None:
-                    added = total.add(reply.frame, reply.samples)
+                    check = partial(self._as_asked, message.metadata.src_node_id)
+                    added = total.add(reply.frame, reply.samples, check)
                     if self._steering.active:
                         self._steering.note(added.steering(), reply.samples, added.magnitudes())
+                    self._count(reply, added.names)
                     samples += reply.samples
                     loss += reply.samples * reply.loss
-                    self.traffic.updates += 1
                     last = message
         if last is None:
             return []
@@ -164,22 +187,42 @@ class FrugalStrategy(Strategy):
 
     def _each(self, replies: Iterable[Message]) -> list[Message]:
         """Replace the frame in each reply by arrays."""
-        decoded = []
+        decoded: list[tuple[Message, wire.TrainReply, Parameters]] = []
         for message in replies:
             with self._blamed(message):
                 reply = self._received(message)
                 if reply is not None:
-                    frame = decode_frame(reply.frame, self._limits)
+                    coded = read_frame(reply.frame, self._limits)
+                    self._as_asked(message.metadata.src_node_id, coded)
+                    frame = coded.decode()
                     update = frame.named(self._downlink.layout)
                     sizes = {name: float(np.abs(step).sum()) for name, step in update.items()}
                     self._steering.note(frame.steering, reply.samples, sizes)
-                    steps = {name: self._model[name] + step for name, step in update.items()}
-                    message.content = wire.pack_average(
-                        self._model | steps, reply.samples, reply.loss
-                    )
-                    self.traffic.updates += 1
-                    decoded.append(message)
-        return decoded
+                    self._count(reply, update)
+                    decoded.append((message, reply, update))
+        steps = complete([(update, reply.samples) for _, reply, update in decoded])
+        for (message, reply, _), step in zip(decoded, steps, strict=True):
+            moved = {name: self._model[name] + move for name, move in step.items()}
+            message.content = wire.pack_average(self._model | moved, reply.samples, reply.loss)
+        return [message for message, _, _ in decoded]
+
+    def _count(self, reply: wire.TrainReply, names: Iterable[str]) -> None:
+        self.traffic.updates += 1
+        self.traffic.scores.append((reply.accuracy, reply.scored))
+        self._trained.update(names)
+
+    def _as_asked(self, node: int, frame: CodedFrame) -> None:
+        """Refuse an update to another version, or of other blocks than were planned."""
+        if frame.base != self._downlink.version:
+            raise FrameError(
+                f"its update is to version {frame.base}, this round trains version "
+                f"{self._downlink.version}; is it of another run?"
+            )
+        planned = self._planned.get(node, ())
+        if tuple(sorted(frame.shapes)) != planned:
+            raise FrameError(
+                f"its update has blocks {sorted(frame.shapes)}, it was asked for {list(planned)}"
+            )
 
     def _received(self, message: Message) -> wire.TrainReply | None:
         """Unpack a reply and count it; ``None``: the client had nothing to give this time.
@@ -194,6 +237,9 @@ class FrugalStrategy(Strategy):
         self.traffic.energy += reply.records
         self.traffic.uplink_bytes += len(reply.frame)
         self._downlink.confirm(node, reply.held)
+        self._planner.heard(node, reply)
+        if reply.notice:
+            self._on_failure(f"node {node}: {reply.notice}")
         if not reply.frame:
             return None
         if not 0 < reply.samples <= _MOST_SAMPLES or not math.isfinite(reply.loss):
@@ -215,7 +261,7 @@ class FrugalStrategy(Strategy):
         """
         settled = self._steering.settle(unpack(arrays))
         for name in arrays:
-            arrays[name] = Array(self._model[name] if name in self._frozen else settled[name])
+            arrays[name] = Array(settled[name] if name in self._trained else self._model[name])
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

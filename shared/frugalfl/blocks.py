@@ -1,4 +1,4 @@
-"""Parameter blocks, and refresh plans: which blocks travel in which round.
+"""Parameter blocks: what travels, or stays, as a whole.
 
 A block is one named group of tensors that travels, or stays, as a whole: a layer by default, that
 is, its weight, bias and running statistics together. A layout is the ordered list of blocks of a
@@ -8,13 +8,13 @@ number only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.calls import Call, arity, parse_call, unknown, whole
 from frugalfl.errors import FrameError, TaskError, UsageError
 
 FloatArray = npt.NDArray[np.float32]
@@ -100,6 +100,40 @@ class Layout:
             )
         )
 
+    def matching(self, patterns: Sequence[str]) -> tuple[int, ...]:
+        """Return the numbers of the blocks whose names match any of these shell patterns.
+
+        Raises:
+            UsageError: A pattern that no block's name matches.
+        """
+        names = [block.name for block in self.blocks]
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+                raise UsageError(f"no block matches {pattern!r}; the model's blocks are {known}")
+        return tuple(
+            number
+            for number, name in enumerate(names)
+            if any(fnmatchcase(name, pattern) for pattern in patterns)
+        )
+
+    def check(self, chosen: Sequence[int]) -> None:
+        """Refuse block numbers, as they came in a message, that cannot be trained here.
+
+        Raises:
+            FrameError: No block, one that the model does not have, or one twice.
+        """
+        if not chosen:
+            raise FrameError("the plan of this round names no block to train")
+        for number in chosen:
+            if not 0 <= number < len(self):
+                raise FrameError(
+                    f"the plan of this round names block {number}, the model here has "
+                    f"{len(self)} (0 to {len(self) - 1}); same task and settings?"
+                )
+        if len(set(chosen)) < len(chosen):
+            raise FrameError(f"the plan of this round names a block twice: {list(chosen)}")
+
     @property
     def everything(self) -> tuple[int, ...]:
         """All block numbers."""
@@ -124,54 +158,3 @@ def snap(tensor: FloatArray) -> FloatArray:
     # Scaling by a power of two is exact in float32, and so is what rint returns.
     multiples: FloatArray = np.rint(tensor * np.float32(2.0**GRID_BITS))
     return multiples * np.float32(2.0**-GRID_BITS)
-
-
-# --- refresh plans ---------------------------------------------------------------------------
-
-#: From a round number (1, 2, ...) and a layout to the numbers of the planned blocks.
-Plan = Callable[[int, Layout], tuple[int, ...]]
-
-
-def _full(call: Call) -> Plan:
-    arity(call, 0)
-    return lambda _round, layout: layout.everything
-
-
-def _last(call: Call) -> Plan:
-    arity(call, 1)
-    count = whole(call.arguments[0], "last")
-
-    def plan(_round: int, layout: Layout) -> tuple[int, ...]:
-        if count > len(layout):
-            raise UsageError(f"last({count}) asks for more than the model's {len(layout)} blocks")
-        return layout.everything[-count:]
-
-    return plan
-
-
-def _alternate(call: Call) -> Plan:
-    arity(call, 2, 16)
-    plans = [_build(argument) for argument in call.arguments]
-    return lambda number, layout: plans[(number - 1) % len(plans)](number, layout)
-
-
-_PLANS: dict[str, Callable[[Call], Plan]] = {"full": _full, "last": _last, "alternate": _alternate}
-
-
-def parse_plan(text: str) -> Plan:
-    """Read a refresh plan.
-
-    ``full``: every block, every round. ``last(n)``: the last n blocks only; the others are frozen
-    and cost neither bytes nor gradients. ``alternate(a, b, ...)``: a in the first round, b in the
-    second, and so on around.
-
-    Raises:
-        UsageError: The text is not a plan.
-    """
-    return _build(parse_call(text))
-
-
-def _build(call: Call) -> Plan:
-    if call.name not in _PLANS:
-        raise unknown("refresh plan", call.name, _PLANS)
-    return _PLANS[call.name](call)

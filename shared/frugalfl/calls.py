@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 from frugalfl.errors import UsageError
 
-_TOKEN = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*|[0-9.][^\s,()|]*|[(),|])")
+#: A word may be a shell pattern: ``frozen(encoder.*)``.
+_TOKEN = re.compile(r"\s*([A-Za-z_*?\[][A-Za-z0-9_.*?!\[\]-]*|[0-9.][^\s,()|]*|[(),|])")
 _MAX_DEPTH = 8
 _PIPE = "|"
+_DIGITS = "0123456789."
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,15 @@ def _parse_links(tokens: list[str], text: str, depth: int) -> tuple[Call, list[s
     return (call if len(links) == 1 else Call(_PIPE, tuple(links))), rest
 
 
+def _number_beside_word(one: str, other: str) -> bool:
+    return (one[0] in _DIGITS and other[0].isalpha()) or (one[0].isalpha() and other[0] in _DIGITS)
+
+
 def _parse(tokens: list[str], text: str, depth: int) -> tuple[Call, list[str]]:
     if depth > _MAX_DEPTH or not tokens or tokens[0] in "(),|":
         raise UsageError(f"cannot read {text!r}; write name or name(argument, argument)")
     name, rest = tokens[0], tokens[1:]
-    if rest and rest[0] not in "(),|" and name[0].isalpha() != rest[0][0].isalpha():
+    if rest and _number_beside_word(name, rest[0]):
         name, rest = f"{name} {rest[0]}", rest[1:]  # 24 sigma, or momentum 0.9
     if not rest or rest[0] != "(":
         return Call(name), rest

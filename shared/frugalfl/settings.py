@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from frugalfl.blocks import parse_plan
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
 from frugalfl.energy import profile_named
 from frugalfl.errors import UsageError
+from frugalfl.plans import parse_plan
 from frugalfl.strategies import parse_strategy
 
 
@@ -41,7 +41,7 @@ class Settings:
     final_learning_rate: float = _setting(0.01, "step size in the last round; cosine decay between")
     momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
     uplink: str = _setting("stochastic(auto) | range", "codec of updates, client to server")
-    downlink: str = _setting("dyadic(1%) | range", "codec of updates, server to client")
+    downlink: str = _setting("dyadic(1.5%) | range", "codec of updates, server to client")
     uplink_budget: int = _setting(
         0, "most bytes of an update, on average over a round; 0: none; needs stochastic(auto)"
     )
@@ -49,7 +49,10 @@ class Settings:
         0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
     )
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
-    refresh: str = _setting("full", "refresh plan: full, last(n), alternate(plan, plan)")
+    refresh: str = _setting("full", "refresh plan: which blocks a client trains and exchanges")
+    private: str = _setting(
+        "", "blocks that never leave their device: shell patterns, commas between; empty for none"
+    )
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
     device: str = _setting("generic", "device profile for estimated joules")
@@ -91,6 +94,11 @@ class Settings:
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)
+        if self.private and self.prune:
+            raise UsageError(
+                "private blocks cannot be pruned with the others, because the server does not "
+                "have them; set prune = 0"
+            )
         profile_named(self.device)
 
     def _need(self, holds: bool, name: str, what: str) -> None:

@@ -21,6 +21,9 @@ _ARRAYS, _CONFIG, _METRICS, _LEDGER = "arrays", "config", "metrics", "ledger"
 _FRAMES = "frames"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
+_LINK, _NOTICE = "link", "notice"
+#: Longest text that is read from a reply (characters).
+_MAX_TEXT = 300
 
 #: Fields of an energy record that differ between the phases of one round; the others are sent once.
 _PER_PHASE = ("phase", "start_unix_s", "wall_s", "cpu_s", "energy_j", "idle_j", "samples",
@@ -63,6 +66,11 @@ class TrainReply:
         samples: Training rows of the client.
         loss: Mean training loss over the last local epoch.
         records: Energy records of this round, one a phase.
+        link: The link that the device declares; empty: none.
+        notice: One line for the person at the server about what went wrong on the device without
+            costing its contribution; empty: nothing.
+        accuracy: Share of ``scored`` rows that the client's own model gets right.
+        scored: Rows of its own that the client measured on; 0: it did not.
     """
 
     held: int
@@ -70,6 +78,10 @@ class TrainReply:
     samples: int = 0
     loss: float = 0.0
     records: tuple[EnergyRecord, ...] = ()
+    link: str = ""
+    notice: str = ""
+    accuracy: float = 0.0
+    scored: int = 0
 
 
 def pack_request(request: TrainRequest) -> RecordDict:
@@ -113,13 +125,14 @@ def pack_reply(reply: TrainReply) -> RecordDict:
     metrics = MetricRecord(
         {"num-examples": reply.samples, "train-loss": reply.loss, "held-version": reply.held}
     )
-    return RecordDict(
-        {
-            _ARRAYS: _pack_bytes(reply.frame),
-            _METRICS: metrics,
-            _LEDGER: _pack_records(reply.records),
-        }
-    )
+    if reply.scored:
+        metrics["accuracy"], metrics["scored"] = reply.accuracy, reply.scored
+    ledger = _pack_records(reply.records)
+    # Beside the ledger, not in a record of their own, which Flower would send as one more POST.
+    for name, text in ((_LINK, reply.link), (_NOTICE, reply.notice)):
+        if text:
+            ledger[name] = text
+    return RecordDict({_ARRAYS: _pack_bytes(reply.frame), _METRICS: metrics, _LEDGER: ledger})
 
 
 def unpack_reply(message: Message) -> TrainReply:
@@ -129,12 +142,21 @@ def unpack_reply(message: Message) -> TrainReply:
         FrameError: Something that belongs there is missing or of another type.
     """
     metrics = _record(message.content, _METRICS, MetricRecord)
+    ledger = dict(_record(message.content, _LEDGER, ConfigRecord))
+    link, notice = (str(ledger.pop(name, ""))[:_MAX_TEXT] for name in (_LINK, _NOTICE))
+    accuracy, scored = float(metrics.get("accuracy", 0.0)), int(metrics.get("scored", 0))
+    if not 0 <= accuracy <= 1 or scored < 0:
+        raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
     return TrainReply(
         held=int(_item(metrics, "held-version")),
         frame=_unpack_bytes(message.content),
         samples=int(_item(metrics, "num-examples")),
         loss=float(_item(metrics, "train-loss")),
-        records=_unpack_records(_record(message.content, _LEDGER, ConfigRecord)),
+        records=_unpack_records(ledger),
+        link=link,
+        notice=notice,
+        accuracy=accuracy,
+        scored=scored,
     )
 
 

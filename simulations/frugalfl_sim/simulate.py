@@ -8,6 +8,7 @@ import torch
 from flwr.app import Context, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
 
+from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import Task, load_task
 from frugalfl_client.app import app as client_app
@@ -34,6 +35,11 @@ def simulate_app(app: Path, settings: Settings, runs: Path, baseline: bool) -> R
         FrugalFLError: What the branches of :mod:`frugalfl.errors` say; the run directory then
             holds everything up to the last finished round.
     """
+    if baseline and settings.private:
+        raise UsageError(
+            "--baseline has nothing to compare with private blocks: Flower's FedAvg makes one "
+            "model for all; leave --baseline out"
+        )
     # One client trains at a time, on tensors too small to share between threads.
     torch.set_num_threads(1)
     with importable(app), quiet_flower():

@@ -8,9 +8,9 @@ import pytest
 from flwr.app import ArrayRecord, Context, Error, Message, RecordDict
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, FedMedian, FedTrimmedAvg, Krum
 
-from frugalfl.blocks import parse_plan
 from frugalfl.errors import FederationError
 from frugalfl.modules import read_parameters, write_parameters
+from frugalfl.plans import parse_plan
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from frugalfl.blocks import Layout, parse_plan, snap
-from frugalfl.errors import TaskError, UsageError
+from frugalfl.blocks import Layout, snap
+from frugalfl.errors import FrameError, TaskError, UsageError
 
 
 def layout(*names):
@@ -17,43 +17,25 @@ def test_a_layer_is_a_block():
     assert THREE.names([2, 0]) == ["conv.weight", "conv.bias", "dense2.weight", "dense2.bias"]
 
 
-@pytest.mark.parametrize(
-    ("text", "rounds"),
-    [
-        ("full", [(0, 1, 2), (0, 1, 2), (0, 1, 2)]),
-        ("last(1)", [(2,), (2,), (2,)]),
-        ("last(2)", [(1, 2), (1, 2), (1, 2)]),
-        ("alternate(full, last(1))", [(0, 1, 2), (2,), (0, 1, 2)]),
-        ("alternate(last(1), last(2), full)", [(2,), (1, 2), (0, 1, 2)]),
-    ],
-)
-def test_plans(text, rounds):
-    plan = parse_plan(text)
-    assert [plan(number, THREE) for number in (1, 2, 3)] == rounds
+def test_blocks_are_found_by_shell_patterns():
+    assert THREE.matching(["dense?"]) == (1, 2)
+    assert THREE.matching(["conv", "*2"]) == (0, 2)
+    with pytest.raises(UsageError, match="no block matches 'lstm'; .* conv, dense1, dense2"):
+        THREE.matching(["dense*", "lstm"])
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("chosen", "message"),
     [
-        ("fll", "did you mean 'full'"),
-        ("last", "takes 1 arguments"),
-        ("last(0)", "at least 1"),
-        ("last(x)", "whole number"),
-        ("alternate(full)", "takes 2 to 16"),
-        ("last(2", "'\\)' is missing"),
-        ("full full", "left over"),
-        ("full; rm", "cannot read"),
-        ("", "cannot read"),
+        ((), "names no block"),
+        ((0, 3), "names block 3.*has 3"),
+        ((-1,), "block -1"),
+        ((1, 1), "twice"),
     ],
 )
-def test_a_wrong_plan_is_explained(text, message):
-    with pytest.raises(UsageError, match=message):
-        parse_plan(text)
-
-
-def test_more_blocks_than_the_model_has():
-    with pytest.raises(UsageError, match=r"last\(9\) asks for more than the model's 3"):
-        parse_plan("last(9)")(1, THREE)
+def test_block_numbers_from_a_message_are_not_trusted(chosen, message):
+    with pytest.raises(FrameError, match=message):
+        THREE.check(chosen)
 
 
 def test_models_travel_in_float32():

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from frugalfl.codec.registry import CHOOSERS, CODERS, SHORT, TRANSFORMS
+from frugalfl.plans.registry import PLANS
 from frugalfl.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -27,6 +28,14 @@ def test_every_codec_link_is_described():
     wire = (DOCS / "wire-format.md").read_text()
     assert all(f"`{name}`" in wire for name in {*TRANSFORMS, *CODERS, *CHOOSERS})
     assert all(f"`{word}` {byte:02X}" in wire for word, byte in SHORT.items())
+
+
+def test_every_refresh_plan_is_described():
+    text = (DOCS / "refresh.md").read_text()
+    described = {
+        name.partition("(")[0] for name in re.findall(r"^\| `([^`]+)`", text, re.MULTILINE)
+    }
+    assert described >= set(PLANS)
 
 
 def test_links_between_documents_lead_somewhere():

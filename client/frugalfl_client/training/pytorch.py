@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch
 from frugalfl.blocks import Layout, Parameters
 from frugalfl.errors import TaskError
 from frugalfl.modules import read_parameters, write_parameters
+from frugalfl.private import split
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Loss, Task
@@ -24,10 +25,14 @@ class Trained:
     Attributes:
         update: Local minus global tensors, of the planned blocks only.
         loss: Mean loss over the last epoch.
+        private: The private tensors, as training left them.
+        right: Share of the held-out rows that the trained model gets right; 0 without such rows.
     """
 
     update: Parameters
     loss: float
+    private: Parameters = field(default_factory=dict)
+    right: float = 0.0
 
 
 class TorchTrainer:
@@ -37,8 +42,11 @@ class TorchTrainer:
         self._task = task
         self._settings = settings
         self._module: torch.nn.Module | None = None
-        #: Blocks of the task's own model, before any pruning.
-        self.layout = Layout.of(read_parameters(self._task.new_model()))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)  # private blocks begin alike on every device
+            shared, self._private = split(read_parameters(task.new_model()), settings.private)
+        #: Blocks of the task's own model that travel, before any pruning.
+        self.layout = Layout.of(shared)
 
     def train(
         self,
@@ -47,33 +55,43 @@ class TorchTrainer:
         examples: Examples,
         learning_rate: float,
         seed: tuple[int, ...],
+        private: Parameters | None = None,
+        held_out: Examples | None = None,
         proximal_mu: float = 0.0,
     ) -> Trained:
         """Run the local epochs.
 
         Args:
-            parameters: The global model.
+            parameters: The global model, without private blocks.
             planned: Numbers of the blocks to train; the others get no gradients.
             examples: This device's own rows.
             learning_rate: Step size.
             seed: Decides the order of the rows and any dropout; same seed, same bits.
+            private: This device's private blocks, always trained; empty: as they begin.
+            held_out: Rows to measure the trained model on.
             proximal_mu: Weight of FedProx's proximal term.
 
         Raises:
             TaskError: The task's model or loss raised, or the loss is not finite.
         """
-        module = self._loaded(parameters)
-        layout = Layout.of(parameters)
-        names = layout.names(planned)
-        _freeze(module, layout, set(names))
+        private = private or self._private
+        module = self._loaded(parameters | private)
+        names = Layout.of(parameters).names(planned)
+        _freeze(module, Layout.of(parameters | private), {*names, *private})
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         with self._task.blamed("training"):
             optimizer = Sgd(
                 module.parameters(), learning_rate, self._settings.momentum, proximal_mu
             )
             loss = self._epochs(module, examples, optimizer, np.random.default_rng(seed))
+            right = 0.0 if held_out is None else _share_right(module, held_out)
         after = read_parameters(module)
-        return Trained({name: after[name] - parameters[name] for name in names}, loss)
+        return Trained(
+            {name: after[name] - parameters[name] for name in names},
+            loss,
+            {name: after[name] for name in private},
+            right,
+        )
 
     def _loaded(self, parameters: Parameters) -> torch.nn.Module:
         shapes = {name: tensor.shape for name, tensor in parameters.items()}
@@ -121,6 +139,13 @@ def _freeze(module: torch.nn.Module, layout: Layout, planned: set[str]) -> None:
     for name, layer in module.named_modules():
         if name in frozen:
             layer.eval()
+
+
+def _share_right(module: torch.nn.Module, examples: Examples) -> float:
+    module.eval()
+    with torch.inference_mode():
+        predicted = module(torch.from_numpy(examples.x)).argmax(1)
+    return float((predicted == torch.from_numpy(examples.y)).double().mean())
 
 
 def _batches(rows: int, size: int, rng: np.random.Generator) -> Iterator[torch.Tensor]:

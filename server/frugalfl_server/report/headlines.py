@@ -99,6 +99,8 @@ def _accuracy(facts: Facts) -> Headline:
         return Headline("accuracy", "–", "no round was finished")
     rounds = facts.summary["rounds"]
     note = f"float, {rounds} {'round' if rounds == 1 else 'rounds'}"
+    if facts.about["settings"].get("private"):
+        note += "; mean of the clients' own models, on their own rows"
     if facts.baseline:
         note += f"; baseline {percent(facts.baseline[-1].accuracy)}"
     return Headline("accuracy", percent(facts.summary["accuracy"]), note)

@@ -1,0 +1,73 @@
+"""Chooses each client's blocks: the refresh plan, and what it has to know.
+
+Of a client, the link that it declares and the joules of its last round are kept; of a block, its
+last change and when that was.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from frugalfl.blocks import Layout, Parameters
+from frugalfl.plans import Plan, PlanContext
+from frugalfl.wire import TrainReply
+
+
+class Planner:
+    """One plan on one model, over the rounds."""
+
+    def __init__(self, plan: Plan, layout: Layout, seed: int = 0) -> None:
+        """Begin before the first round.
+
+        Raises:
+            UsageError: The plan cannot be used with this model.
+        """
+        plan.check(layout)
+        self._plan = plan
+        self._layout = layout
+        self._seed = seed
+        self._round = 0
+        self._changes: dict[int, tuple[float, int]] = {}
+        self._links: dict[int, str] = {}
+        self._joules: dict[int, float] = {}
+
+    def begin(self, number: int, before: Parameters, model: Parameters) -> None:
+        """Begin a round.
+
+        Args:
+            number: Round, from 1.
+            before: The model at the beginning of the last round; empty in the first.
+            model: The model now.
+        """
+        self._round = number
+        for place, block in enumerate(self._layout.blocks if before else ()):
+            change = _mean_square([model[name] - before[name] for name in block.tensors])
+            if change > 0:
+                self._changes[place] = (change, number)
+
+    def blocks_of(self, node: int) -> tuple[int, ...]:
+        """Return the numbers of the blocks that a client is to train in this round."""
+        context = PlanContext(
+            round=self._round,
+            layout=self._layout,
+            seed=self._seed,
+            change={
+                place: change * (self._round - since + 1)
+                for place, (change, since) in self._changes.items()
+            },
+            link=self._links.get(node, ""),
+            joules=self._joules.get(node),
+        )
+        return self._plan.choose(context)
+
+    def heard(self, node: int, reply: TrainReply) -> None:
+        """Note what a client says of itself."""
+        self._links[node] = reply.link
+        joules = [record.energy_j for record in reply.records if record.energy_j is not None]
+        if joules:
+            self._joules[node] = sum(joules)
+
+
+def _mean_square(tensors: list[np.ndarray]) -> float:
+    total = sum(float(np.square(tensor, dtype=np.float64).sum()) for tensor in tensors)
+    return total / max(sum(tensor.size for tensor in tensors), 1)

@@ -1,0 +1,10 @@
+"""Refresh plans: which blocks a client trains and exchanges in a round (partial model refresh).
+
+A plan is named by a short text, as a codec is: ``last(2)``, ``alternate(full, cyclic)``,
+``by-link(full, lora, last(1))``. `docs/refresh.md` says what each one costs and saves.
+"""
+
+from frugalfl.plans.plan import Plan, PlanContext
+from frugalfl.plans.registry import parse_plan
+
+__all__ = ["Plan", "PlanContext", "parse_plan"]

@@ -1,0 +1,46 @@
+"""``largest-change(budget)``: the blocks that have moved the most for their size.
+
+A change costs bytes by the number of parameters, so blocks are ordered by their mean squared
+change: what fits a budget then holds the most of the model's whole squared change (the greedy rule
+for knapsacks, Dantzig 1957). A block that is left out does not move, so its last known change is
+multiplied by the rounds that it has waited: every block comes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, prod
+
+from frugalfl.blocks import Layout
+from frugalfl.calls import Call, arity, fraction
+from frugalfl.plans.plan import Plan, PlanContext
+
+
+@dataclass(frozen=True)
+class LargestChange:
+    """Blocks by their change, until a share of the parameters is used up."""
+
+    budget: float
+
+    def check(self, layout: Layout) -> None:
+        """Any model will do: the first block is taken even where it alone exceeds the budget."""
+
+    def choose(self, context: PlanContext) -> tuple[int, ...]:
+        """Return the first block, and every further one that still fits the budget."""
+        sizes = [sum(map(prod, block.shapes)) for block in context.layout.blocks]
+        left = self.budget * sum(sizes)
+        chosen: list[int] = []
+        for number in sorted(
+            context.layout.everything, key=lambda n: context.change.get(n, inf), reverse=True
+        ):
+            if not chosen or sizes[number] <= left:
+                chosen.append(number)
+                left -= sizes[number]
+        return tuple(sorted(chosen))
+
+
+def build(call: Call, _: Callable[[Call], Plan]) -> Plan:
+    """Read ``largest-change(30%)``."""
+    arity(call, 1)
+    return LargestChange(fraction(call.arguments[0], "largest-change"))

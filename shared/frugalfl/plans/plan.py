@@ -1,0 +1,51 @@
+"""What a refresh plan is, and what it may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from frugalfl.blocks import Layout
+from frugalfl.calls import Call
+
+
+@dataclass(frozen=True)
+class PlanContext:
+    """What is known when the blocks of one client in one round are chosen.
+
+    Attributes:
+        round: From 1; a plan inside ``alternate`` counts its own rounds.
+        layout: The model's blocks, as they travel.
+        seed: The run's seed.
+        change: By block number, how far the block is expected to have to move: its mean squared
+            change in the round that trained it last, times the rounds since then. A block that no
+            round has changed yet is missing.
+        link: The link that the client's device declares; empty: none, or not heard of yet.
+        joules: What the client's last round took (J); ``None``: not known.
+    """
+
+    round: int
+    layout: Layout
+    seed: int = 0
+    change: Mapping[int, float] = field(default_factory=dict)
+    link: str = ""
+    joules: float | None = None
+
+
+class Plan(Protocol):
+    """Chooses blocks. Same context, same blocks."""
+
+    def check(self, layout: Layout) -> None:
+        """Refuse a model that the plan cannot be used with; called before the first round.
+
+        Raises:
+            UsageError: The plan asks for blocks that the model does not have, or leaves none.
+        """
+
+    def choose(self, context: PlanContext) -> tuple[int, ...]:
+        """Return the numbers of the planned blocks, ascending; at least one."""
+
+
+#: Reads a plan; the second argument reads the plans inside it.
+Builder = Callable[[Call, Callable[[Call], Plan]], Plan]

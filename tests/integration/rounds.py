@@ -1,0 +1,63 @@
+"""Rounds over the in-process Grid that a test can step through."""
+
+import random
+from contextlib import contextmanager
+
+from flwr.app import ConfigRecord
+from flwr.serverapp.strategy import FedAvg
+
+from frugalfl.modules import read_parameters
+from frugalfl.plans import parse_plan
+from frugalfl.private import split
+from frugalfl.task import load_task
+from frugalfl_client.app import app as client_app
+from frugalfl_client.device import forget_devices
+from frugalfl_server.app import initial_model
+from frugalfl_server.arrays import pack, unpack
+from frugalfl_server.downlink import Downlink
+from frugalfl_server.steering import Steering
+from frugalfl_server.strategy import FrugalStrategy
+from frugalfl_sim.apps import importable, quiet_flower
+from frugalfl_sim.engine.grid import InProcessGrid
+
+from .conftest import DIGITS
+
+
+class Rounds:
+    """One run, a round at a time; several may share the devices in a folder."""
+
+    def __init__(self, settings, devices, run="run", client=client_app):
+        parameters = read_parameters(initial_model(load_task(settings.task), settings))
+        self.model, _ = split(parameters, settings.private)
+        self.start = self.model
+        self.downlink = Downlink(self.model, settings.downlink)
+        self.warnings = []
+        self.strategy = FrugalStrategy(
+            FedAvg(fraction_evaluate=0.0), self.downlink, parse_plan(settings.refresh),
+            Steering(settings.uplink), run,
+            on_failure=self.warnings.append, seed=settings.seed,
+        )  # fmt: skip
+        self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
+        self.updates = []
+
+    def next(self):
+        """Do one round."""
+        number = len(self.updates) + 1
+        random.seed(number)  # the same clients, whatever else draws from this generator
+        messages = self.strategy.configure_train(
+            number, pack(self.model), ConfigRecord(), self.grid
+        )
+        replies = self.grid.send_and_receive(messages)
+        arrays, _ = self.strategy.aggregate_train(number, replies)
+        self.model = self.model if arrays is None else unpack(arrays)
+        self.updates.append(self.strategy.traffic.updates)
+
+
+@contextmanager
+def digits():
+    """Make the digits task importable, and forget the devices afterwards."""
+    with importable(DIGITS), quiet_flower():
+        try:
+            yield
+        finally:
+            forget_devices()
