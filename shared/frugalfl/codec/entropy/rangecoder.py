@@ -15,11 +15,13 @@ from typing import Protocol
 
 from frugalfl.errors import FrameError
 
-_FULL = 0xFFFFFFFF
-_LOW = 1 << 24
+FULL = 0xFFFFFFFF
+LOW = 1 << 24
 _SCALE = 16
-_INCREMENT = 5
-_MAX_TOTAL = 1 << 13
+INCREMENT = 5
+DECISIONS = 33  # of an adaptive integer
+LONG = 1 << 544  # adding to longer integers takes longer than moving their bytes out
+MAX_TOTAL = 1 << 13
 
 
 def fresh(decisions: int) -> list[int]:
@@ -29,8 +31,8 @@ def fresh(decisions: int) -> list[int]:
 
 def _learn(counts: list[int], at: int, value: int) -> None:
     # 2 to start with and 5 for each event: the Krichevsky-Trofimov estimate, nearly.
-    counts[at + value] += _INCREMENT
-    if counts[at] + counts[at + 1] > _MAX_TOTAL:
+    counts[at + value] += INCREMENT
+    if counts[at] + counts[at + 1] > MAX_TOTAL:
         counts[at] = (counts[at] + 1) >> 1
         counts[at + 1] = (counts[at + 1] + 1) >> 1
 
@@ -52,33 +54,42 @@ class Coder(Protocol):
 
 
 class Encoder:
-    """Writes decisions as bytes."""
+    """Writes decisions as bytes.
+
+    Attributes:
+        low: the interval's lower end: 32 bits, above them bytes that are not yet in the output,
+            and above those a 1. A carry goes up into the bytes by itself.
+        range: the interval's size, from 2**24 up to 2**32.
+    """
 
     def __init__(self) -> None:
+        self.low = 1 << 32
+        self.range = FULL
         self._out = bytearray()
-        self._low = 0
-        self._range = _FULL
 
     def _code(self, start: int, size: int, total: int) -> None:
-        unit = self._range // total
-        low = self._low + unit * start
+        unit = self.range // total
+        self.low += unit * start
         span = unit * size
-        if low > _FULL:
-            low &= _FULL
-            self._carry()
-        while span < _LOW:
-            self._out.append(low >> 24)
-            low = (low << 8) & _FULL
+        while span < LOW:
+            self.low <<= 8
             span <<= 8
-        self._low = low
-        self._range = span
+        self.range = span
+        if self.low > LONG:
+            self.low = self.shorten(self.low)
 
-    def _carry(self) -> None:
-        at = len(self._out) - 1
-        while self._out[at] == 0xFF:
-            self._out[at] = 0
-            at -= 1
-        self._out[at] += 1
+    def shorten(self, low: int) -> int:
+        """Move the whole bytes of `low` to the output; what is left of it."""
+        count = (low.bit_length() - 33) // 8
+        above = low >> 32
+        if above >> 8 * count > 1:
+            at = len(self._out) - 1
+            while self._out[at] == 0xFF:
+                self._out[at] = 0
+                at -= 1
+            self._out[at] += 1
+        self._out += (above & (1 << 8 * count) - 1).to_bytes(count, "big")
+        return 1 << 32 | low & FULL
 
     def bit(self, counts: list[int], index: int, value: int) -> int:
         """Code an adaptive decision and learn from it."""
@@ -112,48 +123,43 @@ class Encoder:
 
     def finish(self) -> bytes:
         """The bytes; the fewest that decode alike whatever follows them."""
+        low = self.low & FULL
         for count in range(5):
             step = 1 << (32 - 8 * count)
-            value = -(-self._low // step) * step
-            if value + step <= self._low + self._range:
+            value = -(-low // step) * step
+            if value + step <= low + self.range:
                 break
-        if value > _FULL:
-            self._carry()
-            value &= _FULL
-        return bytes(self._out) + value.to_bytes(4, "big")[:count]
+        self.shorten(self.low + value - low)
+        return bytes(self._out) + value.to_bytes(5, "big")[1 : 1 + count]
 
 
 class Decoder:
     """Reads decisions from bytes; past their end it reads a few zeros, then refuses."""
 
     def __init__(self, data: bytes, start: int = 0) -> None:
-        self._data = data
-        self._at = start + 4
-        self._code_value = int.from_bytes(data[start : start + 4].ljust(4, b"\0"), "big")
-        self._range = _FULL
+        self.data = data + bytes(4)
+        self.at = start + 4
+        self.code = int.from_bytes(self.data[start : start + 4], "big")
+        self.range = FULL
 
     def _target(self, total: int) -> int:
-        self._range //= total
-        target = self._code_value // self._range
+        self.range //= total
+        target = self.code // self.range
         if target >= total:
             raise FrameError("the coded bytes are corrupt: no symbol has this code")
         return target
 
     def _take(self, start: int, size: int) -> None:
-        code = self._code_value - self._range * start
-        span = self._range * size
-        while span < _LOW:
-            at = self._at
-            if at < len(self._data):
-                code = code << 8 | self._data[at]
-            elif at < len(self._data) + 4:
-                code <<= 8
-            else:
+        code = self.code - self.range * start
+        span = self.range * size
+        while span < LOW:
+            if self.at >= len(self.data):
                 raise FrameError("the coded bytes end before the last symbol")
-            self._at = at + 1
+            code = code << 8 | self.data[self.at]
+            self.at += 1
             span <<= 8
-        self._code_value = code
-        self._range = span
+        self.code = code
+        self.range = span
 
     def bit(self, counts: list[int], index: int, value: int = 0) -> int:
         """Decode an adaptive decision and learn from it."""
@@ -192,7 +198,7 @@ class Decoder:
 
     def spare_bytes(self) -> int:
         """Bytes not yet looked at: an exact stream leaves at most none, and looks 4 ahead."""
-        return len(self._data) - self._at
+        return len(self.data) - 4 - self.at
 
 
 class Meter:
