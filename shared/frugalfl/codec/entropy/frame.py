@@ -41,8 +41,8 @@ def encode_tensors(
 
     Args:
         tensors: 2-D arrays of integers that fit in int32; mostly zeros pays most.
-        thresholds: the uint32 rounding thresholds that made them, of the same shapes, if the
-            decoder will know them too.
+        thresholds: the uint32 rounding thresholds that made them, one array for each tensor, if
+            the decoder will know them too.
 
     Raises:
         CodecError: an array is not 2-D, not of integers, or holds a value beyond int32.
@@ -194,7 +194,8 @@ def _hits(model: Scales, flat: NDArray[np.int32]) -> list[tuple[list[int], list[
 def _scales(
     shapes: Sequence[Shape], thresholds: Sequence[Thresholds] | None, which: Sequence[int]
 ) -> Scales:
-    hints = None if thresholds is None else [thresholds[index] for index in which]
+    # One by one: thresholds may be drawn only now.
+    hints = None if thresholds is None else (thresholds[index] for index in which)
     return Scales([shapes[index] for index in which], hints)
 
 

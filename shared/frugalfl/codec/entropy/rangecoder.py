@@ -1,7 +1,7 @@
 """A byte-wise range coder in integers, and its adaptive decisions.
 
 Range coding after G. N. N. Martin (1979); carries are added to the bytes already written. The
-encoder, the decoder and the cost counter have the same four methods, each taking the value to
+encoder, the decoder and the cost counter have the same methods, each taking the value to
 code (the decoder ignores it) and returning the value coded: a model is written once and runs
 both ways, so the two sides cannot drift apart.
 """
@@ -18,10 +18,12 @@ from frugalfl.errors import FrameError
 FULL = 0xFFFFFFFF
 LOW = 1 << 24
 _SCALE = 16
-INCREMENT = 5
+INCREMENT = 5  # counters start at 2: the Krichevsky-Trofimov estimate, nearly
 DECISIONS = 33  # of an adaptive integer
+CORRUPT = "the coded bytes are corrupt: no symbol has this code"
+ENDED = "the coded bytes end before the last symbol"
 LONG = 1 << 544  # adding to longer integers takes longer than moving their bytes out
-MAX_TOTAL = 1 << 13
+FULL_COUNT = (1 << 13) - INCREMENT  # both counters together: from above it they are halved
 
 
 def fresh(decisions: int) -> list[int]:
@@ -29,12 +31,16 @@ def fresh(decisions: int) -> list[int]:
     return [2] * (2 * decisions)
 
 
+def halve(counts: list[int], at: int) -> None:
+    """Let the two counters from `at` on forget half."""
+    counts[at] = (counts[at] + 1) >> 1
+    counts[at + 1] = (counts[at + 1] + 1) >> 1
+
+
 def _learn(counts: list[int], at: int, value: int) -> None:
-    # 2 to start with and 5 for each event: the Krichevsky-Trofimov estimate, nearly.
     counts[at + value] += INCREMENT
-    if counts[at] + counts[at + 1] > MAX_TOTAL:
-        counts[at] = (counts[at] + 1) >> 1
-        counts[at + 1] = (counts[at + 1] + 1) >> 1
+    if counts[at] + counts[at + 1] > FULL_COUNT + INCREMENT:
+        halve(counts, at)
 
 
 class Coder(Protocol):
@@ -51,6 +57,13 @@ class Coder(Protocol):
 
     def raw(self, bits: int, value: int) -> int:
         """Code `bits` (at most 16) equally likely bits."""
+
+    def integer(self, counts: list[int], first: int, value: int) -> int:
+        """Code an integer >= 0, adaptively.
+
+        Exponential Golomb with the 33 decisions from `first` on: the length without the leading
+        1 in unary, then the other bits.
+        """
 
 
 class Encoder:
@@ -121,6 +134,36 @@ class Encoder:
         self._code(value, 1, 1 << bits)
         return value
 
+    def integer(self, counts: list[int], first: int, value: int) -> int:
+        """Code an integer >= 0, adaptively."""
+        low, span = self.low, self.range
+        length = (value + 1).bit_length() - 1
+        for at in range(2 * first, 2 * (first + length) + 1, 2):
+            zeros, ones = counts[at], counts[at + 1]
+            unit = span // (zeros + ones)
+            if at < 2 * (first + length):
+                low += unit * zeros
+                span = unit * ones
+                counts[at + 1] = ones + INCREMENT
+            else:
+                span = unit * zeros
+                counts[at] = zeros + INCREMENT
+            if zeros + ones > FULL_COUNT:
+                halve(counts, at)
+            while span < LOW:
+                low <<= 8
+                span <<= 8
+        for shift in range(length - 1, -1, -1):
+            span >>= 1
+            if value + 1 >> shift & 1:
+                low += span
+            while span < LOW:
+                low <<= 8
+                span <<= 8
+        self.low = self.shorten(low) if low > LONG else low
+        self.range = span
+        return value
+
     def finish(self) -> bytes:
         """The bytes; the fewest that decode alike whatever follows them."""
         low = self.low & FULL
@@ -146,7 +189,7 @@ class Decoder:
         self.range //= total
         target = self.code // self.range
         if target >= total:
-            raise FrameError("the coded bytes are corrupt: no symbol has this code")
+            raise FrameError(CORRUPT)
         return target
 
     def _take(self, start: int, size: int) -> None:
@@ -154,7 +197,7 @@ class Decoder:
         span = self.range * size
         while span < LOW:
             if self.at >= len(self.data):
-                raise FrameError("the coded bytes end before the last symbol")
+                raise FrameError(ENDED)
             code = code << 8 | self.data[self.at]
             self.at += 1
             span <<= 8
@@ -196,6 +239,57 @@ class Decoder:
         self._take(value, 1)
         return value
 
+    def integer(self, counts: list[int], first: int, value: int = 0) -> int:
+        """Decode an integer >= 0, adaptively."""
+        try:
+            return self._integer(counts, first)
+        except IndexError:
+            raise FrameError(ENDED) from None
+
+    def _integer(self, counts: list[int], first: int) -> int:
+        code, span, data, byte = self.code, self.range, self.data, self.at
+        length = 0
+        while True:
+            at = 2 * (first + length)
+            zeros, ones = counts[at], counts[at + 1]
+            unit = span // (zeros + ones)
+            span = unit * zeros
+            more = code >= span
+            if more:
+                code -= span
+                span = unit * ones
+                if code >= span:
+                    raise FrameError(CORRUPT)
+                counts[at + 1] = ones + INCREMENT
+            else:
+                counts[at] = zeros + INCREMENT
+            if zeros + ones > FULL_COUNT:
+                halve(counts, at)
+            while span < LOW:
+                code = code << 8 | data[byte]
+                byte += 1
+                span <<= 8
+            if not more:
+                break
+            length += 1
+            if length == DECISIONS:
+                raise FrameError("a coded integer is beyond 32 bits")
+        value = 1
+        for _ in range(length):
+            span >>= 1
+            value <<= 1
+            if code >= span:
+                code -= span
+                if code >= span:
+                    raise FrameError(CORRUPT)
+                value |= 1
+            while span < LOW:
+                code = code << 8 | data[byte]
+                byte += 1
+                span <<= 8
+        self.code, self.range, self.at = code, span, byte
+        return value - 1
+
     def spare_bytes(self) -> int:
         """Bytes not yet looked at: an exact stream leaves at most none, and looks 4 ahead."""
         return len(self.data) - 4 - self.at
@@ -229,25 +323,18 @@ class Meter:
         self.bits += bits
         return value
 
-
-def code_integer(coder: Coder, counts: list[int], first: int, value: int) -> int:
-    """Code an integer >= 0, adaptively: exponential Golomb with 33 decisions from `first` on."""
-    value += 1
-    length = max(value.bit_length() - 1, 0)
-    exponent = 0
-    while coder.bit(counts, first + min(exponent, 32), int(exponent < length)):
-        exponent += 1
-        if exponent > 32:
-            raise FrameError("a coded integer is beyond 32 bits")
-    result = 1
-    for shift in range(exponent - 1, -1, -1):
-        result = result << 1 | coder.raw(1, value >> shift & 1)
-    return result - 1
+    def integer(self, counts: list[int], first: int, value: int) -> int:
+        """Count an integer >= 0, adaptively."""
+        length = (value + 1).bit_length() - 1
+        for exponent in range(length + 1):
+            self.bit(counts, first + exponent, int(exponent < length))
+        self.bits += length
+        return value
 
 
 def code_signed(coder: Coder, counts: list[int], first: int, value: int) -> int:
     """Code a signed integer, adaptively: 34 decisions from `first` on."""
-    size = code_integer(coder, counts, first + 1, abs(value))
+    size = coder.integer(counts, first + 1, abs(value))
     if size and coder.bit(counts, first, int(value < 0)):
         return -size
     return size

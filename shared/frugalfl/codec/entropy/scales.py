@@ -12,7 +12,7 @@ first time: hence tables in place of arithmetic, and results written into arrays
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -60,7 +60,7 @@ class Scales:
     def __init__(
         self,
         shapes: Sequence[tuple[int, int]],
-        thresholds: Sequence[NDArray[np.uint32]] | None,
+        thresholds: Iterable[NDArray[np.uint32]] | None,
     ) -> None:
         shapes = [shape for shape in shapes if shape[0] and shape[1]]
         total = sum(height * width for height, width in shapes)
@@ -202,7 +202,7 @@ def _by_class(distance: Ints) -> Ints:
     return np.add.reduceat(np.bincount(distance, minlength=_DISTANCES), _CLASS_STARTS)
 
 
-def _logs(thresholds: Sequence[NDArray[np.uint32]], total: int) -> NDArray[np.uint8]:
+def _logs(thresholds: Iterable[NDArray[np.uint32]], total: int) -> NDArray[np.uint8]:
     """The logarithm, in eighths, of twice the upper half of each threshold and 1."""
     logs = np.empty(total, np.uint8)
     table = _log_table()

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from frugalfl.errors import FrameError
 
-from .rangecoder import DECISIONS, Coder, code_integer, fresh
+from .rangecoder import DECISIONS, Coder, fresh
 from .tables import EXP2
 
 ROUNDS = 12
@@ -125,7 +125,7 @@ class _Values:
         minus = coder.bit(self._signs, context, int(value < 0))
         self._tally[row] = tally - 1 if minus else tally + 1
         context = (hazard >= 1 << 12) + (hazard >= 1 << 14) + (hazard >= 1 << 16)
-        size = 1 + code_integer(coder, self._sizes, DECISIONS * context, max(abs(value) - 1, 0))
+        size = 1 + coder.integer(self._sizes, DECISIONS * context, max(abs(value) - 1, 0))
         if size > 0x7FFFFFFF + minus:
             raise FrameError(f"a symbol of {size} is beyond 32 bits: the bytes are corrupt")
         return -size if minus else size

@@ -5,6 +5,8 @@ Floats are free here: no decoder runs this.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +15,12 @@ from numpy.typing import NDArray
 from .tables import LEVELS, SIGN_LEVELS
 
 Ints = NDArray[np.int64]
+# Lists: levels are chosen one by one, and a list gives up a number faster than an array.
 _P = np.array(LEVELS) / 4096
-_ONE_COST = -np.log2(_P)
-_ZERO_COST = -np.log2(1 - _P)
+_ONE_COST = (-np.log2(_P)).tolist()
+_ZERO_COST = (-np.log2(1 - _P)).tolist()
 _LOGITS = np.log(_P / (1 - _P))
-_LOGIT_EDGES = (_LOGITS[1:] + _LOGITS[:-1]) / 2
+_LOGIT_EDGES = ((_LOGITS[1:] + _LOGITS[:-1]) / 2).tolist()
 _SIGN_P = np.array(SIGN_LEVELS) / 4096
 _SIGN_LOGITS = np.log(_SIGN_P / (1 - _SIGN_P))
 _SIGN_EDGES = (_SIGN_LOGITS[1:] + _SIGN_LOGITS[:-1]) / 2
@@ -70,7 +73,7 @@ def _line_classes(counts: Ints, length: int) -> NDArray[np.uint8]:
 def level(ones: int, cells: int, predicted: int) -> int:
     """The level for `ones` among `cells`; the predicted one unless it costs bits to keep it."""
     share = (ones + 0.3) / (cells + 0.6)
-    best = int(np.searchsorted(_LOGIT_EDGES, np.log(share / (1 - share))))
+    best = bisect_left(_LOGIT_EDGES, log(share / (1 - share)))
     loss = ones * (_ONE_COST[predicted] - _ONE_COST[best])
     loss += (cells - ones) * (_ZERO_COST[predicted] - _ZERO_COST[best])
     return best if loss > _CORRECTION_BITS else predicted
@@ -80,7 +83,7 @@ def levels(groups: NDArray[np.integer], bits: NDArray[np.bool_], count: int) -> 
     """The level of each group of decisions; an even chance for empty groups."""
     cells = np.bincount(groups, minlength=count)
     ones = np.bincount(groups[bits], minlength=count)
-    return [level(int(one), int(cell), 40) for one, cell in zip(ones, cells, strict=True)]
+    return [level(one, cell, 40) for one, cell in zip(ones.tolist(), cells.tolist(), strict=True)]
 
 
 def exponents(values: Ints) -> Ints:

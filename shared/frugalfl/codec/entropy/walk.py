@@ -17,10 +17,21 @@ import numpy as np
 
 from frugalfl.errors import FrameError
 
-from .rangecoder import INCREMENT, LONG, LOW, MAX_TOTAL, Decoder, Encoder, code_integer, fresh
+from .rangecoder import (
+    CORRUPT,
+    DECISIONS,
+    ENDED,
+    FULL_COUNT,
+    INCREMENT,
+    LONG,
+    LOW,
+    Decoder,
+    Encoder,
+    fresh,
+    halve,
+)
 from .scatter import (
     BLOCK,
-    DECISIONS,
     MAX_HITS,
     ROUNDS,
     SIGN_CONTEXTS,
@@ -33,8 +44,6 @@ from .tables import EXP2
 # Where the counters of a row's signs are: the tally is counted in twos from the middle.
 _EVEN, _LAST = SIGN_CONTEXTS - 1, 2 * (SIGN_CONTEXTS - 1)
 _SIZE = 2 * DECISIONS
-_FULL = MAX_TOTAL - INCREMENT
-_CORRUPT = "the coded bytes are corrupt: no symbol has this code"
 
 
 def encode_scattered(
@@ -117,8 +126,8 @@ def encode_scattered(
                 span = unit * ones
                 signs[at + 1] = ones + INCREMENT
                 tally[row] = sign - 2
-            if zeros + ones > _FULL:
-                _halve(signs, at)
+            if zeros + ones > FULL_COUNT:
+                halve(signs, at)
             while span < LOW:
                 low <<= 8
                 span <<= 8
@@ -129,14 +138,14 @@ def encode_scattered(
                 zeros, ones = sizes[at], sizes[at + 1]
                 span = span // (zeros + ones) * zeros
                 sizes[at] = zeros + INCREMENT
-                if zeros + ones > _FULL:
-                    _halve(sizes, at)
+                if zeros + ones > FULL_COUNT:
+                    halve(sizes, at)
                 while span < LOW:
                     low <<= 8
                     span <<= 8
             else:
                 encoder.low, encoder.range = low, span
-                code_integer(encoder, sizes, at >> 1, abs(value) - 1)
+                encoder.integer(sizes, at >> 1, abs(value) - 1)
                 low, span = encoder.low, encoder.range
             if low > LONG:
                 low = encoder.shorten(low)
@@ -166,7 +175,7 @@ def decode_scattered(decoder: Decoder, model: Model) -> Iterator[tuple[array[int
         try:
             _decode_round(decoder, sums, rows, places, values, signs, sizes, tally)
         except IndexError:
-            raise FrameError("the coded bytes end before the last symbol") from None
+            raise FrameError(ENDED) from None
         left -= len(places)
         if left < 0:
             raise FrameError(f"more than {MAX_HITS} scattered symbols: the bytes are corrupt")
@@ -207,7 +216,7 @@ def _decode_round(
             code -= ones
             span = (span & -65536) - ones
             if code >= span:
-                raise FrameError(_CORRUPT)
+                raise FrameError(CORRUPT)
             start = end
             base += hazard
             while span < LOW:
@@ -224,7 +233,7 @@ def _decode_round(
             unit = span // hazard
             target = code // unit
             if target >= hazard:
-                raise FrameError(_CORRUPT)
+                raise FrameError(CORRUPT)
             start = bisect_right(sums, base + target, start, end)
             first = sums[start - 1]
             code -= unit * (first - base)
@@ -254,11 +263,11 @@ def _decode_round(
             code -= span
             span = unit * ones
             if code >= span:
-                raise FrameError(_CORRUPT)
+                raise FrameError(CORRUPT)
             signs[at + 1] = ones + INCREMENT
             tally[row] = sign - 2
-        if zeros + ones > _FULL:
-            _halve(signs, at)
+        if zeros + ones > FULL_COUNT:
+            halve(signs, at)
         while span < LOW:
             code = code << 8 | data[byte]
             byte += 1
@@ -270,26 +279,21 @@ def _decode_round(
         if code < small:
             span = small
             sizes[at] = zeros + INCREMENT
-            if zeros + ones > _FULL:
-                _halve(sizes, at)
+            if zeros + ones > FULL_COUNT:
+                halve(sizes, at)
             while span < LOW:
                 code = code << 8 | data[byte]
                 byte += 1
                 span <<= 8
         else:
             decoder.code, decoder.range, decoder.at = code, span, byte
-            value *= 1 + code_integer(decoder, sizes, at >> 1, 0)
+            value *= 1 + decoder.integer(sizes, at >> 1)
             if not -0x80000000 <= value <= 0x7FFFFFFF:
                 raise FrameError(f"a symbol of {abs(value)} is beyond 32 bits: the bytes are corrupt")
             code, span, byte = decoder.code, decoder.range, decoder.at
         places.append(start - 1)
         values.append(value)
     decoder.code, decoder.range, decoder.at = code, span, byte
-
-
-def _halve(counts: list[int], at: int) -> None:
-    counts[at] = (counts[at] + 1) >> 1
-    counts[at + 1] = (counts[at + 1] + 1) >> 1
 
 
 def _reach(sums: Sequence[int]) -> int:
