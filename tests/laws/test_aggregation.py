@@ -197,7 +197,7 @@ class Twice(SameShapes):
 @given(st.lists(st.sampled_from([Plus, Twice]), min_size=2, max_size=6))
 @settings(deadline=None)
 def test_links_run_forwards_on_the_client_and_backwards_on_the_server(kinds):
-    codec = Codec([parse_call("raw")], False, [kind() for kind in kinds], Raw())
+    codec = Codec([parse_call("raw")], None, [kind() for kind in kinds], Raw())
     payload, _ = codec.encode({"w": np.float32([3, -5])})
     sent = np.float32([3, -5])
     for kind in kinds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -168,12 +169,25 @@ class Chooser(Protocol):
         """
 
 
-def shared_thresholds(shapes: Sequence[Shape], seed: int) -> list[npt.NDArray[np.uint32]]:
-    """Return one pseudo-random word for each entry, the same at both ends."""
-    ends = np.cumsum([prod(shape) for shape in shapes])
-    words = mix(seed, int(ends[-1]) if len(ends) else 0)
-    parts = np.split(words, ends[:-1]) if len(ends) else []
-    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+class _SharedThresholds(Sequence[npt.NDArray[np.uint32]]):
+    """Draws the words of a tensor when they are asked for: most coders need few of them."""
+
+    def __init__(self, shapes: Sequence[Shape], seed: int) -> None:
+        self._shapes = shapes
+        self._seed = seed
+        self._starts = [0, *accumulate(map(prod, shapes))]
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def __getitem__(self, index: Any) -> Any:
+        shape = self._shapes[index]
+        return mix(self._seed, prod(shape), self._starts[index]).reshape(shape)
+
+
+def shared_thresholds(shapes: Sequence[Shape], seed: int) -> Thresholds:
+    """Return one pseudo-random word for each entry of each tensor, the same at both ends."""
+    return _SharedThresholds(shapes, seed)
 
 
 def squared_norm(part: npt.NDArray[Any] | Product) -> float:

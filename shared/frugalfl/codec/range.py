@@ -28,7 +28,7 @@ class Range:
         shapes = [_matrix(tensor.shape) for tensor in tensors]
         return encode_tensors(
             [tensor.reshape(shape) for tensor, shape in zip(tensors, shapes, strict=True)],
-            _as_matrices(thresholds, shapes),
+            thresholds,
         )
 
     def decode(
@@ -36,20 +36,12 @@ class Range:
     ) -> list[Tensor]:
         """Return int32 symbols."""
         matrices = [_matrix(shape) for shape in shapes]
-        symbols = decode_tensors(data, matrices, _as_matrices(thresholds, matrices))
+        symbols = decode_tensors(data, matrices, thresholds)
         return [tensor.reshape(shape) for tensor, shape in zip(symbols, shapes, strict=True)]
 
 
 def _matrix(shape: Shape) -> tuple[int, int]:
     return (shape[0], prod(shape[1:])) if len(shape) > 1 else (1, prod(shape))
-
-
-def _as_matrices(
-    thresholds: Thresholds | None, shapes: Sequence[tuple[int, int]]
-) -> list[Tensor] | None:
-    if thresholds is None:
-        return None
-    return [words.reshape(shape) for words, shape in zip(thresholds, shapes, strict=True)]
 
 
 def build(call: Call) -> Range:

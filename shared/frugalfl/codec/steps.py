@@ -85,7 +85,7 @@ def choose_step(rule: StepRule, tensors: Sequence[Tensor]) -> tuple[float, bytes
     Returns:
         The step, and the same as little-endian float32.
     """
-    largest = max((float(np.abs(tensor).max(initial=0)) for tensor in tensors), default=0.0)
+    largest = max((largest_magnitude(tensor) for tensor in tensors), default=0.0)
     if largest == 0:
         return 0.0, bytes(4)
     with np.errstate(over="ignore"):
@@ -94,6 +94,11 @@ def choose_step(rule: StepRule, tensors: Sequence[Tensor]) -> tuple[float, bytes
         step = max(largest, _SMALLEST)
     data = struct.pack("<f", step)
     return struct.unpack("<f", data)[0], data
+
+
+def largest_magnitude(tensor: Tensor) -> float:
+    """Return the largest magnitude among the entries; 0 where there are none."""
+    return max(float(tensor.max(initial=0)), -float(tensor.min(initial=0)))
 
 
 def read_step(side: Reader) -> float:

@@ -15,14 +15,19 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import restore, round_shared, step_for_noise
 from frugalfl.codec.links import Family, SameShapes, Tensor, shared_thresholds
-from frugalfl.codec.steps import StepRule, choose_step, positive, read_step, step_rule
+from frugalfl.codec.steps import (
+    StepRule,
+    choose_step,
+    largest_magnitude,
+    positive,
+    read_step,
+    step_rule,
+)
 from frugalfl.errors import FrameError, UsageError
 
 _MOST_BITS = 8
@@ -143,7 +148,7 @@ def build_qsgd(call: Call) -> Stochastic:
     levels = (1 << (bits - 1)) - 1
 
     def step(tensors: Sequence[Tensor]) -> float:
-        largest = [float(np.abs(tensor).max(initial=0)) for tensor in tensors]
+        largest = [largest_magnitude(tensor) for tensor in tensors]
         return max(largest, default=0.0) / float(levels)
 
     return Stochastic(step)

@@ -37,6 +37,11 @@ def _live(nonzero: Bits, rows: Ints, cols: Ints) -> Bits:
     return nonzero if cols.size == nonzero.shape[1] else nonzero.take(cols, axis=1)
 
 
+def _levels(groups: NDArray[np.integer], bits: Bits, count: int) -> list[int]:
+    cells = np.bincount(groups, minlength=count)
+    return statistics.levels(cells, np.bincount(groups[bits], minlength=count))
+
+
 @dataclass
 class DenseTensor:
     """A tensor whose nonzeros are known, except signs that come with the deferred bits."""
@@ -49,7 +54,7 @@ class DenseTensor:
     def assemble(self, cells: int, raw_signs: Bits) -> NDArray[np.int32]:
         """The flat tensor."""
         self.minus[self.raw] = raw_signs
-        values = np.where(self.minus, -self.sizes, self.sizes)
+        values = self.sizes * (1 - 2 * self.minus.view(np.int8))
         if values.size and (values.max() > 0x7FFFFFFF or values.min() < -0x80000000):
             raise FrameError("a symbol is beyond 32 bits: the bytes are corrupt")
         flat = np.zeros(cells, np.int32)
@@ -82,13 +87,18 @@ class DenseCoder:
         chances = _CHANCES[by_col][row_class[live_rows]].ravel()
         cells = None if seen is None else _live(seen.nonzero, live_rows, live_cols).ravel()
         live_places = self._lanes.code(chances, cells).nonzero()[0]
-        line, column = np.divmod(live_places.astype(np.uint32), np.uint32(max(live_cols.size, 1)))
-        places = live_rows[line] * cols + live_cols[column]
-        values = None if known is None else known[places].astype(np.int64)
+        starts = np.arange(live_rows.size + 1) * live_cols.size
+        by_row = np.diff(live_places.searchsorted(starts))
+        column = live_places - starts[:-1].repeat(by_row)
+        places = (live_rows * cols).repeat(by_row)
+        places += live_cols.take(column)
+        values = None if known is None else known.take(places)
 
-        minus, raw = self._signs(sign_class[line], None if values is None else values < 0)
-        bucket: NDArray[np.uint8] = by_col[row_class[live_rows[line]], column] // np.uint8(4)
-        sizes = self._sizes(bucket, None if values is None else np.abs(values))
+        minus, raw = self._signs(sign_class.repeat(by_row), None if values is None else values < 0)
+        column += (row_class[live_rows].astype(np.intp) * live_cols.size).repeat(by_row)
+        bucket = (by_col >> 2).ravel().take(column)
+        # As uint32, the size of the smallest int32 is right too.
+        sizes = self._sizes(bucket, None if values is None else np.abs(values).view(np.uint32))
         return DenseTensor(places, sizes, minus, raw)
 
     def _level(self, base: int, predicted: int, wanted: int | None) -> int:
@@ -105,7 +115,7 @@ class DenseCoder:
         for shift in (3, 2, 1, 0):
             bits = None if known is None else (known >> shift & 1).astype(np.bool_)
             nodes = 1 << (3 - shift)
-            wanted = None if bits is None else statistics.levels(prefix, bits, nodes)
+            wanted = None if bits is None else _levels(prefix, bits, nodes)
             chosen = [
                 self._level(_TREE, EVEN, None if wanted is None else wanted[node])
                 for node in range(nodes)
@@ -147,41 +157,43 @@ class DenseCoder:
             raise FrameError(f"there is no sign class {classes.max()}: the bytes are corrupt")
         result = np.zeros(classes.size, np.bool_)
         result[skewed] = self._lanes.code(
-            _SIGN_CHANCES[classes[skewed]], None if minus is None else minus[skewed]
+            _SIGN_CHANCES.take(classes[skewed]), None if minus is None else minus[skewed]
         )
-        self._lanes.defer(raw.size, None if minus is None else minus[raw])
+        self._lanes.defer(raw.size, None if minus is None else minus.take(raw))
         return result, raw
 
-    def _sizes(self, bucket: NDArray[np.uint8], known: Ints | None) -> Ints:
+    def _sizes(self, bucket: NDArray[np.uint8], known: NDArray[np.uint32] | None) -> Ints:
         """Sizes from 1 up: 14 decisions "is it larger", then exponential Golomb."""
         sizes = np.ones(bucket.size, np.int64)
         alive = np.arange(bucket.size)
         for size in range(1, UNARY + 1):
-            larger = None if known is None else known[alive] > size
+            larger = None if known is None else known > size
             if not self._coder.bit(self._flags, size, int(larger is not None and larger.any())):
                 return sizes
-            part = bucket[alive]
-            present = np.bincount(part, minlength=16)
-            wanted = None if larger is None else statistics.levels(part, larger, 16)
+            cells = np.bincount(bucket, minlength=16)
+            wanted = None
+            if larger is not None:
+                wanted = statistics.levels(cells, np.bincount(bucket[larger], minlength=16))
             levels = np.zeros(16, np.intp)
             last = EVEN
-            for index in present.nonzero()[0].tolist():
+            for index in cells.nonzero()[0].tolist():
                 last = self._level(_MORE, last, None if wanted is None else wanted[index])
                 levels[index] = last
-            alive = alive[self._lanes.code(_CHANCES[levels[part]], larger)]
-            sizes[alive] += 1
-        excess = self._excess(alive.size, None if known is None else known[alive] - UNARY)
-        sizes[alive] = excess + UNARY
+            stay = self._lanes.code(_CHANCES.take(levels).take(bucket), larger).nonzero()[0]
+            alive, bucket = alive.take(stay), bucket.take(stay)
+            known = None if known is None else known.take(stay)
+            sizes[alive] = size + 1
+        sizes[alive] += self._excess(alive.size, None if known is None else known - UNARY) - 1
         return sizes
 
-    def _excess(self, count: int, known: Ints | None) -> Ints:
+    def _excess(self, count: int, known: NDArray[np.uint32] | None) -> Ints:
         """`count` integers >= 1: exponents in unary by passes, then the bits below the first."""
         exponent = np.zeros(count, np.int64)
         alive = np.arange(count)
         goal = None if known is None else statistics.exponents(known)
         while alive.size:
             more = None if goal is None else goal[alive] > exponent[alive]
-            wanted = None if more is None else statistics.levels(np.zeros_like(alive), more, 1)[0]
+            wanted = None if more is None else _levels(np.zeros_like(alive), more, 1)[0]
             level = self._level(_TAIL, EVEN, wanted)
             alive = alive[self._lanes.code(np.full(alive.size, LEVELS[level], np.uint16), more)]
             exponent[alive] += 1

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from frugalfl.errors import CodecError, FrameError
 
+from . import walk
 from .dense import DenseCoder
 from .lanes import MAX_LOG_LANES, LaneDecoder, LaneEncoder, least_log_lanes
 from .rangecoder import Coder, Decoder, Encoder, Meter, fresh
 from .scales import Scales
-from .scatter import MAX_HITS, ROUNDS, Hit, code_scattered
+from .scatter import MAX_HITS, Hit, code_scattered
 
 Symbols = NDArray[np.integer]
 Thresholds = NDArray[np.uint32]
@@ -40,8 +41,8 @@ def encode_tensors(
 
     Args:
         tensors: 2-D arrays of integers that fit in int32; mostly zeros pays most.
-        thresholds: the uint32 rounding thresholds that made them, of the same shapes, if the
-            decoder will know them too.
+        thresholds: the uint32 rounding thresholds that made them, one array for each tensor, if
+            the decoder will know them too.
 
     Raises:
         CodecError: an array is not 2-D, not of integers, or holds a value beyond int32.
@@ -170,30 +171,32 @@ def _code_known(
                 coder.code(*shape, flat)
     if not all(dense):
         rest = [index for index, chosen in enumerate(dense) if not chosen]
-        model = Scales([shapes[i] for i in rest], _joined(thresholds, rest))
+        model = _scales(shapes, thresholds, rest)
         hits = _hits(model, np.concatenate([flats[i] for i in rest]))
-        deque(code_scattered(scalar, model, hits), maxlen=0)  # the encoder is driven to its end
+        if isinstance(scalar, Encoder):
+            walk.encode_scattered(scalar, model, hits)
+        else:
+            deque(code_scattered(scalar, model, [list(map(Hit, *x)) for x in hits]), maxlen=0)
     return dense
 
 
-def _hits(model: Scales, flat: NDArray[np.int32]) -> list[list[Hit]]:
-    ordered = flat[model.order]
-    places = ordered.nonzero()[0]
-    edges = [0, *np.searchsorted(places, model.ends).tolist()]
-    values = ordered[places].tolist()
+def _hits(model: Scales, flat: NDArray[np.int32]) -> list[tuple[list[int], list[int]]]:
+    """For each round the places of the nonzeros, and their values."""
+    cells = (flat != 0).take(model.order).nonzero()[0]
+    values = flat.take(model.order.take(cells)).tolist()
+    edges = [0, *cells.searchsorted(model.ends).tolist()]
     return [
-        [
-            Hit(place - first, value)
-            for place, value in zip(places[a:b].tolist(), values[a:b], strict=True)
-        ]
+        ((cells[a:b] - first).tolist(), values[a:b])
         for a, b, first in zip(edges, edges[1:], [0, *model.ends], strict=False)
     ]
 
 
-def _joined(thresholds: Sequence[Thresholds] | None, which: Sequence[int]) -> Thresholds | None:
-    if thresholds is None:
-        return None
-    return np.concatenate([thresholds[index].ravel() for index in which])
+def _scales(
+    shapes: Sequence[Shape], thresholds: Sequence[Thresholds] | None, which: Sequence[int]
+) -> Scales:
+    # One by one: thresholds may be drawn only now.
+    hints = None if thresholds is None else (thresholds[index] for index in which)
+    return Scales([shapes[index] for index in which], hints)
 
 
 def _decode_dense(
@@ -222,12 +225,11 @@ def _decode_scattered(
     dense: Sequence[bool],
 ) -> None:
     rest = [index for index, chosen in enumerate(dense) if not chosen]
-    model = Scales([shapes[i] for i in rest], _joined(thresholds, rest))
+    model = _scales(shapes, thresholds, rest)
     joined = np.zeros(model.order.size, np.int32)
-    for index, hits in enumerate(code_scattered(scalar, model, [[]] * ROUNDS)):
-        first, _ = model.bounds(index)
-        for place, value in hits:
-            joined[model.order[first + place]] = value
+    for index, (places, values) in enumerate(walk.decode_scattered(scalar, model)):
+        start, stop = model.bounds(index)
+        joined[model.order[start:stop].take(places)] = values
     at = 0
     for index in rest:
         cells = shapes[index][0] * shapes[index][1]

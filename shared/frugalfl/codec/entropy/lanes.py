@@ -26,6 +26,10 @@ _TOTAL = 1 << SCALE
 _LOWEST = 1 << 16
 MAX_LOG_LANES = 11
 _CACHED = 1 << 15  # symbols worked on at once, so that arrays stay in the cache
+# numpy takes half as long over a constant that is an array already.
+_WORD, _SHIFT, _SLOT, _LEAST = (
+    np.array(value, np.uint32) for value in (16, SCALE, _TOTAL - 1, _LOWEST)
+)
 _COSTS = -np.log2(np.arange(1, _TOTAL + 1) / _TOTAL)
 _EMPTY_LANE_BITS = 24.5
 _FILLED_LANE_BITS = 8.5
@@ -93,7 +97,7 @@ class LaneEncoder:
         for ones, bits in reversed([*self._passes, (np.full(rest.size, 2048, np.uint16), rest)]):
             _push(state, blocks, ones, bits)
         words = np.concatenate([state.astype("<u4").view("<u2"), *reversed(blocks)])
-        return log_lanes, words.astype("<u2")[::-1].tobytes()
+        return log_lanes, words.astype("<u2")[::-1].tobytes()  # the lower halves
 
 
 def _choose_lanes(cost: float, raw: int) -> int:
@@ -127,24 +131,25 @@ def _push_block(
     sizes += zeros
     sizes -= starts
     sizes -= starts
-    quotient, bound, over = np.empty_like(state), np.empty_like(state), np.empty(lanes, np.bool_)
+    bounds, gaps = sizes << 20, _TOTAL - sizes
+    quotient, over = np.empty_like(state), np.empty(lanes, np.bool_)
     for at in range((sizes.size - 1) // lanes * lanes, -1, -lanes):
-        size, start = sizes[at : at + lanes], starts[at : at + lanes]
-        used = size.size
-        now, q, b, o = state[:used], quotient[:used], bound[:used], over[:used]
-        np.left_shift(size, 20, out=b)
-        np.greater_equal(now, b, out=o)
+        row = slice(at, at + lanes)
+        size = sizes[row]
+        now, q, o = state, quotient, over
+        if size.size < lanes:
+            now, q, o = state[: size.size], quotient[: size.size], over[: size.size]
+        np.greater_equal(now, bounds[row], o)
         full = o.nonzero()[0]
         if full.size:
             words = now[full]
-            blocks.append(words & np.uint32(0xFFFF))
-            now[full] = words >> 16
+            blocks.append(words)
+            now[full] = words >> _WORD
         # state' = quotient * 4096 + remainder + start, without computing the remainder.
-        np.floor_divide(now, size, out=q)
-        np.subtract(_TOTAL, size, out=b)
-        q *= b
+        np.floor_divide(now, size, q)
+        q *= gaps[row]
         now += q
-        now += start
+        now += starts[row]
 
 
 class LaneDecoder:
@@ -188,22 +193,24 @@ class LaneDecoder:
         product, slot = np.empty_like(state), np.empty_like(state)
         low = np.empty(state.size, np.bool_)
         for chance, hit in zip(chances, out, strict=True):
-            np.bitwise_and(state, _TOTAL - 1, out=slot)
-            np.right_shift(state, SCALE, out=product)
+            np.bitwise_and(state, _SLOT, slot)
+            np.right_shift(state, _SHIFT, product)
             product *= chance
-            np.less(slot, chance, out=hit)
+            np.less(slot, chance, hit)
             # A 1 goes to product + slot; a 0 to (4096 - chance) * (state >> 12) + slot - chance.
             slot += product
             state -= product
             state -= chance
             np.copyto(state, slot, where=hit)
-            np.less(state, _LOWEST, out=low)
+            np.less(state, _LEAST, low)
             empty = low.nonzero()[0]
             if empty.size:
                 until = at + empty.size
                 if until > words.size:
                     raise FrameError("the lanes end before the last symbol: truncated frame")
-                state[empty] = state[empty] << 16 | words[at:until]
+                filled = state[empty] << _WORD
+                filled |= words[at:until]
+                state[empty] = filled
                 at = until
         self._at = at
 

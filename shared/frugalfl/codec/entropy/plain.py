@@ -14,7 +14,7 @@ from frugalfl.errors import FrameError
 
 from .plain_lanes import PlainDense, PlainLanes
 from .rangecoder import Decoder, fresh
-from .scatter import ROUNDS, code_scattered
+from .scatter import ROUNDS, Round, code_scattered
 from .tables import CHANCES, EIGHTHS, HALVES_BLIND, HALVES_HINTED, HAZARDS
 
 Matrix = list[list[int]]
@@ -141,20 +141,17 @@ class PlainScales:
         self._done: list[int] = []
         self._now: list[int] = []
 
-    def begin(self, index: int) -> list[int]:
-        """The running sum of the hazards of a round's cells."""
+    def begin(self, index: int) -> Round:
+        """Predict the hazards of the cells of a round."""
         self._now = self.cells[index]
         hazards = []
         for prior, ones, seen in zip(self._prior, self._ones, self._seen, strict=True):
             chance = ((ones << 16) + 32 * prior) // (seen + 32)
             hazards.append(HAZARDS[min(bisect_left(CHANCES, chance), len(CHANCES) - 1)])
-        return list(accumulate((hazards[self._class(cell)] for cell in self._now), initial=0))
+        sums = accumulate((hazards[self._class(cell)] for cell in self._now), initial=0)
+        return Round(list(sums), [self._lines[cell][1] for cell in self._now])
 
-    def row(self, place: int) -> int:
-        """The row of a cell of the round begun last."""
-        return self._lines[self._now[place]][1]
-
-    def learn(self, hits: list[int]) -> None:
+    def learn(self, hits: Sequence[int]) -> None:
         """Be told the hits of the round begun last; refit the scales."""
         for cell in self._now:
             self._seen[self._class(cell)] += 1

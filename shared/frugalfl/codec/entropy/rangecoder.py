@@ -1,7 +1,7 @@
 """A byte-wise range coder in integers, and its adaptive decisions.
 
 Range coding after G. N. N. Martin (1979); carries are added to the bytes already written. The
-encoder, the decoder and the cost counter have the same four methods, each taking the value to
+encoder, the decoder and the cost counter have the same methods, each taking the value to
 code (the decoder ignores it) and returning the value coded: a model is written once and runs
 both ways, so the two sides cannot drift apart.
 """
@@ -15,11 +15,15 @@ from typing import Protocol
 
 from frugalfl.errors import FrameError
 
-_FULL = 0xFFFFFFFF
-_LOW = 1 << 24
+FULL = 0xFFFFFFFF
+LOW = 1 << 24
 _SCALE = 16
-_INCREMENT = 5
-_MAX_TOTAL = 1 << 13
+INCREMENT = 5  # counters start at 2: the Krichevsky-Trofimov estimate, nearly
+DECISIONS = 33  # of an adaptive integer
+CORRUPT = "the coded bytes are corrupt: no symbol has this code"
+ENDED = "the coded bytes end before the last symbol"
+LONG = 1 << 544  # adding to longer integers takes longer than moving their bytes out
+FULL_COUNT = (1 << 13) - INCREMENT  # both counters together: from above it they are halved
 
 
 def fresh(decisions: int) -> list[int]:
@@ -27,12 +31,16 @@ def fresh(decisions: int) -> list[int]:
     return [2] * (2 * decisions)
 
 
+def halve(counts: list[int], at: int) -> None:
+    """Let the two counters from `at` on forget half."""
+    counts[at] = (counts[at] + 1) >> 1
+    counts[at + 1] = (counts[at + 1] + 1) >> 1
+
+
 def _learn(counts: list[int], at: int, value: int) -> None:
-    # 2 to start with and 5 for each event: the Krichevsky-Trofimov estimate, nearly.
-    counts[at + value] += _INCREMENT
-    if counts[at] + counts[at + 1] > _MAX_TOTAL:
-        counts[at] = (counts[at] + 1) >> 1
-        counts[at + 1] = (counts[at + 1] + 1) >> 1
+    counts[at + value] += INCREMENT
+    if counts[at] + counts[at + 1] > FULL_COUNT + INCREMENT:
+        halve(counts, at)
 
 
 class Coder(Protocol):
@@ -50,35 +58,51 @@ class Coder(Protocol):
     def raw(self, bits: int, value: int) -> int:
         """Code `bits` (at most 16) equally likely bits."""
 
+    def integer(self, counts: list[int], first: int, value: int) -> int:
+        """Code an integer >= 0, adaptively.
+
+        Exponential Golomb with the 33 decisions from `first` on: the length without the leading
+        1 in unary, then the other bits.
+        """
+
 
 class Encoder:
-    """Writes decisions as bytes."""
+    """Writes decisions as bytes.
+
+    Attributes:
+        low: the interval's lower end: 32 bits, above them bytes that are not yet in the output,
+            and above those a 1. A carry goes up into the bytes by itself.
+        range: the interval's size, from 2**24 up to 2**32.
+    """
 
     def __init__(self) -> None:
+        self.low = 1 << 32
+        self.range = FULL
         self._out = bytearray()
-        self._low = 0
-        self._range = _FULL
 
     def _code(self, start: int, size: int, total: int) -> None:
-        unit = self._range // total
-        low = self._low + unit * start
+        unit = self.range // total
+        self.low += unit * start
         span = unit * size
-        if low > _FULL:
-            low &= _FULL
-            self._carry()
-        while span < _LOW:
-            self._out.append(low >> 24)
-            low = (low << 8) & _FULL
+        while span < LOW:
+            self.low <<= 8
             span <<= 8
-        self._low = low
-        self._range = span
+        self.range = span
+        if self.low > LONG:
+            self.low = self.shorten(self.low)
 
-    def _carry(self) -> None:
-        at = len(self._out) - 1
-        while self._out[at] == 0xFF:
-            self._out[at] = 0
-            at -= 1
-        self._out[at] += 1
+    def shorten(self, low: int) -> int:
+        """Move the whole bytes of `low` to the output; what is left of it."""
+        count = (low.bit_length() - 33) // 8
+        above = low >> 32
+        if above >> 8 * count > 1:
+            at = len(self._out) - 1
+            while self._out[at] == 0xFF:
+                self._out[at] = 0
+                at -= 1
+            self._out[at] += 1
+        self._out += (above & (1 << 8 * count) - 1).to_bytes(count, "big")
+        return 1 << 32 | low & FULL
 
     def bit(self, counts: list[int], index: int, value: int) -> int:
         """Code an adaptive decision and learn from it."""
@@ -110,50 +134,75 @@ class Encoder:
         self._code(value, 1, 1 << bits)
         return value
 
+    def integer(self, counts: list[int], first: int, value: int) -> int:
+        """Code an integer >= 0, adaptively."""
+        low, span = self.low, self.range
+        length = (value + 1).bit_length() - 1
+        for at in range(2 * first, 2 * (first + length) + 1, 2):
+            zeros, ones = counts[at], counts[at + 1]
+            unit = span // (zeros + ones)
+            if at < 2 * (first + length):
+                low += unit * zeros
+                span = unit * ones
+                counts[at + 1] = ones + INCREMENT
+            else:
+                span = unit * zeros
+                counts[at] = zeros + INCREMENT
+            if zeros + ones > FULL_COUNT:
+                halve(counts, at)
+            while span < LOW:
+                low <<= 8
+                span <<= 8
+        for shift in range(length - 1, -1, -1):
+            span >>= 1
+            if value + 1 >> shift & 1:
+                low += span
+            while span < LOW:
+                low <<= 8
+                span <<= 8
+        self.low = self.shorten(low) if low > LONG else low
+        self.range = span
+        return value
+
     def finish(self) -> bytes:
         """The bytes; the fewest that decode alike whatever follows them."""
+        low = self.low & FULL
         for count in range(5):
             step = 1 << (32 - 8 * count)
-            value = -(-self._low // step) * step
-            if value + step <= self._low + self._range:
+            value = -(-low // step) * step
+            if value + step <= low + self.range:
                 break
-        if value > _FULL:
-            self._carry()
-            value &= _FULL
-        return bytes(self._out) + value.to_bytes(4, "big")[:count]
+        self.shorten(self.low + value - low)
+        return bytes(self._out) + value.to_bytes(5, "big")[1 : 1 + count]
 
 
 class Decoder:
     """Reads decisions from bytes; past their end it reads a few zeros, then refuses."""
 
     def __init__(self, data: bytes, start: int = 0) -> None:
-        self._data = data
-        self._at = start + 4
-        self._code_value = int.from_bytes(data[start : start + 4].ljust(4, b"\0"), "big")
-        self._range = _FULL
+        self.data = data + bytes(4)
+        self.at = start + 4
+        self.code = int.from_bytes(self.data[start : start + 4], "big")
+        self.range = FULL
 
     def _target(self, total: int) -> int:
-        self._range //= total
-        target = self._code_value // self._range
+        self.range //= total
+        target = self.code // self.range
         if target >= total:
-            raise FrameError("the coded bytes are corrupt: no symbol has this code")
+            raise FrameError(CORRUPT)
         return target
 
     def _take(self, start: int, size: int) -> None:
-        code = self._code_value - self._range * start
-        span = self._range * size
-        while span < _LOW:
-            at = self._at
-            if at < len(self._data):
-                code = code << 8 | self._data[at]
-            elif at < len(self._data) + 4:
-                code <<= 8
-            else:
-                raise FrameError("the coded bytes end before the last symbol")
-            self._at = at + 1
+        code = self.code - self.range * start
+        span = self.range * size
+        while span < LOW:
+            if self.at >= len(self.data):
+                raise FrameError(ENDED)
+            code = code << 8 | self.data[self.at]
+            self.at += 1
             span <<= 8
-        self._code_value = code
-        self._range = span
+        self.code = code
+        self.range = span
 
     def bit(self, counts: list[int], index: int, value: int = 0) -> int:
         """Decode an adaptive decision and learn from it."""
@@ -190,9 +239,60 @@ class Decoder:
         self._take(value, 1)
         return value
 
+    def integer(self, counts: list[int], first: int, value: int = 0) -> int:
+        """Decode an integer >= 0, adaptively."""
+        try:
+            return self._integer(counts, first)
+        except IndexError:
+            raise FrameError(ENDED) from None
+
+    def _integer(self, counts: list[int], first: int) -> int:
+        code, span, data, byte = self.code, self.range, self.data, self.at
+        length = 0
+        while True:
+            at = 2 * (first + length)
+            zeros, ones = counts[at], counts[at + 1]
+            unit = span // (zeros + ones)
+            span = unit * zeros
+            more = code >= span
+            if more:
+                code -= span
+                span = unit * ones
+                if code >= span:
+                    raise FrameError(CORRUPT)
+                counts[at + 1] = ones + INCREMENT
+            else:
+                counts[at] = zeros + INCREMENT
+            if zeros + ones > FULL_COUNT:
+                halve(counts, at)
+            while span < LOW:
+                code = code << 8 | data[byte]
+                byte += 1
+                span <<= 8
+            if not more:
+                break
+            length += 1
+            if length == DECISIONS:
+                raise FrameError("a coded integer is beyond 32 bits")
+        value = 1
+        for _ in range(length):
+            span >>= 1
+            value <<= 1
+            if code >= span:
+                code -= span
+                if code >= span:
+                    raise FrameError(CORRUPT)
+                value |= 1
+            while span < LOW:
+                code = code << 8 | data[byte]
+                byte += 1
+                span <<= 8
+        self.code, self.range, self.at = code, span, byte
+        return value - 1
+
     def spare_bytes(self) -> int:
         """Bytes not yet looked at: an exact stream leaves at most none, and looks 4 ahead."""
-        return len(self._data) - self._at
+        return len(self.data) - 4 - self.at
 
 
 class Meter:
@@ -223,25 +323,18 @@ class Meter:
         self.bits += bits
         return value
 
-
-def code_integer(coder: Coder, counts: list[int], first: int, value: int) -> int:
-    """Code an integer >= 0, adaptively: exponential Golomb with 33 decisions from `first` on."""
-    value += 1
-    length = max(value.bit_length() - 1, 0)
-    exponent = 0
-    while coder.bit(counts, first + min(exponent, 32), int(exponent < length)):
-        exponent += 1
-        if exponent > 32:
-            raise FrameError("a coded integer is beyond 32 bits")
-    result = 1
-    for shift in range(exponent - 1, -1, -1):
-        result = result << 1 | coder.raw(1, value >> shift & 1)
-    return result - 1
+    def integer(self, counts: list[int], first: int, value: int) -> int:
+        """Count an integer >= 0, adaptively."""
+        length = (value + 1).bit_length() - 1
+        for exponent in range(length + 1):
+            self.bit(counts, first + exponent, int(exponent < length))
+        self.bits += length
+        return value
 
 
 def code_signed(coder: Coder, counts: list[int], first: int, value: int) -> int:
     """Code a signed integer, adaptively: 34 decisions from `first` on."""
-    size = code_integer(coder, counts, first + 1, abs(value))
+    size = coder.integer(counts, first + 1, abs(value))
     if size and coder.bit(counts, first, int(value < 0)):
         return -size
     return size

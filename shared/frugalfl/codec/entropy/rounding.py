@@ -21,6 +21,7 @@ Symbols = NDArray[np.int32]
 
 CENTROIDS = 3
 _MOST = 2.0**31 - 1
+_MARGIN = 1 + 2.0**-20  # above what rounding to float32 can take from a product
 
 
 def step_for_sigma(tensors: Sequence[Floats], multiple: float) -> float:
@@ -68,12 +69,20 @@ def round_shared(values: Floats, step: float, words: NDArray[np.uint32]) -> Symb
     """
     if step == 0 and not values.any():
         return np.zeros(values.shape, np.int32)
-    scaled = np.abs(values.astype(np.float64)) / _positive(step)
-    _check(scaled)
+    size = np.abs(values, out=np.empty_like(values))
+    _check(float(size.max(initial=0)) / _positive(step))
+    # Most become zero, and floats of any size can tell that; the others are then looked at again.
+    with np.errstate(over="ignore", invalid="ignore"):
+        size *= values.dtype.type(2.0**32 * _MARGIN / step)
+    places = (size >= words.astype(values.dtype)).ravel().nonzero()[0]
+    maybe = values.ravel().take(places)
+    scaled = np.abs(maybe.astype(np.float64)) / step
     whole = np.floor(scaled)
     # frac > (word + 0.5) / 2**32, without rounding errors: both sides are exact.
-    whole += (scaled - whole) * 2.0**32 > words.astype(np.float64) + 0.5
-    return np.copysign(whole, values).astype(np.int32)
+    whole += (scaled - whole) * 2.0**32 > words.ravel().take(places) + 0.5
+    symbols = np.zeros(values.shape, np.int32)
+    symbols.reshape(-1)[places] = np.copysign(whole, maybe)
+    return symbols
 
 
 def round_nearest(values: Floats, step: float, deadzone: float = 0.6) -> Symbols:
@@ -89,11 +98,12 @@ def round_nearest(values: Floats, step: float, deadzone: float = 0.6) -> Symbols
     """
     if step == 0 and not values.any():
         return np.zeros(values.shape, np.int32)
-    scaled = np.abs(values) * values.dtype.type(1 / _positive(step))
-    _check(scaled)
+    scaled = np.abs(values, out=np.empty_like(values))
+    scaled *= values.dtype.type(1 / _positive(step))
+    _check(float(scaled.max(initial=0)))
     scaled += values.dtype.type(1 - deadzone)
-    size = scaled.astype(np.int32)
-    return np.where(np.signbit(values), -size, size)
+    np.copysign(scaled, values, out=scaled)
+    return scaled.astype(np.int32)
 
 
 def centroids(tensors: Sequence[Floats], symbols: Sequence[Symbols], step: float) -> list[float]:
@@ -101,17 +111,18 @@ def centroids(tensors: Sequence[Floats], symbols: Sequence[Symbols], step: float
 
     The best reconstruction points for `round_nearest`; `round_shared` needs none and allows none.
     """
-    hits = [np.flatnonzero(symbol) for symbol in symbols]
+    hits = [np.flatnonzero(symbol != 0) for symbol in symbols]
     size = np.abs(_at(symbols, hits))
-    values = np.abs(_at(tensors, hits))
-    excess = values.astype(np.float64) / step - size
+    excess = np.abs(_at(tensors, hits)).astype(np.float64)
+    excess /= step
+    excess -= size
     groups = np.minimum(size, CENTROIDS)
     count = np.maximum(np.bincount(groups, minlength=CENTROIDS + 1), 1)
     return list((np.bincount(groups, excess, CENTROIDS + 1) / count)[1:])
 
 
 def _at(arrays: Sequence[NDArray[Any]], places: Sequence[NDArray[np.intp]]) -> NDArray[Any]:
-    parts = [array.ravel()[place] for array, place in zip(arrays, places, strict=True)]
+    parts = [array.ravel().take(place) for array, place in zip(arrays, places, strict=True)]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -122,10 +133,17 @@ def restore(symbols: Symbols, step: float, offsets: Sequence[float] = ()) -> NDA
     array([ 0., -1.], dtype=float32)
     """
     if not offsets:
-        return symbols.astype(np.float32) * np.float32(step)
-    shift = np.array([0.0, *offsets])[np.minimum(np.abs(symbols), len(offsets))]
-    exact: NDArray[np.float64] = (symbols + np.sign(symbols) * shift) * step
-    return exact.astype(np.float32)
+        restored = symbols.astype(np.float32)
+        restored *= np.float32(step)
+        return restored
+    restored = np.zeros(symbols.shape, np.float32)
+    hits = np.flatnonzero(symbols != 0)
+    exact = symbols.ravel().take(hits).astype(np.float64)
+    group = np.minimum(np.abs(exact), len(offsets)).astype(np.intp)
+    exact += np.sign(exact) * np.array([0.0, *offsets]).take(group)
+    exact *= step
+    restored.reshape(-1)[hits] = exact
+    return restored
 
 
 def _positive(step: float) -> float:
@@ -134,6 +152,6 @@ def _positive(step: float) -> float:
     return step
 
 
-def _check(scaled: Floats) -> None:
-    if scaled.size and not float(scaled.max()) < _MOST:
+def _check(largest: float) -> None:
+    if not largest < _MOST:
         raise CodecError("a value is not finite, or the step is too small for it")

@@ -17,26 +17,34 @@ from typing import NamedTuple, Protocol
 
 from frugalfl.errors import FrameError
 
-from .rangecoder import Coder, code_integer, fresh
+from .rangecoder import DECISIONS, Coder, fresh
 from .tables import EXP2
 
 ROUNDS = 12
 MAX_HITS = 1 << 15
-_BLOCK = 1 << 16  # one bit of hazard
+BLOCK = 1 << 16  # one bit of hazard
 _TALLY = 4  # the signs of a row are tallied between -4 and 4
-_SIZE_CONTEXTS = 4
+SIGN_CONTEXTS = 2 * _TALLY + 1
+SIZE_CONTEXTS = 4
+
+
+class Round(NamedTuple):
+    """The cells of a round: `sums[i]` is the hazard of all before cell i, one entry more than cells.
+
+    `rows[i]` is a number for the row of cell i, unique in the frame.
+    """
+
+    sums: Sequence[int]
+    rows: Sequence[int]
 
 
 class Model(Protocol):
     """Predicts hazards; implemented in numpy for speed and in plain Python for proof."""
 
-    def begin(self, index: int) -> Sequence[int]:
-        """The running sum of the hazards of a round's cells: one entry more than cells."""
+    def begin(self, index: int) -> Round:
+        """Predict the hazards of the cells of a round."""
 
-    def row(self, place: int) -> int:
-        """A number for the row of a cell of the round begun last, unique in the frame."""
-
-    def learn(self, hits: list[int]) -> None:
+    def learn(self, hits: Sequence[int]) -> None:
         """Be told which cells of the round begun last are nonzero."""
 
 
@@ -66,7 +74,7 @@ def code_scattered(
     values = _Values()
     total = 0
     for index in range(ROUNDS):
-        sums = model.begin(index)
+        sums, rows = model.begin(index)
         hits: list[Hit] = []
         expected = known[index]
         start, stop = 0, len(sums) - 1
@@ -80,7 +88,7 @@ def code_scattered(
             if total > MAX_HITS:
                 raise FrameError(f"more than {MAX_HITS} scattered symbols: the bytes are corrupt")
             hazard = sums[place + 1] - sums[place]
-            hits.append(Hit(place, values.code(coder, model.row(place), hazard, hit.value)))
+            hits.append(Hit(place, values.code(coder, rows[place], hazard, hit.value)))
             start = place + 1
         model.learn([hit.place for hit in hits])
         yield hits
@@ -88,7 +96,7 @@ def code_scattered(
 
 def _next_place(coder: Coder, sums: Sequence[int], start: int, stop: int, wanted: int) -> int:
     """Code one block: the place of its first hit, or `~end` where the block is empty."""
-    end = max(bisect_right(sums, sums[start] + _BLOCK, start + 1, stop + 1) - 1, start + 1)
+    end = max(bisect_right(sums, sums[start] + BLOCK, start + 1, stop + 1) - 1, start + 1)
     if not coder.chance(hit_chance(sums[end] - sums[start]), int(wanted < end)):
         return ~end
     if end == start + 1:
@@ -107,8 +115,8 @@ class _Values:
     """Signs and sizes: a row's signs agree more often than not (its unit's error has one sign)."""
 
     def __init__(self) -> None:
-        self._signs = fresh(2 * _TALLY + 1)
-        self._sizes = fresh(33 * _SIZE_CONTEXTS)
+        self._signs = fresh(SIGN_CONTEXTS)
+        self._sizes = fresh(DECISIONS * SIZE_CONTEXTS)
         self._tally: dict[int, int] = {}
 
     def code(self, coder: Coder, row: int, hazard: int, value: int) -> int:
@@ -117,7 +125,7 @@ class _Values:
         minus = coder.bit(self._signs, context, int(value < 0))
         self._tally[row] = tally - 1 if minus else tally + 1
         context = (hazard >= 1 << 12) + (hazard >= 1 << 14) + (hazard >= 1 << 16)
-        size = 1 + code_integer(coder, self._sizes, 33 * context, max(abs(value) - 1, 0))
+        size = 1 + coder.integer(self._sizes, DECISIONS * context, max(abs(value) - 1, 0))
         if size > 0x7FFFFFFF + minus:
             raise FrameError(f"a symbol of {size} is beyond 32 bits: the bytes are corrupt")
         return -size if minus else size

@@ -5,6 +5,8 @@ Floats are free here: no decoder runs this.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +15,12 @@ from numpy.typing import NDArray
 from .tables import LEVELS, SIGN_LEVELS
 
 Ints = NDArray[np.int64]
+# Lists: levels are chosen one by one, and a list gives up a number faster than an array.
 _P = np.array(LEVELS) / 4096
-_ONE_COST = -np.log2(_P)
-_ZERO_COST = -np.log2(1 - _P)
+_ONE_COST = (-np.log2(_P)).tolist()
+_ZERO_COST = (-np.log2(1 - _P)).tolist()
 _LOGITS = np.log(_P / (1 - _P))
-_LOGIT_EDGES = (_LOGITS[1:] + _LOGITS[:-1]) / 2
+_LOGIT_EDGES = ((_LOGITS[1:] + _LOGITS[:-1]) / 2).tolist()
 _SIGN_P = np.array(SIGN_LEVELS) / 4096
 _SIGN_LOGITS = np.log(_SIGN_P / (1 - _SIGN_P))
 _SIGN_EDGES = (_SIGN_LOGITS[1:] + _SIGN_LOGITS[:-1]) / 2
@@ -37,23 +40,22 @@ class Survey(NamedTuple):
 
 def survey(flat: NDArray[np.int32], rows: int, cols: int) -> Survey:
     """Sort rows and columns into classes by their number of nonzeros."""
-    nonzero = (flat != 0).reshape(rows, cols)
-    by_row = np.count_nonzero(nonzero, axis=1)
-    by_col = np.count_nonzero(nonzero, axis=0)
+    nonzero = flat != 0
+    places = nonzero.nonzero()[0]
+    starts = np.arange(rows + 1) * cols
+    by_row = np.diff(places.searchsorted(starts))
+    column = places - starts[:-1].repeat(by_row)
+    by_col = np.bincount(column, minlength=cols)
     row_class = _line_classes(by_row, int(np.count_nonzero(by_col)))
     col_class = _line_classes(by_col, int(np.count_nonzero(by_row)))
     live = by_row.nonzero()[0]
-    minus = np.count_nonzero(flat.reshape(rows, cols) < 0, axis=1)[live]
+    minus = np.add.reduceat(flat.take(places) < 0, (by_row.cumsum() - by_row)[live], dtype=np.intp)
     share = (minus + 1.5) / (by_row[live] + 3)
     sign_class = np.searchsorted(_SIGN_EDGES, np.log(share / (1 - share))).astype(np.uint8)
-    # Row classes by columns, then by column classes: two small sums instead of one over all cells.
-    table = np.zeros((16, cols), np.int64)
-    for value in range(1, 16):
-        table[value] = np.count_nonzero(nonzero[row_class == value], axis=0)
-    ones = np.zeros((16, 16), np.int64)
-    for value in range(1, 16):
-        ones[:, value] = table[:, col_class == value].sum(axis=1)
-    return Survey(nonzero, row_class, col_class, sign_class, ones.ravel())
+    pair = (row_class.astype(np.intp) << 4).repeat(by_row)
+    pair |= col_class.take(column)
+    ones = np.bincount(pair, minlength=256)
+    return Survey(nonzero.reshape(rows, cols), row_class, col_class, sign_class, ones)
 
 
 def _line_classes(counts: Ints, length: int) -> NDArray[np.uint8]:
@@ -70,19 +72,17 @@ def _line_classes(counts: Ints, length: int) -> NDArray[np.uint8]:
 def level(ones: int, cells: int, predicted: int) -> int:
     """The level for `ones` among `cells`; the predicted one unless it costs bits to keep it."""
     share = (ones + 0.3) / (cells + 0.6)
-    best = int(np.searchsorted(_LOGIT_EDGES, np.log(share / (1 - share))))
+    best = bisect_left(_LOGIT_EDGES, log(share / (1 - share)))
     loss = ones * (_ONE_COST[predicted] - _ONE_COST[best])
     loss += (cells - ones) * (_ZERO_COST[predicted] - _ZERO_COST[best])
     return best if loss > _CORRECTION_BITS else predicted
 
 
-def levels(groups: NDArray[np.integer], bits: NDArray[np.bool_], count: int) -> list[int]:
+def levels(cells: Ints, ones: Ints) -> list[int]:
     """The level of each group of decisions; an even chance for empty groups."""
-    cells = np.bincount(groups, minlength=count)
-    ones = np.bincount(groups[bits], minlength=count)
-    return [level(int(one), int(cell), 40) for one, cell in zip(ones, cells, strict=True)]
+    return [level(one, cell, 40) for one, cell in zip(ones.tolist(), cells.tolist(), strict=True)]
 
 
-def exponents(values: Ints) -> Ints:
+def exponents(values: NDArray[np.integer]) -> Ints:
     """The binary logarithm of integers from 1 to 2**52, rounded down."""
     return np.frexp(values.astype(np.float64))[1].astype(np.int64) - 1

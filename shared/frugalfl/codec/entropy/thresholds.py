@@ -16,15 +16,15 @@ _SECOND = 0xC2B2AE35
 _MASK = 0xFFFFFFFF
 
 
-def mix(seed: int, count: int) -> NDArray[np.uint32]:
-    """Pseudo-random words 0 to count - 1 of a seed: any word can be had without the others.
+def mix(seed: int, count: int, first: int = 0) -> NDArray[np.uint32]:
+    """Pseudo-random words of a seed, `count` from number `first` on.
 
     The integer finaliser of MurmurHash3 (Austin Appleby, 2011), twice, over a Weyl sequence.
 
-    >>> mix(7, 2).tolist() == mix(7, 5).tolist()[:2]
+    >>> mix(7, 2, first=3).tolist() == mix(7, 5).tolist()[3:]
     True
     """
-    word = np.arange(count, dtype=np.uint32)
+    word = np.arange(first, first + count, dtype=np.uint32)
     word *= np.uint32(_GOLDEN)
     word += np.uint32(_finalise(seed & _MASK))
     for factor, shift in ((_FIRST, 16), (_SECOND, 13)):
