@@ -121,13 +121,36 @@ class Codec:
             raise FrameError("the frame decodes to NaN or infinity; it is refused")
         return decoded
 
+    def ideal_bytes(self, update: Mapping[str, FloatArray], seed: int = 0) -> float:
+        """Return what an update's symbols are worth to the coder's own model (B).
+
+        That is the length of :meth:`encode` (first call), if decisions could be written in
+        fractions of a bit, and without the few bytes of the transforms' side information.
+
+        Raises:
+            CodecError: A tensor is not float32, or holds NaN or infinity.
+            UsageError: The chain does not end in ``range``, the coder that has a model.
+        """
+        ideal = getattr(self._coder, "ideal_bytes", None)
+        if ideal is None:
+            raise UsageError(f"codec {self.text!r} has no ideal size; only those with 'range' have")
+        tensors = [_checked(name, tensor) for name, tensor in update.items()]
+        symbols, _ = self._transformed(tensors, seed)
+        size: float = ideal(symbols, self._thresholds([t.shape for t in symbols], seed))
+        return size
+
     def _pack(self, tensors: list[Tensor], seed: int) -> bytes:
+        tensors, sides = self._transformed(tensors, seed)
+        shapes = [tensor.shape for tensor in tensors]
+        return sides + self._coder.encode(tensors, self._thresholds(shapes, seed))
+
+    def _transformed(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
+        """Return what the coder gets, and the side information of all transforms."""
         parts = []
         for transform in self._transforms:
             tensors, side = transform.forward(tensors, seed)
             parts += [varint(len(side)), side]
-        shapes = [tensor.shape for tensor in tensors]
-        return b"".join(parts) + self._coder.encode(tensors, self._thresholds(shapes, seed))
+        return tensors, b"".join(parts)
 
     def _thresholds(self, shapes: Sequence[Shape], seed: int) -> Thresholds | None:
         """Return the thresholds of the rounding link, if it is the last transform of the chain."""
