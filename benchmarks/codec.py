@@ -29,8 +29,6 @@ from sklearn.datasets import load_digits
 
 from frugalfl.blocks import Layout, Parameters
 from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
-from frugalfl.codec.entropy import ideal_bits
-from frugalfl.codec.range import _matrix
 from frugalfl.modules import read_parameters
 
 SEED = 12345
@@ -108,27 +106,16 @@ def measure(text: str, update: Parameters, repeats: int) -> dict[str, Any]:
         restored = decode_frame(frame, Limits.of(layout)).named(layout)
         encode_s.append(middle - start)
         decode_s.append(time.process_time() - middle)
-    return {
+    figures = {
         "bytes": len(frame),
         "times_smaller": megabytes * 1e6 / len(frame),
         **compare(update, restored),
         "encode_mb_per_s": megabytes / max(min(encode_s), 1e-9),
         "decode_mb_per_s": megabytes / max(min(decode_s), 1e-9),
-    } | _ideal(codec, update)
-
-
-def _ideal(codec: Any, update: Parameters) -> dict[str, float]:
-    """Return the ideal entropy of a range-coded update under the coder's own model, in bytes."""
-    if codec.calls[-1].name != "range":
-        return {}
-    tensors: list[Any] = list(update.values())
-    for transform in codec._transforms:
-        tensors, _ = transform.forward(tensors, SEED)
-    shapes = [tensor.shape for tensor in tensors]
-    words = codec._thresholds(shapes, SEED)
-    matrices = [tensor.reshape(_matrix(tensor.shape)) for tensor in tensors]
-    hints = words and [w.reshape(m.shape) for w, m in zip(words, matrices, strict=True)]
-    return {"ideal_bytes": ideal_bits(matrices, hints) / 8}
+    }
+    if codec.calls[-1].name == "range":
+        figures["ideal_bytes"] = codec.ideal_bytes(update, SEED)
+    return figures
 
 
 PEERS: dict[str, Form] = {

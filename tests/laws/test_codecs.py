@@ -112,6 +112,20 @@ def test_float16_is_as_near_as_float16_can_be(update):
         np.testing.assert_array_equal(got[name], tensor.astype(np.float16).astype(np.float32))
 
 
+@pytest.mark.parametrize("text", [text for text in CODECS if text.endswith("range")])
+def test_frames_are_near_the_ideal_of_their_coder(text):
+    rng = np.random.default_rng(4)
+    update = {"w": rng.standard_t(3, (200, 150)).astype(np.float32), "b": np.ones(9, np.float32)}
+    codec = parse_codec(text)
+    size, ideal = len(codec.encode(update, seed=5)[0]), codec.ideal_bytes(update, seed=5)
+    assert ideal <= size <= 1.03 * ideal + 40
+
+
+def test_only_range_has_an_ideal():
+    with pytest.raises(UsageError, match="range"):
+        parse_codec("sign | golomb").ideal_bytes({"w": np.ones(3, np.float32)})
+
+
 @given(
     steps=st.lists(
         hnp.arrays(np.float32, (6, 5), elements=st.floats(-10, 10, width=32)),

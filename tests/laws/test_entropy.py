@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -112,6 +114,36 @@ def test_large_realistic_frame_meets_its_size():
     assert len(data) <= 1.03 * entropy.ideal_bytes(q) + 16
 
 
+@pytest.mark.parametrize("hinted", [False, True])
+def test_long_frames_decode_alike(hinted):
+    """Long enough for counters to be halved, for carries, and for blocks of very unequal length."""
+    q = draw(11, 150, 200, 0.12, 0.2)
+    q[40:120] = 0
+    words = [entropy.mix(3, q.size).reshape(q.shape)] if hinted else None
+    data = entropy.encode_tensors([q], words)
+    np.testing.assert_array_equal(entropy.decode_tensors(data, [q.shape], words)[0], q)
+    flat = [words[0].ravel().tolist()] if hinted else None
+    assert plain.decode_tensors(data, [q.shape], flat)[0] == q.tolist()
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1e-30, 1e-3, 1.0, 3.0, 1e30]),
+    st.integers(-4, 4),
+    st.integers(-3, 3),
+)
+@settings(deadline=None, max_examples=300)
+def test_shared_rounding_is_exact_next_to_its_threshold(word, step, whole, off):
+    """A value a few units in the last place beside the threshold goes where exact numbers say."""
+    x = np.float32((whole + (word + 0.5) / 2**32) * step)
+    x = np.float32(x + off * np.spacing(x))
+    size = Fraction(abs(float(x)) / step)
+    up = size - math.floor(size) > Fraction(2 * word + 1, 2**33)
+    expected = int(math.copysign(math.floor(size) + up, x))
+    got = rounding.round_shared(np.array([x, 0], np.float32), step, np.array([word, 0], np.uint32))
+    assert got.tolist() == [expected, 0]
+
+
 @given(st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=30)
 def test_shared_rounding_is_unbiased_and_bounded(seed):
@@ -150,6 +182,12 @@ def test_steps_and_centroids():
     shifts = rounding.centroids(x, q, 2.0)
     assert [t.tolist() for t in q] == [[[1, -2]], [[0, 0]]] and shifts == [0.5, 0.0, 0.0]
     assert rounding.restore(q[0], 2.0, shifts).tolist() == [[3.0, -4.0]]
+
+
+@pytest.mark.parametrize("symbol", [-(2**31), 2**31 - 1])
+def test_the_largest_symbols_can_be_restored(symbol):
+    got = rounding.restore(np.array([symbol], np.int32), 0.5, [0.1, 0.0, -0.25])
+    np.testing.assert_allclose(got, symbol * 0.5, rtol=1e-6)
 
 
 def outcome(decode, *args):

@@ -232,11 +232,34 @@ class Codec:
 
     def pack(self, tensors: list[Tensor], seed: int) -> bytes:
         """Return the payload of these tensors."""
+        tensors, sides = self._transformed(tensors, seed)
+        return sides + self._encode_last(tensors, seed)
+
+    def ideal_bytes(self, update: Mapping[str, FloatArray], seed: int = 0) -> float:
+        """Return what an update's symbols are worth to the coder's own model (B).
+
+        That is the length of :meth:`encode` (first call), if decisions could be written in
+        fractions of a bit, and without the few bytes of the transforms' side information.
+
+        Raises:
+            CodecError: A tensor is not float32, or holds NaN or infinity.
+            UsageError: The chain does not end in ``range``, the coder that has a model.
+        """
+        ideal = getattr(self._coder, "ideal_bytes", None)
+        if ideal is None:
+            raise UsageError(f"codec {self.text!r} has no ideal size; only those with 'range' have")
+        tensors = [_checked(name, tensor) for name, tensor in update.items()]
+        symbols, _ = self._transformed(tensors, seed)
+        size: float = ideal(symbols, self._thresholds([t.shape for t in symbols], seed))
+        return size
+
+    def _transformed(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
+        """Return what the coder gets, and the side information of all transforms."""
         parts = []
         for transform in self._transforms:
             tensors, side = transform.forward(tensors, seed)
             parts += [varint(len(side)), side]
-        return b"".join(parts) + self._encode_last(tensors, seed)
+        return tensors, b"".join(parts)
 
     def _encode_last(self, tensors: list[Tensor], seed: int) -> bytes:
         if isinstance(self._coder, Chooser):

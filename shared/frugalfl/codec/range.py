@@ -9,7 +9,7 @@ import numpy as np
 
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
-from frugalfl.codec.entropy import decode_tensors, encode_tensors
+from frugalfl.codec.entropy import decode_tensors, encode_tensors, ideal_bits
 from frugalfl.codec.links import Tensor, Thresholds
 from frugalfl.errors import CodecError
 
@@ -23,13 +23,15 @@ class Range:
         Raises:
             CodecError: The tensors are not symbols.
         """
-        if any(not np.issubdtype(tensor.dtype, np.integer) for tensor in tensors):
-            raise CodecError("range codes symbols; put stochastic, nearest or sign before it")
-        shapes = [_matrix(tensor.shape) for tensor in tensors]
-        return encode_tensors(
-            [tensor.reshape(shape) for tensor, shape in zip(tensors, shapes, strict=True)],
-            thresholds,
-        )
+        return encode_tensors(_symbols(tensors), thresholds)
+
+    def ideal_bytes(self, tensors: list[Tensor], thresholds: Thresholds | None) -> float:
+        """Return what :meth:`encode` would return under perfect coding with the same model (B).
+
+        Raises:
+            CodecError: The tensors are not symbols.
+        """
+        return ideal_bits(_symbols(tensors), thresholds) / 8
 
     def decode(
         self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
@@ -38,6 +40,12 @@ class Range:
         matrices = [_matrix(shape) for shape in shapes]
         symbols = decode_tensors(data, matrices, thresholds)
         return [tensor.reshape(shape) for tensor, shape in zip(symbols, shapes, strict=True)]
+
+
+def _symbols(tensors: list[Tensor]) -> list[Tensor]:
+    if any(not np.issubdtype(tensor.dtype, np.integer) for tensor in tensors):
+        raise CodecError("range codes symbols; put stochastic, nearest or sign before it")
+    return [tensor.reshape(_matrix(tensor.shape)) for tensor in tensors]
 
 
 def _matrix(shape: Shape) -> tuple[int, int]:

@@ -96,7 +96,7 @@ class DenseCoder:
 
         minus, raw = self._signs(sign_class.repeat(by_row), None if values is None else values < 0)
         column += (row_class[live_rows].astype(np.intp) * live_cols.size).repeat(by_row)
-        bucket = (by_col >> 2).ravel().take(column)
+        bucket: NDArray[np.uint8] = (by_col // np.uint8(4)).ravel().take(column)
         # As uint32, the size of the smallest int32 is right too.
         sizes = self._sizes(bucket, None if values is None else np.abs(values).view(np.uint32))
         return DenseTensor(places, sizes, minus, raw)

@@ -49,21 +49,22 @@ class Coder(Protocol):
     def bit(self, counts: list[int], index: int, value: int) -> int:
         """Code an adaptive decision and learn from it."""
 
-    def chance(self, ones: int, value: int) -> int:
-        """Code a decision that is 1 with the chance `ones / 65536`, 1 <= ones <= 65535."""
-
-    def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
-        """Code an index in [start, stop), item i weighing `sums[i + 1] - sums[i]`."""
-
-    def raw(self, bits: int, value: int) -> int:
-        """Code `bits` (at most 16) equally likely bits."""
-
     def integer(self, counts: list[int], first: int, value: int) -> int:
         """Code an integer >= 0, adaptively.
 
         Exponential Golomb with the 33 decisions from `first` on: the length without the leading
         1 in unary, then the other bits.
         """
+
+
+class PlaceCoder(Coder, Protocol):
+    """What the scattered walk needs besides; for the encoder it is written out in `walk`."""
+
+    def chance(self, ones: int, value: int) -> int:
+        """Code a decision that is 1 with the chance `ones / 65536`, 1 <= ones <= 65535."""
+
+    def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
+        """Code an index in [start, stop), item i weighing `sums[i + 1] - sums[i]`."""
 
 
 class Encoder:
@@ -113,25 +114,6 @@ class Encoder:
         else:
             self._code(0, zeros, zeros + ones)
         _learn(counts, at, value)
-        return value
-
-    def chance(self, ones: int, value: int) -> int:
-        """Code a decision that is 1 with the chance `ones / 65536`."""
-        if value:
-            self._code(0, ones, 1 << _SCALE)
-        else:
-            self._code(ones, (1 << _SCALE) - ones, 1 << _SCALE)
-        return value
-
-    def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
-        """Code an index in [start, stop), weighted by the differences of `sums`."""
-        base = sums[start]
-        self._code(sums[value] - base, sums[value + 1] - sums[value], sums[stop] - base)
-        return value
-
-    def raw(self, bits: int, value: int) -> int:
-        """Code `bits` (at most 16) equally likely bits."""
-        self._code(value, 1, 1 << bits)
         return value
 
     def integer(self, counts: list[int], first: int, value: int) -> int:
@@ -233,12 +215,6 @@ class Decoder:
         self._take(sums[value] - base, sums[value + 1] - sums[value])
         return value
 
-    def raw(self, bits: int, value: int = 0) -> int:
-        """Decode `bits` (at most 16) equally likely bits."""
-        value = self._target(1 << bits)
-        self._take(value, 1)
-        return value
-
     def integer(self, counts: list[int], first: int, value: int = 0) -> int:
         """Decode an integer >= 0, adaptively."""
         try:
@@ -316,11 +292,6 @@ class Meter:
     def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
         """Count an index in [start, stop), weighted by the differences of `sums`."""
         self.bits += math.log2((sums[stop] - sums[start]) / (sums[value + 1] - sums[value]))
-        return value
-
-    def raw(self, bits: int, value: int) -> int:
-        """Count `bits` equally likely bits."""
-        self.bits += bits
         return value
 
     def integer(self, counts: list[int], first: int, value: int) -> int:

@@ -33,6 +33,7 @@ MAX_LINE_SCALE = 60
 PRIOR = 32  # how many cells the prior of a class counts for
 LINE_PRIOR = 2 << 16
 TENSOR_PRIOR = 1 << 15
+_SIXTEEN = np.array(16, np.int64)
 _CHUNK = 1 << 15  # cells worked on at once where that saves memory
 
 _CHANCES = np.array(CHANCES, np.int64)
@@ -70,10 +71,13 @@ class Scales:
 
         rows, cols = np.array(shapes, np.intp).reshape(-1, 2).T
         width = cols.repeat(rows)
-        self._tensor_of_row = np.arange(rows.size).repeat(rows)
+        self._tensor_of_row = np.arange(rows.size, dtype=np.int32).repeat(rows)
         self._row_of = np.arange(width.size, dtype=np.int32).repeat(width)
         # Columns are numbered through all tensors: what to take from a cell's number for its own.
-        self._before = width.cumsum() - width - (cols.cumsum() - cols).repeat(rows)
+        before = width.cumsum()
+        before -= width
+        before -= (cols.cumsum() - cols).repeat(rows)
+        self._before = before.astype(np.int32)
         self._tensors = _Lines(rows.size, FIRST_SCALE, TENSOR_PRIOR, MAX_TENSOR_SCALE)
         self._rows = _Lines(width.size, 0, LINE_PRIOR, MAX_LINE_SCALE)
         self._cols = _Lines(int(cols.sum()), 0, LINE_PRIOR, MAX_LINE_SCALE)
@@ -111,8 +115,7 @@ class Scales:
         row, col, distance = self._row[part], self._col[part], self._distance[part]
         spare = self._scratch.view(np.intp)[: stop - start]
         row[:] = self._row_of.take(cells)
-        self._before.take(row, out=spare, mode="clip")
-        np.subtract(cells, spare, out=col)
+        np.subtract(cells, self._before.take(row), out=col)
         by_row = self._tensors.scale.take(self._tensor_of_row)
         by_row += self._rows.scale
         by_row -= _ORIGIN if self._log is None else _ORIGIN - _NO_LOG
@@ -139,7 +142,7 @@ class Scales:
         if hits:
             places = np.array(hits, np.intp)
             places += start
-            self._ones += _by_class(self._distance.take(places)) << 16
+            self._ones += np.left_shift(_by_class(self._distance.take(places)), _SIXTEEN)
             row = self._row.take(places)
             self._tensors.hit(self._tensor_of_row.take(row))
             self._rows.hit(row)
@@ -170,17 +173,17 @@ class _Lines:
 
     def __init__(self, count: int, scale: int, prior: int, bound: int) -> None:
         self.scale = np.full(count, scale, np.intp)
-        self._prior = np.full(count, prior, np.float64)
-        self._hits = self._prior.copy()
-        self._log = np.full(count, _EDGES.searchsorted(float(prior), "right") + _EDGES.size)
-        self._bound = np.full(count, bound)
+        # Arrays without axes: numpy takes longer over numbers of Python's.
+        self._prior, self._least, self._most = map(np.array, (float(prior), -bound, bound))
+        self._hits = np.full(count, float(prior))
+        self._log = np.full(count, _EDGES.searchsorted(self._prior, "right") + _EDGES.size)
 
-    def hit(self, lines: Ints) -> None:
+    def hit(self, lines: NDArray[np.signedinteger]) -> None:
         """Count one hit for each entry."""
         np.add.at(self._hits, lines, 65536.0)
         self._log[lines] = _EDGES.searchsorted(self._hits.take(lines), "right") + _EDGES.size
 
-    def fit(self, lines: Ints, expected: Floats) -> Ints:
+    def fit(self, lines: NDArray[np.signedinteger], expected: Floats) -> Ints:
         """Move the scales towards the hits; the change of each.
 
         Args:
@@ -189,11 +192,14 @@ class _Lines:
         """
         mean = np.bincount(lines, expected, self.scale.size)
         mean += self._prior
-        scale = _MOVES.take(self._log - _EDGES.searchsorted(mean, "right"))
+        log = _EDGES.searchsorted(mean, "right")
+        del mean
+        scale = _MOVES.take(np.subtract(self._log, log, out=log))
+        del log
         scale += self.scale
-        np.minimum(scale, self._bound, out=scale)
-        np.maximum(scale, -self._bound, out=scale)
-        change: Ints = scale - self.scale
+        np.minimum(scale, self._most, out=scale)
+        np.maximum(scale, self._least, out=scale)
+        change: Ints = np.subtract(scale, self.scale, out=self.scale)
         self.scale = scale
         return change
 

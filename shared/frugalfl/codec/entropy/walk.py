@@ -2,7 +2,7 @@
 
 A nonzero takes some six coder steps of a few machine instructions each; in Python a call costs
 more than such a step. Here the coder's state is in local variables for a whole round, which is
-four times faster. The plain decoder and the cost counter take the other walk, and the tests hold
+three times faster. The plain decoder and the cost counter take the other walk, and the tests hold
 the two against each other.
 """
 
@@ -287,11 +287,10 @@ def _decode_round(
                 span <<= 8
         else:
             decoder.code, decoder.range, decoder.at = code, span, byte
-            value *= 1 + decoder.integer(sizes, at >> 1)
-            if not -0x80000000 <= value <= 0x7FFFFFFF:
-                raise FrameError(
-                    f"a symbol of {abs(value)} is beyond 32 bits: the bytes are corrupt"
-                )
+            size = 1 + decoder.integer(sizes, at >> 1)
+            if size > 0x7FFFFFFF + (value < 0):
+                raise FrameError(f"a symbol of {size} is beyond 32 bits: the bytes are corrupt")
+            value *= size
             code, span, byte = decoder.code, decoder.range, decoder.at
         places.append(start - 1)
         values.append(value)
