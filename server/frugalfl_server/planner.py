@@ -12,6 +12,9 @@ from frugalfl.blocks import Layout, Parameters
 from frugalfl.plans import Plan, PlanContext
 from frugalfl.wire import TrainReply
 
+#: A block of zeros that moves at all has moved very far.
+_TINY = 1e-30
+
 
 class Planner:
     """One plan on one model, over the rounds."""
@@ -43,7 +46,8 @@ class Planner:
         for place, block in enumerate(self._layout.blocks if before else ()):
             change = _mean_square([model[name] - before[name] for name in block.tensors])
             if change > 0:
-                self._changes[place] = (change, number)
+                size = _mean_square([model[name] for name in block.tensors])
+                self._changes[place] = (change / max(size, _TINY), number)
 
     def blocks_of(self, node: int) -> tuple[int, ...]:
         """Return the numbers of the blocks that a client is to train in this round."""

@@ -1,9 +1,11 @@
-"""``largest-change(budget)``: the blocks that have moved the most for their size.
+"""``largest-change(budget)``: the blocks that have moved the most for their bytes.
 
-A change costs bytes by the number of parameters, so blocks are ordered by their mean squared
-change: what fits a budget then holds the most of the model's whole squared change (the greedy rule
-for knapsacks, Dantzig 1957). A block that is left out does not move, so its last known change is
-multiplied by the rounds that it has waited: every block comes again.
+A change costs bytes by the number of parameters, so blocks are ordered by change a parameter, and
+filled in while they fit (the greedy rule for knapsacks, Dantzig 1957). The change is squared and
+relative to the block's own weights: a layer with many inputs has small weights and takes small
+steps, and by absolute change it would hardly ever be chosen. A block that is left out does not
+move, so its last known change is multiplied by the rounds that it has waited: every block comes
+again.
 """
 
 from __future__ import annotations

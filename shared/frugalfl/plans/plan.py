@@ -19,8 +19,8 @@ class PlanContext:
         layout: The model's blocks, as they travel.
         seed: The run's seed.
         change: By block number, how far the block is expected to have to move: its mean squared
-            change in the round that trained it last, times the rounds since then. A block that no
-            round has changed yet is missing.
+            change in the round that trained it last, over its mean squared weight, times the
+            rounds since then. A block that no round has changed yet is missing.
         link: The link that the client's device declares; empty: none, or not heard of yet.
         joules: What the client's last round took (J); ``None``: not known.
     """
