@@ -132,7 +132,9 @@ class Federation:
         settings = self._settings
         parameters, _ = split(read_parameters(module), settings.private)
         seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
-        downlink = Downlink(parameters, settings.downlink, first, seed, settings.downlink_budget)
+        downlink = Downlink(parameters, settings.downlink, first, seed, settings.downlink_budget,
+            settings.clients_per_round,
+        )  # fmt: skip
         strategy = FrugalStrategy(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,

@@ -44,6 +44,7 @@ class Downlink:
         version: int = 0,
         seed: int | None = None,
         budget_b: int = 0,
+        clients: int = 10,
     ) -> None:
         """Begin with a model that nobody holds.
 
@@ -55,13 +56,14 @@ class Downlink:
                 seed and the differences since, as long as that is shorter than a full model.
             budget_b: Most bytes to a client in a round, on average; 0: no budget. Needs a codec
                 that begins with a share, such as ``dyadic(1%) | range``.
+            clients: Clients of a round; ``dyadic(auto)`` sends fewer entries for fewer of them.
         """
         self.budget = Budget(budget_b, coarsest=4.0)
         self.layout = Layout.of(model)
         self.version = version
         self._first = version
         self.view: Parameters = {name: snap(tensor) for name, tensor in model.items()}
-        self._codec = parse_codec(codec)
+        self._codec = parse_codec(codec.replace("(auto)", f"({_share_for(clients):.4g})"))
         self._exact = parse_codec(EXACT)
         self._limits = Limits.of(self.layout)
         self._frames: deque[bytes] = deque()  # the last one leads to self.version
@@ -174,6 +176,15 @@ class Downlink:
     def confirm(self, node: int, version: int) -> None:
         """Note which version a client says that it holds."""
         self._held[node] = version
+
+
+def _share_for(clients: int) -> float:
+    """Return the share of entries that is worth sending after a round of so many clients.
+
+    Few clients make a noisy mean, and each of them then misses more rounds: 1.5 % for 10 clients,
+    0.65 % for 3, found on digits, as the largest losses of accuracy that stay below half a point.
+    """
+    return float(min(0.003 * clients**0.7, 0.03))
 
 
 def _worth_sending(difference: FloatArray) -> FloatArray:

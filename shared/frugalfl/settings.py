@@ -41,7 +41,7 @@ class Settings:
     final_learning_rate: float = _setting(0.01, "step size in the last round; cosine decay between")
     momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
     uplink: str = _setting("stochastic(auto) | range", "codec of updates, client to server")
-    downlink: str = _setting("dyadic(1.5%) | range", "codec of updates, server to client")
+    downlink: str = _setting("dyadic(auto) | range", "codec of updates, server to client")
     uplink_budget: int = _setting(
         0, "most bytes of an update, on average over a round; 0: none; needs stochastic(auto)"
     )

@@ -127,7 +127,7 @@ def test_a_full_run_has_every_part(full):
         assert f"table-{table}" in page.ids
     for words in (
         "Finished: 7 of 7 rounds.", "94.4 %", "12.3 KiB", "arena 2.8 KiB or less", "34.1 dB",
-        "2 × FULLY_CONNECTED", "5 + 2 recovery", "dyadic(1.5%) | range", "± 50 %", "pruned",
+        "2 × FULLY_CONNECTED", "5 + 2 recovery", "dyadic(auto) | range", "± 50 %", "pruned",
     ):  # fmt: skip
         assert words in page.text
     assert not list(full.path.glob(".*.part"))

@@ -24,6 +24,8 @@ from frugalfl.codec.links import Family, SameShapes, Tensor
 from frugalfl.errors import CodecError, FrameError
 
 _DEAD_ZONE = 0.6
+#: Share of ``auto`` where no server chooses one.
+_UNSTEERED = 0.01
 #: Largest exponent of a step; with the smallest, -GRID_BITS, this fits one byte.
 _LARGEST = 64
 
@@ -82,6 +84,10 @@ def _exponent(tensors: Sequence[Tensor], share: float) -> int:
 
 
 def build(call: Call) -> Dyadic:
-    """Read ``dyadic(1%)`` or ``dyadic``."""
+    """Read ``dyadic(1%)``, ``dyadic(auto)`` or ``dyadic``."""
     arity(call, 0, 1)
-    return Dyadic(fraction(call.arguments[0], "dyadic") if call.arguments else None)
+    if not call.arguments:
+        return Dyadic(None)
+    if call.arguments[0].name == "auto":
+        return Dyadic(_UNSTEERED)
+    return Dyadic(fraction(call.arguments[0], "dyadic"))
