@@ -33,7 +33,8 @@ def updates_of(tmp_path):
             blocks = Layout.of(model).everything
             for number, version in ((1, 1), (2, later)):
                 full = Downlink(model, "raw", version).full()
-                request = wire.TrainRequest("run", number, -1, version, blocks, full)
+                uplink = settings.uplink
+                request = wire.TrainRequest("run", number, -1, version, blocks, full, uplink)
                 node = next(iter(grid.get_node_ids()))
                 sent = grid.create_message(wire.pack_request(request), "train", node, "1")
                 (reply,) = grid.send_and_receive([sent])
