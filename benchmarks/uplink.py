@@ -2,7 +2,8 @@
 
     python benchmarks/uplink.py [--quick] [--json FILE]
 
-The same settings for all tasks; no state on the clients. Accuracy is the mean of the last ten
+The same settings for all tasks; no state on the clients, and a downlink without loss, so that the
+uplink alone is compared. Accuracy is the mean of the last ten
 rounds, over three seeds (lowest to highest); Flower's stock FedAvg in float32 runs beside it with
 the same clients, seeds, rounds and step sizes. --quick: one seed, few rounds.
 """
@@ -29,7 +30,7 @@ from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.engine.grid import InProcessGrid
 
-UPLINK = "stochastic(24 sigma) | range"
+UPLINK = "stochastic(auto) | range"
 ROOT = Path(__file__).parent
 #: Folder, clients, and a step size at which float32 FedAvg does well.
 TASKS = {
@@ -47,6 +48,7 @@ def run(name: str, cohort: int, rounds: int, seed: int) -> dict[str, float]:
     settings = Settings(
         seed=seed, rounds=rounds, clients=clients, clients_per_round=cohort, local_epochs=2,
         learning_rate=rate, final_learning_rate=rate / 5, prune=0.0, uplink=UPLINK,
+        downlink="zstd",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as runs, importable(folder), quiet_flower():
         task = load_task(settings.task)

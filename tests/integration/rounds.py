@@ -30,15 +30,16 @@ class Rounds:
         parameters = read_parameters(initial_model(load_task(settings.task), settings))
         self.model, _ = split(parameters, settings.private)
         self.start = self.model
-        self.downlink = Downlink(self.model, settings.downlink)
+        self.downlink = Downlink(self.model, settings.downlink, budget_b=settings.downlink_budget)
         self.warnings = []
         self.strategy = FrugalStrategy(
             FedAvg(fraction_evaluate=0.0), self.downlink, parse_plan(settings.refresh),
-            Steering(settings.uplink), run,
+            Steering(settings.uplink, settings.uplink_budget), run,
             on_failure=self.warnings.append, seed=settings.seed,
         )  # fmt: skip
         self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
         self.updates = []
+        self.traffic = []
 
     def next(self):
         """Do one round."""
@@ -51,6 +52,7 @@ class Rounds:
         arrays, _ = self.strategy.aggregate_train(number, replies)
         self.model = self.model if arrays is None else unpack(arrays)
         self.updates.append(self.strategy.traffic.updates)
+        self.traffic.append(self.strategy.traffic)
 
 
 @contextmanager

@@ -109,9 +109,14 @@ def factors(x: Tensor, rank: int, seed: int) -> tuple[FloatArray, FloatArray, Fl
     start = np.random.default_rng(seed).standard_normal(
         (x.shape[1], rank + _OVERSAMPLE), np.float32
     )
-    basis, _ = np.linalg.qr(x @ start)
-    basis, _ = np.linalg.qr(x @ (x.T @ basis))
-    left, values, right = np.linalg.svd(basis.T @ x, full_matrices=False)
+    try:
+        basis, _ = np.linalg.qr(x @ start)
+        basis, _ = np.linalg.qr(x @ (x.T @ basis))
+        left, values, right = np.linalg.svd(basis.T @ x, full_matrices=False)
+    except np.linalg.LinAlgError as error:
+        raise CodecError(
+            "low rank cannot take values this large; training diverged: lower the learning rate"
+        ) from error
     return (basis @ left)[:, :rank], values[:rank], right[:rank]
 
 
