@@ -124,7 +124,7 @@ class Downlink:
         """
         held = {node: self._held.get(node, -1) for node in nodes}
         starts = {version for version in held.values() if version >= 0}
-        if self._origin is not None:
+        if self._origin is not None and -1 in held.values():
             starts.add(self._first)
         ways = self._ways_from(starts)
         return {node: self._shortest(version, ways) for node, version in held.items()}
