@@ -29,8 +29,8 @@ from statistics import median, median_high
 import numpy as np
 
 from frugalfl.blocks import FloatArray, Parameters
-from frugalfl.calls import parse_call
 from frugalfl.codec import Steering as Report
+from frugalfl.codec import parse_codec
 from frugalfl_server.budget import Budget
 
 #: Noise that the mean of n clients can bear: _NOISE * (n / 10) ** _GROWTH times an update's power.
@@ -52,11 +52,9 @@ class Steering:
             budget_b: Most bytes of an update, on average over a round; 0: no budget.
         """
         self.budget = Budget(budget_b, coarsest=2.0)
+        first, *self._rest = map(str, parse_codec(uplink).calls)
         self._uplink = uplink
-        first, *rest = uplink.split("|")
-        self._rest = rest
-        call = parse_call(first)
-        self.active = call.name == "stochastic" and [str(a) for a in call.arguments] == ["auto"]
+        self.active = first == "stochastic(auto)"
         self._medians: deque[float] = deque(maxlen=_ROUNDS)
         self._round = _Noise()
 
@@ -67,7 +65,7 @@ class Steering:
             return self._uplink
         noise = f"{self.budget.factor * _NOISE * (max(clients, 1) / 10) ** _GROWTH:.4g} noise"
         bound = f"{median_high(self._medians):.6g}" if self._medians else "any"
-        return " | ".join([f"stochastic({noise}, {bound})", *(link.strip() for link in self._rest)])
+        return " | ".join([f"stochastic({noise}, {bound})", *self._rest])
 
     def note(self, report: Report | None, weight: float, sizes: Mapping[str, float]) -> None:
         """Take down one update's rounding.

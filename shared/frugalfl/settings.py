@@ -76,21 +76,23 @@ class Settings:
                 f"clients-per-round is {self.clients_per_round}, "
                 f"but there are only {self.clients} clients"
             )
-        if (uplink := parse_codec(self.uplink)).family == "biased" and not uplink.feedback:
+        uplink = parse_codec(self.uplink)
+        if uplink.family == "biased" and not uplink.feedback:
             raise UsageError(
                 f"uplink {self.uplink!r} loses for good what it drops; put 'feedback | ' in front, "
                 "or use an unbiased codec such as 'stochastic(auto) | range'"
             )
-        if parse_codec(self.downlink).feedback:
+        downlink = parse_codec(self.downlink)
+        if downlink.feedback:
             raise UsageError(
                 "downlink codecs need no 'feedback': the server always sends the difference to "
                 "its own model, so nothing that a codec drops is lost"
             )
         for name in ("uplink_budget", "downlink_budget"):
             self._need(getattr(self, name) >= 0, name, "0 or more")
-        if self.uplink_budget and not self.uplink.startswith("stochastic(auto)"):
+        if self.uplink_budget and not uplink.text.startswith("stochastic(auto)"):
             raise UsageError("uplink-budget needs an uplink that begins with stochastic(auto)")
-        if self.downlink_budget and not self.downlink.startswith(("dyadic(", "topk(")):
+        if self.downlink_budget and not downlink.text.startswith(("dyadic(", "topk(")):
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)

@@ -85,3 +85,8 @@ def test_a_budget_that_cannot_be_met_says_so():
 
 def test_without_a_budget_nothing_is_said():
     assert Budget(0, coarsest=2.0).spent("uploads", 10**6) is None
+
+
+def test_a_codec_that_treats_tensors_apart_is_left_alone():
+    text = "large(1024, stochastic(24 sigma) | range, zstd)"
+    assert Steering(text).codec_for(3) == text

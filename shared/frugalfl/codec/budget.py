@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.codec.entropy import encode_tensors
-from frugalfl.codec.entropy.rounding import round_nearest
+from frugalfl.codec.entropy.rounding import DEAD_ZONE, round_nearest
 from frugalfl.codec.links import Tensor
 from frugalfl.codec.lowrank import as_matrix, factors
 
@@ -34,7 +34,7 @@ _NEAR = 1.01
 _WIDEST = 2.0**40
 #: Share of the budget that ranks may use up before anything is rounded.
 _ROOM = 0.8
-_ROUND_UP = np.float32(0.4)
+_ROUND_UP = np.float32(1 - DEAD_ZONE)
 #: Sizes of symbols that the estimate of bits tells apart.
 _SIZES = 256
 Floats = npt.NDArray[np.float64]

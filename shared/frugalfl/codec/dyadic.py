@@ -19,11 +19,10 @@ import numpy as np
 from frugalfl.blocks import GRID_BITS, Shape
 from frugalfl.calls import Call, arity, fraction
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.entropy.rounding import restore, round_nearest
+from frugalfl.codec.entropy.rounding import DEAD_ZONE, restore, round_nearest
 from frugalfl.codec.links import Family, SameShapes, Tensor
 from frugalfl.errors import CodecError, FrameError
 
-_DEAD_ZONE = 0.6
 #: Share of ``auto`` where no server chooses one.
 _UNSTEERED = 0.01
 #: Largest exponent of a step; with the smallest, -GRID_BITS, this fits one byte.
@@ -49,7 +48,7 @@ class Dyadic(SameShapes):
         else:
             exponent = _exponent(tensors, self._share)
             step = ldexp(1.0, exponent)
-            symbols = [round_nearest(tensor, step, _DEAD_ZONE) for tensor in tensors]
+            symbols = [round_nearest(tensor, step) for tensor in tensors]
         return symbols, bytes([exponent + GRID_BITS])
 
     def backward(
@@ -80,7 +79,7 @@ def _exponent(tensors: Sequence[Tensor], share: float) -> int:
     if survivors == 0:
         return -GRID_BITS
     least = np.partition(sizes, sizes.size - survivors)[sizes.size - survivors]
-    return min(max(round(log2(least / _DEAD_ZONE)), -GRID_BITS), _LARGEST)
+    return min(max(round(log2(least / DEAD_ZONE)), -GRID_BITS), _LARGEST)
 
 
 def build(call: Call) -> Dyadic:

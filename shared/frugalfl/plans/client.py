@@ -6,7 +6,7 @@ known, and gets the usual plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from frugalfl.blocks import Layout
@@ -15,6 +15,11 @@ from frugalfl.errors import UsageError
 from frugalfl.plans.plan import Plan, PlanContext
 
 _UNITS = {"J": 1.0, "mJ": 1e-3, "kJ": 1e3}
+
+
+def _check_all(plans: Iterable[Plan], layout: Layout) -> None:
+    for plan in plans:
+        plan.check(layout)
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,7 @@ class ByLink:
         Raises:
             UsageError: One of them cannot be used with this model.
         """
-        for plan in (self.usual, *self.exceptions.values()):
-            plan.check(layout)
+        _check_all([self.usual, *self.exceptions.values()], layout)
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the blocks of the plan for the client's link."""
@@ -51,8 +55,7 @@ class ByEnergy:
         Raises:
             UsageError: One of them cannot be used with this model.
         """
-        for plan in (self.usual, *self.exceptions.values()):
-            plan.check(layout)
+        _check_all([self.usual, *self.exceptions.values()], layout)
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the blocks of the plan for the highest threshold that was exceeded."""

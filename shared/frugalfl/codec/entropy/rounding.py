@@ -20,6 +20,8 @@ Floats = NDArray[np.floating]
 Symbols = NDArray[np.int32]
 
 CENTROIDS = 3
+#: From where on below the next multiple a value is rounded up to it, in steps.
+DEAD_ZONE = 0.6
 _MOST = 2.0**31 - 1
 _MARGIN = 1 + 2.0**-20  # above what rounding to float32 can take from a product
 
@@ -85,7 +87,7 @@ def round_shared(values: Floats, step: float, words: NDArray[np.uint32]) -> Symb
     return symbols
 
 
-def round_nearest(values: Floats, step: float, deadzone: float = 0.6) -> Symbols:
+def round_nearest(values: Floats, step: float, deadzone: float = DEAD_ZONE) -> Symbols:
     """Rounding down from `deadzone` below the next multiple: 0.5 is nearest, 0.6 saves bytes.
 
     `|q| = floor(|x| / step + 1 - deadzone)`: a nonzero costs more than its error is worth.
