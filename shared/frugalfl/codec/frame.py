@@ -34,7 +34,7 @@ _LAST = 0x80
 _MAX_RANK = 8
 _MAX_BLOCKS = 4096
 _MAX_TENSORS = 64
-_MAX_VERSION = 1 << 40
+MAX_VERSION = 1 << 40
 _MAX_SEED = (1 << 32) - 1
 _MAX_TEXT = 255
 _MAX_EMPTY = 1 << 16
@@ -204,7 +204,7 @@ def encode_frame(
             varint(seed),
             varint(len(text)),
             text,
-            _write_blocks(layout, chosen),
+            write_outline(layout, chosen),
             varint(len(payload)),
             payload,
         ]
@@ -218,10 +218,7 @@ def decode_frame(data: bytes | memoryview, limits: Limits) -> Frame:
     Raises:
         FrameError: Anything about the bytes is not as it should be.
     """
-    frames = decode_bundle(data, limits)
-    if len(frames) != 1:
-        raise FrameError(f"one frame was expected, {len(frames)} came")
-    return frames[0]
+    return read_frame(data, limits).decode()
 
 
 def read_frame(
@@ -239,30 +236,26 @@ def read_frame(
         FrameError: Anything about the header is not as it should be, or the checksum.
     """
     reader = Reader(data)
-    frame = _read_frame(reader, memoryview(data), limits, like)
+    frame = read_next(reader, memoryview(data), limits, like)
     if reader.position < len(data):
         raise FrameError("one frame was expected, more bytes came")
     return frame
 
 
-def decode_bundle(data: bytes | memoryview, limits: Limits, most: int = 1) -> list[Frame]:
-    """Decode frames that follow one another without anything between them.
-
-    Raises:
-        FrameError: Anything about the bytes is not as it should be, or more than ``most`` frames.
-    """
-    reader = Reader(data)
-    frames: list[Frame] = []
-    while reader.position < len(data):
-        if len(frames) == most:
-            raise FrameError(f"the message holds more than {most} frames")
-        frames.append(_read_frame(reader, memoryview(data), limits).decode())
-    return frames
-
-
-def _read_frame(
+def read_next(
     reader: Reader, data: memoryview, limits: Limits, like: CodedFrame | None = None
 ) -> CodedFrame:
+    """Read the frame that comes next, all but its payload.
+
+    Args:
+        reader: Over ``data``; left behind the frame.
+        data: What holds the frame.
+        limits: What is accepted.
+        like: As for :func:`read_frame`.
+
+    Raises:
+        FrameError: As for :func:`read_frame`.
+    """
     start = reader.position
     if not reader.passed(MAGIC):
         raise FrameError("these bytes are not a FrugalFL frame (wrong magic)")
@@ -270,8 +263,8 @@ def _read_frame(
         raise FrameError(
             f"the frame has format {written}, this version reads {FORMAT}; upgrade frugalfl"
         )
-    base = reader.varint(_MAX_VERSION) - 1
-    version = reader.varint(_MAX_VERSION) + max(base, 0)
+    base = reader.varint(MAX_VERSION) - 1
+    version = reader.varint(MAX_VERSION) + max(base, 0)
     seed = reader.varint(_MAX_SEED)
     text = bytes(reader.bytes(reader.varint(_MAX_TEXT)))
     before = reader.position
@@ -297,7 +290,7 @@ def _codec_of(text: bytes) -> Codec:
         raise FrameError(f"the frame names a codec that is not known here: {error}") from error
 
 
-def _write_blocks(layout: Layout, chosen: list[int]) -> bytes:
+def write_outline(layout: Layout, chosen: Sequence[int]) -> bytes:
     """Write which blocks these are, one bit each, then the shapes of all their tensors."""
     parts = [varint(sum(1 << number for number in chosen))]
     for number in chosen:
