@@ -213,7 +213,7 @@ class Downlink:
         return ways
 
     def _sum(self, total: Parameters, start: int) -> bytes:
-        """Return one frame with all that changed since a version, behind a cut where it needs one."""
+        """Return all that changed since a version as one frame, behind a cut where it needs one."""
         cut = b""
         if self._pruning is not None and start < self._pruning.version:
             cut, start = self._pruning.cut(start), self._pruning.version

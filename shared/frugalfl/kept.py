@@ -28,8 +28,9 @@ def take(parameters: Parameters, kept: Kept) -> Parameters:
     """
     taken: Parameters = {}
     for name, tensor in parameters.items():
+        left = tensor.copy()
         for axis, indices in enumerate(kept[name]):
             if indices is not None:
-                tensor = tensor.take(indices, axis)
-        taken[name] = np.array(tensor, order="C")
+                left = left.take(indices, axis)
+        taken[name] = left
     return taken

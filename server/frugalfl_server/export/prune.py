@@ -116,7 +116,9 @@ def _remove_channels(
         for group in pruner.step(interactive=True):
             if not _reaches_output(group):
                 group.prune()
-        return tuple((name, bool(out), tuple(which)) for name, out, which in pruner.pruning_history())
+        return tuple(
+            (name, bool(out), tuple(which)) for name, out, which in pruner.pruning_history()
+        )
 
 
 def _reaches_output(group: Any) -> bool:

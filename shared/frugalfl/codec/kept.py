@@ -78,9 +78,7 @@ class _Lists:
         if size < 2:
             return None
         fitting = [stays for stays in reversed(self._known) if size % stays.size == 0]
-        choice = self._coder.integer(
-            self._choices, DECISIONS * context, _choice(wanted, fitting)
-        )
+        choice = self._coder.integer(self._choices, DECISIONS * context, _choice(wanted, fitting))
         if choice == _WHOLE:
             return None
         if choice == _NEW:
