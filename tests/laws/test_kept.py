@@ -58,8 +58,10 @@ def test_a_cut_leaves_the_outer_product_of_its_lists(pruning):
     (cut,) = decode_bundle(encode_cut(kept, layout, base=3, version=5), Limits.of(layout))
     assert (cut.base, cut.version) == (3, 5)
     for name, tensor in take(model, cut.kept(layout)).items():
-        full = [range(n) if i is None else i for i, n in zip(kept[name], model[name].shape)]
-        np.testing.assert_array_equal(tensor, model[name][np.ix_(*full)] if full else model[name])
+        whole = model[name]
+        pairs = zip(kept[name], whole.shape, strict=True)
+        lists = [np.arange(size) if indices is None else indices for indices, size in pairs]
+        np.testing.assert_array_equal(tensor, whole[np.ix_(*lists)] if lists else whole)
 
 
 @given(pruning=prunings(), data=st.binary(max_size=60))
