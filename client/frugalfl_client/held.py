@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from frugalfl.blocks import Layout, Parameters, snap
-from frugalfl.codec import Frame, Limits, Residual, decode_bundle
+from frugalfl.codec import Cut, Frame, Limits, Residual, decode_bundle
 from frugalfl.codec.feedback import fitting
 from frugalfl.errors import FrameError
+from frugalfl.kept import take
 
 #: A device that missed more rounds than this is sent a full model, not one frame a round.
 MOST_FRAMES = 1024
@@ -39,19 +40,25 @@ class Held:
         """Apply frames, one after the other.
 
         Args:
-            bundle: Frames without anything between them; may be empty.
+            bundle: Frames and cuts without anything between them; may be empty.
             layout: The task's own layout: block names, and the shapes before any pruning.
 
         Raises:
-            FrameError: A damaged frame, one for another model, or a difference to a version that
-                is not held.
+            FrameError: A damaged frame, one for another model, or one that leads on from a
+                version that is not held.
         """
-        for frame in decode_bundle(bundle, Limits.of(layout), most=MOST_FRAMES):
-            if frame.base is None:
-                self._replace(frame, layout)
+        for part in decode_bundle(bundle, Limits.of(layout), most=MOST_FRAMES):
+            if part.base is not None and part.base != self.version:
+                raise FrameError(
+                    f"the frame leads on from version {part.base}, version {self.version} is held"
+                )
+            if isinstance(part, Cut):
+                self._cut(part)
+            elif part.base is None:
+                self._replace(part, layout)
             else:
-                self._add(frame)
-            self.version = frame.version
+                self._add(part)
+            self.version = part.version
 
     def _replace(self, frame: Frame, layout: Layout) -> None:
         shapes = {n: [tensor.shape for tensor in tensors] for n, tensors in frame.blocks.items()}
@@ -60,9 +67,9 @@ class Held:
         self.residual = fitting(self.residual, self.model)
 
     def _add(self, frame: Frame) -> None:
-        if frame.base != self.version:
-            raise FrameError(
-                f"the frame leads on from version {frame.base}, version {self.version} is held"
-            )
         for name, difference in frame.named(Layout.of(self.model)).items():
             self.model[name] = snap(self.model[name] + snap(difference))
+
+    def _cut(self, cut: Cut) -> None:
+        self.model = take(self.model, cut.kept(Layout.of(self.model)))
+        self.residual = fitting(self.residual, self.model)

@@ -24,7 +24,7 @@ from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy
-from frugalfl_server.export import prune
+from frugalfl_server.export import kept_channels, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
@@ -93,6 +93,7 @@ class Federation:
         recover = settings.recover_rounds if settings.prune else 0
         self._progress = Progress(settings.rounds + recover, quiet)
         self._clients_accuracy = 0.0
+        self._downlink: Downlink | None = None
 
     def conduct(self) -> None:
         """Train, prune, recover, export."""
@@ -123,6 +124,11 @@ class Federation:
         self._progress.say(
             f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}"
         )
+        kept = kept_channels(module, pruned, example, report.history)
+        if kept is None:
+            self._downlink = None  # recovery begins with full copies
+        elif self._downlink is not None:
+            self._downlink.prune(kept)
         return pruned
 
     def _rounds(self, module: torch.nn.Module, phase: str, rounds: int, first: int) -> None:
@@ -131,12 +137,14 @@ class Federation:
             return
         settings = self._settings
         parameters, _ = split(read_parameters(module), settings.private)
-        seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
-        downlink = Downlink(parameters, settings.downlink, first, seed, settings.downlink_budget,
-            settings.clients_per_round,
-        )  # fmt: skip
+        if self._downlink is None:
+            seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
+            self._downlink = Downlink(
+                parameters, settings.downlink, first, seed, settings.downlink_budget,
+                settings.clients_per_round,
+            )  # fmt: skip
         strategy = FrugalStrategy(
-            strategy_of(settings), downlink, parse_plan(settings.refresh),
+            strategy_of(settings), self._downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
             on_failure=self._progress.warn, seed=settings.seed,
         )  # fmt: skip

@@ -9,6 +9,10 @@ the other; their sum as one frame, coded without loss, in which what went up and
 cancelled; or a full model. All three lead to the same bits, because the view lives on a grid on
 which sums are exact (:func:`~frugalfl.blocks.snap`).
 
+When the model is pruned, a client cuts what it holds by lists of the channels that stay. Cutting
+and adding may trade places, so the lists come first: what was missed, on both sides of the pruning,
+is then one sum of the pruned model's size.
+
 The rule for old frames: together they take at most 2 B a parameter, about as much as a full model;
 older ones are dropped, and a client that would need them is sent a full model.
 """
@@ -17,12 +21,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from frugalfl.blocks import EXACT_BELOW, GRID_BITS, FloatArray, Layout, Parameters, snap
 from frugalfl.calls import fraction
-from frugalfl.codec import Codec, Limits, decode_frame, encode_frame, parse_codec
+from frugalfl.codec import Codec, Limits, decode_frame, encode_cut, encode_frame, parse_codec
+from frugalfl.kept import Kept, take
 from frugalfl_server.budget import Budget
 
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
@@ -32,6 +38,25 @@ _FORGOTTEN = np.float32(0.2)
 _HALF_A_STEP = np.float32(2.0 ** -(GRID_BITS + 1))
 #: A model as it was drawn from its seed.
 SEEDED = "seeded | raw"
+
+
+@dataclass(frozen=True)
+class _Pruning:
+    """When the model was pruned, and how.
+
+    Attributes:
+        version: The first version of the pruned model.
+        kept: The entries that stayed.
+        layout: Of the model before.
+    """
+
+    version: int
+    kept: Kept
+    layout: Layout
+
+    def cut(self, base: int) -> bytes:
+        """Return what makes the pruned model's shapes of those of an older version."""
+        return encode_cut(self.kept, self.layout, base=base, version=self.version)
 
 
 class Downlink:
@@ -71,6 +96,7 @@ class Downlink:
         self._frames: deque[bytes] = deque()  # the last one leads to self.version
         self._full: bytes | None = None
         self._held: dict[int, int] = {}
+        self._pruning: _Pruning | None = None
         self._exact_since = version if self._sums_are_exact() else version + 1
         self._origin: bytes | None = None
         if seed is not None:
@@ -93,17 +119,36 @@ class Downlink:
         frame, _ = encode_frame(
             self._coarser(), self.layout, difference, base=self.version, version=self.version + 1
         )
-        for name, step in self._steps(frame).items():
-            self.view[name] = snap(self.view[name] + step)
+        for name, step in decode_frame(frame, self._limits).named(self.layout).items():
+            self.view[name] = snap(self.view[name] + snap(step))
+        self._append(frame)
+        dropped = {name: _worth_sending(t - self.view[name]) for name, t in model.items()}
+        return {name: tensor - _FORGOTTEN * dropped[name] for name, tensor in model.items()}
+
+    def prune(self, kept: Kept) -> None:
+        """Go on with the entries that stay, in a new version of the model.
+
+        Args:
+            kept: For every tensor of the model.
+        """
+        if self._pruning is not None:
+            self._frames.clear()  # cuts are not put together: only the last version is brought on
+        pruning = _Pruning(self.version + 1, kept, self.layout)
+        cut = pruning.cut(self.version)
+        self.view = take(self.view, kept)
+        self.layout = Layout.of(self.view)
+        self._pruning = pruning
+        self._append(cut)
+
+    def _append(self, part: bytes) -> None:
+        """Note what leads to a new version, once the view is at it."""
         self.version += 1
         if not self._sums_are_exact():
             self._exact_since = self.version + 1
         self._full = None
-        self._frames.append(frame)
+        self._frames.append(part)
         while sum(map(len, self._frames)) > 2 * self._limits.entries:
             self._frames.popleft()
-        dropped = {name: _worth_sending(t - self.view[name]) for name, t in model.items()}
-        return {name: tensor - _FORGOTTEN * dropped[name] for name, tensor in model.items()}
 
     def _coarser(self) -> Codec:
         """Return the codec, with the share of its first link divided as the budget demands."""
@@ -141,7 +186,8 @@ class Downlink:
         elif self._origin is not None and self._first in ways:
             choices.append((-1, self._origin + ways[self._first]))
         # A full model takes more than 1 B a parameter; only beyond that is it worth encoding.
-        if not choices or len(choices[0][1]) > self._limits.entries:
+        entries = sum(tensor.size for tensor in self.view.values())
+        if not choices or len(choices[0][1]) > entries:
             choices.append((-1, self.full()))
         return min(choices, key=lambda choice: len(choice[1]))
 
@@ -159,24 +205,35 @@ class Downlink:
             kept = list(self._frames)[start - oldest :]
             ways[start] = b"".join(kept)
             if len(kept) > 1 and start >= self._exact_since:
-                for frame in reversed(kept[: summed - start]):
-                    for name, step in self._steps(frame).items():
+                for version in range(summed, start, -1):
+                    for name, step in self._steps(version).items():
                         total[name] += step
                 summed = start
                 ways[start] = min(ways[start], self._sum(total, start), key=len)
         return ways
 
     def _sum(self, total: Parameters, start: int) -> bytes:
+        """Return all that changed since a version as one frame, behind a cut where it needs one."""
+        cut = b""
+        if self._pruning is not None and start < self._pruning.version:
+            cut, start = self._pruning.cut(start), self._pruning.version
         frame, _ = encode_frame(self._exact, self.layout, total, base=start, version=self.version)
-        return frame
+        return cut + frame
 
     def _sums_are_exact(self) -> bool:
         """Half of the bound, because the difference of two views may be twice as large as both."""
         return all((np.abs(t) < EXACT_BELOW / 2).all() for t in self.view.values())
 
-    def _steps(self, frame: bytes) -> Parameters:
-        """Return what a frame adds, on the grid, as clients do."""
-        steps = decode_frame(frame, self._limits).named(self.layout)
+    def _steps(self, version: int) -> Parameters:
+        """Return what led to a version, on the grid, as clients add it; of what is left now."""
+        pruning = self._pruning
+        if pruning is not None and version == pruning.version:
+            return {}
+        frame = decode_frame(self._frames[version - self.version - 1], self._limits)
+        if pruning is None or version > pruning.version:
+            steps = frame.named(self.layout)
+        else:
+            steps = take(frame.named(pruning.layout), pruning.kept)
         return {name: snap(step) for name, step in steps.items()}
 
     def confirm(self, node: int, version: int) -> None:

@@ -3,10 +3,11 @@
 import random
 from contextlib import contextmanager
 
+import torch
 from flwr.app import ConfigRecord
 from flwr.serverapp.strategy import FedAvg
 
-from frugalfl.modules import read_parameters
+from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.plans import parse_plan
 from frugalfl.private import split
 from frugalfl.task import load_task
@@ -15,6 +16,7 @@ from frugalfl_client.device import forget_devices
 from frugalfl_server.app import initial_model
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
+from frugalfl_server.export import kept_channels, prune
 from frugalfl_server.steering import Steering
 from frugalfl_server.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
@@ -27,27 +29,46 @@ class Rounds:
     """One run, a round at a time; several may share the devices in a folder."""
 
     def __init__(self, settings, devices, run="run", client=client_app):
-        parameters = read_parameters(initial_model(load_task(settings.task), settings))
+        self.settings, self.run = settings, run
+        self.task = load_task(settings.task)
+        parameters = read_parameters(initial_model(self.task, settings))
         self.model, _ = split(parameters, settings.private)
         self.start = self.model
         self.downlink = Downlink(self.model, settings.downlink, budget_b=settings.downlink_budget)
         self.warnings = []
-        self.strategy = FrugalStrategy(
-            FedAvg(fraction_evaluate=0.0), self.downlink, parse_plan(settings.refresh),
-            Steering(settings.uplink, settings.uplink_budget), run,
-            on_failure=self.warnings.append, seed=settings.seed,
-        )  # fmt: skip
+        self.strategy = self._strategy()
         self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
         self.updates = []
         self.traffic = []
 
-    def next(self):
-        """Do one round."""
+    def _strategy(self, first=1):
+        settings = self.settings
+        return FrugalStrategy(
+            FedAvg(fraction_evaluate=0.0), self.downlink, parse_plan(settings.refresh),
+            Steering(settings.uplink, settings.uplink_budget), self.run, first,
+            on_failure=self.warnings.append, seed=settings.seed,
+        )  # fmt: skip
+
+    def prune(self, ratio):
+        """Go on with the pruned model."""
+        module = self.task.new_model()
+        write_parameters(module, self.model)
+        example = torch.from_numpy(self.task.public_rows().calibration.x[:1])
+        pruned, report = prune(module, example, ratio)
+        self.downlink.prune(kept_channels(module, pruned, example, report.history))
+        self.model = read_parameters(pruned)
+        self.strategy = self._strategy(first=len(self.updates) + 1)
+
+    def next(self, only=None):
+        """Do one round; ``only``: numbers of the clients that are reached."""
         number = len(self.updates) + 1
         random.seed(number)  # the same clients, whatever else draws from this generator
         messages = self.strategy.configure_train(
             number, pack(self.model), ConfigRecord(), self.grid
         )
+        if only is not None:
+            reached = [list(self.grid.get_node_ids())[number] for number in only]
+            messages = [m for m in messages if m.metadata.dst_node_id in reached]
         replies = self.grid.send_and_receive(messages)
         arrays, _ = self.strategy.aggregate_train(number, replies)
         self.model = self.model if arrays is None else unpack(arrays)

@@ -24,11 +24,14 @@ from frugalfl.codec.raw import Raw
 from frugalfl.errors import FrameError
 from frugalfl_server.aggregate import Accumulator
 
-SPARSE = ["sign | golomb", "feedback | topk(20%) | sign | golomb", "qsgd(2) | golomb"]
+SPARSE = [
+    "sign | golomb", "feedback | topk(20%) | sign | golomb", "qsgd(2) | golomb",
+    "qsgd(4) | range", "stochastic(8 sigma) | range", "feedback | topk(20%) | sign | range",
+]  # fmt: skip
 FACTORED = ["lowrank(1) | float16 | zstd", "feedback | lowrank(2) | nearest(1 sigma) | range"]
 DENSE = [
-    "raw", "zstd", "float16 | zstd", "topk(20%) | float16 | zstd", "qsgd(4) | range",
-    "stochastic(8 sigma) | range", "eden(1) | zstd", "randomk(30%) | float16 | zstd",
+    "raw", "zstd", "float16 | zstd", "topk(20%) | float16 | zstd", "eden(1) | zstd",
+    "randomk(30%) | float16 | zstd", "randomk(30%) | stochastic(8 sigma) | range",
 ]  # fmt: skip
 
 SHAPES = {

@@ -87,6 +87,10 @@ def test_tensors_with_thresholds(qs, seed, hinted):
     data = entropy.encode_tensors(qs, hints)
     for out, q in zip(entropy.decode_tensors(data, shapes, hints), qs, strict=True):
         np.testing.assert_array_equal(out, q)
+    everything = np.concatenate([np.zeros(0, np.int32), *(q.ravel() for q in qs)])
+    places, values = entropy.decode_nonzeros(data, shapes, hints)
+    np.testing.assert_array_equal(places, everything.nonzero()[0])
+    np.testing.assert_array_equal(values, everything[places])
     flat = [w.ravel().tolist() for w in words] if hinted else None
     assert plain.decode_tensors(data, shapes, flat) == [q.tolist() for q in qs]
     if data:

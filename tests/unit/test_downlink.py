@@ -7,6 +7,7 @@ from frugalfl.blocks import Layout, snap
 from frugalfl.codec import parse_codec
 from frugalfl.codec.seeded import draw_again
 from frugalfl.errors import CodecError, FrameError
+from frugalfl.kept import take
 from frugalfl_client.held import Held
 from frugalfl_server.downlink import Downlink
 
@@ -211,3 +212,108 @@ def test_a_model_that_was_large_in_between_still_ends_with_the_same_bits():
     deliver(downlink, 1, held)
     for name, tensor in downlink.view.items():
         np.testing.assert_array_equal(held.model[name], tensor)
+
+
+KEPT = {
+    "a.weight": (np.arange(0, 40, 2), None),
+    "a.bias": (np.arange(0, 40, 2),),
+    "b.weight": (None, np.arange(0, 40, 2)),
+}
+
+
+def rounds(downlink, model, count, size=0.01):
+    for _ in range(count):
+        model = moved(model, size)
+        downlink.advance(model)
+    return model
+
+
+@pytest.mark.parametrize("codec", ["dyadic(2%) | range", CODEC])
+def test_pruning_brings_everybody_to_the_same_bits_by_lists_alone(codec):
+    """Whoever missed 0, 1 or many rounds before it, none or some after it, or holds nothing."""
+    drawn = draw_again(START, 5)
+    downlink = Downlink(drawn, codec, seed=5)
+    clients = {node: Held() for node in range(8)}
+    model = drawn
+    for node in (0, 1, 2, 3, 4, 5):
+        deliver(downlink, node, clients[node])
+    model = rounds(downlink, model, 20)
+    for node in (0, 1, 2):
+        deliver(downlink, node, clients[node])
+    model = rounds(downlink, model, 1)
+    deliver(downlink, 0, clients[0])
+    downlink.prune(KEPT)
+    after = [0, 2, 4, 6]
+    for node in after:  # right away: 0 holds the last whole model, 6 nothing
+        deliver(downlink, node, clients[node])
+    model = rounds(downlink, take(model, KEPT), 5)
+    full = len(downlink.full())
+    sizes = {node: deliver(downlink, node, held) for node, held in clients.items()}
+    assert downlink.view["b.weight"].shape == (10, 20)
+    for held in clients.values():
+        assert held.version == downlink.version
+        for name, tensor in downlink.view.items():
+            np.testing.assert_array_equal(held.model[name], tensor)
+    assert max(sizes.values()) < full / 2
+    model = rounds(downlink, model, 1)
+    assert max(deliver(downlink, node, held) for node, held in clients.items()) < full / 5
+
+
+def test_who_is_up_to_date_is_sent_the_lists_only():
+    downlink, held = Downlink(START, CODEC), Held()
+    rounds(downlink, START, 3)
+    deliver(downlink, 1, held)
+    downlink.prune(KEPT)
+    downlink.advance(downlink.view)
+    assert deliver(downlink, 1, held) < 40
+
+
+def test_pruning_a_model_whose_sums_are_not_exact_ends_with_the_same_bits():
+    big = {name: tensor + np.float32(2000.3) for name, tensor in START.items()}
+    downlink, early, late = Downlink(big, "dyadic(5%) | range"), Held(), Held()
+    deliver(downlink, 1, early)
+    big = rounds(downlink, big, 3, 0.7)
+    downlink.prune(KEPT)
+    rounds(downlink, take(big, KEPT), 3, 0.7)
+    deliver(downlink, 1, early)
+    deliver(downlink, 2, late)
+    for name, tensor in downlink.view.items():
+        np.testing.assert_array_equal(early.model[name], tensor)
+        np.testing.assert_array_equal(late.model[name], tensor)
+
+
+def test_a_model_that_is_pruned_twice_ends_with_the_same_bits():
+    downlink, always, absent = Downlink(START, CODEC), Held(), Held()
+    deliver(downlink, 1, always)
+    deliver(downlink, 2, absent)
+    again = {
+        "a.weight": (np.arange(5), None),
+        "a.bias": (np.arange(5),),
+        "b.weight": (None, np.arange(5)),
+    }
+    model = START
+    for kept in (KEPT, again):
+        model = rounds(downlink, model, 2)
+        deliver(downlink, 1, always)
+        downlink.prune(kept)
+        model = take(model, kept)
+    rounds(downlink, model, 2)
+    deliver(downlink, 1, always)
+    deliver(downlink, 2, absent)
+    for name, tensor in downlink.view.items():
+        np.testing.assert_array_equal(always.model[name], tensor)
+        np.testing.assert_array_equal(absent.model[name], tensor)
+
+
+def test_a_damaged_or_foreign_cut_is_refused():
+    downlink, held = Downlink(START, CODEC), Held()
+    deliver(downlink, 1, held)
+    downlink.prune(KEPT)
+    _, cut = downlink.bundles_for([1])[1]
+    damaged = bytearray(cut)
+    damaged[-6] ^= 1
+    with pytest.raises(FrameError, match="checksum of the pruning lists"):
+        held.apply(bytes(damaged), LAYOUT)
+    held.apply(cut, LAYOUT)
+    with pytest.raises(FrameError, match="leads on from version 0, version 1 is held"):
+        held.apply(cut, LAYOUT)

@@ -22,6 +22,9 @@ from frugalfl_server.export.quiet import quiet
 if TYPE_CHECKING:
     import torch
 
+#: Steps of a pruning: name of a layer, whether its outputs (else inputs), and which of them went.
+History = tuple[tuple[str, bool, tuple[int, ...]], ...]
+
 _HINT = "layers must be modules (not torch.nn.functional with weights), the example a batch of one"
 
 
@@ -37,6 +40,7 @@ class PruneReport:
         macs_after: The same, of the pruned model.
         shapes: Shape of every floating-point tensor of the pruned state, by name: what a client
             needs to build the same model from the task's.
+        history: What was removed, step by step.
     """
 
     ratio: float
@@ -45,6 +49,7 @@ class PruneReport:
     macs_before: int
     macs_after: int
     shapes: Mapping[str, tuple[int, ...]]
+    history: History = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -77,18 +82,18 @@ def prune(
     pruned = copy.deepcopy(module)
     with explained(f"{type(module).__name__} cannot be pruned", _HINT):
         before = count_macs(module, example_input)
-        if ratio > 0:
-            _remove_channels(pruned, example_input, ratio, round_to)
+        history = _remove_channels(pruned, example_input, ratio, round_to) if ratio > 0 else ()
         after = count_macs(pruned, example_input)
     report = PruneReport(
-        ratio, count_parameters(module), count_parameters(pruned), before, after, _shapes(pruned)
-    )
+        ratio, count_parameters(module), count_parameters(pruned), before, after, _shapes(pruned),
+        history,
+    )  # fmt: skip
     return pruned.train(module.training), report
 
 
 def _remove_channels(
     module: torch.nn.Module, example_input: torch.Tensor, ratio: float, round_to: int
-) -> None:
+) -> History:
     import torch
 
     # The dependency graph is read off autograd: a frozen layer would be invisible.
@@ -111,6 +116,9 @@ def _remove_channels(
         for group in pruner.step(interactive=True):
             if not _reaches_output(group):
                 group.prune()
+        return tuple(
+            (name, bool(out), tuple(which)) for name, out, which in pruner.pruning_history()
+        )
 
 
 def _reaches_output(group: Any) -> bool:

@@ -1,13 +1,14 @@
 """Update to bytes and back: codecs (chains of links) and frames (one encoded update)."""
 
+from frugalfl.codec.bundle import decode_bundle
 from frugalfl.codec.chain import Codec, parse_codec
+from frugalfl.codec.cut import Cut, encode_cut
 from frugalfl.codec.feedback import Residual
 from frugalfl.codec.frame import (
     CodedFrame,
     Frame,
     Limits,
     check_fits,
-    decode_bundle,
     decode_frame,
     encode_frame,
     read_frame,
@@ -19,6 +20,7 @@ __all__ = [
     "Codec",
     "CodedFrame",
     "Compact",
+    "Cut",
     "Frame",
     "Limits",
     "Product",
@@ -28,6 +30,7 @@ __all__ = [
     "check_fits",
     "decode_bundle",
     "decode_frame",
+    "encode_cut",
     "encode_frame",
     "parse_codec",
     "read_frame",

@@ -44,7 +44,6 @@ from frugalfl.codec.links import (
     squared_norm,
 )
 from frugalfl.codec.registry import CHOOSERS, CODERS, ENCODER_ONLY, READERS, TRANSFORMS
-from frugalfl.codec.shapes import entries
 from frugalfl.codec.stochastic import Steering, Stochastic, read_steering
 from frugalfl.errors import CodecError, FrameError, UsageError
 
@@ -161,7 +160,7 @@ class Codec:
         """
         reader, sides = self._open(payload)
         if self._keeps_to_nonzeros:
-            sparse = self._nonzeros(reader, sides, entries(shapes), seed)
+            sparse = self._nonzeros(reader, sides, shapes, seed)
             if not squared_norm(sparse.values) < _LARGEST:
                 raise FrameError("the frame decodes to NaN, infinity or beyond; it is refused")
             return sparse
@@ -207,10 +206,12 @@ class Codec:
             _at_end(side)
         return tensors
 
-    def _nonzeros(self, reader: Reader, sides: list[Reader], total: int, seed: int) -> Sparse:
+    def _nonzeros(
+        self, reader: Reader, sides: list[Reader], shapes: Sequence[Shape], seed: int
+    ) -> Sparse:
         """Run the chain backwards on the nonzero entries alone."""
         coder: Any = self._coder
-        found: Sparse = coder.decode_sparse(reader.rest(), total)
+        found: Sparse = coder.decode_sparse(reader.rest(), shapes, self._thresholds(shapes, seed))
         values = found.values
         for transform, side in zip(self._transforms[::-1], sides[::-1], strict=True):
             (values,) = transform.backward([values], side, [values.shape], seed)

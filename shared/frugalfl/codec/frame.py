@@ -27,6 +27,7 @@ from frugalfl.errors import FrameError, UsageError
 
 MAGIC = b"fF"
 FORMAT = 1
+_START = MAGIC + bytes([FORMAT])
 #: A tensor's rank that stands for "1-D, as long as the first axis of the tensor before".
 _AS_BEFORE = 0x1F
 #: Set in a tensor's rank byte: the last one of its block.
@@ -34,7 +35,7 @@ _LAST = 0x80
 _MAX_RANK = 8
 _MAX_BLOCKS = 4096
 _MAX_TENSORS = 64
-_MAX_VERSION = 1 << 40
+MAX_VERSION = 1 << 40
 _MAX_SEED = (1 << 32) - 1
 _MAX_TEXT = 255
 _MAX_EMPTY = 1 << 16
@@ -104,7 +105,8 @@ class CodedFrame(NamedTuple):
         version: See :class:`Frame`.
         seed: See :class:`Frame`.
         shapes: Shapes of the tensors of each block, by block number in rising order.
-        outline: The bytes that said which blocks and shapes.
+        flat: Shapes of all tensors, in order.
+        outline: The bytes that said which codec, blocks and shapes.
         payload: What the codec decodes.
     """
 
@@ -113,6 +115,7 @@ class CodedFrame(NamedTuple):
     version: int
     seed: int
     shapes: dict[int, list[Shape]]
+    flat: tuple[Shape, ...]
     outline: bytes
     payload: memoryview
 
@@ -122,7 +125,7 @@ class CodedFrame(NamedTuple):
         Raises:
             FrameError: It is not what the codec could have written.
         """
-        tensors = iter(self.codec.decode(self.payload, self._flat_shapes(), self.seed))
+        tensors = iter(self.codec.decode(self.payload, self.flat, self.seed))
         blocks = {number: [next(tensors) for _ in block] for number, block in self.shapes.items()}
         steering = self.codec.steering(self.payload)
         return Frame(self.codec.text, self.base, self.version, self.seed, blocks, steering)
@@ -133,10 +136,7 @@ class CodedFrame(NamedTuple):
         Raises:
             FrameError: It is not what the codec could have written.
         """
-        return self.codec.decode_compact(self.payload, self._flat_shapes(), self.seed)
-
-    def _flat_shapes(self) -> list[Shape]:
-        return [shape for block in self.shapes.values() for shape in block]
+        return self.codec.decode_compact(self.payload, self.flat, self.seed)
 
 
 def check_fits(shapes: Mapping[int, Sequence[Shape]], layout: Layout) -> None:
@@ -204,7 +204,7 @@ def encode_frame(
             varint(seed),
             varint(len(text)),
             text,
-            _write_blocks(layout, chosen),
+            write_outline(layout, chosen),
             varint(len(payload)),
             payload,
         ]
@@ -218,10 +218,7 @@ def decode_frame(data: bytes | memoryview, limits: Limits) -> Frame:
     Raises:
         FrameError: Anything about the bytes is not as it should be.
     """
-    frames = decode_bundle(data, limits)
-    if len(frames) != 1:
-        raise FrameError(f"one frame was expected, {len(frames)} came")
-    return frames[0]
+    return read_frame(data, limits).decode()
 
 
 def read_frame(
@@ -233,59 +230,63 @@ def read_frame(
         data: The frame.
         limits: What is accepted.
         like: A frame that was read before with the same limits: most frames of a round hold the
-            same blocks, and one that does shares its ``shapes``.
+            same blocks by the same codec, and one that does shares its ``shapes``.
 
     Raises:
         FrameError: Anything about the header is not as it should be, or the checksum.
     """
     reader = Reader(data)
-    frame = _read_frame(reader, memoryview(data), limits, like)
+    frame = read_next(reader, memoryview(data), limits, like)
     if reader.position < len(data):
         raise FrameError("one frame was expected, more bytes came")
     return frame
 
 
-def decode_bundle(data: bytes | memoryview, limits: Limits, most: int = 1) -> list[Frame]:
-    """Decode frames that follow one another without anything between them.
-
-    Raises:
-        FrameError: Anything about the bytes is not as it should be, or more than ``most`` frames.
-    """
-    reader = Reader(data)
-    frames: list[Frame] = []
-    while reader.position < len(data):
-        if len(frames) == most:
-            raise FrameError(f"the message holds more than {most} frames")
-        frames.append(_read_frame(reader, memoryview(data), limits).decode())
-    return frames
-
-
-def _read_frame(
+def read_next(
     reader: Reader, data: memoryview, limits: Limits, like: CodedFrame | None = None
 ) -> CodedFrame:
+    """Read the frame that comes next, all but its payload.
+
+    Args:
+        reader: Over ``data``; left behind the frame.
+        data: What holds the frame.
+        limits: What is accepted.
+        like: As for :func:`read_frame`.
+
+    Raises:
+        FrameError: As for :func:`read_frame`.
+    """
     start = reader.position
-    if not reader.passed(MAGIC):
-        raise FrameError("these bytes are not a FrugalFL frame (wrong magic)")
-    if (written := reader.byte()) != FORMAT:
-        raise FrameError(
-            f"the frame has format {written}, this version reads {FORMAT}; upgrade frugalfl"
-        )
-    base = reader.varint(_MAX_VERSION) - 1
-    version = reader.varint(_MAX_VERSION) + max(base, 0)
+    if not reader.passed(_START):
+        raise _not_ours(reader)
+    base = reader.varint(MAX_VERSION) - 1
+    version = reader.varint(MAX_VERSION) + max(base, 0)
     seed = reader.varint(_MAX_SEED)
-    text = bytes(reader.bytes(reader.varint(_MAX_TEXT)))
     before = reader.position
     if like is not None and reader.passed(like.outline):
-        shapes, outline = like.shapes, like.outline
+        codec, shapes, flat, outline = like.codec, like.shapes, like.flat, like.outline
+        text = b""
     else:
+        codec = None
+        text = bytes(reader.bytes(reader.varint(_MAX_TEXT)))
         shapes = _read_blocks(reader, limits)
+        flat = tuple(shape for block in shapes.values() for shape in block)
         outline = bytes(data[before : reader.position])
     payload = reader.bytes(reader.varint(limits.frame_bytes))
     checked = data[start : reader.position]
     if zlib.crc32(checked) != int.from_bytes(reader.bytes(4), "little"):
         raise FrameError("the frame's checksum does not match; it was damaged on the way")
-    return CodedFrame(
-        _codec_of(text), None if base < 0 else base, version, seed, shapes, outline, payload
+    codec = codec or _codec_of(text)
+    base_or_full = None if base < 0 else base
+    return CodedFrame(codec, base_or_full, version, seed, shapes, flat, outline, payload)
+
+
+def _not_ours(reader: Reader) -> FrameError:
+    """Say what the bytes are that do not begin as a frame does."""
+    if not reader.passed(MAGIC):
+        return FrameError("these bytes are not a FrugalFL frame (wrong magic)")
+    return FrameError(
+        f"the frame has format {reader.byte()}, this version reads {FORMAT}; upgrade frugalfl"
     )
 
 
@@ -297,7 +298,7 @@ def _codec_of(text: bytes) -> Codec:
         raise FrameError(f"the frame names a codec that is not known here: {error}") from error
 
 
-def _write_blocks(layout: Layout, chosen: list[int]) -> bytes:
+def write_outline(layout: Layout, chosen: Sequence[int]) -> bytes:
     """Write which blocks these are, one bit each, then the shapes of all their tensors."""
     parts = [varint(sum(1 << number for number in chosen))]
     for number in chosen:

@@ -24,6 +24,7 @@ from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
 
 Bits = npt.NDArray[np.uint8]
+_ONE = np.int8(1)
 
 
 class Golomb:
@@ -50,26 +51,29 @@ class Golomb:
         self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
     ) -> list[Tensor]:
         """Return int32 symbols."""
-        found = self.decode_sparse(data, entries(shapes))
+        found = self.decode_sparse(data, shapes, thresholds)
         symbols = np.zeros(entries(shapes), np.int32)
         symbols[found.places] = found.values
         return split(symbols, shapes)
 
-    def decode_sparse(self, data: memoryview, total: int) -> Sparse:
-        """Return the nonzero symbols among ``total`` entries, as int8.
+    def decode_sparse(
+        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
+    ) -> Sparse:
+        """Return the nonzero symbols, as int8.
 
         Raises:
             FrameError: The bytes are not what :meth:`encode` could have written.
         """
-        reader = Reader(data)
+        reader, total = Reader(data), entries(shapes)
         count = reader.varint(total)
         if not count:
             if len(reader.rest()):
                 raise FrameError("the frame has bytes after its last gap")
             return Sparse(np.zeros(0, np.int64), np.zeros(0, np.int8))
         places, plus = _read_gaps(reader, count, total)
-        symbols = plus.view(np.int8) * np.int8(2)
-        symbols -= 1
+        symbols = plus.view(np.int8)
+        symbols += symbols
+        symbols -= _ONE
         return Sparse(places, symbols)
 
 
@@ -111,9 +115,10 @@ def _read_gaps(reader: Reader, count: int, total: int) -> tuple[npt.NDArray[np.i
         raise FrameError("the frame's gaps and signs do not fill its payload")
     # A place is the sum of the gaps so far, of which the stop already is that of the quotients:
     # (stop << rice) + most - sum of (most - remainder). In place, because this is all the work.
+    lacking = _numbers(bits[start:signs].reshape(count, rice))
+    lacking[0] -= most
     stops <<= rice
-    stops += most
-    stops -= _numbers(bits[start:signs].reshape(count, rice)).cumsum()
+    stops -= lacking.cumsum()
     if int(stops[-1]) >= total:  # every gap is positive, so the last place is the largest
         raise FrameError("the frame points beyond the last entry of the update")
     return stops, bits[signs:end]
@@ -122,7 +127,7 @@ def _read_gaps(reader: Reader, count: int, total: int) -> tuple[npt.NDArray[np.i
 def _numbers(bits: Bits) -> npt.NDArray[np.int64]:
     """Return the numbers that rows of bits stand for, shape (count, rice) to (count,)."""
     weights = _weights(bits.shape[1])
-    numbers: npt.NDArray[np.int64] = (bits.astype(weights.dtype) @ weights).astype(np.int64)
+    numbers: npt.NDArray[np.int64] = bits.astype(weights.dtype).dot(weights).astype(np.int64)
     return numbers
 
 

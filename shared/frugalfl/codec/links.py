@@ -105,8 +105,8 @@ class SameShapes:
 class Coder(Protocol):
     """The last link: tensors to bytes.
 
-    A coder of nonzeros may have a method ``decode_sparse(data, entries)`` beside :meth:`decode`,
-    that returns :class:`Sparse` symbols.
+    A coder of nonzeros may have a method ``decode_sparse`` beside :meth:`decode`, with the same
+    arguments, that returns :class:`Sparse` symbols.
     """
 
     def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:

@@ -9,8 +9,8 @@ import numpy as np
 
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
-from frugalfl.codec.entropy import decode_tensors, encode_tensors, ideal_bits
-from frugalfl.codec.links import Tensor, Thresholds
+from frugalfl.codec.entropy import decode_nonzeros, decode_tensors, encode_tensors, ideal_bits
+from frugalfl.codec.links import Sparse, Tensor, Thresholds
 from frugalfl.errors import CodecError
 
 
@@ -37,9 +37,14 @@ class Range:
         self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
     ) -> list[Tensor]:
         """Return int32 symbols."""
-        matrices = [_matrix(shape) for shape in shapes]
-        symbols = decode_tensors(data, matrices, thresholds)
+        symbols = decode_tensors(data, list(map(_matrix, shapes)), thresholds)
         return [tensor.reshape(shape) for tensor, shape in zip(symbols, shapes, strict=True)]
+
+    def decode_sparse(
+        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
+    ) -> Sparse:
+        """Return the nonzero symbols, as int32."""
+        return Sparse(*decode_nonzeros(data, list(map(_matrix, shapes)), thresholds))
 
 
 def _symbols(tensors: list[Tensor]) -> list[Tensor]:

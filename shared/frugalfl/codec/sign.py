@@ -35,7 +35,8 @@ class Sign(SameShapes):
     ) -> list[Tensor]:
         """Multiply the signs by the scale."""
         (scale,) = struct.unpack("<f", side.bytes(4))
-        return [tensor.astype(np.float32) * np.float32(scale) for tensor in tensors]
+        factor = np.float32(scale)
+        return [np.multiply(tensor, factor, dtype=np.float32) for tensor in tensors]
 
 
 def build(call: Call) -> Sign:

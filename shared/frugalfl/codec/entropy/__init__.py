@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .frame import decode_tensors, encode_tensors, ideal_bits
+from .frame import decode_nonzeros, decode_tensors, encode_tensors, ideal_bits
 from .thresholds import mix
 
 __all__ = [
+    "decode_nonzeros",
     "decode_symbols",
     "decode_tensors",
     "encode_symbols",

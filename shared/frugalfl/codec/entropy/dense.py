@@ -51,15 +51,13 @@ class DenseTensor:
     minus: Bits
     raw: Ints  # which of the nonzeros have deferred signs
 
-    def assemble(self, cells: int, raw_signs: Bits) -> NDArray[np.int32]:
-        """The flat tensor."""
+    def values(self, raw_signs: Bits) -> NDArray[np.int32]:
+        """The nonzeros."""
         self.minus[self.raw] = raw_signs
         values = self.sizes * (1 - 2 * self.minus.view(np.int8))
         if values.size and (values.max() > 0x7FFFFFFF or values.min() < -0x80000000):
             raise FrameError("a symbol is beyond 32 bits: the bytes are corrupt")
-        flat = np.zeros(cells, np.int32)
-        flat[self.places] = values
-        return flat
+        return values.astype(np.int32)
 
 
 class DenseCoder:

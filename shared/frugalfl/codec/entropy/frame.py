@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from .walk import decode_scattered, encode_scattered
 Symbols = NDArray[np.integer]
 Thresholds = NDArray[np.uint32]
 Shape = tuple[int, int]
+Nonzeros = tuple[NDArray[np.int64], NDArray[np.int32]]  # flat places, rising; values
 
 MAX_CELLS = 1 << 31
 HINTED = 0x80
@@ -32,6 +34,7 @@ LANED = 0x40
 # The scattered coder spends fewer bytes, the lanes less time: about 3 µs for each nonzero.
 LANES_FROM = 6000  # nonzeros in a frame without thresholds, from which it has lanes at all
 DENSE_FROM = 300  # nonzeros in a tensor from which it is dense in a frame with lanes
+_NONE: Nonzeros = (np.zeros(0, np.int64), np.zeros(0, np.int32))
 
 
 def encode_tensors(
@@ -77,11 +80,50 @@ def decode_tensors(
     Raises:
         FrameError: the bytes are not a frame of these shapes.
     """
-    data = bytes(data)
+    tensors: list[NDArray[np.int32]] = []
+    nonzeros = _decode(bytes(data), shapes, thresholds)
+    for rows, cols in shapes:
+        places, values = nonzeros.popleft()  # and so dropped: they may be larger than the tensor
+        flat = np.zeros(rows * cols, np.int32)
+        flat[places] = values
+        tensors.append(flat.reshape(rows, cols))
+    return tensors
+
+
+def decode_nonzeros(
+    data: bytes | bytearray | memoryview,
+    shapes: Sequence[Shape],
+    thresholds: Sequence[Thresholds] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Decode a frame as far as its nonzeros.
+
+    Args:
+        data: as for `decode_tensors`.
+        shapes: as for `decode_tensors`.
+        thresholds: as for `decode_tensors`.
+
+    Returns:
+        The flat places of the nonzeros, rising, counted through all tensors; and their values.
+
+    Raises:
+        FrameError: the bytes are not a frame of these shapes.
+    """
+    nonzeros = _decode(bytes(data), shapes, thresholds)
+    starts = accumulate((rows * cols for rows, cols in shapes), initial=0)
+    places = [found + start for (found, _), start in zip(nonzeros, starts, strict=False)]
+    return (
+        np.concatenate([np.zeros(0, np.int64), *places]),
+        np.concatenate([np.zeros(0, np.int32), *(values for _, values in nonzeros)]),
+    )
+
+
+def _decode(
+    data: bytes, shapes: Sequence[Shape], thresholds: Sequence[Thresholds] | None
+) -> deque[Nonzeros]:
+    """The nonzeros of each tensor."""
     if not data:
-        return [np.zeros(shape, np.int32) for shape in shapes]
-    # Filled one by one: zeros for all of them at once would only be memory.
-    flats = [np.zeros(0, np.int32)] * len(shapes)
+        return deque([_NONE] * len(shapes))
+    found: dict[int, Nonzeros] = {}
     flags = _checked_flags(data[0], thresholds is not None)
     scalar = Decoder(data, 1)
     lanes_bytes = 0
@@ -91,13 +133,13 @@ def decode_tensors(
         dense = code_map(scalar, dense)
         if flags & 0x0F < least_log_lanes(_dense_cells(shapes, dense)):
             raise FrameError("too few lanes for so many cells: the bytes are corrupt")
-        _decode_dense(scalar, lanes, flats, shapes, dense)
+        found |= _decode_dense(scalar, lanes, shapes, dense)
         lanes_bytes = lanes.used_bytes
     if not all(dense):
-        _decode_scattered(scalar, flats, shapes, thresholds, dense)
+        found |= _decode_scattered(scalar, shapes, thresholds, dense)
     if not -4 <= scalar.spare_bytes() - lanes_bytes <= 0:
         raise FrameError("bytes are left over, or were read twice: corrupt frame")
-    return [flat.reshape(shape) for flat, shape in zip(flats, shapes, strict=True)]
+    return deque(found[index] for index in range(len(shapes)))
 
 
 def ideal_bits(tensors: Sequence[Symbols], thresholds: Sequence[Thresholds] | None = None) -> float:
@@ -200,38 +242,38 @@ def _scales(
 
 
 def _decode_dense(
-    scalar: Decoder,
-    lanes: LaneDecoder,
-    flats: list[NDArray[np.int32]],
-    shapes: Sequence[Shape],
-    dense: Sequence[bool],
-) -> None:
+    scalar: Decoder, lanes: LaneDecoder, shapes: Sequence[Shape], dense: Sequence[bool]
+) -> dict[int, Nonzeros]:
     coder = DenseCoder(scalar, lanes)
-    chosen = [index for index, value in enumerate(dense) if value]
-    tensors = [coder.code(*shapes[index], None) for index in chosen]
+    tensors = {index: coder.code(*shapes[index], None) for index, yes in enumerate(dense) if yes}
     signs = lanes.finish()
+    found = {}
     at = 0
-    for index, tensor in zip(chosen, tensors, strict=True):
-        cells = shapes[index][0] * shapes[index][1]
-        flats[index] = tensor.assemble(cells, signs[at : at + tensor.raw.size])
+    for index, tensor in tensors.items():
+        found[index] = tensor.places, tensor.values(signs[at : at + tensor.raw.size])
         at += tensor.raw.size
+    return found
 
 
 def _decode_scattered(
     scalar: Decoder,
-    flats: list[NDArray[np.int32]],
     shapes: Sequence[Shape],
     thresholds: Sequence[Thresholds] | None,
     dense: Sequence[bool],
-) -> None:
+) -> dict[int, Nonzeros]:
     rest = [index for index, chosen in enumerate(dense) if not chosen]
     model = _scales(shapes, thresholds, rest)
-    joined = np.zeros(model.order.size, np.int32)
-    for index, (places, values) in enumerate(decode_scattered(scalar, model)):
+    cells, values = [], []
+    for index, (places, symbols) in enumerate(decode_scattered(scalar, model)):
         start, stop = model.bounds(index)
-        joined[model.order[start:stop].take(places)] = values
-    at = 0
-    for index in rest:
-        cells = shapes[index][0] * shapes[index][1]
-        flats[index] = joined[at : at + cells]
-        at += cells
+        cells.append(model.order[start:stop].take(places))
+        values.append(np.array(symbols, np.int32))
+    joined, symbol = np.concatenate(cells), np.concatenate(values)
+    rising = joined.argsort()
+    joined, symbol = joined.take(rising), symbol.take(rising)
+    starts = np.cumsum([0, *(rows * cols for rows, cols in (shapes[index] for index in rest))])
+    edges = joined.searchsorted(starts).tolist()
+    return {
+        index: (joined[a:b] - start, symbol[a:b])
+        for index, a, b, start in zip(rest, edges, edges[1:], starts, strict=False)
+    }
