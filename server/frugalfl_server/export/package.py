@@ -90,7 +90,7 @@ def export_model(
     test = public.test.check("public test data")
     calibration = public.calibration.check("public calibration data")
     float_model = convert(module, test.x.shape[1:])
-    int8_model = quantize(float_model, to_model_layout(calibration.x))
+    int8_model = quantize(float_model, to_model_layout(calibration.x, float_model))
     mcu_model = strip(int8_model)
     proof = verify(
         module,
