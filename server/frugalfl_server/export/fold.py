@@ -64,24 +64,10 @@ def _reduce_turned(tree: Any, graph: Any, reduction: Any, order: list[int]) -> b
     if not axes:
         return False
     kept = [order[axis] for axis in range(len(order)) if axis not in {a % len(order) for a in axes}]
-    if reduction.builtinOptions.keepDims:
-        if not _keep_turned(tree, graph, graph.tensors[reduction.outputs[0]], reduction, order):
-            return False
-    elif kept != sorted(kept):
+    if reduction.builtinOptions.keepDims or kept != sorted(kept):
         return False  # the result itself would be turned around
     turned = np.array(sorted(order[axis] for axis in axes), np.int32)
     reduction.inputs[1] = _add_constant(tree, graph, graph.tensors[reduction.inputs[1]], turned)
-    return True
-
-
-def _keep_turned(tree: Any, graph: Any, result: Any, reduction: Any, order: list[int]) -> bool:
-    """Turn the shape of a result of one long axis, where nobody looks at more than its length."""
-    shape, tensor = [int(size) for size in result.shape], reduction.outputs[0]
-    readers = _readers(graph, tensor)
-    blind = all(_is(tree, one, "RESHAPE") or _is(tree, one, "FULLY_CONNECTED") for one in readers)
-    if sum(size != 1 for size in shape) > 1 or not blind or tensor in graph.outputs:
-        return False
-    result.shape = [shape[order.index(axis)] for axis in range(len(order))]
     return True
 
 
