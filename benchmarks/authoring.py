@@ -1,6 +1,6 @@
 """What each rule about writing a model is worth: the same small model written both ways, exported.
 
-    python benchmarks/authoring.py            # prints the table of docs/authoring.md
+python benchmarks/authoring.py            # prints the table of docs/authoring.md
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from frugalfl.errors import ExportError, FrugalFLError
 from frugalfl_edge import Interpreter, quantize
@@ -35,6 +35,7 @@ class Written(nn.Module):
         self._forward = forward
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Evaluate the expression."""
         return self._forward(self, x)
 
 
@@ -68,8 +69,12 @@ def recurrent() -> nn.Module:
     )  # fmt: skip
 
 
-def gate(forward: Callable[..., torch.Tensor], mix: nn.Module) -> nn.Module:
-    return Written(forward, conv=conv(), pool=nn.AdaptiveAvgPool2d(1), mix=mix, out=image_end())
+def gate(weigh: Callable[..., torch.Tensor], mix: nn.Module) -> nn.Module:
+    """A squeeze-and-excite."""
+    return Written(
+        lambda m, x: m.out((h := m.conv(x)) * weigh(m, h).sigmoid()),
+        conv=conv(), pool=nn.AdaptiveAvgPool2d(1), mix=mix, out=image_end(),
+    )  # fmt: skip
 
 
 def image_end() -> nn.Module:
@@ -104,21 +109,25 @@ TWINS = {
     "activation": Twins(lambda: image(nn.GELU()), lambda: image(nn.ReLU()), IMAGE),
     "clamp": Twins(
         lambda: scores(lambda m, x: m.b(m.a(x).clamp(0, 1))),
-        lambda: scores(lambda m, x: m.b(F.relu6(m.a(x)))), ROW,
+        lambda: scores(lambda m, x: m.b(functional.relu6(m.a(x)))),
+        ROW,
     ),
     "recurrent": Twins(recurrent, lambda: temporal(32), SERIES),
     "square-root": Twins(
-        lambda: scores(lambda m, x: m.b(F.normalize(m.a(x)))), lambda: dense(), ROW
+        lambda: scores(lambda m, x: m.b(functional.normalize(m.a(x)))), dense, ROW
     ),
     "where": Twins(
         lambda: scores(lambda m, x: m.b(torch.where(x > 0, m.a(x), x))),
-        lambda: scores(lambda m, x: m.b(torch.relu(m.a(x)))), ROW,
+        lambda: scores(lambda m, x: m.b(torch.relu(m.a(x)))),
+        ROW,
     ),
     "sorting": Twins(lambda: scores(lambda m, x: m.b(m.a(x)).topk(2)[0]), dense, ROW),
     "fourier": Twins(lambda: Written(lambda m, x: torch.fft.rfft(x).abs()), dense, ROW),
     "volume": Twins(
         lambda: nn.Sequential(nn.Conv3d(2, 4, 3), nn.Flatten()),
-        lambda: nn.Sequential(nn.Conv2d(8, 4, 3), nn.Flatten()), (2, 4, 4, 4), (8, 4, 4),
+        lambda: nn.Sequential(nn.Conv2d(8, 4, 3), nn.Flatten()),
+        (2, 4, 4, 4),
+        (8, 4, 4),
     ),
     "uneven-pool": Twins(
         lambda: nn.Sequential(conv(), nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(72, 4)),
@@ -127,18 +136,23 @@ TWINS = {
     ),
     "adaptive-max": Twins(
         lambda: nn.Sequential(conv(), nn.AdaptiveMaxPool2d(1), nn.Flatten()),
-        lambda: nn.Sequential(conv(), nn.MaxPool2d(8), nn.Flatten()), IMAGE,
+        lambda: nn.Sequential(conv(), nn.MaxPool2d(8), nn.Flatten()),
+        IMAGE,
     ),
     "patches": Twins(
-        lambda: Written(lambda m, x: m.out(F.unfold(x, 3).flatten(1)), out=nn.Linear(972, 4)),
-        lambda: nn.Sequential(nn.Conv2d(3, 27, 3), nn.Flatten(), nn.Linear(972, 4)), IMAGE,
+        lambda: Written(
+            lambda m, x: m.out(functional.unfold(x, 3).flatten(1)), out=nn.Linear(972, 4)
+        ),
+        lambda: nn.Sequential(nn.Conv2d(3, 27, 3), nn.Flatten(), nn.Linear(972, 4)),
+        IMAGE,
     ),
     "concatenation": Twins(
         lambda: Written(
             lambda m, x: torch.cat([one(x) for one in m.children()], 1),
             **{f"head{i}": nn.Linear(16, 2) for i in range(12)},
         ),
-        lambda: nn.Linear(16, 24), ROW,
+        lambda: nn.Linear(16, 24),
+        ROW,
     ),
     "response-norm": Twins(
         lambda: image(nn.LocalResponseNorm(2)), lambda: image(conv(8), nn.BatchNorm2d(8)), IMAGE
@@ -146,81 +160,115 @@ TWINS = {
     "arithmetic": Twins(lambda: scores(lambda m, x: m.b(m.a(x).sign())), dense, ROW),
     "power": Twins(
         lambda: scores(lambda m, x: m.b(torch.relu(x) ** 1.5)),
-        lambda: scores(lambda m, x: m.b(torch.relu(x) ** 2)), ROW,
+        lambda: scores(lambda m, x: m.b(torch.relu(x) ** 2)),
+        ROW,
     ),
     "decision": Twins(lambda: scores(lambda m, x: m.b(m.a(x) if x.sum() > 0 else x)), dense, ROW),
     "live-dropout": Twins(
-        lambda: scores(lambda m, x: m.b(F.dropout(m.a(x)))), lambda: dense(nn.Dropout()), ROW
+        lambda: scores(lambda m, x: m.b(functional.dropout(m.a(x)))),
+        lambda: dense(nn.Dropout()),
+        ROW,
     ),
     "output-padding": Twins(
         lambda: image(nn.ConvTranspose2d(8, 8, 3, 2, 1, output_padding=1)),
-        lambda: image(nn.Upsample(scale_factor=2), conv(8)), IMAGE,
+        lambda: image(nn.Upsample(scale_factor=2), conv(8)),
+        IMAGE,
     ),
     "separate-pad": Twins(
         lambda: image(conv(8, stride=2), nn.ReLU()),
-        lambda: image(nn.ZeroPad2d((0, 1, 0, 1)), conv(8, stride=2, padding=0), nn.ReLU()), IMAGE,
+        lambda: image(nn.ZeroPad2d((0, 1, 0, 1)), conv(8, stride=2, padding=0), nn.ReLU()),
+        IMAGE,
     ),
     "float-island": Twins(
         lambda: nn.Sequential(conv(), nn.LeakyReLU(), image_end()),
-        lambda: nn.Sequential(conv(), nn.ReLU(), image_end()), IMAGE,
+        lambda: nn.Sequential(conv(), nn.ReLU(), image_end()),
+        IMAGE,
     ),
     "odd-clamp": Twins(
         lambda: scores(lambda m, x: m.b(m.a(x).clamp(-2, 3))),
-        lambda: scores(lambda m, x: m.b(F.relu6(m.a(x)))), ROW,
+        lambda: scores(lambda m, x: m.b(functional.relu6(m.a(x)))),
+        ROW,
     ),
-    "norm": Twins(lambda: dense(nn.LayerNorm(16), nn.ReLU()), lambda: dense(nn.BatchNorm1d(16), nn.ReLU()), ROW),
+    "norm": Twins(
+        lambda: dense(nn.LayerNorm(16), nn.ReLU()),
+        lambda: dense(nn.BatchNorm1d(16), nn.ReLU()),
+        ROW,
+    ),
     "batch-norm": Twins(
         lambda: image(nn.BatchNorm2d(8), conv(8)),
-        lambda: nn.Sequential(
-            conv(), nn.BatchNorm2d(8), nn.ReLU(), conv(8), image_end()
-        ), IMAGE,
+        lambda: nn.Sequential(conv(), nn.BatchNorm2d(8), nn.ReLU(), conv(8), image_end()),
+        IMAGE,
     ),
     "attention": Twins(
         attention,
-        lambda: nn.Sequential(nn.Conv1d(16, 16, 3, padding=1), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(16, 4)),
-        (8, 16), (16, 8),
+        lambda: nn.Sequential(
+            nn.Conv1d(16, 16, 3, padding=1), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(16, 4)
+        ),
+        (8, 16),
+        (16, 8),
     ),
     "short-recurrent": Twins(recurrent, lambda: temporal(4), (3, 4)),
     "prelu": Twins(
         lambda: nn.Sequential(conv(), nn.PReLU(), image_end()),
-        lambda: nn.Sequential(conv(), nn.ReLU(), image_end()), IMAGE,
+        lambda: nn.Sequential(conv(), nn.ReLU(), image_end()),
+        IMAGE,
     ),
     "transposed": Twins(
         lambda: image(nn.ConvTranspose2d(8, 8, 2, 2)),
-        lambda: image(nn.Upsample(scale_factor=2), conv(8)), IMAGE,
+        lambda: image(nn.Upsample(scale_factor=2), conv(8)),
+        IMAGE,
     ),
     "series": Twins(
-        lambda: Written(lambda m, x: m.out(torch.relu(m.conv(x)).mean(-1)), conv=nn.Conv1d(3, 8, 3), out=nn.Linear(8, 4)),
-        lambda: temporal(32), SERIES,
+        lambda: Written(
+            lambda m, x: m.out(torch.relu(m.conv(x)).mean(-1)),
+            conv=nn.Conv1d(3, 8, 3),
+            out=nn.Linear(8, 4),
+        ),
+        lambda: temporal(32),
+        SERIES,
     ),
     "shuffle": Twins(
-        lambda: Written(lambda m, x: m.out(F.pixel_unshuffle(x, 2)), out=nn.Sequential(nn.Conv2d(12, 8, 1), image_end())),
-        lambda: nn.Sequential(nn.Conv2d(3, 8, 2, stride=2), image_end()), IMAGE,
+        lambda: Written(
+            lambda m, x: m.out(functional.pixel_unshuffle(x, 2)),
+            out=nn.Sequential(nn.Conv2d(12, 8, 1), image_end()),
+        ),
+        lambda: nn.Sequential(nn.Conv2d(3, 8, 2, stride=2), image_end()),
+        IMAGE,
     ),
     "gate": Twins(
-        lambda: gate(lambda m, x: m.out((h := m.conv(x)) * m.mix(m.pool(h).flatten(1)).sigmoid()[:, :, None, None]), nn.Linear(8, 8)),
-        lambda: gate(lambda m, x: m.out((h := m.conv(x)) * m.mix(m.pool(h)).sigmoid()), nn.Conv2d(8, 8, 1)),
+        lambda: gate(lambda m, h: m.mix(m.pool(h).flatten(1))[:, :, None, None], nn.Linear(8, 8)),
+        lambda: gate(lambda m, h: m.mix(m.pool(h)), nn.Conv2d(8, 8, 1)),
         IMAGE,
     ),
     "turned-input": Twins(
-        lambda: Written(lambda m, x: m.rest(x.permute(0, 3, 1, 2)), rest=image()), image, (8, 8, 3), IMAGE,
+        lambda: Written(lambda m, x: m.rest(x.permute(0, 3, 1, 2)), rest=image()),
+        image,
+        (8, 8, 3),
+        IMAGE,
     ),
     "new-axis": Twins(
         lambda: Written(lambda m, x: m.out(m.conv(x.unsqueeze(1))), conv=conv(1), out=image_end()),
-        lambda: nn.Sequential(conv(1), image_end()), (8, 8), (1, 8, 8),
+        lambda: nn.Sequential(conv(1), image_end()),
+        (8, 8),
+        (1, 8, 8),
     ),
     "argmax": Twins(lambda: scores(lambda m, x: m.b(m.a(x)).argmax(1)), dense, ROW),
     "final-softmax": Twins(lambda: nn.Sequential(dense(), nn.Softmax(1)), dense, ROW),
     "functional-weights": Twins(
-        lambda: Written(lambda m, x: m.out(F.conv2d(x, m.conv.weight, m.conv.bias, padding=1)), conv=conv(), out=image_end()),
-        lambda: Written(lambda m, x: m.out(m.conv(x)), conv=conv(), out=image_end()), IMAGE,
+        lambda: Written(
+            lambda m, x: m.out(functional.conv2d(x, m.conv.weight, m.conv.bias, padding=1)),
+            conv=conv(),
+            out=image_end(),
+        ),
+        lambda: Written(lambda m, x: m.out(m.conv(x)), conv=conv(), out=image_end()),
+        IMAGE,
     ),
     "arena-peak": Twins(
         lambda: nn.Sequential(conv(3, 16), nn.ReLU(), nn.MaxPool2d(4), conv(16), image_end()),
         lambda: nn.Sequential(nn.Conv2d(3, 16, 4, stride=4), nn.ReLU(), conv(16), image_end()),
         (3, 32, 32),
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

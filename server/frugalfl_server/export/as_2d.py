@@ -63,11 +63,11 @@ def _same(module: torch.nn.Module, twin: torch.nn.Module, row: torch.Tensor) -> 
 def _replace_layers(model: torch.nn.Module, example: torch.Tensor) -> torch.nn.Module:
     # A batch norm may also be on rows without length, behind a flatten: it stays.
     on_series = [one.module for one in trace(model, example).modules if _is_series(one.input)]
-    twins = {one: _twin(one) for one in on_series}
+    twins = {one: twin for one in on_series if (twin := _twin(one)) is not None}
     for path, one in list(model.named_modules(remove_duplicate=False)):
-        if twins.get(one) is not None and path:
+        if one in twins and path:
             model.set_submodule(path, twins[one])
-    return twins.get(model) or model
+    return twins.get(model, model)
 
 
 def _is_series(value: Any) -> bool:
@@ -86,8 +86,9 @@ def _twin(layer: Any) -> torch.nn.Module | None:
         twin.load_state_dict(layer.state_dict())
         return twin.eval()
     if kind is nn.MaxPool1d:
-        sizes = [_tall(one, fill) for one, fill in _max_pool_sizes(layer)]
-        return nn.MaxPool2d(*sizes, ceil_mode=layer.ceil_mode)
+        window, stride = _tall(layer.kernel_size, 1), _tall(layer.stride, 1)
+        padding, dilation = _tall(layer.padding, 0), _tall(layer.dilation, 1)
+        return nn.MaxPool2d(window, stride, padding, dilation, ceil_mode=layer.ceil_mode)
     if kind is nn.AvgPool1d:
         window, stride = _tall(layer.kernel_size, 1), _tall(layer.stride, 1)
         padding, partial = _tall(layer.padding, 0), layer.count_include_pad
@@ -98,10 +99,6 @@ def _twin(layer: Any) -> torch.nn.Module | None:
         value = getattr(layer, "value", 0.0)
         return nn.ConstantPad2d((0, 0, *layer.padding), value)
     return None
-
-
-def _max_pool_sizes(layer: Any) -> list[tuple[Any, int]]:
-    return [(layer.kernel_size, 1), (layer.stride, 1), (layer.padding, 0), (layer.dilation, 1)]
 
 
 def _convolution(layer: Any) -> torch.nn.Module:
@@ -118,7 +115,7 @@ def _convolution(layer: Any) -> torch.nn.Module:
     kind: Any = nn.Conv2d
     if layer.transposed:
         kind, options["output_padding"] = nn.ConvTranspose2d, _tall(layer.output_padding, 0)
-    twin = kind(
+    twin: torch.nn.Module = kind(
         layer.in_channels,
         layer.out_channels,
         _tall(layer.kernel_size, 1),

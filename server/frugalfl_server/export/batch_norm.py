@@ -58,9 +58,9 @@ def _replace(model: torch.nn.Module, norm: ModuleCall, seen: Trace) -> None:
         return
     before = _neighbour(norm.input, seen, makes_it=True)
     after = _neighbour(norm.output, seen, makes_it=False)
-    if before is not None and _scale_rows(before, norm):
-        model.set_submodule(norm.path, torch.nn.Identity())
-    elif after is not None and _scale_columns(after, norm):
+    if (before is not None and _scale_rows(before, norm)) or (
+        after is not None and _scale_columns(after, norm)
+    ):
         model.set_submodule(norm.path, torch.nn.Identity())
     elif norm.input.ndim == IMAGE_RANK:
         model.set_submodule(norm.path, _depthwise(norm.module))
@@ -101,7 +101,7 @@ def _scale_rows(layer: ModuleCall, norm: ModuleCall) -> bool:
     import torch
 
     module: Any = layer.module
-    if isinstance(module, torch.nn.Linear) and layer.output.ndim != 2:  # noqa: PLR2004
+    if isinstance(module, torch.nn.Linear) and layer.output.ndim != 2:
         return False  # the norm's channels are not the layer's features
     scale, shift = _affine(norm.module)
     transposed = getattr(module, "transposed", False)
@@ -121,7 +121,7 @@ def _scale_columns(layer: ModuleCall, norm: ModuleCall) -> bool:
 
     module: Any = layer.module
     if isinstance(module, torch.nn.Linear):
-        if norm.output.ndim != 2:  # noqa: PLR2004
+        if norm.output.ndim != 2:
             return False
     elif module.transposed or module.groups != 1 or _pads(module):
         return False  # padding is zero behind the norm, and would not be zero in front of it

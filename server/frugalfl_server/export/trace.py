@@ -96,7 +96,7 @@ class Trace:
     modules: list[ModuleCall] = field(default_factory=list)
 
     def readers(self, tensor: torch.Tensor) -> list[Call]:
-        """Return the calls that compute something from a tensor: not those that ask for its size."""
+        """Return the calls that compute from a tensor: not those that ask for its size."""
         return [
             call
             for call in self.calls

@@ -17,8 +17,23 @@ LEAST_BYTES = 8192
 TIMES_THE_REST = 2
 #: Functions that become part of the operator in front, or cost no memory of their own.
 FREE = frozenset(
-    """relu relu6 hardtanh clamp batch_norm dropout dropout1d dropout2d flatten view reshape squeeze
-    unsqueeze contiguous detach""".split()
+    [
+        "relu",
+        "relu6",
+        "hardtanh",
+        "clamp",
+        "batch_norm",
+        "dropout",
+        "dropout1d",
+        "dropout2d",
+        "flatten",
+        "view",
+        "reshape",
+        "squeeze",
+        "unsqueeze",
+        "contiguous",
+        "detach",
+    ]
 )
 
 
@@ -37,8 +52,6 @@ def peak(model: Subject) -> Iterator[Finding]:
 
 def _bytes_alive(model: Subject, calls: list[Call]) -> Iterator[dict[int, int]]:
     """Yield, for each call, the int8 bytes of every tensor that must be there meanwhile."""
-    import torch
-
     weights = {id(one) for one in [*model.module.parameters(), *model.module.buffers()]}
     root: dict[int, int] = {}
     size: dict[int, int] = {}

@@ -61,7 +61,7 @@ def recurrences(short: bool) -> Finder:
 def selections(model: Subject) -> Iterator[Finding]:
     """Find ``torch.where`` between two tensors."""
     for call in model.calls(("where",)):
-        if len({one.shape for one in call.tensors}) == 1 and len(call.tensors) == 3:  # noqa: PLR2004
+        if len({one.shape for one in call.tensors}) == 1 and len(call.tensors) == 3:
             yield Finding(call)
 
 
@@ -121,7 +121,9 @@ def separate_pads(model: Subject) -> Iterator[Finding]:
     for call in model.calls(("conv1d", "conv2d")):
         kernel = call.argument(1, "weight").shape[2:]
         rest = (call.argument(3, "stride", 1), call.argument(4, "padding", 0))
-        if rest[1] != "valid" and _pads(call.tensors[0], kernel, *rest, call.argument(5, "dilation", 1)):
+        if rest[1] != "valid" and _pads(
+            call.tensors[0], kernel, *rest, call.argument(5, "dilation", 1)
+        ):
             yield Finding(call, f"stride {_text(rest[0])} with padding {_text(rest[1])}")
     for call in model.calls(("max_pool1d", "max_pool2d", "max_pool1d_with_indices")):
         kernel, stride = call.argument(1, "kernel_size"), call.argument(2, "stride")
@@ -182,7 +184,7 @@ def gates(model: Subject) -> Iterator[Finding]:
     for call in model.calls(("mul",)):
         for one in call.tensors:
             origin = made.get(id(one))
-            if origin is None or one.ndim != 4 or set(one.shape[2:]) != {1}:  # noqa: PLR2004
+            if origin is None or one.ndim != 4 or set(one.shape[2:]) != {1}:
                 continue
             if origin.name.strip("_") in {"view", "reshape", "getitem", "unsqueeze", "unflatten"}:
                 yield Finding(call)
@@ -200,7 +202,7 @@ def last(*names: str) -> Finder:
 def turned_inputs(model: Subject) -> Iterator[Finding]:
     """Find a model that puts the axes of its own image into another order."""
     for call in model.calls(("permute", "transpose", "movedim")):
-        if model.reads_input(call) and model.trace.input.ndim == 4:  # noqa: PLR2004
+        if model.reads_input(call) and model.trace.input.ndim == 4:
             yield Finding(call, call.name)
 
 
