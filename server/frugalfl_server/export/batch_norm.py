@@ -57,10 +57,11 @@ def _replace(model: torch.nn.Module, norm: ModuleCall, seen: Trace) -> None:
     if not norm.path or sum(one.module is norm.module for one in seen.modules) != 1:
         return
     before = _neighbour(norm.input, seen, makes_it=True)
-    after = _neighbour(norm.output, seen, makes_it=False)
-    if (before is not None and _scale_rows(before, norm)) or (
-        after is not None and _scale_columns(after, norm)
-    ):
+    taken = before is not None and _scale_rows(before, norm)
+    if not taken:
+        after = _neighbour(norm.output, seen, makes_it=False)
+        taken = after is not None and _scale_columns(after, norm)
+    if taken:
         model.set_submodule(norm.path, torch.nn.Identity())
     elif norm.input.ndim == IMAGE_RANK:
         model.set_submodule(norm.path, _depthwise(norm.module))

@@ -27,7 +27,7 @@ class Cost:
 
     def __str__(self) -> str:
         words = {
-            "operators": self.operators,
+            "operator" if abs(self.operators) == 1 else "operators": self.operators,
             "B of file": self.file_bytes,
             "B of arena": self.arena_bytes,
         }

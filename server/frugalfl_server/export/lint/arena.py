@@ -15,26 +15,12 @@ if TYPE_CHECKING:
 LEAST_BYTES = 8192
 #: The peak must be so many times what the rest of the model needs.
 TIMES_THE_REST = 2
+_FREE = """
+relu relu6 hardtanh clamp batch_norm dropout dropout1d dropout2d flatten view reshape squeeze
+unsqueeze contiguous detach
+"""
 #: Functions that become part of the operator in front, or cost no memory of their own.
-FREE = frozenset(
-    [
-        "relu",
-        "relu6",
-        "hardtanh",
-        "clamp",
-        "batch_norm",
-        "dropout",
-        "dropout1d",
-        "dropout2d",
-        "flatten",
-        "view",
-        "reshape",
-        "squeeze",
-        "unsqueeze",
-        "contiguous",
-        "detach",
-    ]
-)
+FREE = frozenset(_FREE.split())
 
 
 def peak(model: Subject) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from frugalfl_server.export.lint.subject import Finding, Subject
+from frugalfl_server.export.trace import Call
 
 Finder = Callable[[Subject], Iterator[Finding]]
 
@@ -15,6 +16,8 @@ MOST_INPUTS = 10
 RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 #: Bounds that become a fused activation; ``(0, 1)`` becomes one that TFLite-Micro lacks.
 FUSED_BOUNDS = frozenset({(0, None), (-1, 1), (0, 6), (0, 1)})
+#: Functions between a squeeze-and-excite's dense layer and the product.
+GATES = frozenset({"sigmoid", "hardsigmoid", "relu", "softmax"})
 WEIGHTED = ("conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "linear", "matmul")
 
 
@@ -184,10 +187,19 @@ def gates(model: Subject) -> Iterator[Finding]:
     for call in model.calls(("mul",)):
         for one in call.tensors:
             origin = made.get(id(one))
-            if origin is None or one.ndim != 4 or set(one.shape[2:]) != {1}:
-                continue
-            if origin.name.strip("_") in {"view", "reshape", "getitem", "unsqueeze", "unflatten"}:
+            while origin is not None and origin.name.strip("_") in GATES:
+                origin = made.get(id(origin.tensors[0]))
+            if origin is not None and _adds_axes(origin):
                 yield Finding(call)
+
+
+def _adds_axes(call: Call) -> bool:
+    """Say whether a call makes an image of one point out of a row."""
+    return (
+        call.name.strip("_") in {"view", "reshape", "getitem", "unsqueeze", "unflatten"}
+        and call.output.ndim == 4
+        and set(call.output.shape[2:]) == {1}
+    )
 
 
 def last(*names: str) -> Finder:
