@@ -19,8 +19,8 @@ from frugalfl_server import export
 from frugalfl_server.export.lint import RULES
 from frugalfl_server.export.operators import operators
 
-#: Proven in every run; the others take a minute or two together.
-QUICK = ("activation", "separate-pad", "batch-norm", "series")
+#: Proven in every run; the others take some minutes together.
+QUICK = ("activation", "separate-pad")
 
 
 @pytest.mark.parametrize(
@@ -65,24 +65,24 @@ class Series(nn.Module):
         return self.out(self.rest(x + self.second(x)))
 
 
-def check_by_value(model: nn.Module, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Convert, compare outputs on random rows, and return the file's operators."""
+def check_by_value(model: nn.Module, shape: tuple[int, ...]) -> bytes:
+    """Convert, compare outputs on random rows, and return the file."""
     x = np.random.default_rng(0).standard_normal((4, *shape), dtype=np.float32)
     content = export.convert(model, shape)
     outputs = predict(content, export.to_model_layout(x, content))
     with torch.no_grad():
         np.testing.assert_allclose(outputs, model(torch.from_numpy(x)), atol=1e-4)
-    return operators(content)
+    return content
 
 
 def test_a_series_becomes_an_image_of_one_column() -> None:
-    model = built(Series)
-    assert check_by_value(model, (3, 32)) == (
+    content = check_by_value(built(Series), (3, 32))
+    assert operators(content) == (
         "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "ADD", "MAX_POOL_2D", "AVERAGE_POOL_2D",
         "RESHAPE", "FULLY_CONNECTED", "FULLY_CONNECTED",
     )  # fmt: skip
     with pytest.raises(UsageError, match=r"channels last: x\.transpose\(0, 2, 1\)\[:, :, None\]"):
-        predict(export.convert(model, (3, 32)), np.zeros((1, 3, 32), np.float32))
+        predict(content, np.zeros((1, 3, 32), np.float32))
 
 
 class Reductions(nn.Module):
@@ -99,7 +99,7 @@ class Reductions(nn.Module):
 
 
 def test_reductions_and_flattens_read_channels_last() -> None:
-    assert "TRANSPOSE" not in check_by_value(built(Reductions), (3, 5, 5))
+    assert "TRANSPOSE" not in operators(check_by_value(built(Reductions), (3, 5, 5)))
 
 
 def test_a_reduction_over_one_image_axis_keeps_its_transpose() -> None:
@@ -111,7 +111,7 @@ def test_a_reduction_over_one_image_axis_keeps_its_transpose() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.conv(x).mean(2).flatten(1)
 
-    assert "TRANSPOSE" in check_by_value(built(Rows), (3, 5, 6))
+    assert "TRANSPOSE" in operators(check_by_value(built(Rows), (3, 5, 6)))
 
 
 def rows(*shape: int) -> PublicData:
@@ -166,9 +166,3 @@ def test_a_weight_that_is_nan_is_named() -> None:
 def test_a_model_with_two_outputs_is_refused() -> None:
     with pytest.raises(ExportError, match=r"returns a tuple; it must return one tensor"):
         export.convert(nn.GRU(8, 4), (3, 8))
-
-
-def test_a_batch_norm_that_measures_every_row_stays() -> None:
-    model = built(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()))
-    model.insert(1, nn.BatchNorm2d(4, track_running_stats=False))
-    assert len(check_by_value(model.eval(), (3, 5, 5))) > 2

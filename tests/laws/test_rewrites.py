@@ -15,15 +15,15 @@ HEADS = st.sampled_from(["mean", "flatten", "norms", "shared"])
 
 
 def layer(kind, axes, channels):
-    convolution = nn.Conv2d if axes == 2 else nn.Conv1d  # noqa: PLR2004
+    convolution = nn.Conv2d if axes == 2 else nn.Conv1d
     return {
         "conv": lambda: convolution(channels, channels, 3, padding=1),
         "wide": lambda: convolution(channels, channels, 3, padding=2, dilation=2, bias=False),
         "bare": lambda: convolution(channels, channels, 1),
         "depthwise": lambda: convolution(channels, channels, 3, padding=1, groups=channels),
-        "norm": lambda: nn.BatchNorm2d(channels) if axes == 2 else nn.BatchNorm1d(channels),  # noqa: PLR2004
+        "norm": lambda: nn.BatchNorm2d(channels) if axes == 2 else nn.BatchNorm1d(channels),
         "relu": lambda: nn.ReLU(inplace=True),
-        "pool": lambda: nn.MaxPool2d(3, 1, 1) if axes == 2 else nn.AvgPool1d(3, 1, 1),  # noqa: PLR2004
+        "pool": lambda: nn.MaxPool2d(3, 1, 1) if axes == 2 else nn.AvgPool1d(3, 1, 1),
         "dropout": nn.Dropout,
     }[kind]()
 
@@ -36,7 +36,7 @@ class Net(nn.Module):
         self.stem = layer("conv", axes, 4)
         self.body = nn.Sequential(*(layer(kind, axes, 4) for kind in kinds))
         self.head = head
-        pool = nn.AdaptiveAvgPool2d(1) if axes == 2 else nn.AdaptiveAvgPool1d(1)  # noqa: PLR2004
+        pool = nn.AdaptiveAvgPool2d(1) if axes == 2 else nn.AdaptiveAvgPool1d(1)
         features = 4 if head == "mean" else 4 * 6**axes
         self.tail = nn.Sequential(*([pool] if head == "mean" else []), nn.Flatten())
         norms = [nn.Linear(features, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.BatchNorm1d(5)]
@@ -67,7 +67,7 @@ def test_a_rewritten_network_computes_the_same(kinds, head, axes, seed):
     row = torch.randn(1, *shape)
     with torch.no_grad():
         expected = net(row)
-        got = prepared.module(row if axes == 2 else row[..., None])  # noqa: PLR2004
+        got = prepared.module(row if axes == 2 else row[..., None])
     assert (got - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
     left = [one for one in prepared.module.modules() if isinstance(one, nn.BatchNorm2d)]
     assert left == []
