@@ -83,4 +83,6 @@ def _check_shape(x: FloatArray, shape: tuple[int, ...]) -> None:
     hint = ""
     if x.ndim == len(shape) == 4 and (*x.shape[2:], x.shape[1]) == shape[1:]:
         hint = "; it is channels last: x.transpose(0, 2, 3, 1)"
+    if x.ndim == 3 and (x.shape[2], 1, x.shape[1]) == shape[1:]:
+        hint = "; it is channels last: x.transpose(0, 2, 1)[:, :, None]"
     raise UsageError(f"rows have shape {x.shape[1:]}, the model takes {shape[1:]}{hint}")

@@ -14,7 +14,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from frugalfl.codec.seeded import draw_again
 from frugalfl.energy import totals
-from frugalfl.errors import Interrupted
+from frugalfl.errors import ExportError, Interrupted
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.plans import parse_plan
 from frugalfl.private import split
@@ -24,7 +24,7 @@ from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy
-from frugalfl_server.export import kept_channels, prune
+from frugalfl_server.export import kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
@@ -98,6 +98,7 @@ class Federation:
     def conduct(self) -> None:
         """Train, prune, recover, export."""
         self._progress.say(f"run {self._run.path}")
+        self._warn_of_export()
         module = self.train()
         if self._settings.prune:
             module = self._prune(module)
@@ -110,6 +111,19 @@ class Federation:
             return
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
         export_into(self._run, module, self._task, self._settings, self._run.path / "model")
+
+    def _warn_of_export(self) -> None:
+        """Say before the first round what would stop the export after the last one."""
+        if self._settings.private:
+            return
+        try:
+            advice = lint(self._task.new_model(), self._public.test.x.shape[1:])
+        except ExportError as error:
+            self._progress.warn(str(error))
+            return
+        for one in advice:
+            if one.severity == "stops":
+                self._progress.warn(f"this model cannot be exported: {one}")
 
     def train(self) -> torch.nn.Module:
         """Run the rounds on the whole model, from weights that the seed decides."""

@@ -284,7 +284,8 @@ def test_a_convolution_shared_by_two_batch_norms_is_not_folded_wrongly() -> None
 
     model, data = Shared(), rows(8, 3, 4)
     model(torch.rand(4, 3, 4))
-    outputs = predict(export.convert(model, (3, 4)), data.x)
+    content = export.convert(model, (3, 4))
+    outputs = predict(content, export.to_model_layout(data.x, content))
     with torch.no_grad():
         np.testing.assert_allclose(outputs, model.eval()(torch.from_numpy(data.x)), atol=1e-4)
 

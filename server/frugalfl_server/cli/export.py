@@ -34,3 +34,5 @@ def export(
         typer.echo(f"{name:>20}  {'not run' if score is None else f'accuracy {score:.3f}'}")
     for path in result.paths.values():
         typer.echo(f"{path.stat().st_size:>18} B  {path}")
+    for advice in result.advice:
+        typer.echo(advice)

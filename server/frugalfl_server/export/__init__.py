@@ -1,8 +1,8 @@
 """From a trained module to files for devices: plain stages, each usable alone.
 
-    prune -> (fine-tune) -> convert -> quantize -> strip -> verify -> c_array
+    lint; prune -> (fine-tune) -> convert -> quantize -> strip -> verify -> c_array
 
-:func:`export_model` runs all but the first. Importing this package is cheap: PyTorch, the
+:func:`export_model` runs all but pruning. Importing this package is cheap: PyTorch, the
 converter and the interpreters are loaded by the stage that needs them.
 """
 
@@ -10,6 +10,7 @@ from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
 from frugalfl_server.export.cost import count_macs, count_parameters
 from frugalfl_server.export.kept import kept_channels
+from frugalfl_server.export.lint import Advice, lint
 from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.package import ExportResult, export_model
 from frugalfl_server.export.prune import PruneReport, prune
@@ -18,6 +19,7 @@ from frugalfl_server.export.strip import strip
 from frugalfl_server.export.verify import Verification, verify
 
 __all__ = [
+    "Advice",
     "ExportResult",
     "MicroRun",
     "PruneReport",
@@ -28,6 +30,7 @@ __all__ = [
     "count_parameters",
     "export_model",
     "kept_channels",
+    "lint",
     "prune",
     "quantize",
     "run_micro",

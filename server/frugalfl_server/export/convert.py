@@ -1,28 +1,43 @@
 """A PyTorch module to a float .tflite file that reads well on a microcontroller.
 
-Three things are done to the module first, each because the converter leaves operators behind
-otherwise: evaluation mode, batch norms folded into the layer before them (the converter folds
-2-D ones only), and channels-last inputs (no TRANSPOSE in front of the first convolution).
+Four things are done to a copy of the module first, each because the converter leaves operators
+behind otherwise: evaluation mode, one-dimensional convolutions as two-dimensional ones, batch
+norms folded into the layers beside them, and channels-last inputs.
 """
 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
+from frugalfl_server.export import flatbuffer
+from frugalfl_server.export.as_2d import SERIES_RANK, as_2d
+from frugalfl_server.export.batch_norm import IMAGE_RANK, fold_batch_norms
 from frugalfl_server.export.explain import explained
-from frugalfl_server.export.fold import fold_flatten
+from frugalfl_server.export.fold import fold_transposes
 from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.trace import trace
 
 if TYPE_CHECKING:
     import torch
 
-#: ``(channels, height, width)``: the rank of one row that is turned to channels last.
-IMAGE_RANK = 3
+
+@dataclass(frozen=True)
+class Prepared:
+    """A module as the converter gets it.
+
+    Attributes:
+        module: Computes the same as the author's.
+        example: One row that it takes, channels first.
+    """
+
+    module: torch.nn.Module
+    example: torch.Tensor
 
 
 def convert(module: torch.nn.Module, input_shape: tuple[int, ...]) -> bytes:
@@ -33,74 +48,85 @@ def convert(module: torch.nn.Module, input_shape: tuple[int, ...]) -> bytes:
         input_shape: Shape of one row as PyTorch takes it, without the batch: ``(1, 8, 8)``.
 
     Returns:
-        A float32 .tflite file with batch 1. A row of three axes is channels last in it:
-        :func:`to_model_layout` turns PyTorch's rows into the file's.
+        A float32 .tflite file with batch 1. A row of three axes is channels last in it, and so is
+        a row ``(channels, length)`` of a 1-D CNN: :func:`to_model_layout` turns PyTorch's rows
+        into the file's.
 
     Raises:
-        ExportError: The module does not run on such a row, or has an operator that cannot be
-            converted.
+        ExportError: The module does not run on such a row, has NaN weights, returns something
+            else than one tensor, or has an operator that cannot be converted.
         MissingExtraError: litert-torch is not installed.
     """
-    plain = copy.deepcopy(module).cpu().float().eval()
-    example = _example(input_shape)
-    _check_runs(plain, example)
-    prepared = _fold_batch_norms(plain, example)
+    prepared = prepare(module, input_shape)
     with explained(f"{type(module).__name__} cannot be converted to TFLite"), quiet():
-        converted = _run_converter(prepared, example)
-    return fold_flatten(converted)
+        converted = _run_converter(prepared)
+    return fold_transposes(converted)
 
 
-def to_model_layout(x: FloatArray) -> FloatArray:
-    """Turn PyTorch's rows into an exported model's: channels last where a row has three axes.
+def prepare(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Prepared:
+    """Check a module, and rewrite a copy of it to what converts best.
 
     Args:
-        x: Shape ``(rows, channels, height, width)``, or any other rank, which stays as it is.
+        module: Left as it was.
+        input_shape: Shape of one row as PyTorch takes it, without the batch.
+
+    Raises:
+        ExportError: As :func:`convert`.
     """
-    if x.ndim == IMAGE_RANK + 1:
-        return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
-    return x
-
-
-def _example(input_shape: tuple[int, ...]) -> torch.Tensor:
     import torch
 
-    return torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0))
+    plain = copy.deepcopy(module).cpu().float().eval()
+    example = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0))
+    _check(plain, example)
+    twin = as_2d(plain, example)
+    if twin is not None:
+        plain, example = twin, example[..., None]
+    return Prepared(fold_batch_norms(plain, example), example)
 
 
-def _check_runs(module: torch.nn.Module, example: torch.Tensor) -> None:
+def to_model_layout(x: FloatArray, model: bytes) -> FloatArray:
+    """Turn PyTorch's rows into an exported model's: channels last where it takes four axes.
+
+    Args:
+        x: Shape ``(rows, channels, height, width)``, ``(rows, channels, length)``, or any other
+            that the model takes as it is.
+        model: The .tflite file, float or int8.
+
+    Returns:
+        Shape ``(rows, height, width, channels)`` or ``(rows, length, 1, channels)``; any other
+        shape stays as it is.
+    """
+    if len(flatbuffer.input_shape(model)) != IMAGE_RANK or x.ndim not in (SERIES_RANK, IMAGE_RANK):
+        return x
+    images = x[..., None] if x.ndim == SERIES_RANK else x
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+
+
+def _check(module: torch.nn.Module, example: torch.Tensor) -> None:
     import torch
 
-    shape = tuple(example.shape)
-    with explained(f"the model does not run on an input of shape {shape}"), torch.no_grad():
-        output = module(example)
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ExportError(
+                f"{name} holds NaN or infinity; its training went wrong: use a smaller step size"
+            )
+    output = trace(module, example.clone()).output
     if not isinstance(output, torch.Tensor):
-        raise ExportError(f"the model returns a {type(output).__name__}; it must return one tensor")
+        raise ExportError(
+            f"the model returns a {type(output).__name__}; it must return one tensor: "
+            "return the one that the device needs"
+        )
+    if not output.is_floating_point():
+        return
     if not torch.isfinite(output).all():
         raise ExportError("the model's outputs are NaN or infinite; its training went wrong")
 
 
-def _fold_batch_norms(module: torch.nn.Module, example: torch.Tensor) -> torch.nn.Module:
-    """Fold batch norms where that is possible; without it the file is slower, and just as right."""
-    import torch
-    from torch.fx.experimental.optimization import fuse
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    if not any(isinstance(layer, _BatchNorm) for layer in module.modules()):
-        return module
-    with torch.no_grad():
-        try:
-            folded = fuse(copy.deepcopy(module), inplace=True)
-            same = torch.allclose(folded(example), module(example), rtol=1e-3, atol=1e-4)
-        except Exception:
-            return module  # torch.fx cannot follow this model's control flow
-    # One convolution in front of two batch norms cannot take in both.
-    return folded if same else module
-
-
-def _run_converter(module: torch.nn.Module, example: torch.Tensor) -> bytes:
+def _run_converter(prepared: Prepared) -> bytes:
     import litert_torch
 
-    if example.ndim == IMAGE_RANK + 1:
+    module, example = prepared.module, prepared.example
+    if example.ndim == IMAGE_RANK:
         # The wrapper starts in training mode, whatever it wraps.
         module = litert_torch.to_channel_last_io(module, args=[0]).eval()
         example = example.permute(0, 2, 3, 1)

@@ -21,8 +21,7 @@ def read(model: bytes) -> Any:
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
-    if model[4:8] != b"TFL3":
-        raise ExportError(f"{len(model)} bytes that are not a .tflite file; is it complete?")
+    _check_is_model(model)
     return flatbuffer_utils.read_model_from_bytearray(model)
 
 
@@ -32,6 +31,19 @@ def write(tree: Any) -> bytes:
 
     tree.buffers = [_AlignedBuffer(buffer.data) for buffer in tree.buffers]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
+
+
+def input_shape(model: bytes) -> tuple[int, ...]:
+    """Return the shape of a file's first input, batch included.
+
+    Raises:
+        ExportError: The bytes are not a .tflite file.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    _check_is_model(model)
+    graph = schema.Model.GetRootAs(model).Subgraphs(0)
+    return tuple(graph.Tensors(graph.Inputs(0)).ShapeAsNumpy().tolist())
 
 
 def operator_name(tree: Any, operator: Any) -> str:
@@ -72,6 +84,11 @@ def _drop_tensors(graph: Any, signature: list[Any]) -> None:
 def _signature_tensors(tree: Any, graph: int) -> list[Any]:
     signatures = [one for one in tree.signatureDefs or [] if one.subgraphIndex == graph]
     return [named for one in signatures for named in [*one.inputs, *one.outputs]]
+
+
+def _check_is_model(model: bytes) -> None:
+    if model[4:8] != b"TFL3":
+        raise ExportError(f"{len(model)} bytes that are not a .tflite file; is it complete?")
 
 
 class _AlignedBuffer:

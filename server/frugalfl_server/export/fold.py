@@ -1,13 +1,16 @@
-"""Fold the TRANSPOSE of a channels-last flatten into the dense layer that follows it.
+"""Take TRANSPOSEs out of a float model where the operator behind can read channels last itself.
 
-PyTorch flattens ``(channels, height, width)``; a channels-last model would have to turn every
-activation around first. Turning the columns of the dense layer's weights around once, here,
-gives the same sums without the TRANSPOSE. (The RESHAPE stays: XNNPACK refuses a dense layer on
-four axes.)
+PyTorch's axes are ``(channels, height, width)``; a channels-last model would have to turn
+activations around in front of whatever names an axis:
+
+* A flatten and a dense layer: the columns of the layer's weights are turned around instead,
+  once, here. (The RESHAPE stays: XNNPACK refuses a dense layer on four axes.)
+* A mean, sum or maximum over axes, as in ``x.mean((2, 3))``: other axes are named.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -16,63 +19,100 @@ from frugalfl_server.export import flatbuffer
 
 #: Channels last to channels first, as the converter writes it in front of a flatten.
 TO_CHANNELS_FIRST = [0, 3, 1, 2]
+REDUCTIONS = frozenset({"MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"})
 
 
-def fold_flatten(model: bytes) -> bytes:
-    """Return a float .tflite file with no TRANSPOSE in front of a flatten and a dense layer.
+def fold_transposes(model: bytes) -> bytes:
+    """Return a float .tflite file without those TRANSPOSEs that make no difference.
 
-    A model without that chain of three operators is returned unchanged.
+    A model that has none is returned unchanged.
     """
     tree = flatbuffer.read(model)
     folded = False
     for graph in tree.subgraphs:
-        for dense in list(graph.operators):
-            folded |= _fold(tree, graph, dense)
+        for turn in [one for one in graph.operators if _is(tree, one, "TRANSPOSE")]:
+            folded |= _fold(tree, graph, turn)
     if not folded:
         return model
     flatbuffer.drop_unused(tree)
     return flatbuffer.write(tree)
 
 
-def _fold(tree: Any, graph: Any, dense: Any) -> bool:
-    flatten = _only_producer(tree, graph, dense, "FULLY_CONNECTED", "RESHAPE")
-    if flatten is None or _readers(graph, dense.inputs[1]) != 1:
+def _fold(tree: Any, graph: Any, turn: Any) -> bool:
+    """Let those that read a TRANSPOSE read its input; remove it when nobody is left."""
+    order = _constant(tree, graph, turn.inputs[1])
+    readers = _readers(graph, turn.outputs[0])
+    moved = [one for one in readers if _reads_turned(tree, graph, one, order, turn.inputs[0])]
+    for reader in moved:
+        reader.inputs[0] = turn.inputs[0]
+    if len(moved) == len(readers) and turn.outputs[0] not in graph.outputs:
+        graph.operators = [one for one in graph.operators if one is not turn]
+    return bool(moved)
+
+
+def _reads_turned(tree: Any, graph: Any, reader: Any, order: list[int], source: int) -> bool:
+    """Change an operator so that it may read the tensor in front of the TRANSPOSE, if it can."""
+    if flatbuffer.operator_name(tree, reader) in REDUCTIONS:
+        return _reduce_turned(tree, graph, reader, order)
+    if _is(tree, reader, "RESHAPE") and order == TO_CHANNELS_FIRST:
+        return _flatten_turned(tree, graph, reader, graph.tensors[source].shape)
+    return False
+
+
+def _reduce_turned(tree: Any, graph: Any, reduction: Any, order: list[int]) -> bool:
+    axes = _constant(tree, graph, reduction.inputs[1])
+    if not axes:
         return False
-    turn = _only_producer(tree, graph, flatten, "RESHAPE", "TRANSPOSE")
-    if turn is None or _permutation(tree, graph, turn) != TO_CHANNELS_FIRST:
-        return False
-    source, weights = graph.tensors[turn.inputs[0]], graph.tensors[dense.inputs[1]]
-    _turn_columns(tree, weights, source.shape)
-    flatten.inputs[0] = turn.inputs[0]
-    graph.operators = [one for one in graph.operators if one is not turn]
+    kept = [order[axis] for axis in range(len(order)) if axis not in {a % len(order) for a in axes}]
+    if reduction.builtinOptions.keepDims or kept != sorted(kept):
+        return False  # the result itself would be turned around
+    turned = np.array(sorted(order[axis] for axis in axes), np.int32)
+    reduction.inputs[1] = _add_constant(tree, graph, graph.tensors[reduction.inputs[1]], turned)
     return True
 
 
-def _only_producer(tree: Any, graph: Any, operator: Any, name: str, wanted: str) -> Any | None:
-    """Return the operator before ``operator``, if they are called so and nobody else reads it."""
-    if flatbuffer.operator_name(tree, operator) != name or _readers(graph, operator.inputs[0]) != 1:
-        return None
-    for other in graph.operators:
-        if operator.inputs[0] in other.outputs and flatbuffer.operator_name(tree, other) == wanted:
-            return other
-    return None
+def _flatten_turned(tree: Any, graph: Any, flatten: Any, shape: Any) -> bool:
+    """Reorder the weight columns of the dense layers that read a flatten."""
+    dense = _readers(graph, flatten.outputs[0])
+    rows, *rest = graph.tensors[flatten.outputs[0]].shape
+    only_dense = dense and all(_is(tree, one, "FULLY_CONNECTED") for one in dense)
+    if not only_dense or flatten.outputs[0] in graph.outputs or (rows, len(rest)) != (1, 1):
+        return False
+    if any(tree.buffers[graph.tensors[one.inputs[1]].buffer].data is None for one in dense):
+        return False  # weights that are computed
+    for one in dense:
+        weights = graph.tensors[one.inputs[1]]
+        turned = _turn_columns(tree, weights, shape)
+        one.inputs[1] = _add_constant(tree, graph, weights, turned)
+    return True
 
 
-def _readers(graph: Any, tensor: int) -> int:
-    inside = sum(list(operator.inputs).count(tensor) for operator in graph.operators)
-    return inside + list(graph.outputs).count(tensor)
-
-
-def _permutation(tree: Any, graph: Any, turn: Any) -> list[int]:
-    data = tree.buffers[graph.tensors[turn.inputs[1]].buffer].data
-    return [] if data is None else np.frombuffer(bytes(data), dtype=np.int32).tolist()
-
-
-def _turn_columns(tree: Any, weights: Any, shape: Any) -> None:
-    """Reorder weight columns to the order of ``shape``: ``(1, height, width, channels)``."""
+def _turn_columns(tree: Any, weights: Any, shape: Any) -> Any:
+    """Return weights with columns in the order of ``shape``: ``(1, height, width, channels)``."""
     _, height, width, channels = shape
     first = np.frombuffer(bytes(tree.buffers[weights.buffer].data), dtype=np.float32)
-    last = first.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
-    # Two layers with equal weights may share a buffer: the turned one gets its own.
-    tree.buffers.append(type(tree.buffers[0])(data=np.frombuffer(last.tobytes(), dtype=np.uint8)))
-    weights.buffer = len(tree.buffers) - 1
+    return first.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+
+
+def _add_constant(tree: Any, graph: Any, like: Any, values: Any) -> int:
+    """Add a constant beside one that others may share, and return its number."""
+    constant = copy.copy(like)
+    tree.buffers.append(type(tree.buffers[0])(data=np.frombuffer(values.tobytes(), dtype=np.uint8)))
+    constant.buffer = len(tree.buffers) - 1
+    constant.name = like.name + b";turned" if isinstance(like.name, bytes) else like.name
+    graph.tensors.append(constant)
+    return len(graph.tensors) - 1
+
+
+def _is(tree: Any, operator: Any, name: str) -> bool:
+    return flatbuffer.operator_name(tree, operator) == name
+
+
+def _readers(graph: Any, tensor: int) -> list[Any]:
+    return [operator for operator in graph.operators if tensor in operator.inputs]
+
+
+def _constant(tree: Any, graph: Any, tensor: int) -> list[int]:
+    """Return the numbers of a constant of axes; none where they are computed."""
+    data = tree.buffers[graph.tensors[tensor].buffer].data
+    return [] if data is None else np.frombuffer(bytes(data), dtype=np.int32).tolist()

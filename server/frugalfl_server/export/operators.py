@@ -43,5 +43,5 @@ def check_operators(model: bytes) -> None:
     if missing:
         raise ExportError(
             f"TFLite-Micro has no kernel for {', '.join(missing)}; "
-            "use another layer: ReLU for GELU, convolutions for an LSTM"
+            "write it with other layers, as docs/authoring.md shows"
         )

@@ -15,6 +15,7 @@ from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
 from frugalfl_server.export.cost import count_macs, count_parameters
+from frugalfl_server.export.lint import Advice, blamed, lint
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.strip import strip
@@ -41,6 +42,7 @@ class ExportResult:
         parameters: Trainable numbers.
         macs: Multiply-accumulate operations of one row.
         verification: The same rows in PyTorch, LiteRT and TFLite-Micro.
+        advice: What in the model costs more than it has to, and what to write instead.
     """
 
     paths: Mapping[str, Path]
@@ -50,6 +52,7 @@ class ExportResult:
     parameters: int
     macs: int
     verification: Verification
+    advice: tuple[Advice, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -57,6 +60,7 @@ class ExportResult:
             **{one.name: getattr(self, one.name) for one in dataclasses.fields(self)},
             "paths": {name: str(path) for name, path in self.paths.items()},
             "verification": self.verification.to_dict(),
+            "advice": [one.to_dict() for one in self.advice],
         }
 
 
@@ -84,22 +88,25 @@ def export_model(
             accept any.
 
     Raises:
-        ExportError: The model cannot be converted or quantized, or does not pass the proof.
+        ExportError: The model cannot be converted or quantized, or does not pass the proof; where
+            the author's code is known to be the reason, with the line and what to write instead.
         TaskError: The public rows cannot be used.
     """
     test = public.test.check("public test data")
     calibration = public.calibration.check("public calibration data")
-    float_model = convert(module, test.x.shape[1:])
-    int8_model = quantize(float_model, to_model_layout(calibration.x))
-    mcu_model = strip(int8_model)
-    proof = verify(
-        module,
-        float_model,
-        int8_model,
-        test,
-        mcu_model=mcu_model,
-        max_accuracy_drop=max_accuracy_drop,
-    )
+    advice = lint(module, test.x.shape[1:])
+    with blamed(advice):
+        float_model = convert(module, test.x.shape[1:])
+        int8_model = quantize(float_model, to_model_layout(calibration.x, float_model))
+        mcu_model = strip(int8_model)
+        proof = verify(
+            module,
+            float_model,
+            int8_model,
+            test,
+            mcu_model=mcu_model,
+            max_accuracy_drop=max_accuracy_drop,
+        )
     header, source = c_array(mcu_model, name, proof.arena_bytes)
     contents = {
         "model_float.tflite": float_model,
@@ -116,6 +123,7 @@ def export_model(
         parameters=count_parameters(module),
         macs=count_macs(module, _example(test.x)),
         verification=proof,
+        advice=advice,
     )
     for file, content in contents.items():
         _write(folder / file, content)

@@ -73,7 +73,7 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
         in_float, in_int8 = Interpreter(models.float_model), Interpreter(models.int8_model)
         in_reference = Interpreter(models.int8_model, kernels="reference")
     _check_int8(in_int8)
-    rows = to_model_layout(x)
+    rows = to_model_layout(x, models.float_model)
     steps = quantize(rows, in_int8.input)
     reference, micro = run_rows(in_reference, steps), _try_micro(models.mcu_model, steps)
     outputs = {

@@ -1,0 +1,73 @@
+"""What the conversion rewrites before converting computes the same, whatever the network."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from frugalfl_server.export.convert import prepare
+
+LAYERS = st.lists(
+    st.sampled_from(["conv", "wide", "bare", "depthwise", "norm", "relu", "pool", "dropout"]),
+    min_size=1, max_size=8,
+)  # fmt: skip
+HEADS = st.sampled_from(["mean", "flatten", "norms", "shared"])
+
+
+def layer(kind, axes, channels):
+    convolution = nn.Conv2d if axes == 2 else nn.Conv1d
+    return {
+        "conv": lambda: convolution(channels, channels, 3, padding=1),
+        "wide": lambda: convolution(channels, channels, 3, padding=2, dilation=2, bias=False),
+        "bare": lambda: convolution(channels, channels, 1),
+        "depthwise": lambda: convolution(channels, channels, 3, padding=1, groups=channels),
+        "norm": lambda: nn.BatchNorm2d(channels) if axes == 2 else nn.BatchNorm1d(channels),
+        "relu": lambda: nn.ReLU(inplace=True),
+        "pool": lambda: nn.MaxPool2d(3, 1, 1) if axes == 2 else nn.AvgPool1d(3, 1, 1),
+        "dropout": nn.Dropout,
+    }[kind]()
+
+
+class Net(nn.Module):
+    """A stack of layers with a residual, and a head; sometimes one layer is used twice."""
+
+    def __init__(self, kinds, head, axes):
+        super().__init__()
+        self.stem = layer("conv", axes, 4)
+        self.body = nn.Sequential(*(layer(kind, axes, 4) for kind in kinds))
+        self.head = head
+        pool = nn.AdaptiveAvgPool2d(1) if axes == 2 else nn.AdaptiveAvgPool1d(1)
+        features = 4 if head == "mean" else 4 * 6**axes
+        self.tail = nn.Sequential(*([pool] if head == "mean" else []), nn.Flatten())
+        norms = [nn.Linear(features, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.BatchNorm1d(5)]
+        self.out = nn.Sequential(*(norms if head == "norms" else []), nn.LazyLinear(3))
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.body(self.stem(x) if self.head == "shared" else x)
+        return self.out(self.tail(x + y))
+
+
+def trained(net, shape):
+    net(torch.rand(2, *shape))  # gives the lazy layer its shape
+    for one in net.modules():
+        if isinstance(one, nn.modules.batchnorm._BatchNorm):
+            for values in (one.running_mean, one.running_var, one.weight, one.bias):
+                nn.init.uniform_(values, 0.5, 1.5)
+    return net.eval()
+
+
+@settings(max_examples=60, deadline=None)
+@given(kinds=LAYERS, head=HEADS, axes=st.sampled_from([1, 2]), seed=st.integers(0, 99))
+def test_a_rewritten_network_computes_the_same(kinds, head, axes, seed):
+    torch.manual_seed(seed)
+    shape = (4, *(6,) * axes)
+    net = trained(Net(kinds, head, axes), shape)
+    prepared = prepare(net, shape)
+    row = torch.randn(1, *shape)
+    with torch.no_grad():
+        expected = net(row)
+        got = prepared.module(row if axes == 2 else row[..., None])
+    assert (got - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
+    left = [one for one in prepared.module.modules() if isinstance(one, nn.BatchNorm2d)]
+    assert left == []
