@@ -24,7 +24,7 @@ def model() -> torch.nn.Module:
     from torch import nn
 
     return nn.Sequential(
-        nn.Linear(PIXELS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CODE),
+        nn.Linear(PIXELS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CODE), nn.ReLU(),
         nn.Linear(CODE, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, PIXELS),
     )  # fmt: skip
 
@@ -46,4 +46,5 @@ NET = Net(
     task_of("autoencoder", model, rows, DIGITS_TEST_ROWS, loss=squared_error),
     metric="mse",
     epochs=40,
+    learning_rate=5e-3,
 )

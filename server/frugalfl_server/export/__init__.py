@@ -8,11 +8,12 @@ converter and the interpreters are loaded by the stage that needs them.
 
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
-from frugalfl_server.export.cost import count_macs, count_parameters
+from frugalfl_server.export.cost import count_file_macs, count_macs, count_parameters
 from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.package import ExportResult, export_model
 from frugalfl_server.export.prune import PruneReport, prune
 from frugalfl_server.export.quantize import quantize
+from frugalfl_server.export.reference import Reference, of_pytorch
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.verify import Verification, verify
 
@@ -20,12 +21,15 @@ __all__ = [
     "ExportResult",
     "MicroRun",
     "PruneReport",
+    "Reference",
     "Verification",
     "c_array",
     "convert",
+    "count_file_macs",
     "count_macs",
     "count_parameters",
     "export_model",
+    "of_pytorch",
     "prune",
     "quantize",
     "run_micro",
