@@ -16,6 +16,7 @@ from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
 from frugalfl_server.export.explain import explained
 from frugalfl_server.export.fold import fold_flatten
+from frugalfl_server.export.plain_convolution import plain_convolutions
 from frugalfl_server.export.quiet import quiet
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def convert(module: torch.nn.Module, input_shape: tuple[int, ...]) -> bytes:
     prepared = _fold_batch_norms(plain, example)
     with explained(f"{type(module).__name__} cannot be converted to TFLite"), quiet():
         converted = _run_converter(prepared, example)
-    return fold_flatten(converted)
+    return plain_convolutions(fold_flatten(converted))
 
 
 def to_model_layout(x: FloatArray) -> FloatArray:
