@@ -61,9 +61,7 @@ def _follow(layers: Iterable[torch.nn.Module], x: Any) -> Any:
                     layer.weight, layer.bias, layer.running_mean, layer.running_var,
                 )  # fmt: skip
             case "Linear":
-                x = _set(
-                    keras.layers.Dense(layer.out_features), x, _columns(layer, x), layer.bias
-                )
+                x = _set(keras.layers.Dense(layer.out_features), x, _columns(layer, x), layer.bias)
             case "ReLU":
                 x = keras.layers.ReLU()(x)
             case "MaxPool2d":
