@@ -9,6 +9,7 @@ converter and the interpreters are loaded by the stage that needs them.
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
 from frugalfl_server.export.cost import count_file_macs, count_macs, count_parameters
+from frugalfl_server.export.keras import export_keras
 from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.package import ExportResult, export_model
 from frugalfl_server.export.prune import PruneReport, prune
@@ -28,6 +29,7 @@ __all__ = [
     "count_file_macs",
     "count_macs",
     "count_parameters",
+    "export_keras",
     "export_model",
     "of_pytorch",
     "prune",
