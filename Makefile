@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CODE := shared client server edge simulations tests benchmarks
 
-.PHONY: help demo test test-slow lint types bench lock clean
+.PHONY: help demo test test-slow test-keras lint types bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -19,6 +19,9 @@ test: $(VENV)/.dev ## run the tests
 
 test-slow: $(VENV)/.dev ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
+
+test-keras: $(VENV)/.keras ## install TensorFlow (0.8 GB) and run the tests of Keras models
+	@$(BIN)/python -m pytest -m keras
 
 lint: $(VENV)/.dev ## check style, formatting and the import rules
 	@$(BIN)/ruff check $(CODE)
@@ -48,4 +51,8 @@ $(VENV)/.sim: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.sim
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.keras: $(VENV)/.dev
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[keras]'
 	@touch $@

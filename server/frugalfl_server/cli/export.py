@@ -8,25 +8,41 @@ from typing import Annotated
 
 import typer
 
+from frugalfl.errors import UsageError
+
 command = typer.Typer(add_completion=False)
 
 
 @command.command(epilog="Example: frugalfl export runs/latest --out firmware/model")
 def export(
-    run: Annotated[Path, typer.Argument(help="A run directory, such as runs/latest.")],
+    run: Annotated[
+        Path, typer.Argument(help="A run directory, such as runs/latest, or a .keras model.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; by default RUN/model.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Of a .keras model: .npz of typical rows x, targets y.")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Of a .keras model: rows to prove it with, likewise.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Convert, quantize to int8, and prove the newest model of a run, finished or interrupted.
 
     The same test rows go through PyTorch, LiteRT and the TFLite-Micro interpreter; an export that
-    fails its checks stops with the reason.
+    fails its checks stops with the reason. A trained Keras model goes the same way.
     """
+    from frugalfl_server.export_keras_file import SUFFIX, export_keras_file
     from frugalfl_server.export_run import export_run
 
-    result = export_run(run, out)
+    if run.suffix == SUFFIX:
+        result = export_keras_file(run, calibration, test, out)
+    elif calibration is None and test is None:
+        result = export_run(run, out)
+    else:
+        raise UsageError("--calibration and --test belong to a .keras model; a run has its own")
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
         return

@@ -8,13 +8,15 @@ converter and the interpreters are loaded by the stage that needs them.
 
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
-from frugalfl_server.export.cost import count_macs, count_parameters
+from frugalfl_server.export.cost import count_file_macs, count_macs, count_parameters
 from frugalfl_server.export.kept import kept_channels
+from frugalfl_server.export.keras import export_keras
 from frugalfl_server.export.lint import Advice, lint
 from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.package import ExportResult, export_model
 from frugalfl_server.export.prune import PruneReport, prune
 from frugalfl_server.export.quantize import quantize
+from frugalfl_server.export.reference import Reference, of_pytorch
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.verify import Verification, verify
 
@@ -23,14 +25,18 @@ __all__ = [
     "ExportResult",
     "MicroRun",
     "PruneReport",
+    "Reference",
     "Verification",
     "c_array",
     "convert",
+    "count_file_macs",
     "count_macs",
     "count_parameters",
+    "export_keras",
     "export_model",
     "kept_channels",
     "lint",
+    "of_pytorch",
     "prune",
     "quantize",
     "run_micro",

@@ -20,6 +20,7 @@ from frugalfl_server.export.as_2d import SERIES_RANK, as_2d
 from frugalfl_server.export.batch_norm import IMAGE_RANK, fold_batch_norms
 from frugalfl_server.export.explain import explained
 from frugalfl_server.export.fold import fold_transposes
+from frugalfl_server.export.plain_convolution import plain_convolutions
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.trace import trace
 
@@ -60,7 +61,7 @@ def convert(module: torch.nn.Module, input_shape: tuple[int, ...]) -> bytes:
     prepared = prepare(module, input_shape)
     with explained(f"{type(module).__name__} cannot be converted to TFLite"), quiet():
         converted = _run_converter(prepared)
-    return fold_transposes(converted)
+    return plain_convolutions(fold_transposes(converted))
 
 
 def prepare(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Prepared:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
+
+from frugalfl_server.export import flatbuffer
 
 if TYPE_CHECKING:
     import torch
@@ -32,3 +35,38 @@ def count_macs(module: torch.nn.Module, example_input: torch.Tensor) -> int:
         copy.deepcopy(module).eval()(example_input)
     # The counter takes a multiply-accumulate for two operations.
     return counter.get_total_flops() // 2
+
+
+def count_file_macs(model: bytes) -> int:
+    """Return the multiply-accumulate operations of one inference of a .tflite file.
+
+    Convolutions and matrix products count: for each value that they write, or that a transposed
+    convolution reads, the weights that it meets.
+
+    Raises:
+        ExportError: The bytes are not a .tflite file.
+    """
+    tree = flatbuffer.read(model)
+    return sum(
+        _macs(flatbuffer.operator_name(tree, operator), operator, graph.tensors)
+        for graph in tree.subgraphs
+        for operator in graph.operators
+    )
+
+
+def _macs(name: str, operator: Any, tensors: Any) -> int:
+    shapes: list[list[int]]
+    shapes = [list(tensors[index].shape) for index in operator.inputs if index >= 0]
+    written: int = math.prod(tensors[operator.outputs[0]].shape)
+    match name:
+        case "CONV_2D" | "FULLY_CONNECTED":  # weights (outputs, ..., inputs)
+            return written * math.prod(shapes[1][1:])
+        case "DEPTHWISE_CONV_2D":  # weights (1, height, width, channels)
+            return written * math.prod(shapes[1][1:3])
+        case "TRANSPOSE_CONV":  # output shape, weights (outputs, height, width, inputs), rows
+            return math.prod(shapes[2]) * math.prod(shapes[1][:3])
+        case "BATCH_MATMUL":  # (..., rows, inner) times (..., inner, columns)
+            inner = shapes[0][-2 if operator.builtinOptions.adjX else -1]
+            return written * inner
+        case _:
+            return 0

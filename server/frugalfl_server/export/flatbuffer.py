@@ -56,23 +56,33 @@ def operator_name(tree: Any, operator: Any) -> str:
 def drop_unused(tree: Any) -> None:
     """Remove, in place, tensors that no operator touches and buffers that nothing points at.
 
-    An unused tensor costs arena, an unused buffer flash. Signatures follow along.
+    An unused tensor costs arena, an unused buffer or operator code flash. What is left is put in
+    the order of its first use, so that equal models are equal files. Signatures follow along.
     """
+    _drop_operator_codes(tree)
     for number, graph in enumerate(tree.subgraphs):
         _drop_tensors(graph, _signature_tensors(tree, number))
     holders = [tensor for graph in tree.subgraphs for tensor in graph.tensors]
     holders += tree.metadata or []
     # By convention buffer 0 is empty and stands for "no data".
-    used = sorted({0, *(holder.buffer for holder in holders)})
+    used = list(dict.fromkeys([0, *(holder.buffer for holder in holders)]))
     for holder in holders:
         holder.buffer = used.index(holder.buffer)
     tree.buffers = [tree.buffers[old] for old in used]
 
 
+def _drop_operator_codes(tree: Any) -> None:
+    operators = [operator for graph in tree.subgraphs for operator in graph.operators]
+    used = list(dict.fromkeys(operator.opcodeIndex for operator in operators))
+    for operator in operators:
+        operator.opcodeIndex = used.index(operator.opcodeIndex)
+    tree.operatorCodes = [tree.operatorCodes[old] for old in used]
+
+
 def _drop_tensors(graph: Any, signature: list[Any]) -> None:
     lists = [graph.inputs, graph.outputs]
     lists += [one for operator in graph.operators for one in (operator.inputs, operator.outputs)]
-    used = sorted({index for one in lists for index in one if index >= 0})
+    used = list(dict.fromkeys(index for one in lists for index in one if index >= 0))
     new = {-1: -1, **{old: position for position, old in enumerate(used)}}
     for one in lists:
         one[:] = [new[index] for index in one]

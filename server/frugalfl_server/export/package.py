@@ -10,14 +10,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frugalfl.task import FloatArray, PublicData
+from frugalfl.task import Examples, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
-from frugalfl_server.export.cost import count_macs, count_parameters
+from frugalfl_server.export.cost import count_file_macs, count_parameters
 from frugalfl_server.export.lint import Advice, blamed, lint
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.reference import Reference, of_pytorch
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.verify import Verification, verify
 from frugalfl_server.files import write_atomically, write_json
@@ -25,7 +26,10 @@ from frugalfl_server.files import write_atomically, write_json
 if TYPE_CHECKING:
     import torch
 
-_TOOLS = ("ai-edge-litert", "ai-edge-quantizer", "litert-torch", "tflite-micro", "torch")
+_TOOLS = (
+    "ai-edge-litert", "ai-edge-quantizer", "keras", "litert-torch", "tensorflow-cpu",
+    "tflite-micro", "torch",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class ExportResult:
         arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; None where it does not run.
         parameters: Trainable numbers.
         macs: Multiply-accumulate operations of one row.
-        verification: The same rows in PyTorch, LiteRT and TFLite-Micro.
+        verification: The same rows in the framework, LiteRT and TFLite-Micro.
         advice: What in the model costs more than it has to, and what to write instead.
     """
 
@@ -98,15 +102,60 @@ def export_model(
     with blamed(advice):
         float_model = convert(module, test.x.shape[1:])
         int8_model = quantize(float_model, to_model_layout(calibration.x, float_model))
-        mcu_model = strip(int8_model)
-        proof = verify(
-            module,
+        return prove_and_write(
+            of_pytorch(module),
             float_model,
             int8_model,
             test,
-            mcu_model=mcu_model,
+            name=name,
+            folder=folder,
+            parameters=count_parameters(module),
+            model_card=model_card or {},
             max_accuracy_drop=max_accuracy_drop,
+            advice=advice,
         )
+
+
+def prove_and_write(
+    reference: Reference,
+    float_model: bytes,
+    int8_model: bytes,
+    test: Examples,
+    *,
+    name: str,
+    folder: Path,
+    parameters: int,
+    model_card: Mapping[str, object],
+    max_accuracy_drop: float | None,
+    advice: tuple[Advice, ...] = (),
+) -> ExportResult:
+    """Strip, prove and write a quantized model, whatever its float model was written in.
+
+    Args:
+        reference: The float model as it was written.
+        float_model: Its float .tflite file.
+        int8_model: Its int8 .tflite file.
+        test: Rows to prove the model with, as the reference takes them.
+        name: Of the model, for the C names and the card.
+        folder: Where the files go; made where it is missing.
+        parameters: Trainable numbers of the float model.
+        model_card: What the caller knows about the model (JSON values).
+        max_accuracy_drop: How far the int8 accuracy may lie below the reference's, as a share;
+            None to accept any.
+        advice: What lint said about it.
+
+    Raises:
+        ExportError: The model does not pass the proof.
+    """
+    mcu_model = strip(int8_model)
+    proof = verify(
+        reference,
+        float_model,
+        int8_model,
+        test,
+        mcu_model=mcu_model,
+        max_accuracy_drop=max_accuracy_drop,
+    )
     header, source = c_array(mcu_model, name, proof.arena_bytes)
     contents = {
         "model_float.tflite": float_model,
@@ -120,21 +169,15 @@ def export_model(
         float_bytes=len(float_model),
         int8_bytes=len(mcu_model),
         arena_bytes=proof.arena_bytes,
-        parameters=count_parameters(module),
-        macs=count_macs(module, _example(test.x)),
+        parameters=parameters,
+        macs=count_file_macs(float_model),
         verification=proof,
         advice=advice,
     )
     for file, content in contents.items():
         _write(folder / file, content)
-    write_json(folder / "model_card.json", _card(name, result, contents, model_card or {}))
+    write_json(folder / "model_card.json", _card(name, result, contents, model_card))
     return result
-
-
-def _example(x: FloatArray) -> torch.Tensor:
-    import torch
-
-    return torch.from_numpy(x[:1])
 
 
 def _write(path: Path, content: bytes) -> None:

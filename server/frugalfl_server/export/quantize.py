@@ -80,7 +80,7 @@ def quantize(model: bytes, calibration: FloatArray) -> bytes:
     _check_rows(model, calibration)
     with explained("the model cannot be quantized"), quiet():
         quantized = _run_quantizer(model, calibration)
-    return _repair(quantized)
+    return repair(quantized)
 
 
 def _check_rows(model: bytes, calibration: FloatArray) -> None:
@@ -121,7 +121,8 @@ def _run_quantizer(model: bytes, calibration: FloatArray) -> bytes:
     return bytes(result.quantized_model)
 
 
-def _repair(model: bytes) -> bytes:
+def repair(model: bytes) -> bytes:
+    """Return an int8 .tflite file with the operator versions and options of the int8 kernels."""
     tree = flatbuffer.read(model)
     for graph in tree.subgraphs:
         for operator in graph.operators:

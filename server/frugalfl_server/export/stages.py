@@ -1,10 +1,8 @@
-"""The same rows through every stage of an export: PyTorch, LiteRT, TFLite-Micro."""
+"""The same rows through every stage of an export: the framework, LiteRT, TFLite-Micro."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,16 +10,13 @@ from frugalfl.errors import ExportError, MissingExtraError
 from frugalfl.task import FloatArray
 from frugalfl_edge import Interpreter, dequantize, quantize, run_rows
 from frugalfl_edge.interpreter import Array
-from frugalfl_server.export.convert import to_model_layout
 from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.reference import Reference
 from frugalfl_server.export.scores import latency_us
 
-if TYPE_CHECKING:
-    import torch
-
-STAGES = ("pytorch", "litert_float", "litert_int8", "litert_int8_reference", "tflite_micro_int8")
-BATCH_ROWS = 256
+#: What a model goes through after the framework that it was written in.
+STAGES = ("litert_float", "litert_int8", "litert_int8_reference", "tflite_micro_int8")
 
 
 @dataclass(frozen=True)
@@ -29,13 +24,13 @@ class Models:
     """One model in every form.
 
     Attributes:
-        module: The PyTorch model.
+        reference: The float model as it was written.
         float_model: Its float .tflite file.
         int8_model: Its int8 .tflite file; LiteRT runs it.
         mcu_model: The stripped int8 file; TFLite-Micro runs it.
     """
 
-    module: torch.nn.Module
+    reference: Reference
     float_model: bytes
     int8_model: bytes
     mcu_model: bytes
@@ -46,7 +41,8 @@ class StageRuns:
     """What every stage made of the same rows.
 
     Attributes:
-        outputs: By stage, real values; without ``tflite_micro_int8`` where that does not run.
+        outputs: By stage, the framework's first, real values; without ``tflite_micro_int8`` where
+            that does not run.
         latency_us: By LiteRT stage, median microseconds of one inference on this host.
         reference: LiteRT's reference kernels, in int8 steps.
         micro: TFLite-Micro's run, in int8 steps.
@@ -63,7 +59,7 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
 
     Args:
         models: The model in every form.
-        x: Rows as PyTorch takes them.
+        x: Rows as the framework takes them.
 
     Raises:
         ExportError: An input or output that is not int8, outputs that are not finite, or a model
@@ -73,11 +69,11 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
         in_float, in_int8 = Interpreter(models.float_model), Interpreter(models.int8_model)
         in_reference = Interpreter(models.int8_model, kernels="reference")
     _check_int8(in_int8)
-    rows = to_model_layout(x, models.float_model)
+    rows = models.reference.to_model_layout(x, models.float_model)
     steps = quantize(rows, in_int8.input)
     reference, micro = run_rows(in_reference, steps), _try_micro(models.mcu_model, steps)
     outputs = {
-        "pytorch": _run_module(models.module, x),
+        models.reference.stage: models.reference.outputs(x),
         "litert_float": run_rows(in_float, rows),
         "litert_int8": dequantize(run_rows(in_int8, steps), in_int8.output),
         "litert_int8_reference": dequantize(reference, in_int8.output),
@@ -102,16 +98,3 @@ def _try_micro(model: bytes, steps: Array) -> MicroRun | None:
         return run_micro(model, steps)
     except MissingExtraError:
         return None
-
-
-def _run_module(module: torch.nn.Module, x: FloatArray) -> FloatArray:
-    import torch
-
-    frozen = copy.deepcopy(module).cpu().eval()
-    starts = range(0, len(x), BATCH_ROWS)
-    with torch.no_grad():
-        chunks = [frozen(torch.from_numpy(x[i : i + BATCH_ROWS])) for i in starts]
-    outputs: FloatArray = torch.cat(chunks).numpy()
-    if not np.isfinite(outputs).all():
-        raise ExportError("the model's outputs are NaN or infinite on the test rows")
-    return outputs
