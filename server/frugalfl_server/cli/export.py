@@ -17,6 +17,9 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; by default RUN/model.")
     ] = None,
+    activations: Annotated[
+        str | None, typer.Option(help="int8, or int16: finer, for more RAM; by default the run's.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Convert, quantize to int8, and prove the newest model of a run, finished or interrupted.
@@ -26,7 +29,7 @@ def export(
     """
     from frugalfl_server.export_run import export_run
 
-    result = export_run(run, out)
+    result = export_run(run, out, activations)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
         return

@@ -13,6 +13,7 @@ from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.package import ExportResult, export_model
 from frugalfl_server.export.prune import PruneReport, prune
 from frugalfl_server.export.quantize import quantize
+from frugalfl_server.export.ranges import name_ranges
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.verify import Verification, verify
 
@@ -26,6 +27,7 @@ __all__ = [
     "count_macs",
     "count_parameters",
     "export_model",
+    "name_ranges",
     "prune",
     "quantize",
     "run_micro",

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export.c_array import c_array
@@ -17,6 +18,7 @@ from frugalfl_server.export.convert import convert, to_model_layout
 from frugalfl_server.export.cost import count_macs, count_parameters
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.ranges import Ranges, name_ranges
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.verify import Verification, verify
 from frugalfl_server.files import write_atomically, write_json
@@ -68,6 +70,8 @@ def export_model(
     folder: Path,
     model_card: Mapping[str, object] | None = None,
     max_accuracy_drop: float | None = 0.02,
+    ranges: FloatArray | None = None,
+    activations: str = "int8",
 ) -> ExportResult:
     """Convert, quantize, strip, prove and write a model.
 
@@ -76,21 +80,32 @@ def export_model(
     Args:
         module: Trained float module: one input, one output; left as it was.
         name: Of the model, for the C names and the card.
-        public: Rows to prove the model with, and rows to calibrate int8 with.
+        public: Rows to prove the model with, and rows to calibrate with if ``ranges`` is None.
         folder: Where the files go; made where it is missing.
         model_card: What the caller knows about the model (JSON values); the measured figures are
             added to it.
         max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share; None to
             accept any.
+        ranges: What clients recorded of the activations, shape ``(tensors, 2)``
+            (:mod:`frugalfl.activations`).
+        activations: ``int8`` or ``int16``; weights are int8, and so the files are called.
 
     Raises:
-        ExportError: The model cannot be converted or quantized, or does not pass the proof.
+        ExportError: There is nothing to calibrate with, or the model cannot be converted or
+            quantized, or does not pass the proof.
         TaskError: The public rows cannot be used.
     """
     test = public.test.check("public test data")
-    calibration = public.calibration.check("public calibration data")
     float_model = convert(module, test.x.shape[1:])
-    int8_model = quantize(float_model, to_model_layout(calibration.x))
+    calibration: FloatArray | Ranges
+    if ranges is not None:
+        calibration = name_ranges(module, float_model, test.x.shape[1:], ranges)
+    elif public.calibration is not None:
+        rows = public.calibration.check("public calibration data")
+        calibration = to_model_layout(rows.x)
+    else:
+        raise ExportError("there are neither calibration rows nor ranges; give one of them")
+    int8_model = quantize(float_model, calibration, activations)
     mcu_model = strip(int8_model)
     proof = verify(
         module,

@@ -22,8 +22,8 @@ from frugalfl_server.export.stages import STAGES, Models, StageRuns, run_stages
 if TYPE_CHECKING:
     import torch
 
-#: TFLite-Micro and LiteRT's reference kernels may differ by this many int8 steps.
-MAX_LSB = 2
+#: TFLite-Micro and LiteRT's reference kernels may differ by this many steps of the activations.
+MAX_LSB = {"int8": 2, "int16": 3}
 #: The float file may differ from PyTorch by this share of the largest output.
 MAX_FLOAT_ERROR = 1e-3
 
@@ -41,7 +41,7 @@ class Verification:
             targets are not classes, and for TFLite-Micro where it does not run on this host.
         agreement: By stage, share of rows with the same largest output as PyTorch; None likewise.
         micro_max_lsb: Largest difference of an output, TFLite-Micro against LiteRT's reference
-            kernels, in int8 steps; None without TFLite-Micro.
+            kernels, in steps of the output; None without TFLite-Micro.
         micro_bytes_differing: Share of output bytes that differ at all; None likewise.
         sqnr_db: Signal-to-noise ratio of the int8 outputs against the float ones, decibels.
         latency_us_host: By LiteRT stage, median microseconds of one inference on this host, not
@@ -88,7 +88,7 @@ def verify(
         max_rows: More rows than this are thinned out evenly.
 
     Raises:
-        ExportError: Inputs or outputs that are not int8, an operator without a TFLite-Micro
+        ExportError: Inputs or outputs that are neither int8 nor int16, an operator without a TFLite-Micro
             kernel, a float file that computes something else than PyTorch, TFLite-Micro more than
             :data:`MAX_LSB` steps off, or too low an accuracy.
     """
@@ -98,7 +98,7 @@ def verify(
     runs = run_stages(Models(module, float_model, int8_model, mcu_model), test.x)
     _check_conversion(runs)
     result = _measured(runs, test.y, operators(mcu_model))
-    _check_micro(result)
+    _check_micro(result, str(runs.reference.dtype))
     if max_accuracy_drop is not None:
         _check_accuracy(result, max_accuracy_drop)
     return result
@@ -149,11 +149,11 @@ def _check_conversion(runs: StageRuns) -> None:
         raise ExportError(f"converted, the float model is off by {error:.2g} (limit {limit:.2g})")
 
 
-def _check_micro(result: Verification) -> None:
-    if result.micro_max_lsb is not None and result.micro_max_lsb > MAX_LSB:
+def _check_micro(result: Verification, numbers: str) -> None:
+    if result.micro_max_lsb is not None and result.micro_max_lsb > MAX_LSB[numbers]:
         raise ExportError(
-            f"TFLite-Micro is {result.micro_max_lsb} int8 steps off LiteRT's reference kernels "
-            f"(limit {MAX_LSB}); a microcontroller would compute something else"
+            f"TFLite-Micro is {result.micro_max_lsb} {numbers} steps off LiteRT's reference kernels "
+            f"(limit {MAX_LSB[numbers]}); a microcontroller would compute something else"
         )
 
 
