@@ -17,8 +17,8 @@ import numpy as np
 from frugalfl.activations import with_zero
 from frugalfl.task import FloatArray
 
-#: How many times the median client's reach is too far. Honest clients of the digits task, with
-#: rows of one or two classes each, reach up to 2.6 times as far as the median one.
+#: How many times the median client's reach is too far. Honest clients with uneven shares of
+#: digits, of vibrations and of biopsies reach up to 1.2, 1.4 and 2.8 times as far.
 FAR = 4.0
 
 

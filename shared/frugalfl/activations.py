@@ -79,11 +79,11 @@ def _recorder() -> Any:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    class Recorder(TorchDispatchMode):
+    class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Sees every operator after PyTorch has broken the model down to its basic ones."""
 
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
             self.ranges: list[tuple[float, float]] = []
 
         def note(self, tensor: torch.Tensor) -> None:

@@ -18,8 +18,6 @@ from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
 from frugalfl.strategies import parse_strategy
 
-_CALIBRATIONS = ("auto", "federated", "public")
-
 
 def _setting(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
@@ -59,7 +57,7 @@ class Settings:
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
     calibration: str = _setting(
         "auto",
-        "int8 ranges: federated (from clients), public (from the task's rows), auto (public if any)",
+        "int8 ranges: federated (clients give them), public (task's rows), auto (public if any)",
     )
     calibration_percentile: float = _setting(
         100.0, "which of a client's rows bounds each range: 100 the farthest; 95 against outliers"
@@ -81,7 +79,8 @@ class Settings:
         )
         self._need(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
         self._need(0 <= self.prune < 1, "prune", "from 0 to below 1")
-        self._need(self.calibration in _CALIBRATIONS, "calibration", "auto, federated or public")
+        ways = ("auto", "federated", "public")
+        self._need(self.calibration in ways, "calibration", "auto, federated or public")
         self._need(
             50 < self.calibration_percentile <= 100, "calibration_percentile", "above 50, up to 100"
         )

@@ -30,7 +30,7 @@ def rows(start: int, stop: int | None = None) -> Examples:
 
 
 def public_data() -> PublicData:
-    """The server's held-back rows, to measure on. Clients calibrate int8, each with its own rows."""
+    """The server's held-back rows, to measure on; int8 is calibrated by the clients."""
     return PublicData(test=rows(0, TEST_ROWS))
 
 

@@ -126,4 +126,6 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path):
         with sqlite3.connect(path) as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert frugalfl("report", run, cwd=tmp_path).returncode == 0
-    assert frugalfl("export", run, cwd=tmp_path).returncode == 0
+    refused = frugalfl("export", run, cwd=tmp_path)
+    assert refused.returncode == 7
+    assert "no calibration ranges: clients are asked for them after the last" in refused.stderr

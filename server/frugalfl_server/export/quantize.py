@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +90,6 @@ INT16_VERSIONS = {
     "TRANSPOSE": 5,
 }
 
-Activations = Literal["int8", "int16"]
 #: What the quantizer knows of each tensor, by its name: ``min`` and ``max`` among others.
 Statistics = dict[str, dict[str, Any]]
 
@@ -101,7 +100,7 @@ ROW_RANK = 2
 def quantize(
     model: bytes,
     calibration: FloatArray | Mapping[str, tuple[float, float]],
-    activations: Activations = "int8",
+    activations: str = "int8",
 ) -> bytes:
     """Quantize weights to int8, and activations, inputs and outputs to int8 or int16.
 
@@ -122,6 +121,8 @@ def quantize(
             operator that the quantizer refuses.
         MissingExtraError: ai-edge-quantizer is not installed.
     """
+    if activations not in ("int8", "int16"):
+        raise ExportError(f"activations are {activations!r}; they can be int8 or int16")
     if isinstance(calibration, Mapping):
         statistics = _given(model, calibration)
     else:
@@ -170,11 +171,11 @@ def _given(model: bytes, ranges: Mapping[str, tuple[float, float]]) -> Statistic
     return statistics
 
 
-def _recipe(activations: Activations) -> list[Any]:
+def _recipe(activations: str) -> list[Any]:
     from ai_edge_quantizer import recipe
 
-    known = {"int8": recipe.static_wi8_ai8, "int16": recipe.static_wi8_ai16}
-    everything = known[activations]()[0]
+    named = recipe.static_wi8_ai16 if activations == "int16" else recipe.static_wi8_ai8
+    everything = named()[0]
     dense = copy.deepcopy(everything)
     dense["operation"] = "FULLY_CONNECTED"
     dense["op_config"]["weight_tensor_config"]["granularity"] = "TENSORWISE"
@@ -196,7 +197,7 @@ def _run_calibrator(model: bytes, rows: FloatArray) -> Statistics:
     return statistics
 
 
-def _run_quantizer(model: bytes, statistics: Statistics, activations: Activations) -> bytes:
+def _run_quantizer(model: bytes, statistics: Statistics, activations: str) -> bytes:
     from ai_edge_quantizer import quantizer
 
     result = quantizer.Quantizer(bytearray(model), _recipe(activations)).quantize(
@@ -205,7 +206,7 @@ def _run_quantizer(model: bytes, statistics: Statistics, activations: Activation
     return bytes(result.quantized_model)
 
 
-def _repair(model: bytes, activations: Activations) -> bytes:
+def _repair(model: bytes, activations: str) -> bytes:
     versions = INT8_VERSIONS | (INT16_VERSIONS if activations == "int16" else {})
     tree = flatbuffer.read(model)
     for graph in tree.subgraphs:

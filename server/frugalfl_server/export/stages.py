@@ -66,8 +66,8 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
         x: Rows as PyTorch takes them.
 
     Raises:
-        ExportError: An input or output that is neither int8 nor int16, outputs that are not finite, or a model
-            that TFLite-Micro refuses.
+        ExportError: An input or output that is neither int8 nor int16, outputs that are not
+            finite, or a model that TFLite-Micro refuses.
     """
     with quiet():
         in_float, in_int8 = Interpreter(models.float_model), Interpreter(models.int8_model)
@@ -94,9 +94,7 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
 def _check_quantized(model: Interpreter) -> None:
     for name, tensor in (("input", model.input), ("output", model.output)):
         if tensor.dtype not in (np.int8, np.int16):
-            raise ExportError(
-                f"the model's {name} is {tensor.dtype}, not int8 or int16; quantize it first"
-            )
+            raise ExportError(f"the model's {name} is {tensor.dtype}, not int8; quantize it first")
 
 
 def _try_micro(model: bytes, steps: Array) -> MicroRun | None:

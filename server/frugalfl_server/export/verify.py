@@ -88,9 +88,9 @@ def verify(
         max_rows: More rows than this are thinned out evenly.
 
     Raises:
-        ExportError: Inputs or outputs that are neither int8 nor int16, an operator without a TFLite-Micro
-            kernel, a float file that computes something else than PyTorch, TFLite-Micro more than
-            :data:`MAX_LSB` steps off, or too low an accuracy.
+        ExportError: Inputs or outputs that are neither int8 nor int16, an operator without a
+            TFLite-Micro kernel, a float file that computes something else than PyTorch,
+            TFLite-Micro more than :data:`MAX_LSB` steps off, or too low an accuracy.
     """
     mcu_model = int8_model if mcu_model is None else mcu_model
     check_operators(mcu_model)
@@ -150,10 +150,11 @@ def _check_conversion(runs: StageRuns) -> None:
 
 
 def _check_micro(result: Verification, numbers: str) -> None:
-    if result.micro_max_lsb is not None and result.micro_max_lsb > MAX_LSB[numbers]:
+    off, limit = result.micro_max_lsb, MAX_LSB[numbers]
+    if off is not None and off > limit:
         raise ExportError(
-            f"TFLite-Micro is {result.micro_max_lsb} {numbers} steps off LiteRT's reference kernels "
-            f"(limit {MAX_LSB[numbers]}); a microcontroller would compute something else"
+            f"TFLite-Micro is {off} {numbers} steps off LiteRT's reference kernels "
+            f"(limit {limit}); a microcontroller would compute something else"
         )
 
 
