@@ -24,7 +24,13 @@ from frugalfl.sizes import size_text
 from frugalfl.task import Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.calibration import ask_clients, is_federated, keep_ranges, merged
+from frugalfl_server.calibration import (
+    FEWEST_CLIENTS,
+    ask_clients,
+    is_federated,
+    keep_ranges,
+    merged,
+)
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy
 from frugalfl_server.export import prune
@@ -161,11 +167,13 @@ class Federation:
         strategy.start(self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round)
 
     def _calibrate(self, module: torch.nn.Module) -> None:
-        """Ask as many clients as a round has for the ranges of the final model."""
+        """Ask clients for the ranges of the final model: as many as a round has, 10 at least."""
         parameters = read_parameters(module)
-        self._downlink.advance(parameters)
+        # Between rounds the view may lag behind, but ranges of another model are coarse scales.
+        self._downlink.advance(parameters, fine=True)
         nodes = sorted(self._grid.get_node_ids())
-        chosen = random.sample(nodes, min(len(nodes), self._settings.clients_per_round))
+        wanted = max(self._settings.clients_per_round, FEWEST_CLIENTS)
+        chosen = random.sample(nodes, min(len(nodes), wanted))
         last = self._run.rounds[-1]
         question = wire.CalibrateRequest(
             self._run.name, last.round + 1, -1, -1, b"", self._settings.calibration_percentile

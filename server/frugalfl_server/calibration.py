@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 #: Where a run keeps the merged ranges.
 FILE = "checkpoints/ranges.json"
+#: So many clients are asked where there are as many: ranges of 4 of 8 uneven clients cost up to
+#: 2 dB of the outputs' signal-to-noise ratio, those of 10 of 40 up to 0.8 dB.
+FEWEST_CLIENTS = 10
 #: As long as a training round may take in Flower's own strategies (s).
 _TIMEOUT_S = 3600.0
 
