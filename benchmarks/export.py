@@ -106,7 +106,8 @@ def compare(net: Net, repeats: int) -> dict[str, Any]:
     shape, test = public.test.x.shape[1:], public.test.x
     with torch.no_grad():
         exact = module(torch.from_numpy(test)).numpy()
-    typical = export.to_model_layout(public.calibration.x)
+    float_model = export.convert(module, shape)
+    typical = export.to_model_layout(public.calibration.x, float_model)
 
     def ours() -> bytes:
         return export.strip(export.quantize(export.convert(module, shape), typical))
@@ -115,7 +116,7 @@ def compare(net: Net, repeats: int) -> dict[str, Any]:
         "parameters": export.count_parameters(module),
         "metric": net.metric,
         "score_float": score(net, exact, public.test),
-        "ours": measure(net, ours, export.to_model_layout(test), exact, repeats),
+        "ours": measure(net, ours, export.to_model_layout(test, float_model), exact, repeats),
     }
     if HAS_TENSORFLOW:
         twin, rows = keras_twin(module, shape), keras_rows(public.calibration.x)

@@ -17,6 +17,8 @@ from frugalfl_client.held import Held
 
 app = ClientApp()
 
+_Request = wire.TrainRequest | wire.CalibrateRequest
+
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
@@ -34,18 +36,8 @@ def train(message: Message, context: Context) -> Message:
         return _refuse(error, message)
     missed = held.missed(request.version)
     try:
-        with device.meter.window("download") as download:
-            held.apply(request.frames, device.trainer.layout)
-        if held.version != request.version:
-            raise FrameError(
-                f"the frames lead to version {held.version}, the round is to train "
-                f"version {request.version}"
-            )
+        download = _bring_up(device, held, request)
     except FrameError as error:
-        # A difference to what is not held would be refused again and again: without a model, the
-        # next round brings a whole one.
-        kept = device.store.load(request.run)
-        device.store.save(request.run, Held(residual=kept.residual, private=kept.private))
         return _refuse(error, message)
 
     with device.meter.window("train") as training:
@@ -85,6 +77,50 @@ def train(message: Message, context: Context) -> Message:
     return _answer(reply, message)
 
 
+@app.query("calibrate")
+def calibrate(message: Message, context: Context) -> Message:
+    """Apply the frames, run this device's rows, answer with the ranges of the activations."""
+    device = device_of(context)
+    request = wire.unpack_calibrate_request(message)
+    held = device.store.load(request.run)
+    ranges, records = np.zeros((0, 2), np.float32), tuple[EnergyRecord, ...]()
+    if held.version == request.base or request.base < 0:
+        try:
+            download = _bring_up(device, held, request)
+        except FrameError as error:
+            return _refuse(error, message)
+        with device.meter.window("calibrate") as running:
+            ranges = device.trainer.calibrate(held.model, device.examples, request.percentile)
+        records = _records(device, request, (download, running), ranges.nbytes)
+        device.ledger.append(records)
+        device.store.save(request.run, held)
+    reply = wire.CalibrateReply(held.version, ranges, records, notice=held.damage)
+    return Message(wire.pack_calibrate_reply(reply), reply_to=message)
+
+
+def _bring_up(device: Device, held: Held, request: _Request) -> Window:
+    """Apply a request's frames to what is held; return what that took.
+
+    Raises:
+        FrameError: The frames cannot be applied, or lead elsewhere. A difference to what is not
+            held would be refused again and again, so the device then holds no model any more:
+            the next request brings a whole one.
+    """
+    try:
+        with device.meter.window("download") as download:
+            held.apply(request.frames, device.trainer.layout)
+        if held.version != request.version:
+            raise FrameError(
+                f"the frames lead to version {held.version}, the request is for version "
+                f"{request.version}"
+            )
+    except FrameError:
+        kept = device.store.load(request.run)
+        device.store.save(request.run, Held(residual=kept.residual, private=kept.private))
+        raise
+    return download
+
+
 def _refuse(error: FrameError, message: Message) -> Message:
     """Say in one line why the round goes on without this client."""
     return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error)), reply_to=message)
@@ -99,7 +135,7 @@ def _rounding_seed(seed: tuple[int, ...]) -> int:
 
 
 def _records(
-    device: Device, request: wire.TrainRequest, windows: tuple[Window, ...], uplink_bytes: int
+    device: Device, request: _Request, windows: tuple[Window, ...], uplink_bytes: int
 ) -> tuple[EnergyRecord, ...]:
     """Make the round's energy records; bytes and rows stand at the phase that they belong to."""
     meter = device.meter
@@ -118,8 +154,8 @@ def _records(
             method=meter.method,
             source=meter.source,
             uncertainty_rel=meter.uncertainty_rel,
-            samples=len(device.examples) if window.phase == "train" else 0,
-            uplink_bytes=uplink_bytes if window.phase == "encode" else 0,
+            samples=len(device.examples) if window.phase in ("train", "calibrate") else 0,
+            uplink_bytes=uplink_bytes if window.phase in ("encode", "calibrate") else 0,
             downlink_bytes=len(request.frames) if window.phase == "download" else 0,
         )
         for window in windows

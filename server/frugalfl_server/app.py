@@ -1,4 +1,4 @@
-"""One run, top to bottom: train, prune, recover, export, report."""
+"""One run, top to bottom: train, prune, recover, calibrate, export, report."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import torch
 from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 
+from frugalfl import wire
+from frugalfl.blocks import Parameters
 from frugalfl.codec.seeded import draw_again
 from frugalfl.energy import totals
 from frugalfl.errors import ExportError, Interrupted
@@ -19,9 +21,17 @@ from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.plans import parse_plan
 from frugalfl.private import split
 from frugalfl.settings import Settings
+from frugalfl.sizes import size_text
 from frugalfl.task import Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
+from frugalfl_server.calibration import (
+    FEWEST_CLIENTS,
+    ask_clients,
+    is_federated,
+    keep_ranges,
+    merged,
+)
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy
 from frugalfl_server.export import kept_channels, lint, prune
@@ -90,13 +100,14 @@ class Federation:
         self._task = task
         self._run = run
         self._public = task.public_rows()
+        self._federated = is_federated(settings, self._public)
         recover = settings.recover_rounds if settings.prune else 0
         self._progress = Progress(settings.rounds + recover, quiet)
         self._clients_accuracy = 0.0
         self._downlink: Downlink | None = None
 
     def conduct(self) -> None:
-        """Train, prune, recover, export."""
+        """Train, prune, recover, calibrate, export."""
         self._progress.say(f"run {self._run.path}")
         self._warn_of_export()
         module = self.train()
@@ -109,6 +120,8 @@ class Federation:
         if self._settings.private:
             self._progress.say(f"no export: {why_private_is_not_exported(self._settings)}")
             return
+        if self._federated:
+            self._calibrate(module)
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
         export_into(self._run, module, self._task, self._settings, self._run.path / "model")
 
@@ -133,7 +146,7 @@ class Federation:
         return module
 
     def _prune(self, module: torch.nn.Module) -> torch.nn.Module:
-        example = torch.from_numpy(self._public.calibration.x[:1])
+        example = torch.from_numpy(self._public.test.x[:1])
         pruned, report = prune(module, example, self._settings.prune)
         self._progress.say(
             f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}"
@@ -147,18 +160,14 @@ class Federation:
 
     def _rounds(self, module: torch.nn.Module, phase: str, rounds: int, first: int) -> None:
         """Run federated rounds on the module's parameters, and leave the result in it."""
-        if rounds == 0:
-            return
         settings = self._settings
         parameters, _ = split(read_parameters(module), settings.private)
-        if self._downlink is None:
-            seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
-            self._downlink = Downlink(
-                parameters, settings.downlink, first, seed, settings.downlink_budget,
-                settings.clients_per_round,
-            )  # fmt: skip
+        seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
+        downlink = self._downlink_from(parameters, first, seed)
+        if rounds == 0:
+            return
         strategy = FrugalStrategy(
-            strategy_of(settings), self._downlink, parse_plan(settings.refresh),
+            strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
             on_failure=self._progress.warn, seed=settings.seed,
         )  # fmt: skip
@@ -174,6 +183,55 @@ class Federation:
             return MetricRecord({"accuracy": record.accuracy})
 
         strategy.start(self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round)
+
+    def _downlink_from(self, parameters: Parameters, first: int, seed: int | None) -> Downlink:
+        """Return what brings clients on; a new one where what they hold is of no more use."""
+        settings = self._settings
+        if self._downlink is None:
+            self._downlink = Downlink(
+                parameters, settings.downlink, first, seed, settings.downlink_budget,
+                settings.clients_per_round,
+            )  # fmt: skip
+        return self._downlink
+
+    def _calibrate(self, module: torch.nn.Module) -> None:
+        """Ask clients for the ranges of the final model: as many as a round has, 10 at least."""
+        parameters = read_parameters(module)
+        # Between rounds the view may lag behind, but ranges of another model are coarse scales.
+        last = self._run.rounds[-1]
+        downlink = self._downlink_from(parameters, last.round + 1, None)
+        downlink.advance(parameters, fine=True)
+        nodes = sorted(self._grid.get_node_ids())
+        wanted = max(self._settings.clients_per_round, FEWEST_CLIENTS)
+        chosen = random.sample(nodes, min(len(nodes), wanted))
+        question = wire.CalibrateRequest(
+            self._run.name, last.round + 1, -1, -1, b"", self._settings.calibration_percentile
+        )
+        answers = ask_clients(self._grid, downlink, chosen, question)
+        energy = totals(answers.energy)
+        record = RoundRecord(
+            federation=last.federation,
+            phase="calibrate",
+            round=question.round,
+            accuracy=last.accuracy,
+            loss=last.loss,
+            clients=answers.clients,
+            updates=0,
+            uplink_bytes=answers.uplink_bytes,
+            downlink_bytes=answers.downlink_bytes,
+            energy_measured_j=energy.measured_j,
+            energy_estimated_j=energy.estimated_j,
+            wall_s=time.monotonic() - answers.started_s,
+        )
+        self._run.add_round(record, answers.energy)
+        self._run.flush()
+        shape = self._public.test.x.shape[1:]
+        ranges = merged(answers, module, shape, on_failure=self._progress.warn)
+        keep_ranges(self._run, parameters, ranges, of=len(answers.ranges))
+        self._progress.say(
+            f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
+            f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
+        )
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:
         """Return the accuracy of a round: the server's, or with private blocks the clients' own."""

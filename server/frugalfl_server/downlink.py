@@ -33,6 +33,8 @@ from frugalfl_server.budget import Budget
 
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
 EXACT = "dyadic | range"
+#: For a frame after which the view has to be close to the model.
+FINE = "dyadic(30%) | range"
 #: The share of what a frame dropped that is given up for good.
 _FORGOTTEN = np.float32(0.2)
 _HALF_A_STEP = np.float32(2.0 ** -(GRID_BITS + 1))
@@ -104,8 +106,12 @@ class Downlink:
                 parse_codec(SEEDED), self.layout, model, base=None, version=version, seed=seed
             )
 
-    def advance(self, model: Parameters) -> Parameters:
+    def advance(self, model: Parameters, fine: bool = False) -> Parameters:
         """Bring the view closer to ``model`` by one frame.
+
+        Args:
+            model: The server's model.
+            fine: Where the codec drops most of a difference, use :data:`FINE` instead.
 
         Returns:
             The model to go on with. What the frame dropped is left in it for the next ones, but
@@ -116,8 +122,10 @@ class Downlink:
         difference = {name: _worth_sending(t - self.view[name]) for name, t in model.items()}
         if not any(tensor.any() for tensor in difference.values()):
             return model
+        lossy = self._codec.family == "biased"
+        codec = parse_codec(FINE) if fine and lossy else self._coarser()
         frame, _ = encode_frame(
-            self._coarser(), self.layout, difference, base=self.version, version=self.version + 1
+            codec, self.layout, difference, base=self.version, version=self.version + 1
         )
         for name, step in decode_frame(frame, self._limits).named(self.layout).items():
             self.view[name] = snap(self.view[name] + snap(step))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frugalfl.errors import ExportError, RunError
-from frugalfl.modules import write_parameters
+from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Task, load_task
 from frugalfl_server import summary
+from frugalfl_server.calibration import is_federated, kept_ranges
 from frugalfl_server.export import ExportResult, export_model
 from frugalfl_server.files import write_json
 from frugalfl_server.report import write_report
@@ -21,12 +23,13 @@ if TYPE_CHECKING:
     import torch
 
 
-def export_run(path: Path, out: Path | None) -> ExportResult:
+def export_run(path: Path, out: Path | None, activations: str | None = None) -> ExportResult:
     """Export a run's newest checkpoint, pruned or not.
 
     Args:
         path: The run directory.
         out: Where to write; by default the run's own ``model`` folder.
+        activations: ``int8`` or ``int16``; by default what the run's settings say.
 
     Raises:
         RunError: No run, no checkpoint, or the app that it came from is not known.
@@ -40,6 +43,8 @@ def export_run(path: Path, out: Path | None) -> ExportResult:
             f"{path} does not say which app it came from; run it with `frugalfl simulate`"
         )
     settings = Settings.of(about["settings"])
+    if activations is not None:
+        settings = replace(settings, activations=activations)
     if settings.private:
         raise ExportError(f"{path} cannot be exported: {why_private_is_not_exported(settings)}")
     parameters = run.load_checkpoint()
@@ -70,11 +75,20 @@ def export_into(
     """Export a module, and keep what was measured in ``export.json`` beside the files.
 
     Raises:
-        ExportError: The model cannot be converted or does not pass its checks.
+        ExportError: The model cannot be converted or does not pass its checks, or the run has no
+            calibration ranges of it.
     """
     card = {"run": run.name, "settings": settings.as_config()}
+    public = task.public_rows()
+    federated = is_federated(settings, public)
     result = export_model(
-        module, name=task.name, public=task.public_rows(), folder=folder, model_card=card
+        module,
+        name=task.name,
+        public=public,
+        folder=folder,
+        model_card=card,
+        ranges=kept_ranges(run, read_parameters(module)) if federated else None,
+        activations=settings.activations,
     )
     write_json(folder / "export.json", result.to_dict())
     return result

@@ -44,7 +44,7 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
     return {
         "accuracy": trained[-1].accuracy if trained else None,
         "rounds": len(trained),
-        "recover_rounds": len(rounds) - len(trained),
+        "recover_rounds": sum(record.phase == "recover" for record in rounds),
         "updates": sum(record.updates for record in rounds),
         "uplink_bytes": uplink,
         "downlink_bytes": sum(record.downlink_bytes for record in rounds),

@@ -55,6 +55,14 @@ class Settings:
     )
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
+    calibration: str = _setting(
+        "auto",
+        "int8 ranges: federated (clients give them), public (task's rows), auto (public if any)",
+    )
+    calibration_percentile: float = _setting(
+        100.0, "which of a client's rows bounds each range: 100 the farthest; 95 against outliers"
+    )
+    activations: str = _setting("int8", "numbers of the exported model: int8, or int16 (finer)")
     device: str = _setting("generic", "device profile for estimated joules")
 
     def __post_init__(self) -> None:
@@ -71,6 +79,12 @@ class Settings:
         )
         self._need(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
         self._need(0 <= self.prune < 1, "prune", "from 0 to below 1")
+        ways = ("auto", "federated", "public")
+        self._need(self.calibration in ways, "calibration", "auto, federated or public")
+        self._need(
+            50 < self.calibration_percentile <= 100, "calibration_percentile", "above 50, up to 100"
+        )
+        self._need(self.activations in ("int8", "int16"), "activations", "int8 or int16")
         if self.clients_per_round > self.clients:
             raise UsageError(
                 f"clients-per-round is {self.clients_per_round}, "

@@ -79,10 +79,16 @@ class Examples:
 
 @dataclass(frozen=True)
 class PublicData:
-    """What the server may see: rows to measure on, and rows to calibrate int8 with, disjoint."""
+    """What the server may see.
+
+    Attributes:
+        test: Rows to measure on.
+        calibration: Other rows, to calibrate int8 with. None: the clients' rows are used, on the
+            clients; the server sees ranges of activations only.
+    """
 
     test: Examples
-    calibration: Examples
+    calibration: Examples | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,8 @@ class Task:
         with self.blamed("public_data()"):
             public = self.public_data()
             public.test.check("public_data().test")
-            public.calibration.check("public_data().calibration")
+            if public.calibration is not None:
+                public.calibration.check("public_data().calibration")
             return public
 
     @contextmanager

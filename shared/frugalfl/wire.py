@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
+from frugalfl.blocks import FloatArray
 from frugalfl.energy import EnergyRecord
 from frugalfl.errors import FrameError
 
 STYPE = "frugalfl.frames.v1"
+RANGES_STYPE = "frugalfl.ranges.v1"
+#: Flower's message type of the question for activation ranges.
+CALIBRATE = "query.calibrate"
 _ARRAYS, _CONFIG, _METRICS, _LEDGER = "arrays", "config", "metrics", "ledger"
-_FRAMES = "frames"
+_FRAMES, _RANGES = "frames", "ranges"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE = "link", "notice"
@@ -82,6 +86,46 @@ class TrainReply:
     notice: str = ""
     accuracy: float = 0.0
     scored: int = 0
+
+
+@dataclass(frozen=True)
+class CalibrateRequest:
+    """The server's question for the ranges of the model's activations on a client's own rows.
+
+    Attributes:
+        run: Name of the run.
+        round: Round that the phase counts as.
+        base: Version that the client must hold for ``frames`` to apply; -1: any, or none.
+        version: Version of the model to run, once ``frames`` are applied.
+        frames: Frames that lead from what the client holds to ``version``; may be empty.
+        percentile: Which row's minimum and maximum count, from 50 to 100
+            (:func:`~frugalfl.activations.ranges_of`).
+    """
+
+    run: str
+    round: int
+    base: int
+    version: int
+    frames: bytes
+    percentile: float = 100.0
+
+
+@dataclass(frozen=True)
+class CalibrateReply:
+    """What a client answers to it.
+
+    Attributes:
+        held: Version of the model that the client holds now; -1: none.
+        ranges: Minimum and maximum of every tensor, float32, shape ``(tensors, 2)``; no tensors
+            where the client does not hold the version that it was thought to hold.
+        records: Energy records, one a phase.
+        notice: One line for the person at the server; empty: nothing.
+    """
+
+    held: int
+    ranges: FloatArray
+    records: tuple[EnergyRecord, ...] = ()
+    notice: str = ""
 
 
 def pack_request(request: TrainRequest) -> RecordDict:
@@ -157,6 +201,59 @@ def unpack_reply(message: Message) -> TrainReply:
         notice=notice,
         accuracy=accuracy,
         scored=scored,
+    )
+
+
+def pack_calibrate_request(request: CalibrateRequest) -> RecordDict:
+    """Return the content of a calibrate message."""
+    config = {name: value for name, value in asdict(request).items() if name != "frames"}
+    return RecordDict({_ARRAYS: _pack_bytes(request.frames), _CONFIG: ConfigRecord(config)})
+
+
+def unpack_calibrate_request(message: Message) -> CalibrateRequest:
+    """Read a calibrate message.
+
+    Raises:
+        FrameError: Something that belongs there is missing.
+    """
+    config = _record(message.content, _CONFIG, ConfigRecord)
+    return CalibrateRequest(
+        run=str(_item(config, "run")),
+        round=int(_item(config, "round")),
+        base=int(_item(config, "base")),
+        version=int(_item(config, "version")),
+        frames=_unpack_bytes(message.content),
+        percentile=float(_item(config, "percentile")),
+    )
+
+
+def pack_calibrate_reply(reply: CalibrateReply) -> RecordDict:
+    """Return the content of a reply with ranges."""
+    data = reply.ranges.astype("<f4").tobytes()
+    ranges = Array(dtype="float32", shape=reply.ranges.shape, stype=RANGES_STYPE, data=data)
+    ledger = _pack_records(reply.records)
+    if reply.notice:
+        ledger[_NOTICE] = reply.notice
+    metrics = MetricRecord({"held-version": reply.held})
+    return RecordDict({_ARRAYS: ArrayRecord({_RANGES: ranges}), _METRICS: metrics, _LEDGER: ledger})
+
+
+def unpack_calibrate_reply(message: Message) -> CalibrateReply:
+    """Read a reply with ranges; that they make sense is not checked here.
+
+    Raises:
+        FrameError: Something that belongs there is missing or of another type.
+    """
+    array = _record(message.content, _ARRAYS, ArrayRecord).get(_RANGES)
+    if array is None or array.stype != RANGES_STYPE or len(array.data) % 8:
+        raise FrameError("the reply carries no ranges; is the other end of the same version?")
+    ledger = dict(_record(message.content, _LEDGER, ConfigRecord))
+    notice = str(ledger.pop(_NOTICE, ""))[:_MAX_TEXT]
+    return CalibrateReply(
+        held=int(_item(_record(message.content, _METRICS, MetricRecord), "held-version")),
+        ranges=np.frombuffer(array.data, "<f4").astype(np.float32).reshape(-1, 2),
+        records=_unpack_records(ledger),
+        notice=notice,
     )
 
 

@@ -319,6 +319,24 @@ def test_files_of_another_model_are_refused() -> None:
         export.verify(export.of_pytorch(nn.Linear(8, 4)), float_model, int8_model, data)
 
 
+def test_int16_activations_are_finer(
+    trained: nn.Module, public: PublicData, result: ExportResult, tmp_path: Path
+) -> None:
+    fine = export_model(trained, name="fine", public=public, folder=tmp_path, activations="int16")
+    card = json.loads(fine.paths["model_card.json"].read_text())
+    assert (card["input"]["dtype"], card["output"]["dtype"]) == ("int16", "int16")
+    assert card["input"]["zero_point"] == 0
+    assert fine.verification.sqnr_db > result.verification.sqnr_db
+    off = fine.verification.micro_max_lsb
+    assert off is None or off <= 3
+    outputs = predict(fine.paths["model_int8_edge.tflite"], public.test.x.transpose(0, 2, 3, 1))
+    with torch.no_grad():
+        exact = trained.eval()(torch.from_numpy(public.test.x)).numpy()
+    assert np.abs(outputs - exact).max() < 0.05 * np.abs(exact).max()
+    with pytest.raises(ExportError, match="activations are 'int4'"):
+        export_model(trained, name="x", public=public, folder=tmp_path, activations="int4")
+
+
 def test_without_tflite_micro_the_rest_is_still_proven(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tflite_micro", None)
     model, data = nn.Linear(8, 4), rows(16, 8, classes=4)

@@ -52,12 +52,13 @@ def test_the_figures_add_up(finished):
         if row["federation"] == "frugalfl"
     ]
     energy = pq.read_table(run / "energy.parquet").to_pylist()
-    assert [row["round"] for row in rounds] == list(range(1, 10))
+    assert [row["round"] for row in rounds] == list(range(1, 11))  # the last one calibrates
     assert summary["uplink_bytes"] == sum(row["uplink_bytes"] for row in energy)
     assert summary["downlink_bytes"] == sum(row["downlink_bytes"] for row in energy)
     assert summary["energy_j"]["estimated"] == pytest.approx(sum(row["energy_j"] for row in energy))
-    assert {row["phase"] for row in energy} == {"download", "train", "encode"}
-    assert len(energy) == 3 * 4 * 9  # a record a phase, client and round
+    assert {row["phase"] for row in energy} == {"download", "train", "encode", "calibrate"}
+    # A record a phase, client and round: 4 clients a round, and all 8 of them calibrate.
+    assert len(energy) == 3 * 4 * 9 + 2 * 8
 
 
 def test_the_devices_own_ledgers_agree_with_the_run(finished):
@@ -126,4 +127,6 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path):
         with sqlite3.connect(path) as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert frugalfl("report", run, cwd=tmp_path).returncode == 0
-    assert frugalfl("export", run, cwd=tmp_path).returncode == 0
+    refused = frugalfl("export", run, cwd=tmp_path)
+    assert refused.returncode == 7
+    assert "no calibration ranges: clients are asked for them after the last" in refused.stderr

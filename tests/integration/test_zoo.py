@@ -75,8 +75,9 @@ def test_every_test_row_is_within_a_step_on_tflite_micro(exported: Exported) -> 
 
 
 def test_int8_costs_at_most_a_point_or_a_twentieth_of_the_error(exported: Exported) -> None:
-    int8 = Interpreter(exported.read("model_int8_edge.tflite"), kernels="reference")
-    steps = run_rows(int8, quantize(to_model_layout(exported.test.x), int8.input))
+    edge = exported.read("model_int8_edge.tflite")
+    int8 = Interpreter(edge, kernels="reference")
+    steps = run_rows(int8, quantize(to_model_layout(exported.test.x, edge), int8.input))
     after = score(exported.net, dequantize(steps, int8.output), exported.test)
     with torch.no_grad():
         outputs = exported.module(torch.from_numpy(exported.test.x)).numpy()
@@ -96,7 +97,7 @@ def test_noise_and_size_are_no_worse_than_they_were(exported: Exported) -> None:
 def test_what_is_stripped_does_not_change_a_byte_on_tflite_micro(exported: Exported) -> None:
     pytest.importorskip("tflite_micro")
     edge, mcu = exported.read("model_int8_edge.tflite"), exported.read("model_int8.tflite")
-    rows = quantize(to_model_layout(exported.test.x[:40]), Interpreter(edge).input)
+    rows = quantize(to_model_layout(exported.test.x[:40], edge), Interpreter(edge).input)
     np.testing.assert_array_equal(run_micro(edge, rows).outputs, run_micro(mcu, rows).outputs)
 
 

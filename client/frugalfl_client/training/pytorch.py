@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from frugalfl.blocks import Layout, Parameters
+from frugalfl.activations import ranges_of
+from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.errors import TaskError
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.private import split
@@ -92,6 +93,26 @@ class TorchTrainer:
             {name: after[name] for name in private},
             right,
         )
+
+    def calibrate(
+        self, parameters: Parameters, examples: Examples, percentile: float = 100.0
+    ) -> FloatArray:
+        """Return the range of every tensor that the model makes of this device's rows.
+
+        Args:
+            parameters: The whole model.
+            examples: This device's own rows.
+            percentile: As in :func:`~frugalfl.activations.ranges_of`.
+
+        Returns:
+            Shape ``(tensors, 2)``, float32: minimum and maximum, in the order of execution.
+
+        Raises:
+            TaskError: The task's model raised.
+        """
+        module = self._loaded(parameters)
+        with self._task.blamed("calibration"):
+            return ranges_of(module, examples.x, percentile)
 
     def _loaded(self, parameters: Parameters) -> torch.nn.Module:
         shapes = {name: tensor.shape for name, tensor in parameters.items()}

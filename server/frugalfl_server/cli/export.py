@@ -27,6 +27,9 @@ def export(
     test: Annotated[
         Path | None, typer.Option(help="Of a .keras model: rows to prove it with, likewise.")
     ] = None,
+    activations: Annotated[
+        str | None, typer.Option(help="int8, or int16: finer, for more RAM; by default the run's.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Convert, quantize to int8, and prove the newest model of a run, finished or interrupted.
@@ -38,9 +41,11 @@ def export(
     from frugalfl_server.export_run import export_run
 
     if run.suffix == SUFFIX:
+        if activations not in (None, "int8"):
+            raise UsageError("--activations belongs to a run; a .keras model becomes int8")
         result = export_keras_file(run, calibration, test, out)
     elif calibration is None and test is None:
-        result = export_run(run, out)
+        result = export_run(run, out, activations)
     else:
         raise UsageError("--calibration and --test belong to a .keras model; a run has its own")
     if as_json:

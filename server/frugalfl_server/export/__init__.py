@@ -16,6 +16,7 @@ from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.package import ExportResult, export_model
 from frugalfl_server.export.prune import PruneReport, prune
 from frugalfl_server.export.quantize import quantize
+from frugalfl_server.export.ranges import name_ranges
 from frugalfl_server.export.reference import Reference, of_pytorch
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.verify import Verification, verify
@@ -36,6 +37,7 @@ __all__ = [
     "export_model",
     "kept_channels",
     "lint",
+    "name_ranges",
     "of_pytorch",
     "prune",
     "quantize",

@@ -9,7 +9,7 @@ from frugalfl_server.export.flatbuffer import ALIGNMENT
 BYTES_A_LINE = 12
 
 _HEADER = """\
-/* {symbol}: int8 TFLite model, {length} bytes. Made by FrugalFL; do not edit. */
+/* {symbol}: quantized TFLite model, {length} bytes. Made by FrugalFL; do not edit. */
 #ifndef {guard}_H_
 #define {guard}_H_
 
@@ -40,7 +40,7 @@ _NO_ARENA = """\
 """
 
 _SOURCE = """\
-/* {symbol}: int8 TFLite model. Made by FrugalFL; do not edit. */
+/* {symbol}: quantized TFLite model. Made by FrugalFL; do not edit. */
 #include "model_data.h"
 
 /* TFLite-Micro reads the weights in place, with aligned loads. */

@@ -56,6 +56,8 @@ def export_keras(
         MissingExtraError: TensorFlow is not installed.
     """
     test = public.test.check("test data")
+    if public.calibration is None:
+        raise ExportError("a Keras model needs calibration rows; about 200 typical ones are enough")
     calibration = public.calibration.check("calibration data")
     _check_rows(model, {"test": test.x, "calibration": calibration.x})
     float_model, int8_model = convert_keras(model, calibration.x)

@@ -10,7 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frugalfl.task import Examples, PublicData
+from frugalfl.errors import ExportError
+from frugalfl.task import Examples, FloatArray, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
@@ -18,6 +19,7 @@ from frugalfl_server.export.cost import count_file_macs, count_parameters
 from frugalfl_server.export.lint import Advice, blamed, lint
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.ranges import Ranges, name_ranges
 from frugalfl_server.export.reference import Reference, of_pytorch
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.verify import Verification, verify
@@ -76,6 +78,8 @@ def export_model(
     folder: Path,
     model_card: Mapping[str, object] | None = None,
     max_accuracy_drop: float | None = 0.02,
+    ranges: FloatArray | None = None,
+    activations: str = "int8",
 ) -> ExportResult:
     """Convert, quantize, strip, prove and write a model.
 
@@ -84,28 +88,39 @@ def export_model(
     Args:
         module: Trained float module: one input, one output; left as it was.
         name: Of the model, for the C names and the card.
-        public: Rows to prove the model with, and rows to calibrate int8 with.
+        public: Rows to prove the model with, and rows to calibrate with if ``ranges`` is None.
         folder: Where the files go; made where it is missing.
         model_card: What the caller knows about the model (JSON values); the measured figures are
             added to it.
         max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share; None to
             accept any.
+        ranges: What clients recorded of the activations, shape ``(tensors, 2)``
+            (:mod:`frugalfl.activations`).
+        activations: ``int8`` or ``int16``; weights are int8, and so the files are called.
 
     Raises:
-        ExportError: The model cannot be converted or quantized, or does not pass the proof; where
-            the author's code is known to be the reason, with the line and what to write instead.
+        ExportError: There is nothing to calibrate with, or the model cannot be converted or
+            quantized, or does not pass the proof; where the author's code is known to be the
+            reason, with the line and what to write instead.
         TaskError: The public rows cannot be used.
     """
     test = public.test.check("public test data")
-    calibration = public.calibration.check("public calibration data")
-    advice = lint(module, test.x.shape[1:])
+    shape = test.x.shape[1:]
+    advice = lint(module, shape)
     with blamed(advice):
-        float_model = convert(module, test.x.shape[1:])
-        int8_model = quantize(float_model, to_model_layout(calibration.x, float_model))
+        float_model = convert(module, shape)
+        calibration: FloatArray | Ranges
+        if ranges is not None:
+            calibration = name_ranges(module, float_model, shape, ranges)
+        elif public.calibration is not None:
+            rows = public.calibration.check("public calibration data")
+            calibration = to_model_layout(rows.x, float_model)
+        else:
+            raise ExportError("there are neither calibration rows nor ranges; give one of them")
         return prove_and_write(
             of_pytorch(module),
             float_model,
-            int8_model,
+            quantize(float_model, calibration, activations),
             test,
             name=name,
             folder=folder,

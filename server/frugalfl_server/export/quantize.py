@@ -1,5 +1,7 @@
 """A float .tflite file to an int8 one that TFLite-Micro of any age computes correctly.
 
+Weights are int8, activations int8 or int16.
+
 Three choices, each measured on host x86-64 with five small networks:
 
 * Ranges are the smallest and largest value seen. The quantizer's default, a moving average,
@@ -13,7 +15,10 @@ Three choices, each measured on host x86-64 with five small networks:
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
@@ -56,31 +61,91 @@ INT8_VERSIONS = {
     "TRANSPOSE_CONV": 2,
 }
 
+#: The same for int16 activations, where that is another version.
+INT16_VERSIONS = {
+    "ADD": 3,
+    "AVERAGE_POOL_2D": 3,
+    "BATCH_MATMUL": 3,
+    "CONCATENATION": 3,
+    "DEQUANTIZE": 3,
+    "LOGISTIC": 3,
+    "MAXIMUM": 4,
+    "MAX_POOL_2D": 3,
+    "MEAN": 3,
+    "MINIMUM": 4,
+    "MUL": 4,
+    "PAD": 3,
+    "PADV2": 3,
+    "QUANTIZE": 2,
+    "RELU": 3,
+    "RELU6": 3,
+    "RESIZE_BILINEAR": 4,
+    "RESIZE_NEAREST_NEIGHBOR": 4,
+    "RSQRT": 3,
+    "SLICE": 4,
+    "SOFTMAX": 3,
+    "SPLIT": 4,
+    "SUB": 5,
+    "TANH": 3,
+    "TRANSPOSE": 5,
+}
+
+#: What the quantizer knows of each tensor, by its name: ``min`` and ``max`` among others.
+Statistics = dict[str, dict[str, Any]]
+
 #: ``(batch, features)``: what a dense layer sees after a flatten.
 ROW_RANK = 2
 
 
-def quantize(model: bytes, calibration: FloatArray) -> bytes:
-    """Quantize weights and activations to int8, inputs and outputs included.
+def quantize(
+    model: bytes,
+    calibration: FloatArray | Mapping[str, tuple[float, float]],
+    activations: str = "int8",
+) -> bytes:
+    """Quantize weights to int8, and activations, inputs and outputs to int8 or int16.
 
     Args:
         model: A float .tflite file with one signature, one input and batch 1, as
             :func:`~frugalfl_server.export.convert.convert` writes it.
-        calibration: Typical rows in the *file's* layout, float32, shape ``(rows, *row shape)``;
-            about 200 of them are enough. Their ranges become the activations' int8 scales.
+        calibration: What the activations' scales are made of. Either typical rows in the *file's*
+            layout, float32, shape ``(rows, *row shape)``; about 200 of them are enough. Or the
+            range of every activation by its name in the file, as
+            :func:`~frugalfl_server.export.ranges.name_ranges` finds them.
+        activations: int16 is 256 times as fine, and takes more RAM and time on the device.
 
     Returns:
-        An int8 .tflite file that keeps its signature and its names.
+        A quantized .tflite file that keeps its signature and its names.
 
     Raises:
-        ExportError: No calibration rows, rows of the wrong shape, or an operator that the
-            quantizer refuses.
+        ExportError: No calibration rows, rows of the wrong shape, a tensor without a range, or an
+            operator that the quantizer refuses.
         MissingExtraError: ai-edge-quantizer is not installed.
     """
-    _check_rows(model, calibration)
+    if activations not in ("int8", "int16"):
+        raise ExportError(f"activations are {activations!r}; they can be int8 or int16")
+    if isinstance(calibration, Mapping):
+        statistics = _given(model, calibration)
+    else:
+        _check_rows(model, calibration)
+        statistics = calibrated(model, calibration)
     with explained("the model cannot be quantized"), quiet():
-        quantized = _run_quantizer(model, calibration)
-    return repair(quantized)
+        quantized = _run_quantizer(model, statistics, activations)
+    return repair(quantized, activations)
+
+
+def calibrated(model: bytes, rows: FloatArray) -> Statistics:
+    """Return the range of every tensor that the quantizer wants one for, over some rows.
+
+    Args:
+        model: A float .tflite file, as for :func:`quantize`.
+        rows: In the file's layout, float32, shape ``(rows, *row shape)``, at least one.
+
+    Raises:
+        ExportError: The rows cannot be run.
+        MissingExtraError: ai-edge-quantizer is not installed.
+    """
+    with explained("the model cannot be calibrated"), quiet():
+        return _run_calibrator(model, rows)
 
 
 def _check_rows(model: bytes, calibration: FloatArray) -> None:
@@ -93,36 +158,57 @@ def _check_rows(model: bytes, calibration: FloatArray) -> None:
         raise ExportError(f"calibration rows have shape {has}, the model takes {expected}")
 
 
-def _recipe() -> list[Any]:
+def _given(model: bytes, ranges: Mapping[str, tuple[float, float]]) -> Statistics:
+    """Put ranges in the place of those of one row, which says what is wanted and in what shape."""
+    graph = flatbuffer.read(model).subgraphs[0]
+    row = np.zeros(graph.tensors[graph.inputs[0]].shape, np.float32)
+    statistics = calibrated(model, row)
+    for name, known in statistics.items():
+        if name not in ranges:
+            raise ExportError(f"no range for tensor {name!r}; calibrate this very model")
+        for end, value in zip(("min", "max"), ranges[name], strict=True):
+            known[end] = np.full_like(known[end], value)
+    return statistics
+
+
+def _recipe(activations: str) -> list[Any]:
     from ai_edge_quantizer import recipe
 
-    everything = recipe.static_wi8_ai8()[0]
+    named = recipe.static_wi8_ai16 if activations == "int16" else recipe.static_wi8_ai8
+    everything = named()[0]
     dense = copy.deepcopy(everything)
     dense["operation"] = "FULLY_CONNECTED"
     dense["op_config"]["weight_tensor_config"]["granularity"] = "TENSORWISE"
     return [everything, dense]
 
 
-def _run_quantizer(model: bytes, calibration: FloatArray) -> bytes:
+def _run_calibrator(model: bytes, rows: FloatArray) -> Statistics:
     from ai_edge_litert.interpreter import Interpreter
-    from ai_edge_quantizer import calibrator, quantizer, recipe_manager
+    from ai_edge_quantizer import calibrator, recipe_manager
     from ai_edge_quantizer.utils import qsv_utils
 
     (signature, names), *_ = Interpreter(model_content=model).get_signature_list().items()
-    rows = [{names["inputs"][0]: row[None]} for row in calibration]
     recipes = recipe_manager.RecipeManager()
-    recipes.load_quantization_recipe(_recipe())
+    recipes.load_quantization_recipe(_recipe("int8"))
     # Quantizer.calibrate() has no way to choose min and max, so its parts are called here.
     ranges = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-    ranges.calibrate({signature: rows}, recipes)
-    result = quantizer.Quantizer(bytearray(model), _recipe()).quantize(
-        ranges.get_model_qsvs(), enable_progress_report=False
+    ranges.calibrate({signature: [{names["inputs"][0]: row[None]} for row in rows]}, recipes)
+    statistics: Statistics = ranges.get_model_qsvs()
+    return statistics
+
+
+def _run_quantizer(model: bytes, statistics: Statistics, activations: str) -> bytes:
+    from ai_edge_quantizer import quantizer
+
+    result = quantizer.Quantizer(bytearray(model), _recipe(activations)).quantize(
+        statistics, enable_progress_report=False
     )
     return bytes(result.quantized_model)
 
 
-def repair(model: bytes) -> bytes:
-    """Return an int8 .tflite file with the operator versions and options of the int8 kernels."""
+def repair(model: bytes, activations: str = "int8") -> bytes:
+    """Return a quantized .tflite file with the operator versions and options of its kernels."""
+    versions = INT8_VERSIONS | (INT16_VERSIONS if activations == "int16" else {})
     tree = flatbuffer.read(model)
     for graph in tree.subgraphs:
         for operator in graph.operators:
@@ -132,7 +218,7 @@ def repair(model: bytes) -> bytes:
             if name == "RESHAPE":
                 _add_reshape_options(graph, operator)
             code = tree.operatorCodes[operator.opcodeIndex]
-            code.version = _version(name, code.version, operator)
+            code.version = _version(name, code.version, operator, versions)
     return flatbuffer.write(tree)
 
 
@@ -151,7 +237,7 @@ def _add_reshape_options(graph: Any, operator: Any) -> None:
         operator.builtinOptions = schema.ReshapeOptionsT(newShape=shape)
 
 
-def _version(name: str, written: int, operator: Any) -> int:
+def _version(name: str, written: int, operator: Any, versions: Mapping[str, int]) -> int:
     if name == "FULLY_CONNECTED":
-        return 5 if operator.builtinOptions.keepNumDims else INT8_VERSIONS[name]
-    return max(written, INT8_VERSIONS.get(name, 1))
+        return 5 if operator.builtinOptions.keepNumDims else versions[name]
+    return max(written, versions.get(name, 1))

@@ -44,8 +44,8 @@ class StageRuns:
         outputs: By stage, the framework's first, real values; without ``tflite_micro_int8`` where
             that does not run.
         latency_us: By LiteRT stage, median microseconds of one inference on this host.
-        reference: LiteRT's reference kernels, in int8 steps.
-        micro: TFLite-Micro's run, in int8 steps.
+        reference: LiteRT's reference kernels, in steps of the output.
+        micro: TFLite-Micro's run, likewise.
     """
 
     outputs: dict[str, FloatArray]
@@ -62,13 +62,13 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
         x: Rows as the framework takes them.
 
     Raises:
-        ExportError: An input or output that is not int8, outputs that are not finite, or a model
-            that TFLite-Micro refuses.
+        ExportError: An input or output that is neither int8 nor int16, outputs that are not
+            finite, or a model that TFLite-Micro refuses.
     """
     with quiet():
         in_float, in_int8 = Interpreter(models.float_model), Interpreter(models.int8_model)
         in_reference = Interpreter(models.int8_model, kernels="reference")
-    _check_int8(in_int8)
+    _check_quantized(in_int8)
     rows = models.reference.to_model_layout(x, models.float_model)
     steps = quantize(rows, in_int8.input)
     reference, micro = run_rows(in_reference, steps), _try_micro(models.mcu_model, steps)
@@ -87,9 +87,9 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
     return StageRuns(outputs, latency, reference, micro)
 
 
-def _check_int8(model: Interpreter) -> None:
+def _check_quantized(model: Interpreter) -> None:
     for name, tensor in (("input", model.input), ("output", model.output)):
-        if tensor.dtype != np.int8:
+        if tensor.dtype not in (np.int8, np.int16):
             raise ExportError(f"the model's {name} is {tensor.dtype}, not int8; quantize it first")
 
 

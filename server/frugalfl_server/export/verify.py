@@ -20,8 +20,8 @@ from frugalfl_server.export.reference import Reference
 from frugalfl_server.export.scores import accuracy, are_classes, sqnr_db
 from frugalfl_server.export.stages import STAGES, Models, StageRuns, run_stages
 
-#: TFLite-Micro and LiteRT's reference kernels may differ by this many int8 steps ...
-MAX_LSB = 2
+#: TFLite-Micro and LiteRT's reference kernels may differ by this many steps of the activations ...
+MAX_LSB = {"int8": 2, "int16": 3}
 #: ... or by more where TFLite-Micro is as near to the float model: within this many decibels.
 MAX_SQNR_LOSS_DB = 0.5
 #: The float file may differ from the framework by this share of the largest output.
@@ -44,7 +44,7 @@ class Verification:
         agreement: By stage, share of rows with the same largest output as the reference; None
             likewise.
         micro_max_lsb: Largest difference of an output, TFLite-Micro against LiteRT's reference
-            kernels, in int8 steps; None without TFLite-Micro.
+            kernels, in steps of the output; None without TFLite-Micro.
         micro_bytes_differing: Share of output bytes that differ at all; None likewise.
         sqnr_db: Signal-to-noise ratio of the int8 outputs against the float ones, decibels.
         latency_us_host: By LiteRT stage, median microseconds of one inference on this host, not
@@ -92,9 +92,9 @@ def verify(
         max_rows: More rows than this are thinned out evenly.
 
     Raises:
-        ExportError: Inputs or outputs that are not int8, an operator without a TFLite-Micro
-            kernel, a float file that computes something else than the reference, a TFLite-Micro
-            that does (:data:`MAX_LSB`), or too low an accuracy.
+        ExportError: Inputs or outputs that are neither int8 nor int16, an operator without a
+            TFLite-Micro kernel, a float file that computes something else than the reference, a
+            TFLite-Micro that does (:data:`MAX_LSB`), or too low an accuracy.
     """
     mcu_model = int8_model if mcu_model is None else mcu_model
     check_operators(mcu_model)
@@ -165,14 +165,15 @@ def _check_micro(result: Verification, runs: StageRuns) -> None:
     The two round sums differently, so a step now and then is expected, and a layer with large
     weights turns one step of its input into several. Neither is nearer to the float model.
     """
-    if result.micro_max_lsb is None or result.micro_max_lsb <= MAX_LSB:
+    numbers = str(runs.reference.dtype)
+    if result.micro_max_lsb is None or result.micro_max_lsb <= MAX_LSB[numbers]:
         return
     noise = sqnr_db(runs.outputs["tflite_micro_int8"], runs.outputs["litert_float"])
     if noise < result.sqnr_db - MAX_SQNR_LOSS_DB:
         raise ExportError(
-            f"TFLite-Micro is {result.micro_max_lsb} int8 steps off LiteRT's reference kernels, "
-            f"at {noise:.1f} dB against {result.sqnr_db:.1f} dB; a microcontroller would compute "
-            "something else"
+            f"TFLite-Micro is {result.micro_max_lsb} {numbers} steps off LiteRT's reference "
+            f"kernels, at {noise:.1f} dB against {result.sqnr_db:.1f} dB; a microcontroller "
+            "would compute something else"
         )
 
 

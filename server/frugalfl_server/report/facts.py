@@ -53,6 +53,11 @@ class Facts:
         return int(settings["rounds"] + (settings["recover-rounds"] if settings["prune"] else 0))
 
     @property
+    def done(self) -> Sequence[RoundRecord]:
+        """Our rounds that changed the model; calibration does not."""
+        return [record for record in self.ours if record.phase != "calibrate"]
+
+    @property
     def recovered(self) -> Sequence[RoundRecord]:
         """Our rounds on the pruned model."""
         return [record for record in self.ours if record.phase == "recover"]

@@ -29,7 +29,7 @@ class Headline:
 
 def status(facts: Facts) -> str:
     """Say in one sentence how the run ended."""
-    done = f"{len(facts.ours)} of {facts.planned} rounds"
+    done = f"{len(facts.done)} of {facts.planned} rounds"
     match facts.summary["status"]:
         case "finished":
             return f"Finished: {done}."

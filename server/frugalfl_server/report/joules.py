@@ -10,7 +10,7 @@ from frugalfl.energy import EnergyRecord, Totals, totals
 from frugalfl_server.report.texts import energy
 
 #: In the order they happen; other phases come behind.
-PHASES = ("download", "train", "encode")
+PHASES = ("download", "train", "encode", "calibrate")
 
 
 @dataclass(frozen=True)

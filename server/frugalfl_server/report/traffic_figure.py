@@ -54,7 +54,7 @@ def traffic_figure(facts: Facts, width: int) -> str:
 
 
 def _lines(facts: Facts) -> list[_Line]:
-    lines = _both("FrugalFL", facts.ours, OURS)
+    lines = _both("FrugalFL", facts.done, OURS)
     if facts.baseline:
         lines += _both("FedAvg", facts.baseline, OTHER)
     return lines

@@ -17,7 +17,7 @@ class EnergyRecord:
         run: Name of the run.
         client: Number of the client, as text.
         round: Round of the run, from 1.
-        phase: ``download``, ``train`` or ``encode``.
+        phase: ``download``, ``train``, ``encode`` or ``calibrate``.
         start_unix_s: When the phase began (s since 1970, wall clock).
         wall_s: How long it took (s, monotonic clock).
         cpu_s: Processor time of this process in it (s, all threads).
@@ -27,7 +27,7 @@ class EnergyRecord:
         method: How: the meter's name.
         source: From what: the device profile or the meter's files.
         uncertainty_rel: Relative uncertainty of ``energy_j`` (coverage factor 2).
-        samples: Training rows that were processed.
+        samples: The device's rows that were trained on, or calibrated with.
         uplink_bytes: Length of the frame sent because of this phase (B).
         downlink_bytes: Length of the frames received before this phase (B).
     """
