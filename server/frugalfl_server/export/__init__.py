@@ -1,14 +1,18 @@
 """From a trained module to files for devices: plain stages, each usable alone.
 
-    prune -> (fine-tune) -> convert -> quantize -> strip -> verify -> c_array
+    fit -> prune -> (fine-tune) -> convert -> quantize -> strip -> verify -> c_array
 
-:func:`export_model` runs all but the first. Importing this package is cheap: PyTorch, the
+:func:`export_model` runs all but the first three. Importing this package is cheap: PyTorch, the
 converter and the interpreters are loaded by the stage that needs them.
 """
 
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
 from frugalfl_server.export.cost import count_macs, count_parameters
+from frugalfl_server.export.device_budget import DeviceBudget
+from frugalfl_server.export.fit import Fit, fit
+from frugalfl_server.export.gates import Gate
+from frugalfl_server.export.measure import Cost, measure
 from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.package import ExportResult, export_model
 from frugalfl_server.export.prune import PruneReport, prune
@@ -17,7 +21,11 @@ from frugalfl_server.export.strip import strip
 from frugalfl_server.export.verify import Verification, verify
 
 __all__ = [
+    "Cost",
+    "DeviceBudget",
     "ExportResult",
+    "Fit",
+    "Gate",
     "MicroRun",
     "PruneReport",
     "Verification",
@@ -26,6 +34,8 @@ __all__ = [
     "count_macs",
     "count_parameters",
     "export_model",
+    "fit",
+    "measure",
     "prune",
     "quantize",
     "run_micro",

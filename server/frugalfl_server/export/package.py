@@ -10,11 +10,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frugalfl.errors import OverBudgetError
 from frugalfl.task import FloatArray, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
+from frugalfl_server.export import gates
+from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
 from frugalfl_server.export.cost import count_macs, count_parameters
+from frugalfl_server.export.device_budget import DeviceBudget
+from frugalfl_server.export.gates import Gate
+from frugalfl_server.export.measure import Cost
+from frugalfl_server.export.operators import float_operators
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.strip import strip
@@ -41,6 +48,8 @@ class ExportResult:
         parameters: Trainable numbers.
         macs: Multiply-accumulate operations of one row.
         verification: The same rows in PyTorch, LiteRT and TFLite-Micro.
+        budget: What the device has.
+        gates: What the model was held against, and held.
     """
 
     paths: Mapping[str, Path]
@@ -50,11 +59,15 @@ class ExportResult:
     parameters: int
     macs: int
     verification: Verification
+    budget: DeviceBudget
+    gates: tuple[Gate, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
             **{one.name: getattr(self, one.name) for one in dataclasses.fields(self)},
+            "budget": dataclasses.asdict(self.budget),
+            "gates": [dataclasses.asdict(gate) for gate in self.gates],
             "paths": {name: str(path) for name, path in self.paths.items()},
             "verification": self.verification.to_dict(),
         }
@@ -68,6 +81,7 @@ def export_model(
     folder: Path,
     model_card: Mapping[str, object] | None = None,
     max_accuracy_drop: float | None = 0.02,
+    budget: DeviceBudget | None = None,
 ) -> ExportResult:
     """Convert, quantize, strip, prove and write a model.
 
@@ -82,9 +96,11 @@ def export_model(
             added to it.
         max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share; None to
             accept any.
+        budget: What the device has; None: no limits.
 
     Raises:
         ExportError: The model cannot be converted or quantized, or does not pass the proof.
+        OverBudgetError: It passes, and does not fit.
         TaskError: The public rows cannot be used.
     """
     test = public.test.check("public test data")
@@ -100,6 +116,9 @@ def export_model(
         mcu_model=mcu_model,
         max_accuracy_drop=max_accuracy_drop,
     )
+    cost = Cost(len(mcu_model), proof.arena_bytes, count_macs(module, _example(test.x)))
+    budget = budget or DeviceBudget()
+    passed = (*proof.gates, *_device_gates(mcu_model, cost, budget))
     header, source = c_array(mcu_model, name, proof.arena_bytes)
     contents = {
         "model_float.tflite": float_model,
@@ -114,13 +133,28 @@ def export_model(
         int8_bytes=len(mcu_model),
         arena_bytes=proof.arena_bytes,
         parameters=count_parameters(module),
-        macs=count_macs(module, _example(test.x)),
+        macs=cost.macs,
         verification=proof,
+        budget=budget,
+        gates=passed,
     )
     for file, content in contents.items():
         _write(folder / file, content)
     write_json(folder / "model_card.json", _card(name, result, contents, model_card or {}))
     return result
+
+
+def _device_gates(model: bytes, cost: Cost, budget: DeviceBudget) -> list[Gate]:
+    """Hold the model against its device, and name everything that it has too much of at once."""
+    found = budget_gates(cost, budget)
+    missing = gates.reasons(found)
+    if missing:
+        raise OverBudgetError("; ".join(missing))
+    if budget.target and not budget.target.fpu:
+        in_float = gates.float_operators(float_operators(model), budget.target.name)
+        in_float.check()
+        found.append(in_float)
+    return found
 
 
 def _example(x: FloatArray) -> torch.Tensor:

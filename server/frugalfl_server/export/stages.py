@@ -66,13 +66,11 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
         x: Rows as PyTorch takes them.
 
     Raises:
-        ExportError: An input or output that is not int8, outputs that are not finite, or a model
-            that TFLite-Micro refuses.
+        ExportError: Outputs that are not finite, or a model that TFLite-Micro refuses.
     """
     with quiet():
         in_float, in_int8 = Interpreter(models.float_model), Interpreter(models.int8_model)
         in_reference = Interpreter(models.int8_model, kernels="reference")
-    _check_int8(in_int8)
     rows = to_model_layout(x)
     steps = quantize(rows, in_int8.input)
     reference, micro = run_rows(in_reference, steps), _try_micro(models.mcu_model, steps)
@@ -89,12 +87,6 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
         "litert_int8": latency_us(in_int8, steps[:1]),
     }
     return StageRuns(outputs, latency, reference, micro)
-
-
-def _check_int8(model: Interpreter) -> None:
-    for name, tensor in (("input", model.input), ("output", model.output)):
-        if tensor.dtype != np.int8:
-            raise ExportError(f"the model's {name} is {tensor.dtype}, not int8; quantize it first")
 
 
 def _try_micro(model: bytes, steps: Array) -> MicroRun | None:
