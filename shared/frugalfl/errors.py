@@ -8,7 +8,7 @@
     ├── CodecError                     exit 5   a codec text or an array that a codec refuses
     ├── FederationError                exit 6   rounds that cannot go on: every client failed
     ├── ExportError                    exit 7   a model that cannot be pruned, converted or proven
-    │   └── OverBudgetError            exit 7   a model that needs more flash, RAM or time than given
+    │   └── OverBudgetError            exit 7   a model that needs more than its device has
     ├── RunError                       exit 8   a run directory or a ledger that cannot be read
     └── Interrupted                    exit 130 Ctrl-C; what was finished is kept
 

@@ -57,7 +57,7 @@ class Settings:
     )
     start_from: str = _setting("", "run directory whose newest model to begin with; empty for none")
     prune: float = _setting(
-        0.5, "share of channels to prune before export, 0 for none; with a budget: the least"
+        0.5, "share of channels to prune before export, 0 for none; not used with a budget"
     )
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
     target: str = _setting("", "microcontroller to fit (docs/export.md); empty for none")

@@ -1,4 +1,4 @@
-"""Sizes: read from settings, and written for people (IEC 80000-13: 1 KiB = 1024 B, 1 kB = 1000 B)."""
+"""Sizes, read and written as in IEC 80000-13: 1 KiB is 1024 B, 1 kB is 1000 B."""
 
 from __future__ import annotations
 

@@ -4,33 +4,82 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-command = typer.Typer(add_completion=False)
+if TYPE_CHECKING:
+    from frugalfl_server.export import Gate
+
+command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
-@command.command(epilog="Example: frugalfl export runs/latest --out firmware/model")
+_EPILOG = """
+Examples:
+
+- frugalfl export runs/latest --out firmware/model
+
+- frugalfl export runs/latest --target cortex-m4 --flash 64KiB --ram 16KiB
+"""
+
+
+@command.command(epilog=_EPILOG)
 def export(
     run: Annotated[Path, typer.Argument(help="A run directory, such as runs/latest.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; by default RUN/model.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Microcontroller to fit, such as cortex-m4 (docs/export.md).")
+    ] = None,
+    flash: Annotated[
+        str | None,
+        typer.Option(help="Most flash: the file, and the runtime where a target is named."),
+    ] = None,
+    ram: Annotated[str | None, typer.Option(help="Most RAM of the tensors, such as 16KiB.")] = None,
+    macs: Annotated[
+        int | None, typer.Option(help="Most multiply-accumulates of one inference.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Convert, quantize to int8, and prove the newest model of a run, finished or interrupted.
 
     The same test rows go through PyTorch, LiteRT and the TFLite-Micro interpreter; an export that
-    fails its checks stops with the reason.
+    fails its checks stops with the reason, and one that is too large with what would fit.
     """
     from frugalfl_server.export_run import export_run
+    from frugalfl_server.progress import Progress
 
-    result = export_run(run, out)
+    given = {"target": target, "flash": flash, "ram": ram, "macs": macs}
+    budget = {name: value for name, value in given.items() if value is not None}
+    result = export_run(run, out, budget, Progress(0).say)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
         return
     for name, score in result.verification.to_dict()["accuracy"].items():
         typer.echo(f"{name:>20}  {'not run' if score is None else f'accuracy {score:.3f}'}")
+    typer.echo()
+    for gate in result.gates:
+        typer.echo(f"{gate.name:>27}  {_text(gate.value, gate.unit):>16}  {_held(gate)}")
+    typer.echo()
     for path in result.paths.values():
         typer.echo(f"{path.stat().st_size:>18} B  {path}")
+
+
+def _held(gate: Gate) -> str:
+    if gate.value is None:
+        return "not measured on this host"
+    return f"ok (limit {_text(gate.limit, gate.unit)})"
+
+
+def _text(value: float | str | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    number = (
+        value
+        if isinstance(value, str)
+        else f"{value:,.3g}"
+        if isinstance(value, float)
+        else f"{value:,}"
+    )
+    return f"{number} {unit}".strip()

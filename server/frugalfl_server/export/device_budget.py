@@ -39,12 +39,12 @@ class DeviceBudget:
         if macs < 0:
             raise UsageError(f"macs is {macs}; it must be 0 or more")
         known = target_named(target) if target else None
-        return cls(
-            target=known,
-            flash_bytes=parse_size(flash, "flash") if flash else known and known.flash_bytes,
-            ram_bytes=parse_size(ram, "ram") if ram else known and known.ram_bytes,
-            macs=macs or None,
-        )
+        flash_bytes = parse_size(flash, "flash") if flash else None
+        ram_bytes = parse_size(ram, "ram") if ram else None
+        if known is not None:
+            flash_bytes = flash_bytes or known.flash_bytes
+            ram_bytes = ram_bytes or known.ram_bytes
+        return cls(known, flash_bytes, ram_bytes, macs or None)
 
     @classmethod
     def of_settings(cls, settings: Settings) -> DeviceBudget:

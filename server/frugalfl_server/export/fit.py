@@ -10,9 +10,10 @@ of weights was tried beside it (docs/export.md has the figures) and was not bett
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import OverBudgetError
 from frugalfl_server.export.budget_gates import budget_gates
@@ -41,12 +42,15 @@ class Fit:
     report: PruneReport
     cost: Cost
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return dataclasses.asdict(self)
+
 
 def fit(
     module: torch.nn.Module,
     example_input: torch.Tensor,
     budget: DeviceBudget,
-    least: float = 0.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Fit:
     """Search the smallest pruning ratio at which the model fits.
@@ -57,14 +61,13 @@ def fit(
         module: Left as it was.
         example_input: One row with its batch axis, shape ``(1, *row shape)``.
         budget: What the device has.
-        least: Ratio that is pruned in any case.
         say: Takes a line about each model that was tried.
 
     Raises:
         OverBudgetError: Not even the smallest model fits; the message says what it lacks.
         ExportError: The model cannot be pruned or converted, or RAM cannot be measured here.
     """
-    ratios = _ratios(group_sizes(module, example_input), least)
+    ratios = _ratios(group_sizes(module, example_input))
 
     def attempt(number: int) -> tuple[Fit, list[str]]:
         pruned, report = prune(module, example_input, ratios[number], ROUND_TO)
@@ -91,12 +94,12 @@ def fit(
     return found
 
 
-def _ratios(sizes: list[int], least: float) -> list[float]:
-    """Return, in ascending order, the ratios at which some group loses its next four channels."""
+def _ratios(sizes: list[int]) -> list[float]:
+    """Return 0 and, ascending, every ratio at which a group loses its next four channels."""
     steps = {
         ratio_that_keeps(kept, size) for size in sizes for kept in range(ROUND_TO, size, ROUND_TO)
     }
-    return sorted({least, *(ratio for ratio in steps if ratio > least)})
+    return sorted({0.0, *steps})
 
 
 def _line(report: PruneReport, cost: Cost, fits: bool) -> str:

@@ -136,4 +136,6 @@ def signal_to_noise(sqnr_db: float, least: float) -> Gate:
         f"the int8 outputs have a signal-to-noise ratio of {sqnr_db:.1f} dB (at least {least:.0f} "
         "dB are needed); give about 200 typical calibration rows"
     )
-    return Gate("signal to noise, at least", sqnr_db, least, "dB", reason if sqnr_db < least else None)
+    return Gate(
+        "signal to noise, at least", sqnr_db, least, "dB", reason if sqnr_db < least else None
+    )
