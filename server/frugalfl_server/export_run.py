@@ -34,7 +34,8 @@ def export_run(
     Args:
         path: The run directory.
         out: Where to write; by default the run's own ``model`` folder.
-        budget: ``target``, ``flash``, ``ram`` and ``macs``, where other than in the run's settings.
+        budget: ``target``, ``flash``, ``ram`` and ``macs``, all four, in place of those in the
+            run's settings.
         say: Takes a line about each step of a search.
 
     Raises:

@@ -30,29 +30,26 @@ def export(
         Path | None, typer.Option(help="Folder to write to; by default RUN/model.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Microcontroller to fit, such as cortex-m4 (docs/export.md).")
-    ] = None,
+        str, typer.Option(help="Microcontroller to fit, such as cortex-m4 (docs/export.md).")
+    ] = "",
     flash: Annotated[
-        str | None,
-        typer.Option(help="Most flash: the file, and the runtime where a target is named."),
-    ] = None,
-    ram: Annotated[str | None, typer.Option(help="Most RAM of the tensors, such as 16KiB.")] = None,
-    macs: Annotated[
-        int | None, typer.Option(help="Most multiply-accumulates of one inference.")
-    ] = None,
+        str, typer.Option(help="Most flash: the file, and the runtime where a target is named.")
+    ] = "",
+    ram: Annotated[str, typer.Option(help="Most RAM of the tensors, such as 16KiB.")] = "",
+    macs: Annotated[int, typer.Option(help="Most multiply-accumulates of one inference.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Convert, quantize to int8, and prove the newest model of a run, finished or interrupted.
 
     The same test rows go through PyTorch, LiteRT and the TFLite-Micro interpreter; an export that
-    fails its checks stops with the reason, and one that is too large with what would fit.
+    fails its checks stops with the reason, and one that is too large with what would fit. Any of
+    --target, --flash, --ram and --macs takes the place of the budget in the run's settings.
     """
     from frugalfl_server.export_run import export_run
     from frugalfl_server.progress import Progress
 
-    given = {"target": target, "flash": flash, "ram": ram, "macs": macs}
-    budget = {name: value for name, value in given.items() if value is not None}
-    result = export_run(run, out, budget, Progress(0).say)
+    budget = {"target": target, "flash": flash, "ram": ram, "macs": macs}
+    result = export_run(run, out, budget if any(budget.values()) else {}, Progress(0).say)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
         return
@@ -73,13 +70,8 @@ def _held(gate: Gate) -> str:
 
 
 def _text(value: float | str | None, unit: str) -> str:
-    if value is None:
-        return "–"
-    number = (
-        value
-        if isinstance(value, str)
-        else f"{value:,.3g}"
-        if isinstance(value, float)
-        else f"{value:,}"
-    )
-    return f"{number} {unit}".strip()
+    if isinstance(value, float):
+        value = f"{value:,.3g}"
+    elif isinstance(value, int):
+        value = f"{value:,}"
+    return f"{'–' if value is None else value} {unit}".strip()

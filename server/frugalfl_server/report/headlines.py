@@ -151,7 +151,8 @@ def _accuracy_int8(facts: Facts) -> Headline:
 def _upload(facts: Facts) -> Headline:
     size = facts.summary["uplink_bytes_per_update"]
     if size is None:
-        return Headline("bytes per upload", "–", "nothing was uploaded")
+        why = "no round before pruning" if facts.ours else "nothing was uploaded"
+        return Headline("bytes per upload", "–", why)
     if facts.float32_bytes is None:
         return Headline("bytes per upload", size_text(size), "mean; float32 size not known")
     whole = size_text(facts.float32_bytes)
