@@ -48,7 +48,7 @@ def export(
     from frugalfl_server.export_run import export_run
     from frugalfl_server.progress import Progress
 
-    budget = {"target": target, "flash": flash, "ram": ram, "macs": macs}
+    budget: dict[str, str | int] = {"target": target, "flash": flash, "ram": ram, "macs": macs}
     result = export_run(run, out, budget if any(budget.values()) else {}, Progress(0).say)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))

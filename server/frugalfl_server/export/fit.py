@@ -20,7 +20,13 @@ from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.gates import reasons
 from frugalfl_server.export.measure import Cost, measure
-from frugalfl_server.export.prune import PruneReport, group_sizes, prune, ratio_that_keeps
+from frugalfl_server.export.prune import (
+    PruneReport,
+    channels_kept,
+    group_sizes,
+    prune,
+    ratio_that_keeps,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -95,11 +101,15 @@ def fit(
 
 
 def _ratios(sizes: list[int]) -> list[float]:
-    """Return 0 and, ascending, every ratio at which a group loses its next four channels."""
+    """Return a ratio for each different model, largest model first; the first ratio is 0."""
     steps = {
         ratio_that_keeps(kept, size) for size in sizes for kept in range(ROUND_TO, size, ROUND_TO)
     }
-    return sorted({0.0, *steps})
+    models = {0.0: tuple(sizes)} | {
+        ratio: tuple(channels_kept(size, ratio, ROUND_TO) for size in sizes)
+        for ratio in sorted(steps)
+    }
+    return list({kept: ratio for ratio, kept in reversed(models.items())}.values())[::-1]
 
 
 def _line(report: PruneReport, cost: Cost, fits: bool) -> str:

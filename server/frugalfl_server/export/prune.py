@@ -108,6 +108,11 @@ def ratio_that_keeps(channels: int, of: int) -> float:
     return max(0.0, 1 - channels / of - 1e-9)
 
 
+def channels_kept(of: int, ratio: float, round_to: int) -> int:
+    """Return how many channels of a group stay when :func:`prune` has rounded them."""
+    return max(min(round_to, of), int(of * (1 - ratio)) // round_to * round_to)
+
+
 def _check_weights(module: torch.nn.Module) -> None:
     for name, tensor in module.state_dict().items():
         if not tensor.isfinite().all():
