@@ -14,7 +14,6 @@ from flwr.serverapp import Grid, ServerApp
 
 from frugalfl import wire
 from frugalfl.blocks import Parameters
-from frugalfl.codec.seeded import draw_again
 from frugalfl.energy import totals
 from frugalfl.errors import ExportError, Interrupted
 from frugalfl.modules import read_parameters, write_parameters
@@ -34,12 +33,13 @@ from frugalfl_server.calibration import (
 )
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy
-from frugalfl_server.export import kept_channels, lint, prune
+from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.start import initial_model, pin_start
 from frugalfl_server.steering import Steering
 from frugalfl_server.strategies import strategy_of
 from frugalfl_server.strategy import FrugalStrategy
@@ -56,6 +56,7 @@ def main(grid: Grid, context: Context) -> None:
     """
     settings = Settings.of(context.run_config)
     task = load_task(settings.task)
+    settings = pin_start(settings, task)
     given = context.node_config.get("run-dir")
     if given is None:
         run = RunDirectory.create(Path("runs"), task.name, settings, app=None)
@@ -93,16 +94,22 @@ class Federation:
     """The rounds of one run, and what is made of their result."""
 
     def __init__(
-        self, grid: Grid, settings: Settings, task: Task, run: RunDirectory, quiet: bool = False
+        self,
+        grid: Grid,
+        settings: Settings,
+        task: Task,
+        run: RunDirectory,
+        quiet: bool = False,
+        name: str = summary.OURS,
     ) -> None:
         self._grid = grid
         self._settings = settings
         self._task = task
         self._run = run
+        self._name = name
         self._public = task.public_rows()
         self._federated = is_federated(settings, self._public)
-        recover = settings.recover_rounds if settings.prune else 0
-        self._progress = Progress(settings.rounds + recover, quiet)
+        self._progress = Progress(settings.rounds, quiet)
         self._clients_accuracy = 0.0
         self._downlink: Downlink | None = None
 
@@ -110,9 +117,12 @@ class Federation:
         """Train, prune, recover, calibrate, export."""
         self._progress.say(f"run {self._run.path}")
         self._warn_of_export()
+        ratio = self._pruning_ratio()
+        recover = self._settings.recover_rounds if ratio else 0
+        self._progress.expect(self._settings.rounds + recover)
         module = self.train()
-        if self._settings.prune:
-            module = self._prune(module)
+        if ratio:
+            module = self._prune(module, ratio)
             self._rounds(
                 module, "recover", self._settings.recover_rounds, self._settings.rounds + 1
             )
@@ -138,20 +148,38 @@ class Federation:
             if one.severity == "stops":
                 self._progress.warn(f"this model cannot be exported: {one}")
 
-    def train(self) -> torch.nn.Module:
-        """Run the rounds on the whole model, from weights that the seed decides."""
-        module = initial_model(self._task, self._settings)
+    def train(self, module: torch.nn.Module | None = None) -> torch.nn.Module:
+        """Run the rounds on a model, by default the one that the settings begin with."""
+        if module is None:
+            module = initial_model(self._task, self._settings)
         random.seed(self._settings.seed)  # Flower samples clients from this generator
         self._rounds(module, "train", self._settings.rounds, first=1)
         return module
 
-    def _prune(self, module: torch.nn.Module) -> torch.nn.Module:
-        example = torch.from_numpy(self._public.test.x[:1])
-        pruned, report = prune(module, example, self._settings.prune)
+    def _pruning_ratio(self) -> float:
+        """Return the share of channels to prune; with a budget, the least that makes it fit.
+
+        That does not depend on the weights. So a budget that no model can meet is found before
+        the first round.
+        """
+        budget = DeviceBudget.of_settings(self._settings)
+        if not budget.limited:
+            return self._settings.prune
+        self._progress.say("fit: the largest model within the budget")
+        module = initial_model(self._task, self._settings)
+        found = fit(module, self._example(), budget, self._progress.say)
+        self._run.write_json("fit.json", found.to_dict())
+        return found.ratio
+
+    def _example(self) -> torch.Tensor:
+        return torch.from_numpy(self._public.test.x[:1])
+
+    def _prune(self, module: torch.nn.Module, ratio: float) -> torch.nn.Module:
+        pruned, report = prune(module, self._example(), ratio)
         self._progress.say(
             f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}"
         )
-        kept = kept_channels(module, pruned, example, report.history)
+        kept = kept_channels(module, pruned, self._example(), report.history)
         if kept is None:
             self._downlink = None  # recovery begins with full copies
         elif self._downlink is not None:
@@ -162,7 +190,9 @@ class Federation:
         """Run federated rounds on the module's parameters, and leave the result in it."""
         settings = self._settings
         parameters, _ = split(read_parameters(module), settings.private)
-        seed = settings.seed if phase == "train" and settings.initial == "seeded" else None
+        seed = settings.seed if settings.initial == "seeded" and phase == "train" else None
+        if settings.start_from:
+            seed = None  # these weights were trained, not drawn
         downlink = self._downlink_from(parameters, first, seed)
         if rounds == 0:
             return
@@ -177,8 +207,11 @@ class Federation:
                 return None
             write_parameters(module, unpack(arrays))
             record = self._record(phase, strategy, self._score(module, strategy))
-            self._run.add_round(record, strategy.traffic.energy)
-            self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
+            if self._name == summary.OURS:
+                self._run.add_round(record, strategy.traffic.energy)
+                self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
+            else:
+                self._run.add_round(record)
             self._progress.round_done(record)
             return MetricRecord({"accuracy": record.accuracy})
 
@@ -246,7 +279,7 @@ class Federation:
         traffic = strategy.traffic
         energy = totals(traffic.energy)
         return RoundRecord(
-            federation="frugalfl",
+            federation=self._name,
             phase=phase,
             round=traffic.round,
             accuracy=score,
@@ -259,13 +292,3 @@ class Federation:
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - traffic.started_s,
         )
-
-
-def initial_model(task: Task, settings: Settings) -> torch.nn.Module:
-    """Build the task's model with weights that depend on the settings only."""
-    torch.manual_seed(settings.seed)
-    module = task.new_model()
-    if settings.initial == "seeded":
-        shared, _ = split(read_parameters(module), settings.private)
-        write_parameters(module, draw_again(shared, settings.seed))
-    return module

@@ -9,6 +9,7 @@ import numpy as np
 
 from frugalfl.errors import UsageError
 from frugalfl.task import Examples, PublicData
+from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.keras import export_keras, load_keras
 from frugalfl_server.export.package import ExportResult
 
@@ -17,7 +18,11 @@ SUFFIX = ".keras"
 
 
 def export_keras_file(
-    path: Path, calibration: Path | None, test: Path | None, out: Path | None
+    path: Path,
+    calibration: Path | None,
+    test: Path | None,
+    out: Path | None,
+    budget: DeviceBudget | None = None,
 ) -> ExportResult:
     """Export a ``.keras`` file.
 
@@ -27,10 +32,11 @@ def export_keras_file(
             their targets ``y`` where they have any.
         test: The same, of rows to prove the model with; by default the calibration rows.
         out: Where to write; by default a folder beside the file, with its name.
+        budget: What the device has; None: no limits.
 
     Raises:
         UsageError: A file that is missing or holds no rows.
-        ExportError: The model cannot be converted or does not pass its checks.
+        ExportError: The model cannot be converted, does not pass its checks or does not fit.
         MissingExtraError: TensorFlow is not installed.
     """
     if calibration is None:
@@ -44,6 +50,7 @@ def export_keras_file(
         public=public,
         folder=folder,
         model_card={"made_from": path.name},
+        budget=budget,
     )
 
 

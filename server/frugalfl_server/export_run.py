@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frugalfl.errors import ExportError, RunError
-from frugalfl.modules import read_parameters, write_parameters
-from frugalfl.resize import resize
+from frugalfl.errors import ExportError, OverBudgetError, RunError
+from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.calibration import is_federated, kept_ranges
-from frugalfl_server.export import ExportResult, export_model
+from frugalfl_server.export import DeviceBudget, ExportResult, export_model
 from frugalfl_server.files import write_json
+from frugalfl_server.refit import how_to_fit
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.start import newest_model
 
 if TYPE_CHECKING:
     import torch
 
 
-def export_run(path: Path, out: Path | None, activations: str | None = None) -> ExportResult:
+def export_run(
+    path: Path,
+    out: Path | None,
+    budget: Mapping[str, str | int] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    activations: str | None = None,
+) -> ExportResult:
     """Export a run's newest checkpoint, pruned or not.
 
     Args:
         path: The run directory.
         out: Where to write; by default the run's own ``model`` folder.
+        budget: ``target``, ``flash``, ``ram`` and ``macs``, all four, in place of those in the
+            run's settings.
+        say: Takes a line about each step of a search.
         activations: ``int8`` or ``int16``; by default what the run's settings say.
 
     Raises:
         RunError: No run, no checkpoint, or the app that it came from is not known.
+        UsageError: A budget that cannot be read.
         ExportError: The model cannot be converted or does not pass its checks, or has private
             blocks.
+        OverBudgetError: It does not fit; the message says what would, and how to get it.
     """
     run = RunDirectory.open(path)
     about = run.read_json("run.json")
@@ -47,13 +60,17 @@ def export_run(path: Path, out: Path | None, activations: str | None = None) -> 
         settings = replace(settings, activations=activations)
     if settings.private:
         raise ExportError(f"{path} cannot be exported: {why_private_is_not_exported(settings)}")
-    parameters = run.load_checkpoint()
+    settings = replace(settings, **(budget or {}))  # type: ignore[arg-type]
+    run.load_checkpoint()  # before the task is imported: this is the likelier mistake
     sys.path.insert(0, about["app"])
     task = load_task(settings.task)
-    shapes = {name: tensor.shape for name, tensor in parameters.items()}
-    module = resize(task.new_model(), shapes)
-    write_parameters(module, parameters)
-    result = export_into(run, module, task, settings, out or run.path / "model")
+    module = newest_model(task, run)
+    try:
+        result = export_into(run, module, task, settings, out or run.path / "model")
+    except OverBudgetError as error:
+        say(f"{error}; looking for what fits")
+        advice = how_to_fit(run, module, task, settings, say)
+        raise OverBudgetError(f"{error}; {advice}") from error
     if out is None:
         known = run.read_json("summary.json")
         run.write_json("summary.json", summary.of_run(run, known["status"], known["reason"]))
@@ -89,6 +106,7 @@ def export_into(
         model_card=card,
         ranges=kept_ranges(run, read_parameters(module)) if federated else None,
         activations=settings.activations,
+        budget=DeviceBudget.of_settings(settings),
     )
     write_json(folder / "export.json", result.to_dict())
     return result

@@ -24,3 +24,9 @@ def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, indented, for people and programs."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def short_path(path: Path) -> Path:
+    """Return a path as it is typed in the working folder."""
+    here = Path.cwd()
+    return Path(os.path.relpath(path, here)) if path.is_relative_to(here) else path

@@ -19,6 +19,11 @@ class Progress:
         self._started_s = time.monotonic()
         self._done = 0
 
+    def expect(self, rounds: int) -> None:
+        """Say how many rounds there will be, now that it is known; the clock starts anew."""
+        self._rounds = rounds
+        self._started_s = time.monotonic()
+
     def say(self, text: str) -> None:
         """Print one line about what happens next."""
         self._console.print(text, markup=False)

@@ -4,6 +4,7 @@
     summary.json      the figures of the run, under stable names (docs/run-directory.md)
     rounds.parquet    one row a round
     energy.parquet    one row a client, round and phase
+    fit.json          where there was a budget: the largest model that fits
     checkpoints/      the newest global model
     model/            what export made
     report.html       all of it to look at
@@ -145,6 +146,11 @@ class RunDirectory:
             self._model = None
         self._flushed_s = time.monotonic()
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a model on disk."""
+        return (self.path / "checkpoints" / "model.npz").exists()
+
     def load_checkpoint(self) -> Parameters:
         """Return the newest model.
 
@@ -152,6 +158,8 @@ class RunDirectory:
             RunError: There is none, or it cannot be read.
         """
         path = self.path / "checkpoints" / "model.npz"
+        if not self.has_checkpoint:
+            raise RunError(f"{self.path} has no model: no round of it was finished")
         try:
             with np.load(path) as arrays:
                 return {name: arrays[name] for name in arrays.files}

@@ -13,6 +13,8 @@ from frugalfl_server.run_directory import RunDirectory
 
 OURS = "frugalfl"
 BASELINE = "flower-fedavg-float32"
+#: The pruned model's architecture, trained from scratch.
+SLIM = "slim"
 
 
 def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]:
@@ -24,14 +26,16 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
         reason: Why it failed, if it did.
     """
     ours = [record for record in run.rounds if record.federation == OURS]
-    figures = _figures(ours) | _of_export(run)
+    figures = _figures(ours) | _of_export(run, "model")
     baseline = [record for record in run.rounds if record.federation == BASELINE]
+    slim = [record for record in run.rounds if record.federation == SLIM]
     return {
         "run": run.name,
         "status": status,
         "reason": reason,
         **figures,
         "baseline": _figures(baseline) | {"name": BASELINE} if baseline else None,
+        "slim": _figures(slim) | _of_export(run, SLIM) if slim else None,
     }
 
 
@@ -63,10 +67,10 @@ def _total(joules: Any) -> float | None:
     return sum(known) if known else None
 
 
-def _of_export(run: RunDirectory) -> dict[str, Any]:
-    if not (run.path / "model" / "export.json").exists():
+def _of_export(run: RunDirectory, folder: str) -> dict[str, Any]:
+    if not (run.path / folder / "export.json").exists():
         return {"accuracy_int8": None, "model": None}
-    export = run.read_json("model/export.json")
+    export = run.read_json(f"{folder}/export.json")
     scores = export["verification"]["accuracy"]
     micro = scores["tflite_micro_int8"]
     return {

@@ -8,6 +8,7 @@
     ├── CodecError                     exit 5   a codec text or an array that a codec refuses
     ├── FederationError                exit 6   rounds that cannot go on: every client failed
     ├── ExportError                    exit 7   a model that cannot be pruned, converted or proven
+    │   └── OverBudgetError            exit 7   a model that needs more than its device has
     ├── RunError                       exit 8   a run directory or a ledger that cannot be read
     └── Interrupted                    exit 130 Ctrl-C; what was finished is kept
 
@@ -67,6 +68,10 @@ class ExportError(FrugalFLError):
     """The model cannot be pruned, converted, quantized or proven."""
 
     exit_code = 7
+
+
+class OverBudgetError(ExportError):
+    """The model, or the smallest one that pruning can make of it, does not fit the device."""
 
 
 class RunError(FrugalFLError):

@@ -16,7 +16,9 @@ from frugalfl.codec import parse_codec
 from frugalfl.energy import profile_named
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
+from frugalfl.sizes import parse_size
 from frugalfl.strategies import parse_strategy
+from frugalfl.targets import target_named
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -53,7 +55,10 @@ class Settings:
     private: str = _setting(
         "", "blocks that never leave their device: shell patterns, commas between; empty for none"
     )
-    prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
+    start_from: str = _setting("", "run directory whose newest model to begin with; empty for none")
+    prune: float = _setting(
+        0.5, "share of channels to prune before export, 0 for none; not used with a budget"
+    )
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
     calibration: str = _setting(
         "auto",
@@ -63,11 +68,19 @@ class Settings:
         100.0, "which of a client's rows bounds each range: 100 the farthest; 95 against outliers"
     )
     activations: str = _setting("int8", "numbers of the exported model: int8, or int16 (finer)")
+    target: str = _setting("", "microcontroller to fit (docs/export.md); empty for none")
+    flash: str = _setting("", "most flash of the exported model, such as 64KiB; empty for none")
+    ram: str = _setting("", "most RAM of its tensors, such as 16KiB; empty for none")
+    macs: int = _setting(0, "most multiply-accumulates of one inference; 0: none")
     device: str = _setting("generic", "device profile for estimated joules")
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "clients", "clients_per_round", "local_epochs", "batch_size"):
+        for name in ("clients", "clients_per_round", "local_epochs", "batch_size"):
             self._need(getattr(self, name) >= 1, name, "at least 1")
+        if self.start_from:
+            self._need(self.rounds >= 0, "rounds", "0 or more")
+        else:
+            self._need(self.rounds >= 1, "rounds", "at least 1 (0 only with start-from)")
         self._need(self.recover_rounds >= 0, "recover_rounds", "0 or more")
         self._need(self.initial in ("exact", "seeded"), "initial", "exact or seeded")
         self._need(0 <= self.seed < 2**32, "seed", "from 0 to 4294967295")
@@ -110,12 +123,31 @@ class Settings:
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)
-        if self.private and self.prune:
+        self._check_budget()
+        if self.private and self.prunes:
             raise UsageError(
                 "private blocks cannot be pruned with the others, because the server does not "
-                "have them; set prune = 0"
+                "have them; set prune = 0 and no target, flash, ram or macs"
             )
         profile_named(self.device)
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether the exported model has to fit something."""
+        return bool(self.target or self.flash or self.ram or self.macs)
+
+    @property
+    def prunes(self) -> bool:
+        """Whether the model may be pruned, and recovery rounds follow."""
+        return bool(self.prune or self.has_budget)
+
+    def _check_budget(self) -> None:
+        if self.target:
+            target_named(self.target)
+        for name in ("flash", "ram"):
+            if getattr(self, name):
+                parse_size(getattr(self, name), name)
+        self._need(self.macs >= 0, "macs", "0 or more")
 
     def _need(self, holds: bool, name: str, what: str) -> None:
         if not holds:
@@ -163,6 +195,8 @@ def _key(name: str) -> str:
 
 
 def _typed(key: str, value: Any, wanted: type) -> Any:
+    if key in _SIZES and type(value) is int:
+        return str(value)  # flash = 65536 is as good as "65536"
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, wanted) or isinstance(value, bool):
@@ -170,4 +204,5 @@ def _typed(key: str, value: Any, wanted: type) -> Any:
     return value
 
 
+_SIZES = ("flash", "ram")
 _TYPES = {str: "a text", int: "a whole number", float: "a number"}

@@ -16,12 +16,12 @@ from frugalfl.settings import Settings
 from frugalfl.task import Task
 from frugalfl_client.device import device_of
 from frugalfl_server import summary
-from frugalfl_server.app import initial_model
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.evaluate import accuracy
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.start import initial_model
 from frugalfl_server.strategies import averaging
 from frugalfl_sim.engine.grid import InProcessGrid
 

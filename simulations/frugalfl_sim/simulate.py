@@ -17,12 +17,16 @@ from frugalfl_server.app import app as server_app
 from frugalfl_server.app import keeping_status
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.start import pin_start
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.engine.grid import InProcessGrid
+from frugalfl_sim.slim import check_slim, run_slim
 
 
-def simulate_app(app: Path, settings: Settings, runs: Path, baseline: bool) -> RunDirectory:
+def simulate_app(
+    app: Path, settings: Settings, runs: Path, baseline: bool, slim: bool = False
+) -> RunDirectory:
     """Run an app's federation to its end, and return the run directory.
 
     Args:
@@ -30,6 +34,7 @@ def simulate_app(app: Path, settings: Settings, runs: Path, baseline: bool) -> R
         settings: The app's own, as :func:`~frugalfl_sim.apps.read_settings` reads them.
         runs: Folder for the run directory.
         baseline: Also run Flower's stock FedAvg, and put it beside ours in the report.
+        slim: Also train the pruned model's architecture from scratch, and put it there too.
 
     Raises:
         FrugalFLError: What the branches of :mod:`frugalfl.errors` say; the run directory then
@@ -40,10 +45,15 @@ def simulate_app(app: Path, settings: Settings, runs: Path, baseline: bool) -> R
             "--baseline has nothing to compare with private blocks: Flower's FedAvg makes one "
             "model for all; leave --baseline out"
         )
+    if baseline and not settings.rounds:
+        raise UsageError("--baseline needs rounds to compare with; leave it out with rounds = 0")
+    if slim:
+        check_slim(settings)
     # One client trains at a time, on tensors too small to share between threads.
     torch.set_num_threads(1)
     with importable(app), quiet_flower():
         task = load_task(settings.task)
+        settings = pin_start(settings, task)
         _check_partitions(task, settings)
         run = RunDirectory.create(runs, task.name, settings, app)
         try:
@@ -51,11 +61,12 @@ def simulate_app(app: Path, settings: Settings, runs: Path, baseline: bool) -> R
                 client_app, settings.clients, settings.as_config(), run.path / "devices"
             )
             server_app(grid, _server_context(settings, run))
-            if baseline:
-                run = RunDirectory.open(run.path)
-                with keeping_status(run):
-                    run_baseline(settings, task, run)
-                write_report(run)
+            for wanted, other in ((baseline, run_baseline), (slim, run_slim)):
+                if wanted:
+                    run = RunDirectory.open(run.path)
+                    with keeping_status(run):
+                        other(settings, task, run)
+                    write_report(run)
         finally:
             forget_devices()
     return RunDirectory.open(run.path)

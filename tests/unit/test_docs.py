@@ -7,6 +7,8 @@ from pathlib import Path
 from frugalfl.codec.registry import CHOOSERS, CODERS, SHORT, TRANSFORMS
 from frugalfl.plans.registry import PLANS
 from frugalfl.settings import Settings
+from frugalfl.sizes import size_text
+from frugalfl.targets import targets
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -36,6 +38,15 @@ def test_every_refresh_plan_is_described():
         name.partition("(")[0] for name in re.findall(r"^\| `([^`]+)`", text, re.MULTILINE)
     }
     assert described >= set(PLANS)
+
+
+def test_every_target_is_described_with_its_memory():
+    text = (DOCS / "export.md").read_text()
+    for name, target in targets().items():
+        memory = f"{size_text(target.flash_bytes)} | {size_text(target.ram_bytes)}"
+        assert re.search(
+            rf"\| `{name}` \| .* \| {memory} \| {'yes' if target.fpu else 'no'} \|", text
+        )
 
 
 def test_links_between_documents_lead_somewhere():

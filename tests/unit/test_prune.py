@@ -7,10 +7,13 @@ import json
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from frugalfl.errors import ExportError
 from frugalfl_server.export import count_macs, count_parameters, prune
+from frugalfl_server.export.prune import channels_kept, ratio_that_keeps
 
 IMAGE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -120,6 +123,32 @@ def test_outputs_are_never_pruned(
 def test_channels_stay_multiples_of_four(ratio: float) -> None:
     _, report = prune(Residual(), IMAGE, ratio)
     assert report.shapes["stem.weight"][0] % 4 == 0 < report.shapes["stem.weight"][0]
+
+
+@pytest.mark.parametrize("ratio", [0.7, 0.9, 0.99])
+def test_narrow_groups_shrink_to_four_channels_as_wide_ones_do(ratio: float) -> None:
+    """At 0.9 a group of 8 has less than one channel to keep, one of 64 still has six."""
+    model = nn.Sequential(nn.Linear(3, 64), nn.ReLU(), nn.Linear(64, 8), nn.Linear(8, 2))
+    _, report = prune(model, torch.zeros(1, 3), ratio)
+    assert report.shapes["2.weight"][0] == 4
+    wide = report.shapes["0.weight"][0]
+    assert wide == channels_kept(64, ratio, 4) == max(4, int(64 * (1 - ratio)) // 4 * 4)
+
+
+@given(st.integers(1, 96), st.floats(0, 0.999))
+def test_what_stays_is_a_multiple_of_four_or_everything(channels: int, ratio: float) -> None:
+    kept = channels_kept(channels, ratio, 4)
+    assert kept % 4 == 0 or kept == channels < 4
+    assert min(4, channels) <= kept <= channels
+    assert channels_kept(channels, ratio_that_keeps(kept, channels), 4) == kept
+
+
+def test_weights_that_are_not_numbers_are_named() -> None:
+    model = Residual()
+    with torch.no_grad():
+        model.head.weight[0, 0] = float("inf")
+    with pytest.raises(ExportError, match=r"'head\.weight' holds NaN or infinity"):
+        prune(model, IMAGE, 0.5)
 
 
 def test_ratio_zero_changes_nothing() -> None:

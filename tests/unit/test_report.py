@@ -133,6 +133,26 @@ def test_a_full_run_has_every_part(full):
     assert not list(full.path.glob(".*.part"))
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "says"),
+    [
+        (0.955, "the model trained slim from scratch gets 4 more of 360"),
+        (0.9, "the pruned model gets 16 more of 360"),
+        (0.944, "both get the same number of 360"),
+    ],
+)
+def test_the_slim_model_is_compared_in_rows(run, accuracy, says):
+    slim = [replace(record, federation=summary.SLIM) for record in TRAINED]
+    proof = EXPORT["verification"] | {"accuracy": dict.fromkeys(STAGES, accuracy)}
+    run.write_json("slim/export.json", EXPORT | {"verification": proof})
+    fill(run, [*TRAINED, *RECOVERED, *slim], ENERGY, export=EXPORT)
+    page = report(run)
+    assert says in page.text
+    assert "table-slim" in page.ids
+    assert "Finished: 7 of 7 rounds." in page.text
+    assert run.read_json("summary.json")["slim"]["accuracy_int8"] == accuracy
+
+
 def test_ratios_are_those_of_the_rounds_table(full):
     rounds = RunDirectory.open(full.path).rounds
     ours = [one for one in rounds if one.federation == "frugalfl"]

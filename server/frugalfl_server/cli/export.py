@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from frugalfl.errors import UsageError
 
-command = typer.Typer(add_completion=False)
+if TYPE_CHECKING:
+    from frugalfl_server.export import Gate
+
+command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
-@command.command(epilog="Example: frugalfl export runs/latest --out firmware/model")
+_EPILOG = """
+Examples:
+
+- frugalfl export runs/latest --out firmware/model
+
+- frugalfl export runs/latest --target cortex-m4 --flash 64KiB --ram 16KiB
+"""
+
+
+@command.command(epilog=_EPILOG)
 def export(
     run: Annotated[
         Path, typer.Argument(help="A run directory, such as runs/latest, or a .keras model.")
@@ -30,22 +42,37 @@ def export(
     activations: Annotated[
         str | None, typer.Option(help="int8, or int16: finer, for more RAM; by default the run's.")
     ] = None,
+    target: Annotated[
+        str, typer.Option(help="Microcontroller to fit, such as cortex-m4 (docs/export.md).")
+    ] = "",
+    flash: Annotated[
+        str, typer.Option(help="Most flash: the file, and the runtime where a target is named.")
+    ] = "",
+    ram: Annotated[str, typer.Option(help="Most RAM of the tensors, such as 16KiB.")] = "",
+    macs: Annotated[int, typer.Option(help="Most multiply-accumulates of one inference.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Convert, quantize to int8, and prove the newest model of a run, finished or interrupted.
 
     The same test rows go through PyTorch, LiteRT and the TFLite-Micro interpreter; an export that
-    fails its checks stops with the reason. A trained Keras model goes the same way.
+    fails its checks stops with the reason, and one that is too large with what would fit. Any of
+    --target, --flash, --ram and --macs takes the place of the budget in the run's settings. A
+    trained Keras model goes the same way.
     """
+    from frugalfl_server.export import DeviceBudget
     from frugalfl_server.export_keras_file import SUFFIX, export_keras_file
     from frugalfl_server.export_run import export_run
+    from frugalfl_server.progress import Progress
 
+    budget: dict[str, str | int] = {"target": target, "flash": flash, "ram": ram, "macs": macs}
     if run.suffix == SUFFIX:
         if activations not in (None, "int8"):
             raise UsageError("--activations belongs to a run; a .keras model becomes int8")
-        result = export_keras_file(run, calibration, test, out)
+        limits = DeviceBudget.of(target, flash, ram, macs)
+        result = export_keras_file(run, calibration, test, out, limits)
     elif calibration is None and test is None:
-        result = export_run(run, out, activations)
+        chosen = budget if any(budget.values()) else {}
+        result = export_run(run, out, chosen, Progress(0).say, activations)
     else:
         raise UsageError("--calibration and --test belong to a .keras model; a run has its own")
     if as_json:
@@ -53,7 +80,25 @@ def export(
         return
     for name, score in result.verification.to_dict()["accuracy"].items():
         typer.echo(f"{name:>20}  {'not run' if score is None else f'accuracy {score:.3f}'}")
+    typer.echo()
+    for gate in result.gates:
+        typer.echo(f"{gate.name:>27}  {_text(gate.value, gate.unit):>16}  {_held(gate)}")
+    typer.echo()
     for path in result.paths.values():
         typer.echo(f"{path.stat().st_size:>18} B  {path}")
     for advice in result.advice:
         typer.echo(advice)
+
+
+def _held(gate: Gate) -> str:
+    if gate.value is None:
+        return "not measured on this host"
+    return f"ok (limit {_text(gate.limit, gate.unit)})"
+
+
+def _text(value: float | str | None, unit: str) -> str:
+    if isinstance(value, float):
+        value = f"{value:,.3g}"
+    elif isinstance(value, int):
+        value = f"{value:,}"
+    return f"{'–' if value is None else value} {unit}".strip()

@@ -1,17 +1,21 @@
 """From a trained module to files for devices: plain stages, each usable alone.
 
-    lint; prune -> (fine-tune) -> convert -> quantize -> strip -> verify -> c_array
+    lint; fit -> prune -> (fine-tune) -> convert -> quantize -> strip -> verify -> c_array
 
-:func:`export_model` runs all but pruning. Importing this package is cheap: PyTorch, the
-converter and the interpreters are loaded by the stage that needs them.
+:func:`export_model` runs lint, and all from convert on. Importing this package is cheap: PyTorch,
+the converter and the interpreters are loaded by the stage that needs them.
 """
 
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
 from frugalfl_server.export.cost import count_file_macs, count_macs, count_parameters
+from frugalfl_server.export.device_budget import DeviceBudget
+from frugalfl_server.export.fit import Fit, fit
+from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.kept import kept_channels
 from frugalfl_server.export.keras import export_keras
 from frugalfl_server.export.lint import Advice, lint
+from frugalfl_server.export.measure import Cost, measure
 from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.package import ExportResult, export_model
 from frugalfl_server.export.prune import PruneReport, prune
@@ -23,7 +27,11 @@ from frugalfl_server.export.verify import Verification, verify
 
 __all__ = [
     "Advice",
+    "Cost",
+    "DeviceBudget",
     "ExportResult",
+    "Fit",
+    "Gate",
     "MicroRun",
     "PruneReport",
     "Reference",
@@ -35,8 +43,10 @@ __all__ = [
     "count_parameters",
     "export_keras",
     "export_model",
+    "fit",
     "kept_channels",
     "lint",
+    "measure",
     "name_ranges",
     "of_pytorch",
     "prune",

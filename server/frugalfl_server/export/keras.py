@@ -16,6 +16,7 @@ import numpy as np
 
 from frugalfl.errors import ExportError, MissingExtraError, UsageError
 from frugalfl.task import FloatArray, PublicData
+from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.explain import explained
 from frugalfl_server.export.package import ExportResult, prove_and_write
 from frugalfl_server.export.quantize import repair
@@ -34,6 +35,7 @@ def export_keras(
     folder: Path,
     model_card: Mapping[str, object] | None = None,
     max_accuracy_drop: float | None = 0.02,
+    budget: DeviceBudget | None = None,
 ) -> ExportResult:
     """Convert, quantize, strip, prove and write a Keras model.
 
@@ -49,9 +51,11 @@ def export_keras(
             added to it.
         max_accuracy_drop: How far the int8 accuracy may lie below Keras's, as a share; None to
             accept any.
+        budget: What the device has; None: no limits.
 
     Raises:
         ExportError: The model cannot be converted or quantized, or does not pass the proof.
+        OverBudgetError: It passes, and does not fit.
         TaskError: The public rows cannot be used.
         MissingExtraError: TensorFlow is not installed.
     """
@@ -71,6 +75,7 @@ def export_keras(
         parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
         model_card=model_card or {},
         max_accuracy_drop=max_accuracy_drop,
+        budget=budget,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from frugalfl.errors import ExportError
 from frugalfl_server.export import flatbuffer
 
 _NAMES = """
@@ -33,15 +32,33 @@ def operators(model: bytes) -> tuple[str, ...]:
     return tuple(flatbuffer.operator_name(tree, operator) for operator in every)
 
 
-def check_operators(model: bytes) -> None:
-    """Refuse a model that TFLite-Micro has no kernels for.
+def float_operators(model: bytes) -> tuple[str, ...]:
+    """Return the operators that read or write float32, repeats included.
 
     Raises:
-        ExportError: Names the operators.
+        ExportError: The bytes are not a .tflite file.
     """
-    missing = sorted(set(operators(model)) - MICRO_OPERATORS)
-    if missing:
-        raise ExportError(
-            f"TFLite-Micro has no kernel for {', '.join(missing)}; "
-            "write it with other layers, as docs/authoring.md shows"
-        )
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = flatbuffer.read(model)
+    found = []
+    for graph in tree.subgraphs:
+        for operator in graph.operators:
+            touched = [index for index in (*operator.inputs, *operator.outputs) if index >= 0]
+            if any(graph.tensors[index].type == schema.TensorType.FLOAT32 for index in touched):
+                found.append(flatbuffer.operator_name(tree, operator))
+    return tuple(found)
+
+
+def end_types(model: bytes) -> tuple[str, str]:
+    """Return the types of a .tflite file's first input and output, such as ``int8``.
+
+    Raises:
+        ExportError: The bytes are not a .tflite file.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {value: name.lower() for name, value in vars(schema.TensorType).items()}
+    graph = flatbuffer.read(model).subgraphs[0]
+    taken, given = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    return names[taken.type], names[given.type]

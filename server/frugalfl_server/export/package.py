@@ -10,13 +10,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frugalfl.errors import ExportError
+from frugalfl.errors import ExportError, OverBudgetError
 from frugalfl.task import Examples, FloatArray, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
+from frugalfl_server.export import gates
+from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
 from frugalfl_server.export.cost import count_file_macs, count_parameters
+from frugalfl_server.export.device_budget import DeviceBudget
+from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.lint import Advice, blamed, lint
+from frugalfl_server.export.measure import Cost
+from frugalfl_server.export.operators import float_operators
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.ranges import Ranges, name_ranges
@@ -49,6 +55,8 @@ class ExportResult:
         macs: Multiply-accumulate operations of one row.
         verification: The same rows in the framework, LiteRT and TFLite-Micro.
         advice: What in the model costs more than it has to, and what to write instead.
+        budget: What the device has.
+        gates: What the model was held against, and held.
     """
 
     paths: Mapping[str, Path]
@@ -59,11 +67,15 @@ class ExportResult:
     macs: int
     verification: Verification
     advice: tuple[Advice, ...]
+    budget: DeviceBudget
+    gates: tuple[Gate, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
             **{one.name: getattr(self, one.name) for one in dataclasses.fields(self)},
+            "budget": dataclasses.asdict(self.budget),
+            "gates": [dataclasses.asdict(gate) for gate in self.gates],
             "paths": {name: str(path) for name, path in self.paths.items()},
             "verification": self.verification.to_dict(),
             "advice": [one.to_dict() for one in self.advice],
@@ -80,6 +92,7 @@ def export_model(
     max_accuracy_drop: float | None = 0.02,
     ranges: FloatArray | None = None,
     activations: str = "int8",
+    budget: DeviceBudget | None = None,
 ) -> ExportResult:
     """Convert, quantize, strip, prove and write a model.
 
@@ -97,11 +110,13 @@ def export_model(
         ranges: What clients recorded of the activations, shape ``(tensors, 2)``
             (:mod:`frugalfl.activations`).
         activations: ``int8`` or ``int16``; weights are int8, and so the files are called.
+        budget: What the device has; None: no limits.
 
     Raises:
         ExportError: There is nothing to calibrate with, or the model cannot be converted or
             quantized, or does not pass the proof; where the author's code is known to be the
             reason, with the line and what to write instead.
+        OverBudgetError: It passes, and does not fit.
         TaskError: The public rows cannot be used.
     """
     test = public.test.check("public test data")
@@ -127,6 +142,7 @@ def export_model(
             parameters=count_parameters(module),
             model_card=model_card or {},
             max_accuracy_drop=max_accuracy_drop,
+            budget=budget,
             advice=advice,
         )
 
@@ -142,6 +158,7 @@ def prove_and_write(
     parameters: int,
     model_card: Mapping[str, object],
     max_accuracy_drop: float | None,
+    budget: DeviceBudget | None = None,
     advice: tuple[Advice, ...] = (),
 ) -> ExportResult:
     """Strip, prove and write a quantized model, whatever its float model was written in.
@@ -157,10 +174,12 @@ def prove_and_write(
         model_card: What the caller knows about the model (JSON values).
         max_accuracy_drop: How far the int8 accuracy may lie below the reference's, as a share;
             None to accept any.
+        budget: What the device has; None: no limits.
         advice: What lint said about it.
 
     Raises:
         ExportError: The model does not pass the proof.
+        OverBudgetError: It passes, and does not fit.
     """
     mcu_model = strip(int8_model)
     proof = verify(
@@ -171,6 +190,9 @@ def prove_and_write(
         mcu_model=mcu_model,
         max_accuracy_drop=max_accuracy_drop,
     )
+    cost = Cost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
+    budget = budget or DeviceBudget()
+    passed = (*proof.gates, *_device_gates(mcu_model, cost, budget))
     header, source = c_array(mcu_model, name, proof.arena_bytes)
     contents = {
         "model_float.tflite": float_model,
@@ -185,14 +207,29 @@ def prove_and_write(
         int8_bytes=len(mcu_model),
         arena_bytes=proof.arena_bytes,
         parameters=parameters,
-        macs=count_file_macs(float_model),
+        macs=cost.macs,
         verification=proof,
         advice=advice,
+        budget=budget,
+        gates=passed,
     )
     for file, content in contents.items():
         _write(folder / file, content)
     write_json(folder / "model_card.json", _card(name, result, contents, model_card))
     return result
+
+
+def _device_gates(model: bytes, cost: Cost, budget: DeviceBudget) -> list[Gate]:
+    """Hold the model against its device, and name everything that it has too much of at once."""
+    found = budget_gates(cost, budget)
+    missing = gates.reasons(found)
+    if missing:
+        raise OverBudgetError("; ".join(missing))
+    if budget.target and not budget.target.fpu:
+        in_float = gates.float_operators(float_operators(model), budget.target.name)
+        in_float.check()
+        found.append(in_float)
+    return found
 
 
 def _write(path: Path, content: bytes) -> None:

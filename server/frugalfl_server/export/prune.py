@@ -67,18 +67,21 @@ def prune(
         module: Left as it was.
         example_input: One row with its batch axis, shape ``(1, *row shape)``, to trace with.
         ratio: Share of channels to remove from each group, ``0 <= ratio < 1``.
-        round_to: The channels that stay are a multiple of this, rounded down: 4 suits the int8
-            kernels of Cortex-M. A group with fewer to keep is left whole.
+        round_to: The channels that stay are a multiple of this, rounded down, and at least as
+            many: 4 suits the int8 kernels of Cortex-M. A group with no more than that is left
+            whole.
 
     Returns:
         A new module with gradients on, and the report.
 
     Raises:
-        ExportError: A ratio out of range, or a model that cannot be traced.
+        ExportError: A ratio out of range, weights that are NaN or infinite, or a model that cannot
+            be traced.
         MissingExtraError: torch-pruning is not installed.
     """
     if not 0 <= ratio < 1:
         raise ExportError(f"prune ratio {ratio} is not in [0, 1); 0.5 removes half of the channels")
+    _check_weights(module)
     pruned = copy.deepcopy(module)
     with explained(f"{type(module).__name__} cannot be pruned", _HINT):
         before = count_macs(module, example_input)
@@ -91,15 +94,69 @@ def prune(
     return pruned.train(module.training), report
 
 
+def group_sizes(module: torch.nn.Module, example_input: torch.Tensor) -> list[int]:
+    """Return the number of channels of each group that :func:`prune` may make narrower.
+
+    Args:
+        module: Left as it was.
+        example_input: One row with its batch axis.
+
+    Raises:
+        ExportError: The model cannot be traced.
+    """
+    with explained(f"{type(module).__name__} cannot be pruned", _HINT), quiet():
+        return list(_groups(copy.deepcopy(module), example_input).values())
+
+
+def ratio_that_keeps(channels: int, of: int) -> float:
+    """Return a pruning ratio at which so many channels of a group stay, safe from rounding."""
+    return max(0.0, 1 - channels / of - 1e-9)
+
+
+def channels_kept(of: int, ratio: float, round_to: int) -> int:
+    """Return how many channels of a group stay when :func:`prune` has rounded them."""
+    return max(min(round_to, of), int(of * (1 - ratio)) // round_to * round_to)
+
+
+def _check_weights(module: torch.nn.Module) -> None:
+    for name, tensor in module.state_dict().items():
+        if not tensor.isfinite().all():
+            raise ExportError(f"{name!r} holds NaN or infinity; the model's training went wrong")
+
+
+def _groups(module: torch.nn.Module, example_input: torch.Tensor) -> dict[torch.nn.Module, int]:
+    """Return the channels of each group by the layer that leads it; outputs are no groups."""
+    import torch
+    import torch_pruning
+
+    # The dependency graph is read off autograd: a frozen layer would be invisible.
+    module.requires_grad_(True)
+    with torch.enable_grad():
+        graph = torch_pruning.DependencyGraph().build_dependency(
+            module, example_input, output_transform=_marked
+        )
+    roots = [torch_pruning.ops.TORCH_CONV, torch_pruning.ops.TORCH_LINEAR]
+    return {
+        group[0].dep.target.module: len(group[0].idxs)
+        for group in graph.get_all_groups(root_module_types=roots)
+        if not _reaches_output(group)
+    }
+
+
+def _marked(output: Any) -> Any:
+    """Do nothing, in a node of its own: the graph marks an output only where no layer made it."""
+    return output * 1
+
+
 def _remove_channels(
     module: torch.nn.Module, example_input: torch.Tensor, ratio: float, round_to: int
 ) -> History:
     import torch
 
-    # The dependency graph is read off autograd: a frozen layer would be invisible.
-    module.requires_grad_(True)
     with torch.enable_grad(), quiet():
         import torch_pruning
+
+        groups = _groups(module, example_input)
 
         pruner = torch_pruning.pruner.BasePruner(
             module,
@@ -107,8 +164,13 @@ def _remove_channels(
             importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
             pruning_ratio=ratio,
             round_to=round_to,
-            # The graph marks an output only where that is not itself a layer's result.
-            output_transform=lambda output: output * 1,
+            # Rounded down to nothing, a narrow group would be left whole.
+            pruning_ratio_dict={
+                layer: ratio_that_keeps(min(round_to, size), size)
+                for layer, size in groups.items()
+                if size * (1 - ratio) < round_to
+            },
+            output_transform=_marked,
             # The library's defaults for these two are shared between calls and remember modules.
             in_channel_groups={},
             out_channel_groups={},

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from frugalfl.errors import ExportError, MissingExtraError
+from frugalfl.errors import MissingExtraError
 from frugalfl.task import FloatArray
 from frugalfl_edge import Interpreter, dequantize, quantize, run_rows
 from frugalfl_edge.interpreter import Array
@@ -62,13 +60,11 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
         x: Rows as the framework takes them.
 
     Raises:
-        ExportError: An input or output that is neither int8 nor int16, outputs that are not
-            finite, or a model that TFLite-Micro refuses.
+        ExportError: Outputs that are not finite, or a model that TFLite-Micro refuses.
     """
     with quiet():
         in_float, in_int8 = Interpreter(models.float_model), Interpreter(models.int8_model)
         in_reference = Interpreter(models.int8_model, kernels="reference")
-    _check_quantized(in_int8)
     rows = models.reference.to_model_layout(x, models.float_model)
     steps = quantize(rows, in_int8.input)
     reference, micro = run_rows(in_reference, steps), _try_micro(models.mcu_model, steps)
@@ -85,12 +81,6 @@ def run_stages(models: Models, x: FloatArray) -> StageRuns:
         "litert_int8": latency_us(in_int8, steps[:1]),
     }
     return StageRuns(outputs, latency, reference, micro)
-
-
-def _check_quantized(model: Interpreter) -> None:
-    for name, tensor in (("input", model.input), ("output", model.output)):
-        if tensor.dtype not in (np.int8, np.int16):
-            raise ExportError(f"the model's {name} is {tensor.dtype}, not int8; quantize it first")
 
 
 def _try_micro(model: bytes, steps: Array) -> MicroRun | None:

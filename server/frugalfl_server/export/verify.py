@@ -7,7 +7,7 @@ differently, so they say nothing about a microcontroller.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,12 @@ import numpy as np
 
 from frugalfl.errors import ExportError
 from frugalfl.task import Examples, FloatArray, TargetArray
-from frugalfl_server.export.operators import check_operators, operators
+from frugalfl_server.export import gates
+from frugalfl_server.export.gates import Gate
+from frugalfl_server.export.operators import MICRO_OPERATORS, end_types, operators
 from frugalfl_server.export.reference import Reference
 from frugalfl_server.export.scores import accuracy, are_classes, sqnr_db
 from frugalfl_server.export.stages import STAGES, Models, StageRuns, run_stages
-
-#: TFLite-Micro and LiteRT's reference kernels may differ by this many steps of the activations ...
-MAX_LSB = {"int8": 2, "int16": 3}
-#: ... or by more where TFLite-Micro is as near to the float model: within this many decibels.
-MAX_SQNR_LOSS_DB = 0.5
-#: The float file may differ from the framework by this share of the largest output.
-MAX_FLOAT_ERROR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -46,11 +41,14 @@ class Verification:
         micro_max_lsb: Largest difference of an output, TFLite-Micro against LiteRT's reference
             kernels, in steps of the output; None without TFLite-Micro.
         micro_bytes_differing: Share of output bytes that differ at all; None likewise.
+        float_error: Largest difference of an output of the float file from the reference's, as a share
+            of the largest output.
         sqnr_db: Signal-to-noise ratio of the int8 outputs against the float ones, decibels.
         latency_us_host: By LiteRT stage, median microseconds of one inference on this host, not
             on a device.
         arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; a 32-bit device needs less.
         operators: Operators of the int8 model, in the order they run.
+        gates: What the model was held against, and held.
     """
 
     reference: str
@@ -59,14 +57,18 @@ class Verification:
     agreement: Mapping[str, float | None]
     micro_max_lsb: int | None
     micro_bytes_differing: float | None
+    float_error: float
     sqnr_db: float
     latency_us_host: Mapping[str, float]
     arena_bytes: int | None
     operators: tuple[str, ...]
+    gates: tuple[Gate, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {**dataclasses.asdict(self), "operators": list(self.operators)}
+        """Return plain values for JSON; the gates are listed with the export's other ones."""
+        plain = {**dataclasses.asdict(self), "operators": list(self.operators)}
+        del plain["gates"]
+        return plain
 
 
 def verify(
@@ -77,6 +79,7 @@ def verify(
     *,
     mcu_model: bytes | None = None,
     max_accuracy_drop: float | None = 0.02,
+    min_sqnr_db: float | None = gates.MIN_SQNR_DB,
     max_rows: int = 2000,
 ) -> Verification:
     """Run the same rows everywhere, and refuse a model that does not hold what it promises.
@@ -89,24 +92,49 @@ def verify(
         mcu_model: The stripped int8 file; TFLite-Micro runs it. ``int8_model`` if None.
         max_accuracy_drop: How far the int8 accuracy may lie below the reference's, as a share
             (0.02 is two points); None to accept any.
+        min_sqnr_db: Least signal-to-noise ratio of the int8 outputs against the float ones (dB);
+            None to accept any.
         max_rows: More rows than this are thinned out evenly.
 
     Raises:
         ExportError: Inputs or outputs that are neither int8 nor int16, an operator without a
-            TFLite-Micro kernel, a float file that computes something else than the reference, a
-            TFLite-Micro that does (:data:`MAX_LSB`), or too low an accuracy.
+            TFLite-Micro kernel, a float file that computes something else than the reference,
+            TFLite-Micro more than :data:`~frugalfl_server.export.gates.MAX_LSB` steps off, too
+            low an accuracy, or too much noise.
     """
     mcu_model = int8_model if mcu_model is None else mcu_model
-    check_operators(mcu_model)
+    passed = [
+        gates.integer_tensors(*end_types(int8_model)),
+        gates.known_operators(operators(mcu_model), MICRO_OPERATORS),
+    ]
+    for gate in passed:
+        gate.check()  # a model that fails one of these cannot be run
     test = _thin(test, max_rows)
     runs = run_stages(Models(reference, float_model, int8_model, mcu_model), test.x)
-    exact = runs.outputs[reference.stage]
-    _check_conversion(exact, runs.outputs["litert_float"])
     result = _measured(reference, runs, test.y, operators(mcu_model))
-    _check_micro(result, runs)
-    if max_accuracy_drop is not None:
-        _check_accuracy(result, max_accuracy_drop, reference.framework)
-    return result
+    numbers = str(runs.reference.dtype)
+    for gate in _gates(result, reference.framework, numbers, max_accuracy_drop, min_sqnr_db):
+        gate.check()
+        passed.append(gate)
+    return dataclasses.replace(result, gates=tuple(passed))
+
+
+def _gates(
+    result: Verification,
+    framework: str,
+    numbers: str,
+    max_accuracy_drop: float | None,
+    min_sqnr_db: float | None,
+) -> Iterator[Gate]:
+    yield gates.conversion(result.float_error, framework)
+    yield gates.same_steps(result.micro_max_lsb, numbers)
+    exact = result.accuracy[result.reference]
+    if max_accuracy_drop is not None and exact is not None:
+        shares = result.accuracy.items()
+        worst = min(share for stage, share in shares if "int8" in stage and share is not None)
+        yield gates.accuracy_drop(exact, worst, max_accuracy_drop, framework)
+    if min_sqnr_db is not None:
+        yield gates.signal_to_noise(result.sqnr_db, min_sqnr_db)
 
 
 def _thin(test: Examples, rows: int) -> Examples:
@@ -130,6 +158,7 @@ def _measured(
         agreement=_by_stage(stages, scored, exact.argmax(axis=-1)),
         micro_max_lsb=max_lsb,
         micro_bytes_differing=differing,
+        float_error=_float_error(exact, runs.outputs["litert_float"]),
         sqnr_db=sqnr_db(runs.outputs["litert_int8_reference"], runs.outputs["litert_float"]),
         latency_us_host=runs.latency_us,
         arena_bytes=runs.micro.arena_bytes if runs.micro else None,
@@ -151,37 +180,8 @@ def _bytes_apart(runs: StageRuns) -> tuple[int | None, float | None]:
     return int(apart.max()), float((apart > 0).mean())
 
 
-def _check_conversion(exact: FloatArray, converted: FloatArray) -> None:
+def _float_error(exact: FloatArray, converted: FloatArray) -> float:
     if exact.shape != converted.shape:
         raise ExportError(f"converted, the model returns {converted.shape}, not {exact.shape}")
-    error, limit = np.abs(converted - exact).max(), MAX_FLOAT_ERROR * np.abs(exact).max()
-    if error > limit:
-        raise ExportError(f"converted, the float model is off by {error:.2g} (limit {limit:.2g})")
-
-
-def _check_micro(result: Verification, runs: StageRuns) -> None:
-    """Refuse TFLite-Micro's outputs if they are worse than those of the reference kernels.
-
-    The two round sums differently, so a step now and then is expected, and a layer with large
-    weights turns one step of its input into several. Neither is nearer to the float model.
-    """
-    numbers = str(runs.reference.dtype)
-    if result.micro_max_lsb is None or result.micro_max_lsb <= MAX_LSB[numbers]:
-        return
-    noise = sqnr_db(runs.outputs["tflite_micro_int8"], runs.outputs["litert_float"])
-    if noise < result.sqnr_db - MAX_SQNR_LOSS_DB:
-        raise ExportError(
-            f"TFLite-Micro is {result.micro_max_lsb} {numbers} steps off LiteRT's reference "
-            f"kernels, at {noise:.1f} dB against {result.sqnr_db:.1f} dB; a microcontroller "
-            "would compute something else"
-        )
-
-
-def _check_accuracy(result: Verification, max_drop: float, framework: str) -> None:
-    known = {stage: share for stage, share in result.accuracy.items() if share is not None}
-    worst = min((share for stage, share in known.items() if "int8" in stage), default=0.0)
-    if known and worst < known[result.reference] - max_drop:
-        raise ExportError(
-            f"int8 accuracy {worst:.1%} is more than {max_drop:.1%} below {framework}'s "
-            f"{known[result.reference]:.1%}; give more typical calibration rows or fine-tune longer"
-        )
+    apart, largest = np.abs(converted - exact).max(), np.abs(exact).max()
+    return float(apart / max(largest, np.finfo(np.float32).tiny))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 
 from frugalfl.energy import totals
 from frugalfl_server import summary
+from frugalfl_server.files import short_path
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
 
@@ -35,6 +35,8 @@ class Facts:
         export: ``model/export.json``; None where nothing was exported.
         ours: Rounds of our federation.
         baseline: Rounds of the baseline; empty where it did not run.
+        slim: Rounds of the slim model trained from scratch; empty where it did not run.
+        fit: ``fit.json``: the model that fits the budget; None where there was no budget.
         float32_bytes: The whole model in float32, before pruning; None where it is not known.
     """
 
@@ -44,13 +46,21 @@ class Facts:
     export: Mapping[str, Any] | None
     ours: Sequence[RoundRecord]
     baseline: Sequence[RoundRecord]
+    slim: Sequence[RoundRecord]
+    fit: Mapping[str, Any] | None
     float32_bytes: float | None
 
     @property
     def planned(self) -> int:
         """Rounds that the settings ask for."""
         settings = self.about["settings"]
-        return int(settings["rounds"] + (settings["recover-rounds"] if settings["prune"] else 0))
+        return int(settings["rounds"] + (settings["recover-rounds"] if self.pruned else 0))
+
+    @property
+    def pruned(self) -> bool:
+        """Whether channels were, or will be, removed: as a budget demands, or as asked for."""
+        ratio = self.about["settings"]["prune"] if self.fit is None else self.fit["ratio"]
+        return bool(ratio)
 
     @property
     def done(self) -> Sequence[RoundRecord]:
@@ -101,12 +111,13 @@ class Facts:
     def simulate_command(self) -> str:
         """The command that runs the federation anew."""
         app = self.about["app"]
-        place = "APP" if app is None else shlex.quote(str(_short(Path(app))))
-        return f"frugalfl simulate {place}" + (" --baseline" if self.baseline else "")
+        place = "APP" if app is None else shlex.quote(str(short_path(Path(app))))
+        options = (" --baseline" if self.baseline else "") + (" --slim" if self.slim else "")
+        return f"frugalfl simulate {place}{options}"
 
     def command(self, verb: str) -> str:
         """Return the command that does something with this run."""
-        return f"frugalfl {verb} {shlex.quote(str(_short(self.run.path)))}"
+        return f"frugalfl {verb} {shlex.quote(str(short_path(self.run.path)))}"
 
 
 def read_facts(run: RunDirectory) -> Facts:
@@ -128,6 +139,8 @@ def read_facts(run: RunDirectory) -> Facts:
         export=run.read_json("model/export.json") if exported else None,
         ours=[record for record in run.rounds if record.federation == summary.OURS],
         baseline=[record for record in run.rounds if record.federation == summary.BASELINE],
+        slim=[record for record in run.rounds if record.federation == summary.SLIM],
+        fit=run.read_json("fit.json") if (run.path / "fit.json").exists() else None,
         float32_bytes=_float32_bytes(run, figures),
     )
 
@@ -155,14 +168,9 @@ def _float32_bytes(run: RunDirectory, figures: Mapping[str, Any]) -> float | Non
     if figures["baseline"]:
         seen: float | None = figures["baseline"]["uplink_bytes_per_update"]
         return seen
-    if not run.rounds or run.rounds[-1].phase != "train":
+    ours = [record for record in run.rounds if record.federation == summary.OURS]
+    if not ours or ours[-1].phase != "train":
         return None  # the checkpoint is pruned, or there is none
     if not (run.path / "checkpoints" / "model.npz").exists():
         return None
     return float(sum(4 * np.size(tensor) for tensor in run.load_checkpoint().values()))
-
-
-def _short(path: Path) -> Path:
-    """Return a path as it is typed in the working folder."""
-    here = Path.cwd()
-    return Path(os.path.relpath(path, here)) if path.is_relative_to(here) else path

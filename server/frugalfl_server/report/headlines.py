@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from frugalfl.energy import totals
 from frugalfl.sizes import size_text
@@ -68,6 +69,7 @@ def headlines(facts: Facts) -> list[Headline]:
     return [
         _accuracy(facts),
         _accuracy_int8(facts),
+        *_slim(facts),
         _upload(facts),
         _traffic(facts),
         _energy(facts),
@@ -94,9 +96,40 @@ def comparison(facts: Facts) -> str:
     )
 
 
+def slim_sentence(facts: Facts) -> str:
+    """Say whether pruning a large model or training a small one did better; empty without both.
+
+    The int8 models are compared, on the same rows, and in rows: a point is few of them.
+    """
+    if not facts.slim or facts.export is None or facts.summary["slim"]["accuracy_int8"] is None:
+        return ""
+    rows = facts.export["verification"]["rows"]
+    apart = facts.summary["accuracy_int8"] - facts.summary["slim"]["accuracy_int8"]
+    more = round(abs(apart) * rows)
+    if more == 0:
+        return f"as int8 both get the same number of {rows:,} test rows right"
+    winner = "the pruned model" if apart > 0 else "the model trained slim from scratch"
+    return f"as int8 {winner} gets {more:,} more of {rows:,} test rows right"
+
+
+def _slim(facts: Facts) -> list[Headline]:
+    if not facts.slim:
+        return []
+    figures = facts.summary["slim"]
+    note = slim_sentence(facts) or "float; not exported"
+    known = figures["accuracy_int8"] is not None
+    value = percent(figures["accuracy_int8"] if known else figures["accuracy"])
+    return [Headline("slim from scratch", value, note)]
+
+
 def _accuracy(facts: Facts) -> Headline:
     if not facts.ours:
         return Headline("accuracy", "–", "no round was finished")
+    start = facts.about["settings"].get("start-from")
+    if start and facts.summary["accuracy"] is None:
+        rounds = len(facts.ours)
+        note = f"float, pruned, {rounds} recovery rounds on the model of {Path(start).name}"
+        return Headline("accuracy", percent(facts.ours[-1].accuracy), note)
     rounds = facts.summary["rounds"]
     note = f"float, {rounds} {'round' if rounds == 1 else 'rounds'}"
     if facts.about["settings"].get("private"):
@@ -118,7 +151,8 @@ def _accuracy_int8(facts: Facts) -> Headline:
 def _upload(facts: Facts) -> Headline:
     size = facts.summary["uplink_bytes_per_update"]
     if size is None:
-        return Headline("bytes per upload", "–", "nothing was uploaded")
+        why = "no round before pruning" if facts.ours else "nothing was uploaded"
+        return Headline("bytes per upload", "–", why)
     if facts.float32_bytes is None:
         return Headline("bytes per upload", size_text(size), "mean; float32 size not known")
     whole = size_text(facts.float32_bytes)

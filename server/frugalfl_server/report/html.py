@@ -22,10 +22,17 @@ from frugalfl_server.report.headlines import (
     comparison,
     headlines,
     missing,
+    slim_sentence,
     status,
 )
 from frugalfl_server.report.joules import by_client, by_source, phases_of
-from frugalfl_server.report.tables import comparison_rows, model_facts, model_rows, run_files
+from frugalfl_server.report.tables import (
+    comparison_rows,
+    model_facts,
+    model_rows,
+    run_files,
+    slim_rows,
+)
 
 #: The longest table of clients; energy.parquet has them all.
 _MOST_CLIENTS = 100
@@ -73,6 +80,8 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "has_baseline": bool(facts.baseline),
         "comparison": comparison(facts),
         "comparison_rows": comparison_rows(facts),
+        "slim_rows": slim_rows(facts),
+        "slim_sentence": slim_sentence(facts),
         "model_rows": model_rows(facts),
         "model_facts": model_facts(facts),
         "energy_total": texts.energy(facts.client_energy if records else facts.summary["energy_j"]),

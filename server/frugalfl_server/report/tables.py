@@ -32,6 +32,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class SlimRow:
+    """The pruned model, or its architecture trained from scratch."""
+
+    name: str
+    rounds: str
+    accuracy: str
+    accuracy_int8: str
+    traffic: str
+    energy: str
+
+
+@dataclass(frozen=True)
 class ModelRow:
     """One stage of the exported model."""
 
@@ -80,8 +92,10 @@ def comparison_rows(facts: Facts) -> list[Row]:
     ]
 
 
-def _accuracy_row(name: str, ours: float, other: float | None) -> Row:
-    apart = "" if other is None else f"{(ours - other) * 100:+.1f} points".replace("-", "−")
+def _accuracy_row(name: str, ours: float | None, other: float | None) -> Row:
+    apart = ""
+    if ours is not None and other is not None:
+        apart = f"{(ours - other) * 100:+.1f} points".replace("-", "−")
     return Row(name, percent(ours), percent(other), apart)
 
 
@@ -96,6 +110,25 @@ def _rounds(figures: Mapping[str, Any]) -> str:
         return "–"
     recover = figures["recover_rounds"]
     return f"{figures['rounds']} + {recover} recovery" if recover else str(figures["rounds"])
+
+
+def slim_rows(facts: Facts) -> list[SlimRow]:
+    """Return the pruned model and the one trained slim from scratch; empty without the latter."""
+    if not facts.slim:
+        return []
+    pruned = ("pruned", facts.ours, facts.summary)
+    scratch = ("slim from scratch", facts.slim, facts.summary["slim"])
+    return [
+        SlimRow(
+            name=name,
+            rounds=str(len(rounds)),
+            accuracy=percent(rounds[-1].accuracy),
+            accuracy_int8=percent(figures["accuracy_int8"]),
+            traffic=size_text(figures["uplink_bytes"] + figures["downlink_bytes"]),
+            energy=energy(figures["energy_j"]),
+        )
+        for name, rounds, figures in (pruned, scratch)
+    ]
 
 
 def _bytes_row(name: str, ours: float | None, other: float | None) -> Row:
@@ -179,6 +212,6 @@ def run_files(folder: Path) -> list[File]:
     files = [File(str(path.relative_to(folder)), size_text(path.stat().st_size)) for path in found]
     devices = folder / "devices"
     if devices.is_dir():
-        count = sum(1 for path in devices.iterdir() if path.is_dir() and path.name != "baseline")
+        count = sum(1 for path in devices.glob("client-*") if path.is_dir())
         files.append(File("devices/", f"{count} clients: ledger and store of each"))
     return files

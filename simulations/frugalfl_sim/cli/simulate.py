@@ -18,6 +18,8 @@ Examples:
 - frugalfl simulate simulations/digits rounds=10 'uplink=feedback | topk(2%) | sign | golomb'
 
 - frugalfl simulate simulations/digits --baseline --json > summary.json
+
+- frugalfl simulate simulations/digits start-from=runs/latest rounds=0 flash=8KiB
 """
 
 
@@ -41,6 +43,12 @@ def simulate(
             "--baseline", help="Also run Flower's stock FedAvg in float32, same seed and rounds."
         ),
     ] = False,
+    slim: Annotated[
+        bool,
+        typer.Option(
+            "--slim", help="Also train the pruned model's architecture from scratch, as long."
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON on standard output.")
     ] = False,
@@ -57,7 +65,7 @@ def simulate(
 
     from frugalfl_sim.simulate import simulate_app
 
-    run = simulate_app(app, checked, runs, baseline)
+    run = simulate_app(app, checked, runs, baseline, slim)
     summary = run.read_json("summary.json")
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
