@@ -41,8 +41,8 @@ class Verification:
         micro_max_lsb: Largest difference of an output, TFLite-Micro against LiteRT's reference
             kernels, in steps of the output; None without TFLite-Micro.
         micro_bytes_differing: Share of output bytes that differ at all; None likewise.
-        float_error: Largest difference of an output of the float file from the reference's, as a share
-            of the largest output.
+        float_error: Largest difference of an output of the float file from the reference's, as a
+            share of the largest output.
         sqnr_db: Signal-to-noise ratio of the int8 outputs against the float ones, decibels.
         latency_us_host: By LiteRT stage, median microseconds of one inference on this host, not
             on a device.
