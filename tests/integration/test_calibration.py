@@ -94,7 +94,9 @@ def test_it_is_within_two_decibels_of_all_rows_in_one_place(calibrated_run):
         )
     float_model = export.convert(module, test.x.shape[1:])
     pooled = export.quantize(float_model, export.to_model_layout(everything, float_model))
-    best = export.verify(module, float_model, pooled, test, max_accuracy_drop=None).sqnr_db
+    best = export.verify(
+        export.of_pytorch(module), float_model, pooled, test, max_accuracy_drop=None
+    ).sqnr_db
     federated = run.read_json("model/export.json")["verification"]["sqnr_db"]
     print(f"\n{task.name}: federated {federated:.2f} dB, all rows in one place {best:.2f} dB")
     assert federated > best - 2
