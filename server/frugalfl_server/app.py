@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 
 from frugalfl.codec.seeded import draw_again
-from frugalfl.energy import totals
+from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import Interrupted
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.plans import parse_plan
@@ -23,9 +23,10 @@ from frugalfl.task import Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
-from frugalfl_server.evaluate import accuracy
+from frugalfl_server.evaluate import count_right
 from frugalfl_server.export import prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
+from frugalfl_server.metered import MeteredStrategy, server_energy
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
@@ -93,6 +94,7 @@ class Federation:
         recover = settings.recover_rounds if settings.prune else 0
         self._progress = Progress(settings.rounds + recover, quiet)
         self._clients_accuracy = 0.0
+        self._energy = server_energy(run.name, settings.grid)
 
     def conduct(self) -> None:
         """Train, prune, recover, export."""
@@ -108,7 +110,9 @@ class Federation:
             self._progress.say(f"no export: {why_private_is_not_exported(self._settings)}")
             return
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
-        export_into(self._run, module, self._task, self._settings, self._run.path / "model")
+        with self._energy.window("export", round=len(self._run.rounds)):
+            export_into(self._run, module, self._task, self._settings, self._run.path / "model")
+        self._run.add_energy(self._energy.take())
 
     def train(self) -> torch.nn.Module:
         """Run the rounds on the whole model, from weights that the seed decides."""
@@ -119,7 +123,9 @@ class Federation:
 
     def _prune(self, module: torch.nn.Module) -> torch.nn.Module:
         example = torch.from_numpy(self._public.calibration.x[:1])
-        pruned, report = prune(module, example, self._settings.prune)
+        with self._energy.window("prune", round=len(self._run.rounds)):
+            pruned, report = prune(module, example, self._settings.prune)
+        self._run.add_energy(self._energy.take())
         self._progress.say(
             f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}"
         )
@@ -145,26 +151,37 @@ class Federation:
             if number == 0:
                 return None
             write_parameters(module, unpack(arrays))
-            record = self._record(phase, strategy, self._score(module, strategy))
-            self._run.add_round(record, strategy.traffic.energy)
+            score = self._score(module, strategy)
+            own = self._energy.take()
+            record = self._record(phase, strategy, score, own)
+            self._run.add_round(record, strategy.traffic.energy, strategy.traffic.heads)
+            self._run.add_energy(own)
             self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
             self._progress.round_done(record)
             return MetricRecord({"accuracy": record.accuracy})
 
-        strategy.start(self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round)
+        MeteredStrategy(strategy, self._energy, first).start(
+            self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round
+        )
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:
         """Return the accuracy of a round: the server's, or with private blocks the clients' own."""
         if not self._settings.private:
-            return accuracy(module, self._public.test)
+            test = self._public.test
+            number = strategy.traffic.round
+            with self._energy.window("evaluate", round=number, samples=len(test)) as window:
+                window.correct = right = count_right(module, test)
+            return right / len(test)
         measured = strategy.traffic.clients_accuracy
         if measured is not None:  # else nobody trained, and nothing is known to have changed
             self._clients_accuracy = measured
         return self._clients_accuracy
 
-    def _record(self, phase: str, strategy: FrugalStrategy, score: float) -> RoundRecord:
+    def _record(
+        self, phase: str, strategy: FrugalStrategy, score: float, own: Iterable[EnergyRecord]
+    ) -> RoundRecord:
         traffic = strategy.traffic
-        energy = totals(traffic.energy)
+        energy, server = totals(traffic.energy), totals(own)
         return RoundRecord(
             federation="frugalfl",
             phase=phase,
@@ -178,6 +195,8 @@ class Federation:
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - traffic.started_s,
+            server_measured_j=server.measured_j,
+            server_estimated_j=server.estimated_j,
         )
 
 

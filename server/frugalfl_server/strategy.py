@@ -26,7 +26,7 @@ from flwr.supercore.differential_privacy import KEY_CLIPPING_NORM
 from frugalfl import wire
 from frugalfl.blocks import Parameters
 from frugalfl.codec import CodedFrame, Limits, read_frame
-from frugalfl.energy import EnergyRecord
+from frugalfl.energy import SERVER, EnergyRecord
 from frugalfl.errors import FederationError, FrameError, UsageError
 from frugalfl.plans import Plan
 from frugalfl_server.aggregate import Accumulator
@@ -36,6 +36,7 @@ from frugalfl_server.downlink import Downlink
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
+from frugalfl_server.records import HeadRecord
 from frugalfl_server.steering import Steering
 
 _MOST_SAMPLES = 1 << 31
@@ -53,6 +54,7 @@ class Traffic:
     downlink_bytes: int = 0
     loss: float = 0.0
     energy: list[EnergyRecord] = field(default_factory=list)
+    heads: list[HeadRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     scores: list[tuple[float, int]] = field(default_factory=list)
 
@@ -234,8 +236,8 @@ class FrugalStrategy(Strategy):
         if message.has_error():
             raise FrameError(message.error.reason)
         reply = wire.unpack_reply(message)
-        self.traffic.energy += reply.records
         self.traffic.uplink_bytes += len(reply.frame)
+        self._note_energy(reply)
         self._downlink.confirm(node, reply.held)
         self._planner.heard(node, reply)
         if reply.notice:
@@ -245,6 +247,26 @@ class FrugalStrategy(Strategy):
         if not 0 < reply.samples <= _MOST_SAMPLES or not math.isfinite(reply.loss):
             raise FrameError(f"it trained on {reply.samples} rows, with a loss of {reply.loss}")
         return reply
+
+    def _note_energy(self, reply: wire.TrainReply) -> None:
+        """Add a client's records, not their mean, to the round's.
+
+        Raises:
+            FrameError: They are of another run or round, or of several clients.
+        """
+        clients = {record.client for record in reply.records}
+        told = {(record.run, record.round) for record in reply.records}
+        if told - {(self._run, self.traffic.round)} or len(clients) > 1 or SERVER in clients:
+            raise FrameError(
+                f"its energy records are of {sorted(told)!r:.80} and clients "
+                f"{sorted(clients)!r:.80}, not its own of this round"
+            )
+        self.traffic.energy += reply.records
+        if reply.head is not None and clients:
+            head = reply.head
+            self.traffic.heads.append(
+                HeadRecord(clients.pop(), self.traffic.round, head.number, head.hash.hex())
+            )
 
     @contextmanager
     def _blamed(self, message: Message) -> Iterator[None]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
-from frugalfl.energy import profile_named
+from frugalfl.energy import parse_grid, profile_named
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
 from frugalfl.strategies import parse_strategy
@@ -56,6 +56,12 @@ class Settings:
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
     device: str = _setting("generic", "device profile for estimated joules")
+    grid: str = _setting(
+        "", "electricity, for grams of CO2e: ES, world, 120 g/kWh; empty: grams are unknown"
+    )
+    evaluate_rows: int = _setting(
+        0, "most own rows that a client measures each model on that it receives; 0: none"
+    )
 
     def __post_init__(self) -> None:
         for name in ("rounds", "clients", "clients_per_round", "local_epochs", "batch_size"):
@@ -102,6 +108,8 @@ class Settings:
                 "have them; set prune = 0"
             )
         profile_named(self.device)
+        parse_grid(self.grid)
+        self._need(self.evaluate_rows >= 0, "evaluate_rows", "0 or more")
 
     def _need(self, holds: bool, name: str, what: str) -> None:
         if not holds:

@@ -28,6 +28,8 @@ _VARIABLES = {
     "#080808": "--phase-2",
     "#090909": "--phase-3",
     "#0a0a0a": "--phase-4",
+    "#0b0b0b": "--phase-5",
+    "#0c0c0c": "--phase-6",
 }
 INK, MUTED, GRID, PAPER, OURS, OTHER, *PHASE_COLOURS = _VARIABLES
 
