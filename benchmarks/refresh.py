@@ -75,7 +75,7 @@ def run(plan: str, seed: int, quick: bool) -> dict[str, float]:
         "accuracy": statistics.fmean(record.accuracy for record in run.rounds[-10:]),
         "uplink_bytes": sum(record.uplink_bytes for record in run.rounds),
         "downlink_bytes": sum(record.downlink_bytes for record in run.rounds),
-        "train_cpu_s": totals(training).cpu_s,
+        "train_cpu_s": totals(training).cpu_s or 0.0,
         "train_energy_estimated_j": totals(training).estimated_j or 0.0,
         "energy_estimated_j": totals(computed).estimated_j or 0.0,
     }

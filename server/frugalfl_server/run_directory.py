@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 import frugalfl
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
-from frugalfl.energy.parquet import read_records, write_records
+from frugalfl.energy.parquet import read_records, read_rows, write_records
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
 from frugalfl_server.files import write_atomically, write_json
@@ -184,13 +184,7 @@ class RunDirectory:
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         path = self.path / name
-        if not path.exists():
-            return []
-        try:
-            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise RunError(f"cannot read {path}: {error}") from error
-        return rows
+        return read_rows(path) if path.exists() else []
 
 
 def _save(path: Path, parameters: Parameters) -> None:

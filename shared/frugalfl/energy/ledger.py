@@ -118,6 +118,20 @@ class Ledger:
                 ) from error
         return found
 
+    def clients(self) -> set[str]:
+        """Return the numbers of the clients that this device has been.
+
+        Raises:
+            RunError: The file cannot be read as a ledger.
+        """
+        found = set()
+        for entry in self._entries():
+            try:
+                found.add(str(parse(entry.text)["client"]))
+            except (ValueError, TypeError, KeyError):
+                continue  # a seal, or damage that the chain will name
+        return found
+
     def verify(self, seen: Mapping[int, bytes] | None = None) -> Verdict:
         """Follow the chain from its beginning to its end.
 

@@ -35,11 +35,25 @@ def read_records(path: Path) -> list[EnergyRecord]:
         RunError: It cannot be read, or holds something else.
         MissingExtraError: pyarrow is not installed.
     """
+    try:
+        return [_record(row) for row in read_rows(path)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"cannot read {path}: {error}") from error
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read any Parquet table as plain rows.
+
+    Raises:
+        RunError: It cannot be read.
+        MissingExtraError: pyarrow is not installed.
+    """
     arrow, parquet = _pyarrow()
     try:
-        return [_record(row) for row in parquet.read_table(path).to_pylist()]
-    except (arrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except (arrow.ArrowException, OSError) as error:
         raise RunError(f"cannot read {path}: {error}") from error
+    return rows
 
 
 def _record(row: dict[str, Any]) -> EnergyRecord:

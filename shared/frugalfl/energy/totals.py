@@ -15,7 +15,7 @@ class Totals:
     Attributes:
         records: How many there are.
         unknown: How many of them have no joules.
-        cpu_s: Processor time (s).
+        cpu_s: Processor time (s); ``None`` where nothing was timed.
         measured_j: Joules from meters; ``None`` if no record was measured.
         estimated_j: Joules from models; ``None`` if no record was estimated.
         idle_j: Joules that the devices would have used anyway; ``None`` if not known of any.
@@ -29,7 +29,7 @@ class Totals:
 
     records: int
     unknown: int
-    cpu_s: float
+    cpu_s: float | None
     measured_j: float | None
     estimated_j: float | None
     idle_j: float | None
@@ -58,7 +58,7 @@ def totals(records: Iterable[EnergyRecord]) -> Totals:
     return Totals(
         records=len(rows),
         unknown=len(rows) - len(known),
-        cpu_s=sum(r.cpu_s or 0.0 for r in rows),
+        cpu_s=known_sum(r.cpu_s for r in rows),
         measured_j=known_sum(r.measured_j for r in rows),
         estimated_j=known_sum(r.estimated_j for r in rows),
         idle_j=known_sum(r.idle_j for r in rows),
