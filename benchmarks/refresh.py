@@ -57,9 +57,7 @@ def client(message: Message, context: Context) -> Message:
 
 def run(plan: str, seed: int, quick: bool) -> dict[str, float]:
     """Run one federation; return its figures under names with units."""
-    settings = replace(
-        read_settings(DIGITS), refresh=plan, seed=seed, prune=0.0, evaluate_rows=0
-    )
+    settings = replace(read_settings(DIGITS), refresh=plan, seed=seed, prune=0.0, evaluate_rows=0)
     if quick:
         settings = replace(settings, rounds=6)
     with tempfile.TemporaryDirectory() as runs, importable(DIGITS), quiet_flower():

@@ -11,7 +11,7 @@ from frugalfl import wire
 from frugalfl.blocks import Layout
 from frugalfl.codec import encode_frame, parse_codec
 from frugalfl.errors import FrameError
-from frugalfl_client.device import Device, device_of
+from frugalfl_client.device import device_of
 from frugalfl_client.energy import RoundEnergy
 from frugalfl_client.held import Held
 

@@ -84,9 +84,7 @@ def device_of(context: Context) -> Device:
 
 
 @lru_cache(maxsize=256)
-def _device(
-    number: int, of: int, folder: Path, settings: Settings, link: str, grid: str
-) -> Device:
+def _device(number: int, of: int, folder: Path, settings: Settings, link: str, grid: str) -> Device:
     return Device(number, of, folder, settings, link, grid)
 
 

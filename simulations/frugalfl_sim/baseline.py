@@ -49,9 +49,7 @@ def _train(message: Message, context: Context) -> Message:
     local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
     metrics = MetricRecord({"num-examples": len(device.examples), "train-loss": trained.loss})
     for measured, name in _JOULES.items():
-        joules = known_sum(
-            r.energy_j for r in counted(window.readings) if r.measured is measured
-        )
+        joules = known_sum(r.energy_j for r in counted(window.readings) if r.measured is measured)
         if joules is not None:
             metrics[name] = joules
     return Message(RecordDict({"arrays": pack(local), "metrics": metrics}), reply_to=message)

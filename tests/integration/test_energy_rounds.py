@@ -70,7 +70,9 @@ def test_what_a_client_gets_right_is_counted_on_its_own_rows(rounds):
         assert 0 <= record.correct <= 16
 
 
-def test_without_rows_to_evaluate_there_is_no_such_record_and_the_model_is_the_same(rounds, tmp_path):
+def test_without_rows_to_evaluate_there_is_no_such_record_and_the_model_is_the_same(
+    rounds, tmp_path
+):
     with_it, without = rounds(), Rounds(replace(SETTINGS, evaluate_rows=0), tmp_path / "others")
     with_it.next()
     without.next()

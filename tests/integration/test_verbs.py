@@ -46,7 +46,9 @@ def test_energy_by_phase_and_client(finished):
 
 def test_energy_for_other_tools(finished, tmp_path):
     run, _ = finished
-    records = list(csv.DictReader(frugalfl("energy", run, "--format", "csv", cwd=run).stdout.split("\n")))
+    records = list(
+        csv.DictReader(frugalfl("energy", run, "--format", "csv", cwd=run).stdout.split("\n"))
+    )
     joules = sum(float(record["estimated_j"]) for record in records)
     by_client = list(
         csv.DictReader(

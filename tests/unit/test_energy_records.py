@@ -121,7 +121,13 @@ def test_values_that_no_device_sends_are_refused(change):
 
 @pytest.mark.parametrize(
     "change",
-    [{"energy_j": -1.0}, {"energy_j": [1.0]}, {"component": "soul"}, {"measured": 1}, {"scope": ""}],
+    [
+        {"energy_j": -1.0},
+        {"energy_j": [1.0]},
+        {"component": "soul"},
+        {"measured": 1},
+        {"scope": ""},
+    ],
 )
 def test_readings_that_no_device_sends_are_refused(change):
     values = json.loads(to_text(RECORD))

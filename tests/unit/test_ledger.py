@@ -183,7 +183,10 @@ def test_a_seal_cannot_be_changed_either(tmp_path):
     with Ledger(path, most_bytes=60_000) as ledger:
         for number in range(1, 301):
             ledger.append([replace(RECORD, round=number)])
-    edit(path, "UPDATE entries SET text = json_set(text, '$.seal.estimated_j', 1.0) WHERE text LIKE '{\"seal\"%'")
+    edit(
+        path,
+        "UPDATE entries SET text = json_set(text, '$.seal.estimated_j', 1.0) WHERE text LIKE '{\"seal\"%'",
+    )
     assert "does not match its hash" in fault(path)
 
 

@@ -23,9 +23,16 @@ LAYOUT = Layout.of(START)
 def reply(link="", joules=()):
     records = tuple(
         EnergyRecord(
-            "run", "1", 1, phase, "generic", 0.0, 1.0, 1.0,
+            "run",
+            "1",
+            1,
+            phase,
+            "generic",
+            0.0,
+            1.0,
+            1.0,
             (Reading("cpu", energy, None, False, "m", "s", "process", None),),
-        )  # fmt: skip
+        )
         for phase, energy in zip(("download", "train", "encode"), joules, strict=False)
     )
     return wire.TrainReply(0, link=link, records=records)

@@ -221,7 +221,9 @@ def test_measured_and_estimated_joules_stay_apart(run):
 
 def test_the_servers_joules_and_grams_of_co2e_stand_apart(run):
     energy = [replace(one, grid=parse_grid("100 g/kWh")) for one in ENERGY]
-    fill(run, TRAINED, [*energy, record("server", "aggregate", 7.0), record("server", "export", 1.0)])
+    fill(
+        run, TRAINED, [*energy, record("server", "aggregate", 7.0), record("server", "export", 1.0)]
+    )
     page = report(run)
     assert "Energy: 7.84 J estimated" in page.text
     assert "energy on the server 8.00 J estimated" in page.text

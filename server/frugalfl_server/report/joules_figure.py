@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -19,7 +20,7 @@ from frugalfl_server.report.ticks import only_grid
 #: Beyond this many rounds a dot for each hides the line.
 _MOST_DOTS = 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 16, 40, 50
-_STYLES = {"measured": "-", "estimated": (0, (4, 2))}
+_STYLES: dict[str, Any] = {"measured": "-", "estimated": (0, (4, 2))}
 
 
 def has_joules(facts: Facts) -> bool:

@@ -22,7 +22,7 @@ _DICTIONARY = (
     b'"gpu""dram""board""container""wall""rapl""hwmon""battery""lte""ethernet""wifi""loopback"'
     b'"scope":"board","source":""uncertainty_rel":0.3"measured":true,"method":"'
     b',"grid":{"g_per_kwh":475.0,"region":"WORLD","table":"IEA, via CodeCarbon 3.3.2","year":2018}'
-    b'Our World in Data, via CodeCarbon 3.3.2","year":2023},"software":"frugalfl 0.1.0, torch 2.13.0'
+    b'Our World in Data, via CodeCarbon 3.3.2","year":2023},"software":"frugalfl 0.1.0, torch 2.13'
     b'[{"component":"radio","energy_j":0.0,"idle_j":null,"measured":false,"method":"link","scope":"'
     b'"correct":null,"cpu_s":null,"downlink_bytes":0,"phase":"upload","readings":'
     b'"phase":"aggregate""phase":"decode""phase":"evaluate""phase":"download","phase":"train",'

@@ -1,4 +1,4 @@
-"""``frugalfl energy``: what clients and server used; ``frugalfl energy verify``: is it unchanged."""
+"""``frugalfl energy``: joules to look at, to hand to other tools, and to verify."""
 
 from __future__ import annotations
 
@@ -184,7 +184,8 @@ def _print_tables(records: list[EnergyRecord], groups: list[By]) -> None:
         console.print(_table(by.value, formats.grouped(records, by.value)))
     server = [record for record in records if record.client == SERVER]
     clients = [record for record in records if record.client != SERVER]
-    lines = [f"{name}: {_sums(totals(r))}" for name, r in (("clients", clients), ("server", server)) if r]
+    both = {"clients": clients, "server": server}
+    lines = [f"{whose}: {_sums(totals(mine))}" for whose, mine in both.items() if mine]
     lines += dict.fromkeys(_how(reading) for record in records for reading in record.readings)
     lines += dict.fromkeys(f"grams: {record.grid}" for record in records if record.grid)
     for line in lines:
@@ -204,7 +205,10 @@ def _table(title: str, groups: dict[str, Totals]) -> Table:
     }
     always = ("measured J", "estimated J")
     shown = [name for name, column in columns.items() if name in always or any(column)]
-    table = Table(title, "records", *shown)
+    table = Table()
+    table.add_column(title, no_wrap=True)
+    for name in ("records", *shown):
+        table.add_column(name)
     for place, (name, total) in enumerate(groups.items()):
         table.add_row(name, str(total.records), *(_cell(columns[c][place]) for c in shown))
     return table

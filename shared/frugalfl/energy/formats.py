@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from frugalfl.energy.columns import DERIVED, PLAIN, flat
+from frugalfl.energy.columns import DERIVED, flat
 from frugalfl.energy.record import SERVER, EnergyRecord
 from frugalfl.energy.text import as_dict
 from frugalfl.energy.totals import Totals, totals

@@ -1,8 +1,8 @@
 """The energy ledger: one SQLite file on the device, written before anything is reported.
 
 Append-only and hash-chained (:mod:`frugalfl.energy.chain`). SQLite in write-ahead mode, and every
-commit is on the disk before :meth:`Ledger.append` returns (``synchronous = FULL``): neither a killed
-process nor a cut power supply loses or damages what was appended.
+commit is on the disk before :meth:`Ledger.append` returns (``synchronous = FULL``): neither a
+killed process nor a cut power supply loses or damages what was appended.
 
 It is bounded: once it holds more than ``most_bytes``, the older half of the records goes, and a
 *seal* stays in the chain: how many went, what they added up to, and the hash that the rest of the
@@ -191,7 +191,8 @@ class Ledger:
             self._add([to_text(record) for record in old])
 
     def _take_schema_1(self) -> list[EnergyRecord]:
-        rows = self._db.execute(f"SELECT {', '.join(COLUMNS)} FROM energy ORDER BY rowid").fetchall()
+        columns = ", ".join(COLUMNS)
+        rows = self._db.execute(f"SELECT {columns} FROM energy ORDER BY rowid").fetchall()
         self._db.execute("DROP TABLE energy")
         return [upgraded(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 

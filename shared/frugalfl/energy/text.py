@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -76,7 +76,7 @@ def from_dict(values: Any) -> EnergyRecord:
         ValueError: A field is missing, unknown, of another type, or out of its bounds.
     """
     given = _mapping(values, "an energy record", {field.name for field in fields(EnergyRecord)})
-    checked = {name: _CHECKS[name](name, value) for name, value in given.items()}
+    checked: dict[str, Any] = {name: _CHECKS[name](name, value) for name, value in given.items()}
     return EnergyRecord(**checked)
 
 
@@ -150,7 +150,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "run": _text, "client": _text, "round": _int, "phase": _text, "device": _text,
     "start_unix_s": _float, "wall_s": _optional_float, "cpu_s": _optional_float,
     "readings": _readings, "samples": _int, "correct": _optional_int, "uplink_bytes": _int,
