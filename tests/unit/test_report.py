@@ -219,6 +219,11 @@ def test_measured_and_estimated_joules_stay_apart(run):
     assert ">FrugalFL, estimated<" in page.figure("joules")
 
 
+def test_ticks_are_not_cut_short(run):
+    fill(run, TRAINED, [changed(one, energy_j=1 / 3) for one in ENERGY[:3]])
+    assert ">0.25 J<" in report(run).figure("energy")
+
+
 def test_the_servers_joules_and_grams_of_co2e_stand_apart(run):
     energy = [replace(one, grid=parse_grid("100 g/kWh")) for one in ENERGY]
     fill(
