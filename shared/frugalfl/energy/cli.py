@@ -9,6 +9,7 @@ from typing import Annotated
 
 import click
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
@@ -205,10 +206,10 @@ def _table(title: str, groups: dict[str, Totals]) -> Table:
     }
     always = ("measured J", "estimated J")
     shown = [name for name, column in columns.items() if name in always or any(column)]
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(title, no_wrap=True)
     for name in ("records", *shown):
-        table.add_column(name)
+        table.add_column(name, justify="right")
     for place, (name, total) in enumerate(groups.items()):
         table.add_row(name, str(total.records), *(_cell(columns[c][place]) for c in shown))
     return table

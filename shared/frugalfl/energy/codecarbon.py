@@ -57,7 +57,7 @@ def _states() -> dict[str, float]:
 
 
 def _cloud(provider: str) -> dict[str, float]:
-    with (_folder() / "cloud/impact.csv").open(encoding="utf-8") as file:
+    with (_folder() / "cloud/impact.csv").open(encoding="utf-8-sig") as file:
         rows = [row for row in csv.DictReader(file) if row["impact"]]
     providers = {row["provider"] for row in rows}
     if provider not in providers:
