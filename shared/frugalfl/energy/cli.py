@@ -208,7 +208,7 @@ def _table(title: str, groups: dict[str, Totals]) -> Table:
     shown = [name for name, column in columns.items() if name in always or any(column)]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(title, no_wrap=True)
-    for name in ("records", *shown):
+    for name in ("n", *shown):
         table.add_column(name, justify="right")
     for place, (name, total) in enumerate(groups.items()):
         table.add_row(name, str(total.records), *(_cell(columns[c][place]) for c in shown))

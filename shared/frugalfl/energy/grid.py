@@ -44,9 +44,8 @@ class Grid:
 
     def __str__(self) -> str:
         """Name it with everything that a reader needs to check it."""
-        if self.year is None:
-            return f"{self.g_per_kwh:g} g/kWh ({self.table})"
-        return f"{self.g_per_kwh:g} g/kWh ({self.region} {self.year}, {self.table})"
+        place = " ".join(str(part) for part in (self.region, self.year) if part)
+        return f"{self.g_per_kwh:g} g/kWh ({', '.join(filter(None, (place, self.table)))})"
 
 
 def parse_grid(text: str) -> Grid | None:
