@@ -10,9 +10,9 @@ from flwr.common.constant import ErrorCode
 from frugalfl import wire
 from frugalfl.blocks import Layout
 from frugalfl.codec import encode_frame, parse_codec
-from frugalfl.energy import EnergyRecord, Window
 from frugalfl.errors import FrameError
 from frugalfl_client.device import Device, device_of
+from frugalfl_client.energy import RoundEnergy
 from frugalfl_client.held import Held
 
 app = ClientApp()
@@ -35,20 +35,31 @@ def train(message: Message, context: Context) -> Message:
     except FrameError as error:
         return _refuse(error, message)
     missed = held.missed(request.version)
+    energy = RoundEnergy(device, request)
+    energy.downloaded(len(request.frames))
     try:
-        download = _bring_up(device, held, request)
+        _bring_up(device, held, request, energy)
     except FrameError as error:
         return _refuse(error, message)
 
-    with device.meter.window("train") as training:
+    if device.evaluated is not None:
+        with energy.window("evaluate", samples=len(device.evaluated)) as window:
+            window.correct = device.trainer.count_right(held.model, device.evaluated)
+    with energy.window("train", samples=len(device.examples)):
         seed = (device.settings.seed, device.number, request.round)
         rate = device.settings.learning_rate_at(request.round)
         trained = device.trainer.train(
             held.model, request.blocks, device.examples, rate, seed,
-            held.private, device.held_out, request.proximal_mu,
+            held.private, request.proximal_mu,
         )  # fmt: skip
         held.private = trained.private
-    with device.meter.window("encode") as encoding:
+    right, scored = 0, 0 if device.held_out is None else len(device.held_out)
+    if device.held_out is not None:
+        moved = {name: held.model[name] + step for name, step in trained.update.items()}
+        with energy.window("evaluate", samples=scored) as window:
+            right = device.trainer.count_right(held.model | moved | held.private, device.held_out)
+            window.correct = right
+    with energy.window("encode"):
         frame, held.residual = encode_frame(
             parse_codec(request.uplink),
             Layout.of(held.model),
@@ -60,8 +71,9 @@ def train(message: Message, context: Context) -> Message:
             missed=missed,
         )
 
-    records = _records(device, request, (download, training, encoding), len(frame))
-    device.ledger.append(records)
+    energy.uploading(len(frame))
+    records = energy.take()
+    head = device.ledger.append(records)
     device.store.save(request.run, held)
     reply = wire.TrainReply(
         held.version,
@@ -69,10 +81,11 @@ def train(message: Message, context: Context) -> Message:
         len(device.examples),
         trained.loss,
         records,
+        head,
         link=device.link,
-        notice=held.damage,
-        accuracy=trained.right,
-        scored=0 if device.held_out is None else len(device.held_out),
+        notice="; ".join(filter(None, (held.damage, device.take_notice()))),
+        accuracy=right / scored if scored else 0.0,
+        scored=scored,
     )
     return _answer(reply, message)
 
@@ -83,23 +96,27 @@ def calibrate(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_calibrate_request(message)
     held = device.store.load(request.run)
-    ranges, records = np.zeros((0, 2), np.float32), tuple[EnergyRecord, ...]()
+    energy = RoundEnergy(device, request)
+    energy.downloaded(len(request.frames))
+    ranges = np.zeros((0, 2), np.float32)
     if held.version == request.base or request.base < 0:
         try:
-            download = _bring_up(device, held, request)
+            _bring_up(device, held, request, energy)
         except FrameError as error:
             return _refuse(error, message)
-        with device.meter.window("calibrate") as running:
+        with energy.window("calibrate", samples=len(device.examples)):
             ranges = device.trainer.calibrate(held.model, device.examples, request.percentile)
-        records = _records(device, request, (download, running), ranges.nbytes)
-        device.ledger.append(records)
         device.store.save(request.run, held)
-    reply = wire.CalibrateReply(held.version, ranges, records, notice=held.damage)
+    energy.uploading(ranges.nbytes)
+    records = energy.take()
+    head = device.ledger.append(records)
+    notice = "; ".join(filter(None, (held.damage, device.take_notice())))
+    reply = wire.CalibrateReply(held.version, ranges, records, head, notice)
     return Message(wire.pack_calibrate_reply(reply), reply_to=message)
 
 
-def _bring_up(device: Device, held: Held, request: _Request) -> Window:
-    """Apply a request's frames to what is held; return what that took.
+def _bring_up(device: Device, held: Held, request: _Request, energy: RoundEnergy) -> None:
+    """Apply a request's frames to what is held.
 
     Raises:
         FrameError: The frames cannot be applied, or lead elsewhere. A difference to what is not
@@ -107,7 +124,7 @@ def _bring_up(device: Device, held: Held, request: _Request) -> Window:
             the next request brings a whole one.
     """
     try:
-        with device.meter.window("download") as download:
+        with energy.window("decode"):
             held.apply(request.frames, device.trainer.layout)
         if held.version != request.version:
             raise FrameError(
@@ -118,7 +135,6 @@ def _bring_up(device: Device, held: Held, request: _Request) -> Window:
         kept = device.store.load(request.run)
         device.store.save(request.run, Held(residual=kept.residual, private=kept.private))
         raise
-    return download
 
 
 def _refuse(error: FrameError, message: Message) -> Message:
@@ -132,34 +148,6 @@ def _rounding_seed(seed: tuple[int, ...]) -> int:
     It only has to differ between the clients of a round, so that their rounding errors cancel.
     """
     return int(np.random.SeedSequence(seed).generate_state(2)[1]) & 0xFFFF
-
-
-def _records(
-    device: Device, request: _Request, windows: tuple[Window, ...], uplink_bytes: int
-) -> tuple[EnergyRecord, ...]:
-    """Make the round's energy records; bytes and rows stand at the phase that they belong to."""
-    meter = device.meter
-    return tuple(
-        EnergyRecord(
-            run=request.run,
-            client=str(device.number),
-            round=request.round,
-            phase=window.phase,
-            start_unix_s=window.start_unix_s,
-            wall_s=window.wall_s,
-            cpu_s=window.cpu_s,
-            energy_j=window.energy_j,
-            idle_j=window.idle_j,
-            measured=meter.measured,
-            method=meter.method,
-            source=meter.source,
-            uncertainty_rel=meter.uncertainty_rel,
-            samples=len(device.examples) if window.phase in ("train", "calibrate") else 0,
-            uplink_bytes=uplink_bytes if window.phase in ("encode", "calibrate") else 0,
-            downlink_bytes=len(request.frames) if window.phase == "download" else 0,
-        )
-        for window in windows
-    )
 
 
 def _answer(reply: wire.TrainReply, message: Message) -> Message:

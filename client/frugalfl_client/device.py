@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from flwr.app import Context
 
-from frugalfl.energy import CpuTimeMeter, Ledger, profile_named
-from frugalfl.errors import MissingExtraError, TaskError, UsageError
+from frugalfl.energy import CpuTimeMeter, Ledger, parse_grid, profile_named
+from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.store import Store
@@ -27,19 +28,30 @@ class Device:
     """What stays the same from round to round on one device."""
 
     def __init__(
-        self, number: int, of: int, folder: Path, settings: Settings, link: str = ""
+        self, number: int, of: int, folder: Path, settings: Settings, link: str = "", grid: str = ""
     ) -> None:
         self.number = number
         self.settings = settings
         self.link = link
+        self.grid = parse_grid(grid)
         self.store = Store(folder / "store.sqlite")
-        self.ledger = Ledger(folder / "ledger.sqlite")
+        self.ledger, self._notice = _ledger(folder / "ledger.sqlite")
         self.meter = CpuTimeMeter(profile_named(settings.device))
         self.trainer = _trainer(settings)
         self.examples = _task(settings.task).rows_of(number, of)
         self.held_out: Examples | None = None
         if settings.private:
             self.examples, self.held_out = _hold_out(self.examples, settings.seed, number)
+        #: Rows of its own on which it measures each model that it receives.
+        self.evaluated: Examples | None = None
+        if settings.evaluate_rows and not settings.private:
+            most = settings.evaluate_rows
+            self.evaluated = Examples(self.examples.x[:most], self.examples.y[:most])
+
+    def take_notice(self) -> str:
+        """Return, once, what went wrong with the ledger when it was opened."""
+        notice, self._notice = self._notice, ""
+        return notice
 
 
 def device_of(context: Context) -> Device:
@@ -48,7 +60,8 @@ def device_of(context: Context) -> Device:
     Reads ``partition-id`` and ``num-partitions`` from the node config (Flower's own keys), and
     ``state-dir``, the folder on the device's disk; without it, ``$FRUGALFL_HOME`` or
     ``~/.frugalfl``, and in it one folder a client. ``link``, where it is there, is the device's
-    own word for what it is connected by, for ``by-link`` refresh plans.
+    own word for what it is connected by, for ``by-link`` refresh plans and for the joules of its
+    radio; ``grid`` the electricity that it runs on, where that is not the setting's.
 
     Raises:
         UsageError: A setting or the node config is unusable.
@@ -66,12 +79,27 @@ def device_of(context: Context) -> Device:
     home = Path(os.environ.get("FRUGALFL_HOME") or Path.home() / ".frugalfl")
     folder = context.node_config.get("state-dir") or home / f"client-{number}"
     link = str(context.node_config.get("link", ""))
-    return _device(number, of, Path(str(folder)), settings, link)
+    grid = str(context.node_config.get("grid", settings.grid))
+    return _device(number, of, Path(str(folder)), settings, link, grid)
 
 
 @lru_cache(maxsize=256)
-def _device(number: int, of: int, folder: Path, settings: Settings, link: str) -> Device:
-    return Device(number, of, folder, settings, link)
+def _device(number: int, of: int, folder: Path, settings: Settings, link: str, grid: str) -> Device:
+    return Device(number, of, folder, settings, link, grid)
+
+
+def _ledger(path: Path) -> tuple[Ledger, str]:
+    """Open the ledger; one that is damaged is set aside, and the device can go on training."""
+    try:
+        return Ledger(path), ""
+    except RunError as error:
+        if type(error.__cause__) is not sqlite3.DatabaseError:  # its subclasses may pass by
+            raise
+        aside = path.with_name(path.name + ".damaged")
+        os.replace(path, aside)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        return Ledger(path), f"{error}; it is set aside as {aside.name}, and a new one begins"
 
 
 def _hold_out(examples: Examples, seed: int, number: int) -> tuple[Examples, Examples]:

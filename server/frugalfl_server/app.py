@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from frugalfl import wire
 from frugalfl.blocks import Parameters
-from frugalfl.energy import totals
+from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import ExportError, Interrupted
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.plans import parse_plan
@@ -32,9 +32,10 @@ from frugalfl_server.calibration import (
     merged,
 )
 from frugalfl_server.downlink import Downlink
-from frugalfl_server.evaluate import accuracy
+from frugalfl_server.evaluate import count_right
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
+from frugalfl_server.metered import MeteredStrategy, server_energy
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
@@ -112,6 +113,7 @@ class Federation:
         self._progress = Progress(settings.rounds, quiet)
         self._clients_accuracy = 0.0
         self._downlink: Downlink | None = None
+        self._energy = server_energy(run.name, settings.grid)
 
     def conduct(self) -> None:
         """Train, prune, recover, calibrate, export."""
@@ -133,7 +135,9 @@ class Federation:
         if self._federated:
             self._calibrate(module)
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
-        export_into(self._run, module, self._task, self._settings, self._run.path / "model")
+        with self._energy.window("export", round=len(self._run.rounds)):
+            export_into(self._run, module, self._task, self._settings, self._run.path / "model")
+        self._run.add_energy(self._energy.take())
 
     def _warn_of_export(self) -> None:
         """Say before the first round what would stop the export after the last one."""
@@ -167,7 +171,9 @@ class Federation:
             return self._settings.prune
         self._progress.say("fit: the largest model within the budget")
         module = initial_model(self._task, self._settings)
-        found = fit(module, self._example(), budget, self._progress.say)
+        with self._energy.window("prune", round=0):
+            found = fit(module, self._example(), budget, self._progress.say)
+        self._run.add_energy(self._energy.take())
         self._run.write_json("fit.json", found.to_dict())
         return found.ratio
 
@@ -175,7 +181,9 @@ class Federation:
         return torch.from_numpy(self._public.test.x[:1])
 
     def _prune(self, module: torch.nn.Module, ratio: float) -> torch.nn.Module:
-        pruned, report = prune(module, self._example(), ratio)
+        with self._energy.window("prune", round=len(self._run.rounds)):
+            pruned, report = prune(module, self._example(), ratio)
+        self._run.add_energy(self._energy.take())
         self._progress.say(
             f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}"
         )
@@ -206,16 +214,21 @@ class Federation:
             if number == 0:
                 return None
             write_parameters(module, unpack(arrays))
-            record = self._record(phase, strategy, self._score(module, strategy))
+            score = self._score(module, strategy)
+            own = self._energy.take()
+            record = self._record(phase, strategy, score, own)
             if self._name == summary.OURS:
-                self._run.add_round(record, strategy.traffic.energy)
+                self._run.add_round(record, strategy.traffic.energy, strategy.traffic.heads)
+                self._run.add_energy(own)
                 self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
             else:
                 self._run.add_round(record)
             self._progress.round_done(record)
             return MetricRecord({"accuracy": record.accuracy})
 
-        strategy.start(self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round)
+        MeteredStrategy(strategy, self._energy, first).start(
+            self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round
+        )
 
     def _downlink_from(self, parameters: Parameters, first: int, seed: int | None) -> Downlink:
         """Return what brings clients on; a new one where what they hold is of no more use."""
@@ -256,7 +269,7 @@ class Federation:
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - answers.started_s,
         )
-        self._run.add_round(record, answers.energy)
+        self._run.add_round(record, answers.energy, answers.heads)
         self._run.flush()
         shape = self._public.test.x.shape[1:]
         ranges = merged(answers, module, shape, on_failure=self._progress.warn)
@@ -269,15 +282,21 @@ class Federation:
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:
         """Return the accuracy of a round: the server's, or with private blocks the clients' own."""
         if not self._settings.private:
-            return accuracy(module, self._public.test)
+            test = self._public.test
+            number = strategy.traffic.round
+            with self._energy.window("evaluate", round=number, samples=len(test)) as window:
+                window.correct = right = count_right(module, test)
+            return right / len(test)
         measured = strategy.traffic.clients_accuracy
         if measured is not None:  # else nobody trained, and nothing is known to have changed
             self._clients_accuracy = measured
         return self._clients_accuracy
 
-    def _record(self, phase: str, strategy: FrugalStrategy, score: float) -> RoundRecord:
+    def _record(
+        self, phase: str, strategy: FrugalStrategy, score: float, own: Iterable[EnergyRecord]
+    ) -> RoundRecord:
         traffic = strategy.traffic
-        energy = totals(traffic.energy)
+        energy, server = totals(traffic.energy), totals(own)
         return RoundRecord(
             federation=self._name,
             phase=phase,
@@ -291,4 +310,6 @@ class Federation:
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - traffic.started_s,
+            server_measured_j=server.measured_j,
+            server_estimated_j=server.estimated_j,
         )

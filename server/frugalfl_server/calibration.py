@@ -28,7 +28,9 @@ from frugalfl.task import FloatArray, PublicData
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export.ranges import probe_rows
 from frugalfl_server.merge import merge_ranges
+from frugalfl_server.records import HeadRecord
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.told import check_energy
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +55,7 @@ class Answers:
         uplink_bytes: Length of all ranges (B).
         downlink_bytes: Length of all frames (B).
         energy: Energy records of the clients.
+        heads: Where their ledgers ended.
         complaints: One line for each thing that went wrong.
     """
 
@@ -62,6 +65,7 @@ class Answers:
     uplink_bytes: int = 0
     downlink_bytes: int = 0
     energy: list[EnergyRecord] = field(default_factory=list)
+    heads: list[HeadRecord] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
 
@@ -124,11 +128,14 @@ def _ask(
             )
         )
     replies = grid.send_and_receive(messages, timeout=_TIMEOUT_S) if messages else ()
-    return [node for node in _received(replies, answers, downlink) if node is not None]
+    return [node for node in _received(replies, request, answers, downlink) if node is not None]
 
 
 def _received(
-    replies: Iterable[Message], answers: Answers, downlink: Downlink
+    replies: Iterable[Message],
+    request: wire.CalibrateRequest,
+    answers: Answers,
+    downlink: Downlink,
 ) -> Iterable[int | None]:
     for message in replies:
         node = message.metadata.src_node_id
@@ -136,11 +143,13 @@ def _received(
             if message.has_error():
                 raise FrameError(message.error.reason)
             reply = wire.unpack_calibrate_reply(message)
+            heads = check_energy(reply.records, reply.head, request.run, request.round)
         except FrameError as error:
             answers.complaints.append(f"node {node}: {error}")
             continue
         downlink.confirm(node, reply.held)
         answers.energy += reply.records
+        answers.heads += heads
         answers.uplink_bytes += reply.ranges.nbytes
         if reply.notice:
             answers.complaints.append(f"node {node}: {reply.notice}")

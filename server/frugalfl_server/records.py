@@ -25,6 +25,8 @@ class RoundRecord:
         energy_measured_j: Joules from meters on the clients; ``None``: none was metered.
         energy_estimated_j: Joules from models; ``None``: none was estimated.
         wall_s: Duration of the round on the server (s).
+        server_measured_j: Joules from meters on the server; ``None``: none was metered.
+        server_estimated_j: Joules from models; ``None``: none was estimated.
     """
 
     federation: str
@@ -39,3 +41,22 @@ class RoundRecord:
     energy_measured_j: float | None
     energy_estimated_j: float | None
     wall_s: float
+    server_measured_j: float | None = None
+    server_estimated_j: float | None = None
+
+
+@dataclass(frozen=True)
+class HeadRecord:
+    """One row of ``heads.parquet``: where a device's ledger ended when it answered.
+
+    Attributes:
+        client: Number of the client, as text.
+        round: Round of the answer.
+        number: Entries of the ledger so far.
+        hash: The newest entry's hash, hexadecimal.
+    """
+
+    client: str
+    round: int
+    number: int
+    hash: str

@@ -36,7 +36,9 @@ from frugalfl_server.downlink import Downlink
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
+from frugalfl_server.records import HeadRecord
 from frugalfl_server.steering import Steering
+from frugalfl_server.told import check_energy
 
 _MOST_SAMPLES = 1 << 31
 
@@ -53,6 +55,7 @@ class Traffic:
     downlink_bytes: int = 0
     loss: float = 0.0
     energy: list[EnergyRecord] = field(default_factory=list)
+    heads: list[HeadRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     scores: list[tuple[float, int]] = field(default_factory=list)
 
@@ -234,8 +237,10 @@ class FrugalStrategy(Strategy):
         if message.has_error():
             raise FrameError(message.error.reason)
         reply = wire.unpack_reply(message)
-        self.traffic.energy += reply.records
         self.traffic.uplink_bytes += len(reply.frame)
+        heads = check_energy(reply.records, reply.head, self._run, self.traffic.round)
+        self.traffic.heads += heads
+        self.traffic.energy += reply.records
         self._downlink.confirm(node, reply.held)
         self._planner.heard(node, reply)
         if reply.notice:

@@ -13,7 +13,7 @@ from typing import Any
 
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
-from frugalfl.energy import profile_named
+from frugalfl.energy import parse_grid, profile_named
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
 from frugalfl.sizes import parse_size
@@ -73,6 +73,12 @@ class Settings:
     ram: str = _setting("", "most RAM of its tensors, such as 16KiB; empty for none")
     macs: int = _setting(0, "most multiply-accumulates of one inference; 0: none")
     device: str = _setting("generic", "device profile for estimated joules")
+    grid: str = _setting(
+        "", "electricity, for grams of CO2e: ES, world, 120 g/kWh; empty: grams are unknown"
+    )
+    evaluate_rows: int = _setting(
+        0, "most own rows that a client measures each model on that it receives; 0: none"
+    )
 
     def __post_init__(self) -> None:
         for name in ("clients", "clients_per_round", "local_epochs", "batch_size"):
@@ -130,6 +136,8 @@ class Settings:
                 "have them; set prune = 0 and no target, flash, ram or macs"
             )
         profile_named(self.device)
+        parse_grid(self.grid)
+        self._need(self.evaluate_rows >= 0, "evaluate_rows", "0 or more")
 
     @property
     def has_budget(self) -> bool:

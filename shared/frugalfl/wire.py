@@ -6,15 +6,16 @@ Array, and compresses none. The bytes are frames, one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+import math
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from frugalfl.blocks import FloatArray
-from frugalfl.energy import EnergyRecord
+from frugalfl.energy import EnergyRecord, Head, bundle
+from frugalfl.energy.chain import HASH_BYTES
 from frugalfl.errors import FrameError
 
 STYPE = "frugalfl.frames.v1"
@@ -26,12 +27,9 @@ _FRAMES, _RANGES = "frames", "ranges"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE = "link", "notice"
+_RECORDS, _NUMBER, _HASH = "records", "number", "hash"
 #: Longest text that is read from a reply (characters).
 _MAX_TEXT = 300
-
-#: Fields of an energy record that differ between the phases of one round; the others are sent once.
-_PER_PHASE = ("phase", "start_unix_s", "wall_s", "cpu_s", "energy_j", "idle_j", "samples",
-              "uplink_bytes", "downlink_bytes")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,7 @@ class TrainReply:
         samples: Training rows of the client.
         loss: Mean training loss over the last local epoch.
         records: Energy records of this round, one a phase.
+        head: Where the device's ledger ends, with these records in it.
         link: The link that the device declares; empty: none.
         notice: One line for the person at the server about what went wrong on the device without
             costing its contribution; empty: nothing.
@@ -82,6 +81,7 @@ class TrainReply:
     samples: int = 0
     loss: float = 0.0
     records: tuple[EnergyRecord, ...] = ()
+    head: Head | None = None
     link: str = ""
     notice: str = ""
     accuracy: float = 0.0
@@ -119,12 +119,14 @@ class CalibrateReply:
         ranges: Minimum and maximum of every tensor, float32, shape ``(tensors, 2)``; no tensors
             where the client does not hold the version that it was thought to hold.
         records: Energy records, one a phase.
+        head: Where the device's ledger ends, with these records in it.
         notice: One line for the person at the server; empty: nothing.
     """
 
     held: int
     ranges: FloatArray
     records: tuple[EnergyRecord, ...] = ()
+    head: Head | None = None
     notice: str = ""
 
 
@@ -152,15 +154,18 @@ def unpack_request(message: Message) -> TrainRequest:
         FrameError: Something that belongs there is missing.
     """
     config = _record(message.content, _CONFIG, ConfigRecord)
+    blocks = _item(config, "blocks")
+    if not isinstance(blocks, list) or not all(type(block) is int for block in blocks):
+        raise FrameError(f"the message's blocks are {blocks!r:.60}, not a list of whole numbers")
     return TrainRequest(
-        run=str(_item(config, "run")),
-        round=int(_item(config, "round")),
-        base=int(_item(config, "base")),
-        version=int(_item(config, "version")),
-        blocks=tuple(_item(config, "blocks")),
+        run=_text(config, "run"),
+        round=_whole(config, "round"),
+        base=_whole(config, "base"),
+        version=_whole(config, "version"),
+        blocks=tuple(blocks),
         frames=_unpack_bytes(message.content),
-        uplink=str(_item(config, "uplink")),
-        proximal_mu=float(config.get(PROXIMAL_MU, 0.0)),
+        uplink=_text(config, "uplink"),
+        proximal_mu=_number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0,
     )
 
 
@@ -171,7 +176,7 @@ def pack_reply(reply: TrainReply) -> RecordDict:
     )
     if reply.scored:
         metrics["accuracy"], metrics["scored"] = reply.accuracy, reply.scored
-    ledger = _pack_records(reply.records)
+    ledger = _pack_ledger(reply.records, reply.head)
     # Beside the ledger, not in a record of their own, which Flower would send as one more POST.
     for name, text in ((_LINK, reply.link), (_NOTICE, reply.notice)):
         if text:
@@ -186,17 +191,21 @@ def unpack_reply(message: Message) -> TrainReply:
         FrameError: Something that belongs there is missing or of another type.
     """
     metrics = _record(message.content, _METRICS, MetricRecord)
-    ledger = dict(_record(message.content, _LEDGER, ConfigRecord))
-    link, notice = (str(ledger.pop(name, ""))[:_MAX_TEXT] for name in (_LINK, _NOTICE))
-    accuracy, scored = float(metrics.get("accuracy", 0.0)), int(metrics.get("scored", 0))
+    ledger = _record(message.content, _LEDGER, ConfigRecord)
+    link, notice = (
+        _text(ledger, name)[:_MAX_TEXT] if name in ledger else "" for name in (_LINK, _NOTICE)
+    )
+    accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else 0.0
+    scored = _whole(metrics, "scored") if "scored" in metrics else 0
     if not 0 <= accuracy <= 1 or scored < 0:
         raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
     return TrainReply(
-        held=int(_item(metrics, "held-version")),
+        held=_whole(metrics, "held-version"),
         frame=_unpack_bytes(message.content),
-        samples=int(_item(metrics, "num-examples")),
-        loss=float(_item(metrics, "train-loss")),
-        records=_unpack_records(ledger),
+        samples=_whole(metrics, "num-examples"),
+        loss=_number(metrics, "train-loss"),
+        records=_records(ledger),
+        head=_head(ledger),
         link=link,
         notice=notice,
         accuracy=accuracy,
@@ -218,12 +227,12 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
     """
     config = _record(message.content, _CONFIG, ConfigRecord)
     return CalibrateRequest(
-        run=str(_item(config, "run")),
-        round=int(_item(config, "round")),
-        base=int(_item(config, "base")),
-        version=int(_item(config, "version")),
+        run=_text(config, "run"),
+        round=_whole(config, "round"),
+        base=_whole(config, "base"),
+        version=_whole(config, "version"),
         frames=_unpack_bytes(message.content),
-        percentile=float(_item(config, "percentile")),
+        percentile=_number(config, "percentile"),
     )
 
 
@@ -231,7 +240,7 @@ def pack_calibrate_reply(reply: CalibrateReply) -> RecordDict:
     """Return the content of a reply with ranges."""
     data = reply.ranges.astype("<f4").tobytes()
     ranges = Array(dtype="float32", shape=reply.ranges.shape, stype=RANGES_STYPE, data=data)
-    ledger = _pack_records(reply.records)
+    ledger = _pack_ledger(reply.records, reply.head)
     if reply.notice:
         ledger[_NOTICE] = reply.notice
     metrics = MetricRecord({"held-version": reply.held})
@@ -247,13 +256,13 @@ def unpack_calibrate_reply(message: Message) -> CalibrateReply:
     array = _record(message.content, _ARRAYS, ArrayRecord).get(_RANGES)
     if array is None or array.stype != RANGES_STYPE or len(array.data) % 8:
         raise FrameError("the reply carries no ranges; is the other end of the same version?")
-    ledger = dict(_record(message.content, _LEDGER, ConfigRecord))
-    notice = str(ledger.pop(_NOTICE, ""))[:_MAX_TEXT]
+    ledger = _record(message.content, _LEDGER, ConfigRecord)
     return CalibrateReply(
-        held=int(_item(_record(message.content, _METRICS, MetricRecord), "held-version")),
+        held=_whole(_record(message.content, _METRICS, MetricRecord), "held-version"),
         ranges=np.frombuffer(array.data, "<f4").astype(np.float32).reshape(-1, 2),
-        records=_unpack_records(ledger),
-        notice=notice,
+        records=_records(ledger),
+        head=_head(ledger),
+        notice=_text(ledger, _NOTICE)[:_MAX_TEXT] if _NOTICE in ledger else "",
     )
 
 
@@ -292,35 +301,48 @@ def _item(record: Any, name: str) -> Any:
     return record[name]
 
 
-def _pack_records(records: Sequence[EnergyRecord]) -> ConfigRecord:
-    """Turn records into columns; Flower's records hold no None, so an unknown joule is NaN."""
-    if not records:
-        return ConfigRecord({})
-    rows = [asdict(record) for record in records]
-    columns: dict[str, Any] = {name: _column(name, rows) for name in rows[0]}
-    return ConfigRecord(columns)
+def _whole(record: Any, name: str) -> int:
+    value = _item(record, name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise FrameError(f"the message's {name} is {value!r:.60}, not a whole number")
+    return value
 
 
-def _column(name: str, rows: list[dict[str, Any]]) -> Any:
-    optional = name in ("energy_j", "idle_j", "uncertainty_rel")
-    values = [float("nan") if optional and row[name] is None else row[name] for row in rows]
-    return values if name in _PER_PHASE else values[0]
+def _number(record: Any, name: str) -> float:
+    value = _item(record, name)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise FrameError(f"the message's {name} is {value!r:.60}, not a number")
+    return float(value) if math.isfinite(value) else math.nan
 
 
-def _unpack_records(columns: Any) -> tuple[EnergyRecord, ...]:
-    if not columns:
-        return ()
-    names = [field.name for field in fields(EnergyRecord)]
-    count = len(_item(columns, "phase"))
-    rows = []
-    for index in range(count):
-        row = {name: _cell(name, _item(columns, name), index, count) for name in names}
-        rows.append(EnergyRecord(**row))
-    return tuple(rows)
+def _text(record: Any, name: str) -> str:
+    value = _item(record, name)
+    if not isinstance(value, str):
+        raise FrameError(f"the message's {name} is {value!r:.60}, not a text")
+    return value
 
 
-def _cell(name: str, column: Any, index: int, count: int) -> Any:
-    if name in _PER_PHASE and len(column) != count:
-        raise FrameError(f"the reply's energy column {name!r} has {len(column)} rows, not {count}")
-    value = column[index] if name in _PER_PHASE else column
-    return None if isinstance(value, float) and np.isnan(value) else value
+def _pack_ledger(records: tuple[EnergyRecord, ...], head: Head | None) -> ConfigRecord:
+    ledger = ConfigRecord({_RECORDS: bundle.pack(records)} if records else {})
+    if head is not None:
+        ledger[_NUMBER], ledger[_HASH] = head.number, head.hash
+    return ledger
+
+
+def _records(ledger: Any) -> tuple[EnergyRecord, ...]:
+    data = ledger.get(_RECORDS, b"")
+    try:
+        if not isinstance(data, bytes):
+            raise ValueError("they are no bytes")
+        return bundle.unpack(data)
+    except ValueError as error:
+        raise FrameError(f"the reply's energy records cannot be read: {error}") from error
+
+
+def _head(ledger: Any) -> Head | None:
+    if _NUMBER not in ledger:
+        return None
+    number, digest = _whole(ledger, _NUMBER), _item(ledger, _HASH)
+    if number < 0 or not isinstance(digest, bytes) or len(digest) != HASH_BYTES:
+        raise FrameError(f"the reply's ledger ends at {number} with the hash {digest!r:.60}")
+    return Head(number, digest)

@@ -27,17 +27,18 @@ class Trained:
         update: Local minus global tensors, of the planned blocks only.
         loss: Mean loss over the last epoch.
         private: The private tensors, as training left them.
-        right: Share of the held-out rows that the trained model gets right; 0 without such rows.
     """
 
     update: Parameters
     loss: float
     private: Parameters = field(default_factory=dict)
-    right: float = 0.0
 
 
 class TorchTrainer:
     """Trains one task; keeps its module between rounds, so that it is built once a process."""
+
+    #: The package that does the work, for the version in energy records.
+    software = "torch"
 
     def __init__(self, task: Task, settings: Settings) -> None:
         self._task = task
@@ -57,7 +58,6 @@ class TorchTrainer:
         learning_rate: float,
         seed: tuple[int, ...],
         private: Parameters | None = None,
-        held_out: Examples | None = None,
         proximal_mu: float = 0.0,
     ) -> Trained:
         """Run the local epochs.
@@ -69,7 +69,6 @@ class TorchTrainer:
             learning_rate: Step size.
             seed: Decides the order of the rows and any dropout; same seed, same bits.
             private: This device's private blocks, always trained; empty: as they begin.
-            held_out: Rows to measure the trained model on.
             proximal_mu: Weight of FedProx's proximal term.
 
         Raises:
@@ -85,13 +84,11 @@ class TorchTrainer:
                 module.parameters(), learning_rate, self._settings.momentum, proximal_mu
             )
             loss = self._epochs(module, examples, optimizer, np.random.default_rng(seed))
-            right = 0.0 if held_out is None else _share_right(module, held_out)
         after = read_parameters(module)
         return Trained(
             {name: after[name] - parameters[name] for name in names},
             loss,
             {name: after[name] for name in private},
-            right,
         )
 
     def calibrate(
@@ -113,6 +110,22 @@ class TorchTrainer:
         module = self._loaded(parameters)
         with self._task.blamed("calibration"):
             return ranges_of(module, examples.x, percentile)
+
+    def count_right(self, parameters: Parameters, examples: Examples) -> int:
+        """Return how many rows a whole model, private blocks included, gets right.
+
+        Args:
+            parameters: The model.
+            examples: Rows whose targets are class numbers.
+
+        Raises:
+            TaskError: The task's model raised.
+        """
+        with self._task.blamed("evaluating"):
+            module = self._loaded(parameters).eval()
+            with torch.inference_mode():
+                predicted = module(torch.from_numpy(examples.x)).argmax(1)
+            return int((predicted == torch.from_numpy(examples.y)).sum())
 
     def _loaded(self, parameters: Parameters) -> torch.nn.Module:
         shapes = {name: tensor.shape for name, tensor in parameters.items()}
@@ -160,13 +173,6 @@ def _freeze(module: torch.nn.Module, layout: Layout, planned: set[str]) -> None:
     for name, layer in module.named_modules():
         if name in frozen:
             layer.eval()
-
-
-def _share_right(module: torch.nn.Module, examples: Examples) -> float:
-    module.eval()
-    with torch.inference_mode():
-        predicted = module(torch.from_numpy(examples.x)).argmax(1)
-    return float((predicted == torch.from_numpy(examples.y)).double().mean())
 
 
 def _batches(rows: int, size: int, rng: np.random.Generator) -> Iterator[torch.Tensor]:

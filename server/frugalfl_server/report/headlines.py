@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from frugalfl.energy import totals
 from frugalfl.sizes import size_text
 from frugalfl_server.report.facts import Facts, bytes_to
-from frugalfl_server.report.texts import duration, energy, less, percent
+from frugalfl_server.report.texts import carbon, duration, energy, less, percent
 
 BASELINE_NAME = "Flower FedAvg float32"
 
@@ -174,11 +173,13 @@ def _traffic(facts: Facts) -> Headline:
 
 def _energy(facts: Facts) -> Headline:
     note = "all clients, above idle"
-    unknown = totals(facts.run.energy).unknown
-    if unknown:
-        note += f"; {unknown:,} of {len(facts.run.energy):,} records without joules"
+    total = facts.client_totals
+    if total.unknown:
+        note += f"; {total.unknown:,} of {total.records:,} records without joules"
     if facts.baseline:
         note += f"; baseline {energy(facts.summary['baseline']['energy_j'])}"
+    if facts.grids:
+        note += f"; {carbon(facts.summary['carbon_g'])}"
     return Headline("energy", energy(facts.summary["energy_j"]), note)
 
 

@@ -12,18 +12,14 @@ from contextlib import contextmanager
 
 from frugalfl.energy.meter import Window
 from frugalfl.energy.profiles import DeviceProfile
+from frugalfl.energy.reading import Reading
 
 
 class CpuTimeMeter:
     """E = processor seconds x W per busy core; idle energy = idle W x wall seconds, kept apart."""
 
-    method = "cpu-time"
-    measured = False
-
     def __init__(self, profile: DeviceProfile) -> None:
         self._profile = profile
-        self.source = f"{profile.name}: {profile.source}"
-        self.uncertainty_rel: float | None = profile.uncertainty_rel
 
     @contextmanager
     def window(self, phase: str) -> Iterator[Window]:
@@ -35,6 +31,17 @@ class CpuTimeMeter:
         finally:
             window.cpu_s = time.process_time() - cpu
             window.wall_s = time.monotonic() - wall
-            window.energy_j = window.cpu_s * self._profile.busy_w_per_core
-            idle_w = self._profile.idle_w
-            window.idle_j = None if idle_w is None else idle_w * window.wall_s
+            window.readings = (self._reading(window.cpu_s, window.wall_s),)
+
+    def _reading(self, cpu_s: float, wall_s: float) -> Reading:
+        profile = self._profile
+        return Reading(
+            component="cpu",
+            energy_j=cpu_s * profile.busy_w_per_core,
+            idle_j=None if profile.idle_w is None else profile.idle_w * wall_s,
+            measured=False,
+            method="cpu-time",
+            source=f"{profile.name}: {profile.source}",
+            scope="process",
+            uncertainty_rel=profile.uncertainty_rel,
+        )

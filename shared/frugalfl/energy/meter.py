@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from frugalfl.energy.reading import Reading
+
 
 @dataclass
 class Window:
@@ -16,25 +18,18 @@ class Window:
         start_unix_s: When it began (s since 1970).
         wall_s: How long it took (s, monotonic clock).
         cpu_s: Processor time of this process in it (s).
-        energy_j: Joules above idle (J); ``None`` where unknown.
-        idle_j: Joules at idle over ``wall_s`` (J); ``None`` where unknown.
+        readings: Joules by component.
     """
 
     phase: str
     start_unix_s: float
     wall_s: float = 0.0
     cpu_s: float = 0.0
-    energy_j: float | None = None
-    idle_j: float | None = None
+    readings: tuple[Reading, ...] = ()
 
 
 class Meter(Protocol):
     """A source of joules, measured or estimated."""
-
-    method: str
-    source: str
-    measured: bool
-    uncertainty_rel: float | None
 
     def window(self, phase: str) -> AbstractContextManager[Window]:
         """Meter everything inside the ``with`` block; windows may follow one another and nest."""

@@ -59,6 +59,7 @@ class InProcessGrid(Grid):
                     "partition-id": number,
                     "num-partitions": clients,
                     "state-dir": str(devices / f"client-{number}"),
+                    "link": "loopback",
                 },
                 state=RecordDict(),
                 run_config=config,
