@@ -102,7 +102,6 @@ def _records(
     device: Device, request: wire.TrainRequest, windows: tuple[Window, ...], uplink_bytes: int
 ) -> tuple[EnergyRecord, ...]:
     """Make the round's energy records; bytes and rows stand at the phase that they belong to."""
-    meter = device.meter
     return tuple(
         EnergyRecord(
             run=request.run,
@@ -112,17 +111,18 @@ def _records(
             start_unix_s=window.start_unix_s,
             wall_s=window.wall_s,
             cpu_s=window.cpu_s,
-            energy_j=window.energy_j,
-            idle_j=window.idle_j,
-            measured=meter.measured,
-            method=meter.method,
-            source=meter.source,
-            uncertainty_rel=meter.uncertainty_rel,
+            energy_j=reading.energy_j,
+            idle_j=reading.idle_j,
+            measured=reading.measured,
+            method=reading.method,
+            source=reading.source,
+            uncertainty_rel=reading.uncertainty_rel,
             samples=len(device.examples) if window.phase == "train" else 0,
             uplink_bytes=uplink_bytes if window.phase == "encode" else 0,
             downlink_bytes=len(request.frames) if window.phase == "download" else 0,
         )
         for window in windows
+        for reading in window.readings[:1]
     )
 
 

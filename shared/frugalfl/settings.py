@@ -13,7 +13,7 @@ from typing import Any
 
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
-from frugalfl.energy import profile_named
+from frugalfl.energy import parse_fleet
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
 from frugalfl.strategies import parse_strategy
@@ -55,7 +55,7 @@ class Settings:
     )
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
-    device: str = _setting("generic", "device profile for estimated joules")
+    device: str = _setting("generic", "device profile, or a fleet of them, for joules (below)")
 
     def __post_init__(self) -> None:
         for name in ("rounds", "clients", "clients_per_round", "local_epochs", "batch_size"):
@@ -101,7 +101,7 @@ class Settings:
                 "private blocks cannot be pruned with the others, because the server does not "
                 "have them; set prune = 0"
             )
-        profile_named(self.device)
+        parse_fleet(self.device)
 
     def _need(self, holds: bool, name: str, what: str) -> None:
         if not holds:

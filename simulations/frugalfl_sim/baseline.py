@@ -11,6 +11,7 @@ from typing import Any
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from frugalfl.energy import counted
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task
@@ -44,8 +45,9 @@ def _train(message: Message, context: Context) -> Message:
         )
     local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
     metrics = MetricRecord({"num-examples": len(device.examples), "train-loss": trained.loss})
-    if window.energy_j is not None:
-        metrics["energy-j"] = window.energy_j
+    known = counted(window.readings)
+    if known:
+        metrics["energy-j"] = sum(reading.energy_j or 0.0 for reading in known)
     return Message(RecordDict({"arrays": pack(local), "metrics": metrics}), reply_to=message)
 
 
