@@ -1,63 +1,18 @@
-import math
 import sqlite3
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
 
-from frugalfl.energy import CpuTimeMeter, EnergyRecord, Ledger, profile_named, totals
-from frugalfl.errors import RunError, UsageError
+from frugalfl.energy import EnergyRecord, Ledger, totals
+from frugalfl.errors import RunError
 
 RECORD = EnergyRecord(
     run="r", client="7", round=1, phase="train", start_unix_s=1.0, wall_s=2.0, cpu_s=1.5,
     energy_j=6.0, idle_j=None, measured=False, method="cpu-time", source="generic",
     uncertainty_rel=0.5, samples=30,
 )  # fmt: skip
-
-
-def burn(seconds):
-    end = time.process_time() + seconds
-    while time.process_time() < end:
-        math.sqrt(2)
-
-
-def test_joules_follow_processor_time_not_waiting_time():
-    meter = CpuTimeMeter(profile_named("generic"))
-    with meter.window("train") as working:
-        burn(0.05)
-    with meter.window("wait") as waiting:
-        time.sleep(0.05)
-    assert working.energy_j >= 4.0 * 0.05
-    assert waiting.energy_j < working.energy_j / 5
-    assert waiting.wall_s >= 0.05
-
-
-def test_idle_joules_are_kept_apart_and_unknown_where_unknown():
-    with CpuTimeMeter(profile_named("raspberry-pi-4b")).window("train") as window:
-        burn(0.01)
-    assert window.idle_j == pytest.approx(2.286 * window.wall_s)
-    with CpuTimeMeter(profile_named("generic")).window("train") as window:
-        pass
-    assert window.idle_j is None
-
-
-def test_a_window_is_filled_even_when_the_work_fails():
-    meter = CpuTimeMeter(profile_named("generic"))
-    with pytest.raises(ValueError), meter.window("train") as window:
-        burn(0.01)
-        raise ValueError
-    assert window.energy_j > 0
-
-
-def test_every_estimate_says_so():
-    assert CpuTimeMeter(profile_named("generic")).measured is False
-
-
-def test_unknown_profile():
-    with pytest.raises(UsageError, match="did you mean 'raspberry-pi-4b'"):
-        profile_named("raspberry-pi-4")
 
 
 def test_measured_and_estimated_are_never_added_up():

@@ -77,7 +77,7 @@ class ProcessorShare:
             return None
         marks = self._marks
         marks.append((now, total))
-        while len(marks) > 2 and marks[1][0] <= now - max(_LEAST_S, wall_s):
+        while len(marks) > 2 and now - marks[1][0] >= _LEAST_S:
             marks.popleft()
         then, before = marks[0]
         rate = (total - before) / (now - then) if now > then else 0.0
