@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from flwr.app import Context
 
-from frugalfl.energy import Ledger, Meter, choose_meter, parse_fleet, profile_named
+from frugalfl.energy import Ledger, Meter, choose_meter, profile_named
+from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import MissingExtraError, TaskError, UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task, load_task

@@ -13,7 +13,7 @@ from typing import Any
 
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
-from frugalfl.energy import parse_fleet
+from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
 from frugalfl.strategies import parse_strategy
@@ -55,7 +55,7 @@ class Settings:
     )
     prune: float = _setting(0.5, "share of channels to prune before export, 0 for none")
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
-    device: str = _setting("generic", "device profile, or a fleet of them, for joules (below)")
+    device: str = _setting("generic", "device profile, or a fleet of them, for joules")
 
     def __post_init__(self) -> None:
         for name in ("rounds", "clients", "clients_per_round", "local_epochs", "batch_size"):

@@ -1,7 +1,6 @@
 """Joules: meters, the ledger on the device, device profiles. Standard library only."""
 
 from frugalfl.energy.choose import choose_meter
-from frugalfl.energy.fleet import parse_fleet
 from frugalfl.energy.ledger import Ledger
 from frugalfl.energy.meter import Meter, Window
 from frugalfl.energy.models import mac_reading, radio_reading
@@ -20,7 +19,6 @@ __all__ = [
     "choose_meter",
     "counted",
     "mac_reading",
-    "parse_fleet",
     "profile_named",
     "profiles",
     "radio_reading",

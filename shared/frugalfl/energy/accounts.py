@@ -7,42 +7,16 @@ unless one holds the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
-
 from frugalfl.energy.profiles import WORN_UNCERTAINTY, DeviceProfile
 from frugalfl.energy.reading import Reading
-from frugalfl.energy.sources import Source
+
+# Type checkers take it for true; a device without a meter never loads the sources.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frugalfl.energy.sources import Source
 
 #: A counter that moves in steps looks idle between them: so long may it owe joules (s).
 _OWED_S = 1.0
-
-
-@dataclass(frozen=True)
-class Tick:
-    """What passed since the last tick.
-
-    Attributes:
-        wall_s: On the monotonic clock (s).
-        cpu_s: Processor time of this process, all its threads (s).
-        share: Our share of the host's processor time; ``None`` where the host does not show it.
-    """
-
-    wall_s: float
-    cpu_s: float
-    share: float | None
-
-
-class Account(Protocol):
-    """One component's sums. ``failures`` counts ticks about which nothing is known."""
-
-    failures: int
-
-    def advance(self, tick: Tick) -> tuple[float, float]:
-        """Return what the tick adds: joules above idle, joules at idle (J); neither negative."""
-
-    def reading(self, energy_j: float, idle_j: float, known: bool) -> Reading | None:
-        """Make the reading of a window; ``None``: the component was not used."""
 
 
 class Estimated:
@@ -69,13 +43,19 @@ class Estimated:
         worn = "" if here else f", worn: {self._slowdown:.3g} times slower than this host"
         self.source = f"{profile.name}: {profile.source}{worn}"
 
-    def advance(self, tick: Tick) -> tuple[float, float]:
-        """Return joules above idle, and at idle (J)."""
+    def advance(self, wall_s: float, cpu_s: float, share: float | None) -> tuple[float, float]:
+        """Return what a tick adds: joules above idle, and joules at idle (J); neither negative.
+
+        Args:
+            wall_s: Since the last tick, on the monotonic clock (s).
+            cpu_s: Processor time of this process since then, all its threads (s).
+            share: Our share of the host's processor time; ``None`` where the host hides it.
+        """
         # Time that a client waits for its neighbours on the host would not pass on its own device.
-        wall_s = tick.wall_s if self._here else min(tick.wall_s, tick.cpu_s)
+        idle_s = wall_s if self._here else min(wall_s, cpu_s)
         return (
-            tick.cpu_s * self._slowdown * self._busy_w,
-            wall_s * self._slowdown * (self._idle_w or 0.0),
+            cpu_s * self._slowdown * self._busy_w,
+            idle_s * self._slowdown * (self._idle_w or 0.0),
         )
 
     def reading(self, energy_j: float, idle_j: float, known: bool) -> Reading:
@@ -105,21 +85,21 @@ class Metered:
             self._why = str(error)
             return None
 
-    def advance(self, tick: Tick) -> tuple[float, float]:
-        """Return joules above idle, and at idle (J)."""
+    def advance(self, wall_s: float, cpu_s: float, share: float | None) -> tuple[float, float]:
+        """Return what a tick adds, as :meth:`Estimated.advance` does."""
         last_j, self._last_j = self._last_j, self.total_j()
         if last_j is None or self._last_j is None:
             return 0.0, 0.0
-        idle_j = (self.idle_w or 0.0) * tick.wall_s
+        idle_j = (self.idle_w or 0.0) * wall_s
         above_j = self._last_j - last_j - idle_j + self._owed_j
         self._owed_j = min(0.0, max(above_j, -_OWED_S * (self.idle_w or 0.0)))
-        return max(0.0, above_j) * self._share(tick), idle_j
+        return max(0.0, above_j) * self._share(share), idle_j
 
-    def _share(self, tick: Tick) -> float:
+    def _share(self, of_processors: float | None) -> float:
         if self.source.share is not None:
             return self.source.share() or 0.0
-        self._whole = tick.share is None
-        return 1.0 if tick.share is None else tick.share
+        self._whole = of_processors is None
+        return 1.0 if of_processors is None else of_processors
 
     def reading(self, energy_j: float, idle_j: float, known: bool) -> Reading | None:
         """Make the reading of a window."""
@@ -135,3 +115,6 @@ class Metered:
         return Reading(source.component, energy_j, None if self.idle_w is None else idle_j,
                        source.measured, source.method, text, source.scope,
                        source.uncertainty_rel)  # fmt: skip
+
+
+Account = Estimated | Metered

@@ -8,7 +8,11 @@ from frugalfl.energy import host
 from frugalfl.energy.accounts import Account, Estimated, Metered
 from frugalfl.energy.meter import Meter
 from frugalfl.energy.profiles import DeviceProfile
-from frugalfl.energy.sources import BESIDE, LADDER, Finding, survey
+
+# Type checkers take it for true; see accounts.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frugalfl.energy.sources import Finding
 
 
 def choose_meter(profile: DeviceProfile, root: str | Path = "/") -> Meter:
@@ -27,6 +31,8 @@ def choose_meter(profile: DeviceProfile, root: str | Path = "/") -> Meter:
         return Meter((), microcontroller=profile)
     if not host.is_this_machine(profile, root):
         return Meter([Estimated(profile, here=False)])
+    from frugalfl.energy.sources import BESIDE, LADDER, survey
+
     profile = estimating_profile(profile, root)
     accounts: list[Account] = []
     best = next((finding for finding in survey(root, LADDER) if finding.sources), None)
@@ -51,6 +57,8 @@ def estimating_profile(profile: DeviceProfile, root: Path) -> DeviceProfile:
 
 def explain(profile: DeviceProfile, root: str | Path = "/") -> tuple[list[Finding], str]:
     """Return what was found and missed of every kind, and in one line what will be used."""
+    from frugalfl.energy.sources import LADDER, survey
+
     root = Path(root)
     findings = list(survey(root))
     best = next((f for f in findings if f.sources and f.method in LADDER), None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from frugalfl.energy.profiles import links, profile_named
 from frugalfl.errors import UsageError
 
-_KIND = re.compile(r"\s*(?P<name>[\w.-]+)(\s+on\s+(?P<link>[\w.-]+))?(\s*\*\s*(?P<count>\d+))?\s*")
+_KIND = r"\s*(?P<name>[\w.-]+)(\s+on\s+(?P<link>[\w.-]+))?(\s*\*\s*(?P<count>\d+))?\s*"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def parse_fleet(text: str) -> Fleet:
     """
     kinds = []
     for part in text.split(","):
-        match = _KIND.fullmatch(part)
+        match = re.fullmatch(_KIND, part)
         count = int(match["count"] or 1) if match else 0
         if match is None or not count:
             raise UsageError(

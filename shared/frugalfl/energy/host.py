@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from frugalfl.energy.profiles import DeviceProfile, profiles
-from frugalfl.energy.sources.totals import word
 
 #: ``/proc/stat`` counts in hundredths of a second: shares are taken over at least this long (s).
 _LEAST_S = 0.2
@@ -16,7 +15,12 @@ _LEAST_S = 0.2
 
 def model(root: Path) -> str:
     """Return what the device tree calls this board; "Android" on Android, empty elsewhere."""
-    return "Android" if "ANDROID_ROOT" in os.environ else word(root / "proc/device-tree/model")
+    if "ANDROID_ROOT" in os.environ:
+        return "Android"
+    try:
+        return (root / "proc/device-tree/model").read_text(errors="replace").strip("\0\n ")
+    except OSError:
+        return ""
 
 
 def recognised(root: Path) -> DeviceProfile | None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from frugalfl.energy.accounts import Account, Metered, Tick
+from frugalfl.energy.accounts import Account, Metered
 from frugalfl.energy.host import ProcessorShare
 from frugalfl.energy.models import mac_reading
 from frugalfl.energy.profiles import DeviceProfile
@@ -130,10 +130,9 @@ class Meter:
         self._last = (now, cpu)
         wall_s, cpu_s = now - last_now, cpu - last_cpu
         share = None if self._share is None else self._share.since(now, wall_s, cpu_s)
-        tick = Tick(wall_s, cpu_s, share)
         steps = [cpu_s]
         for account in self._accounts:
-            steps += account.advance(tick)
+            steps += account.advance(wall_s, cpu_s, share)
         parts = len(self._sums)
         for sums in self._sums.values():
             for place, step in enumerate(steps):

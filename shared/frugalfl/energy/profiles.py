@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+
+# Type checkers take it for true: the module typing costs more to load than this package.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: An estimate for a board that the work did not run on: its speed is known by one benchmark only.
 WORN_UNCERTAINTY = 1.0

@@ -6,11 +6,10 @@ so that windows nest, repeat and add up. What cannot be read is explained in one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
 
 #: Sources of what the whole machine draws, or its processor; the first that can be read is used.
 LADDER = ("file", "hwmon", "pmic", "rapl", "battery", "termux")
@@ -18,23 +17,11 @@ LADDER = ("file", "hwmon", "pmic", "rapl", "battery", "termux")
 BESIDE = ("nvml",)
 
 
-class Joules(Protocol):
-    """A running total."""
-
-    def __call__(self) -> float:
-        """Return the joules so far (J); never less than before.
-
-        Raises:
-            OSError: The source cannot be read now.
-            ValueError: What was read makes no sense; the next total counts from here.
-        """
-
-
-class Share(Protocol):
-    """Which part of a source is ours, where processor time does not say it."""
-
-    def __call__(self) -> float | None:
-        """Return a share from 0 to 1; ``None`` where this process does not use the component."""
+#: Returns a running total (J), never less than before. Raises OSError where it cannot be read now,
+#: ValueError where what was read makes no sense; the next total then counts from here.
+Joules = Callable[[], float]
+#: Returns our part of a source, from 0 to 1; ``None`` where this process does not use it.
+Share = Callable[[], float | None]
 
 
 @dataclass(frozen=True)
