@@ -167,7 +167,7 @@ def beside_codecarbon(python: str, cpu_s: float) -> dict[str, Any]:
         print(
             f"codecarbon {answer['version']}, {mode} mode: "
             f"{answer['codecarbon_cpu_j']:.2f} J cpu, {answer['codecarbon_ram_j']:.2f} J ram; "
-            f"frugalfl {answer['frugalfl_j']:.2f} J ({answer['cpu_s']:.2f} s); cpu ratio {ratio:.3f}"
+            f"frugalfl {answer['frugalfl_j']:.2f} J ({answer['cpu_s']:.2f} s); cpu {ratio:.3f} to 1"
         )
     return {"codecarbon": answers}
 

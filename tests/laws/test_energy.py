@@ -1,7 +1,7 @@
 """Laws of windows: joules add up, none is negative, none is given away twice."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugalfl.energy import profile_named
@@ -48,6 +48,7 @@ def joules(window):
     return [(reading.energy_j, reading.idle_j or 0.0) for reading in window.readings]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(STRETCH, min_size=1, max_size=8), KNOWN_IDLE_W)
 def test_windows_add_up_to_the_window_around_them(stretches, idle_w):
     world = World(idle_w)
@@ -65,6 +66,7 @@ def test_windows_add_up_to_the_window_around_them(stretches, idle_w):
     assert outer.cpu_s == pytest.approx(sum(window.cpu_s for window in inner))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(STRETCH, min_size=1, max_size=8), KNOWN_IDLE_W)
 def test_no_joule_is_negative_and_none_is_made_up(stretches, idle_w):
     world = World(idle_w)
@@ -78,6 +80,7 @@ def test_no_joule_is_negative_and_none_is_made_up(stretches, idle_w):
     assert package.energy_j <= world.joules + 1e-6
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.floats(1e-3, 10), st.floats(0, 10), st.floats(0, 10)), max_size=20))
 def test_shares_are_shares(stretches):
     """Also where /proc/stat, which counts in hundredths, lags behind our own clock."""
@@ -95,6 +98,7 @@ def test_shares_are_shares(stretches):
             assert ours == pytest.approx(ours_s / (ours_s + others_s), abs=0.03)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.sampled_from(sorted(links())), st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 99),
     st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 99),
