@@ -56,7 +56,7 @@ def main() -> None:
     )
     print(f"package            {figures['package_bytes']:,} B in {PACKAGE.name}/, sources and data")
     if options.codecarbon:
-        figures |= beside_codecarbon(options.codecarbon, 2.0 if options.quick else 10.0)
+        figures |= beside_codecarbon(options.codecarbon, 2.0 if options.quick else 8.0)
     else:
         print("\ncodecarbon is not installed here; see --help for how to compare with it")
     finish(options, figures)
@@ -153,22 +153,23 @@ def _best_us(work: Callable[[], None], times: int) -> float:
 def beside_codecarbon(python: str, cpu_s: float) -> dict[str, Any]:
     """Run the same work under both, with four busy processes a core beside it."""
     count = 4 * (os.cpu_count() or 1)
+    print(f"\n{cpu_s:g} processor seconds of work at {CORE_W} W, beside {count} busy processes")
+    answers: dict[str, Any] = {}
     load = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
-        answers = {mode: _peer(python, mode, cpu_s) for mode in ("process", "machine")}
+        for mode in ("process", "machine"):
+            answer = answers[mode] = _peer(python, mode, cpu_s)
+            answer["ratio"] = answer["codecarbon_cpu_j"] / answer["frugalfl_j"]
+            print(
+                f"codecarbon {answer['version']}, {mode} mode: "
+                f"{answer['codecarbon_cpu_j']:.2f} J cpu, {answer['codecarbon_ram_j']:.2f} J ram; "
+                f"frugalfl {answer['frugalfl_j']:.2f} J; cpu {answer['ratio']:.3f} to 1",
+                flush=True,
+            )
     finally:
         for process in load:
             process.kill()
             process.wait()
-    print(f"\n{cpu_s:g} processor seconds of work at {CORE_W} W, beside {count} busy processes")
-    for mode, answer in answers.items():
-        ratio = answer["codecarbon_cpu_j"] / answer["frugalfl_j"]
-        answer["ratio"] = ratio
-        print(
-            f"codecarbon {answer['version']}, {mode} mode: "
-            f"{answer['codecarbon_cpu_j']:.2f} J cpu, {answer['codecarbon_ram_j']:.2f} J ram; "
-            f"frugalfl {answer['frugalfl_j']:.2f} J ({answer['cpu_s']:.2f} s); cpu {ratio:.3f} to 1"
-        )
     return {"codecarbon": answers}
 
 
