@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from flwr.app import Context
 
-from frugalfl.energy import CpuTimeMeter, Ledger, parse_grid, profile_named
+from frugalfl.energy import Ledger, Meter, choose_meter, parse_grid, profile_named
+from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task, load_task
@@ -32,11 +33,13 @@ class Device:
     ) -> None:
         self.number = number
         self.settings = settings
-        self.link = link
+        worn = parse_fleet(settings.device).of(number)
+        self.link = link or worn.link
+        self.profile = worn.profile
         self.grid = parse_grid(grid)
         self.store = Store(folder / "store.sqlite")
         self.ledger, self._notice = _ledger(folder / "ledger.sqlite")
-        self.meter = CpuTimeMeter(profile_named(settings.device))
+        self.meter = _meter(worn.profile)
         self.trainer = _trainer(settings)
         self.examples = _task(settings.task).rows_of(number, of)
         self.held_out: Examples | None = None
@@ -61,7 +64,8 @@ def device_of(context: Context) -> Device:
     ``state-dir``, the folder on the device's disk; without it, ``$FRUGALFL_HOME`` or
     ``~/.frugalfl``, and in it one folder a client. ``link``, where it is there, is the device's
     own word for what it is connected by, for ``by-link`` refresh plans and for the joules of its
-    radio; ``grid`` the electricity that it runs on, where that is not the setting's.
+    radio; without it, what the setting ``device`` says. ``grid`` is the electricity that it runs
+    on, where that is not the setting's.
 
     Raises:
         UsageError: A setting or the node config is unusable.
@@ -116,6 +120,12 @@ def _hold_out(examples: Examples, seed: int, number: int) -> tuple[Examples, Exa
     )
 
 
+@lru_cache(maxsize=16)
+def _meter(profile: str) -> Meter:
+    """Return the one meter of this process for a profile: baselines and samples are taken once."""
+    return choose_meter(profile_named(profile))
+
+
 @lru_cache(maxsize=4)
 def _task(reference: str) -> Task:
     return load_task(reference)
@@ -132,5 +142,5 @@ def _trainer(settings: Settings) -> TorchTrainer:
 
 def forget_devices() -> None:
     """Drop every cached device, task and trainer; the next round opens them anew."""
-    for cache in (_device, _task, _trainer):
+    for cache in (_device, _meter, _task, _trainer):
         cache.cache_clear()

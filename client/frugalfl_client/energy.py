@@ -8,9 +8,8 @@ from functools import lru_cache
 from importlib import metadata
 
 import frugalfl
-from frugalfl.energy import EnergyRecord, tidied
+from frugalfl.energy import EnergyRecord, radio_reading, tidied
 from frugalfl.energy.recorder import Recorder
-from frugalfl.energy.sources.radio import radio_reading
 from frugalfl.wire import CalibrateRequest, TrainRequest
 from frugalfl_client.device import Device
 
@@ -24,7 +23,7 @@ class RoundEnergy(Recorder):
             run=request.run,
             client=str(device.number),
             round=request.round,
-            device=device.settings.device,
+            device=device.profile,
             link=device.link,
             grid=device.grid,
             software=_versions(device.trainer.software),

@@ -10,7 +10,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 import frugalfl
-from frugalfl.energy import SERVER, CpuTimeMeter, parse_grid, profile_named
+from frugalfl.energy import SERVER, choose_meter, parse_grid, profile_named
 from frugalfl.energy.recorder import Recorder
 
 #: The server is none of the devices that the setting ``device`` speaks of.
@@ -20,7 +20,7 @@ _PROFILE = "generic"
 def server_energy(run: str, grid: str) -> Recorder:
     """Return what collects the server's energy records of a run; windows name their round."""
     return Recorder(
-        CpuTimeMeter(profile_named(_PROFILE)),
+        choose_meter(profile_named(_PROFILE)),
         run=run,
         client=SERVER,
         device=_PROFILE,

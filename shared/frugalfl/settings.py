@@ -13,7 +13,8 @@ from typing import Any
 
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
-from frugalfl.energy import parse_grid, profile_named
+from frugalfl.energy import parse_grid
+from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
 from frugalfl.sizes import parse_size
@@ -72,7 +73,7 @@ class Settings:
     flash: str = _setting("", "most flash of the exported model, such as 64KiB; empty for none")
     ram: str = _setting("", "most RAM of its tensors, such as 16KiB; empty for none")
     macs: int = _setting(0, "most multiply-accumulates of one inference; 0: none")
-    device: str = _setting("generic", "device profile for estimated joules")
+    device: str = _setting("generic", "device profile, or a fleet of them, for joules")
     grid: str = _setting(
         "", "electricity, for grams of CO2e: ES, world, 120 g/kWh; empty: grams are unknown"
     )
@@ -135,7 +136,7 @@ class Settings:
                 "private blocks cannot be pruned with the others, because the server does not "
                 "have them; set prune = 0 and no target, flash, ram or macs"
             )
-        profile_named(self.device)
+        parse_fleet(self.device)
         parse_grid(self.grid)
         self._need(self.evaluate_rows >= 0, "evaluate_rows", "0 or more")
 

@@ -23,7 +23,7 @@ class Reading:
         method: How: the name of the source's kind, such as ``rapl`` or ``cpu-time``.
         source: From what: the files, or the profile and its version.
         scope: One of :data:`SCOPES`: how far the meter or the model reaches.
-        uncertainty_rel: Relative uncertainty of ``energy_j`` (coverage factor 2), where known.
+        uncertainty_rel: Relative uncertainty of ``energy_j`` (k = 2); ``None`` where unknown.
     """
 
     component: str
