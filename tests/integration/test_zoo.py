@@ -12,11 +12,12 @@ import torch
 from torch import nn
 from zoo import NETS, Net, finetune, residual, score, train
 
-from frugalfl import Examples
+from frugalfl import Examples, PublicData
 from frugalfl.errors import ExportError
 from frugalfl_edge import Interpreter, dequantize, quantize, run_rows
 from frugalfl_server import export
 from frugalfl_server.export import ExportResult, export_model, run_micro, to_model_layout
+from frugalfl_server.export.gates import MAX_LSB
 
 #: By net: worst score of the trained float model, least signal-to-noise ratio of int8 (dB), most
 #: bytes of the microcontroller's file.
@@ -128,6 +129,26 @@ def test_the_residual_net_of_32_channels_prunes_to_that_of_16(tmp_path: Path) ->
     pruned, _ = export.prune(wide.task.new_model(), torch.from_numpy(public.test.x[:1]), 0.5)
     narrow = residual.net(16).task.new_model()
     assert [p.shape for p in pruned.parameters()] == [p.shape for p in narrow.parameters()]
+
+
+def amplifier() -> tuple[nn.Module, Examples]:
+    """Differences of almost equal sums, enlarged: a step of the sums is many of the outputs."""
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 8))
+    sums = rng.uniform(0, 1, (8, 16))
+    with torch.no_grad():
+        model[0].weight[:] = torch.tensor(np.concatenate([sums, sums * 1.05]))
+        model[0].bias.zero_()
+        model[2].weight[:] = torch.cat([-20 * torch.eye(8), 20 * torch.eye(8)], dim=1)
+    x = rng.uniform(0, 1, (300, 16)).astype(np.float32)
+    return model, Examples(x, x)
+
+
+def test_rounding_that_a_layer_enlarges_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    pytest.importorskip("tflite_micro")
+    model, rows = amplifier()
+    done = export_model(model, name="x", public=PublicData(rows, rows), folder=tmp_path)
+    assert done.verification.micro_max_lsb > MAX_LSB["int8"]
 
 
 def test_a_microcontroller_that_computes_something_else_is_refused() -> None:
