@@ -13,7 +13,7 @@ from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 
 from frugalfl import wire
-from frugalfl.blocks import Parameters
+from frugalfl.blocks import FloatArray, Parameters
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import ExportError, Interrupted
 from frugalfl.modules import read_parameters, write_parameters
@@ -26,13 +26,14 @@ from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.calibration import (
     FEWEST_CLIENTS,
+    Answers,
     ask_clients,
     is_federated,
     keep_ranges,
     merged,
 )
 from frugalfl_server.downlink import Downlink
-from frugalfl_server.evaluate import count_right
+from frugalfl_server.evaluate import accuracy, count_right
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.metered import MeteredStrategy, server_energy
@@ -133,7 +134,7 @@ class Federation:
             self._progress.say(f"no export: {why_private_is_not_exported(self._settings)}")
             return
         if self._federated:
-            self._calibrate(module)
+            keep_ranges(self._run, read_parameters(module), self.calibrate(module))
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
         with self._energy.window("export", round=len(self._run.rounds)):
             export_into(self._run, module, self._task, self._settings, self._run.path / "model")
@@ -240,27 +241,49 @@ class Federation:
             )  # fmt: skip
         return self._downlink
 
-    def _calibrate(self, module: torch.nn.Module) -> None:
-        """Ask clients for the ranges of the final model: as many as a round has, 10 at least."""
+    def calibrate(self, module: torch.nn.Module) -> FloatArray:
+        """Ask clients for the ranges of the final model: as many as a round has, 10 at least.
+
+        Returns:
+            Shape ``(tensors, 2)``, merged.
+
+        Raises:
+            FederationError: Not one client gave ranges that can be used.
+        """
         parameters = read_parameters(module)
+        number = self._run.rounds[-1].round + 1 if self._run.rounds else 1
+        downlink = self._downlink_from(parameters, number, None)
         # Between rounds the view may lag behind, but ranges of another model are coarse scales.
-        last = self._run.rounds[-1]
-        downlink = self._downlink_from(parameters, last.round + 1, None)
         downlink.advance(parameters, fine=True)
         nodes = sorted(self._grid.get_node_ids())
         wanted = max(self._settings.clients_per_round, FEWEST_CLIENTS)
         chosen = random.sample(nodes, min(len(nodes), wanted))
         question = wire.CalibrateRequest(
-            self._run.name, last.round + 1, -1, -1, b"", self._settings.calibration_percentile
+            self._run.name, number, -1, -1, b"", self._settings.calibration_percentile
         )
         answers = ask_clients(self._grid, downlink, chosen, question)
+        record = self._calibrated(number, module, answers)
+        if self._name == summary.OURS:
+            self._run.add_round(record, answers.energy, answers.heads)
+        else:
+            self._run.add_round(record)
+        self._run.flush()
+        shape = self._public.test.x.shape[1:]
+        ranges = merged(answers, module, shape, on_failure=self._progress.warn)
+        self._progress.say(
+            f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
+            f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
+        )
+        return ranges
+
+    def _calibrated(self, number: int, module: torch.nn.Module, answers: Answers) -> RoundRecord:
         energy = totals(answers.energy)
-        record = RoundRecord(
-            federation=last.federation,
+        return RoundRecord(
+            federation=self._name,
             phase="calibrate",
-            round=question.round,
-            accuracy=last.accuracy,
-            loss=last.loss,
+            round=number,
+            accuracy=accuracy(module, self._public.test),
+            loss=0.0,
             clients=answers.clients,
             updates=0,
             uplink_bytes=answers.uplink_bytes,
@@ -268,15 +291,6 @@ class Federation:
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - answers.started_s,
-        )
-        self._run.add_round(record, answers.energy, answers.heads)
-        self._run.flush()
-        shape = self._public.test.x.shape[1:]
-        ranges = merged(answers, module, shape, on_failure=self._progress.warn)
-        keep_ranges(self._run, parameters, ranges, of=len(answers.ranges))
-        self._progress.say(
-            f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
-            f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
         )
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:

@@ -185,16 +185,15 @@ def merged(answers: Answers, module: torch.nn.Module, input_shape: tuple[int, ..
     return ranges
 
 
-def keep_ranges(run: RunDirectory, parameters: Parameters, ranges: FloatArray, of: int) -> None:
+def keep_ranges(run: RunDirectory, parameters: Parameters, ranges: FloatArray) -> None:
     """Write merged ranges into a run, with the fingerprint of the model that they belong to.
 
     Args:
         run: The run.
         parameters: The model.
         ranges: Shape ``(tensors, 2)``.
-        of: Clients that the ranges are of.
     """
-    known = {"model": fingerprint(parameters), "clients": of, "ranges": ranges.tolist()}
+    known = {"model": fingerprint(parameters), "ranges": ranges.tolist()}
     run.write_json(FILE, known)
 
 

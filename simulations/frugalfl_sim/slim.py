@@ -16,6 +16,7 @@ from frugalfl.task import Task
 from frugalfl_client.app import app as client_app
 from frugalfl_server import summary
 from frugalfl_server.app import Federation
+from frugalfl_server.calibration import is_federated
 from frugalfl_server.export_run import export_into
 from frugalfl_server.progress import Progress
 from frugalfl_server.run_directory import RunDirectory
@@ -64,7 +65,8 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
     federation = Federation(grid, own, task, run, name=summary.SLIM)
     module = federation.train(slim_model(task, own, shapes))
     try:
-        export_into(run, module, task, own, run.path / summary.SLIM)
+        ranges = federation.calibrate(module) if is_federated(own, task.public_rows()) else None
+        export_into(run, module, task, own, run.path / summary.SLIM, ranges)
     except ExportError as error:
         progress.warn(f"the slim model has no int8 figures: {error}")
 

@@ -119,7 +119,7 @@ def test_its_bytes_and_joules_are_in_the_tables(calibrated_run):
     assert summary["rounds"] + summary["recover_rounds"] == len(rounds)
     records = [record for record in run.energy if record.phase == "calibrate"]
     assert len(records) == 8
-    assert all(record.energy_j > 0 and record.samples > 0 for record in records)
+    assert all(record.estimated_j > 0 and record.samples > 0 for record in records)
     for record in records:
         own = Ledger(run.path / "devices" / f"client-{record.client}" / "ledger.sqlite")
         assert "calibrate" in {row.phase for row in own.records()}
@@ -230,7 +230,7 @@ def test_ranges_of_another_model_are_refused(tmp_path):
     with pytest.raises(ExportError, match="no calibration ranges: clients are asked"):
         kept_ranges(run, model)
     ranges = np.array([[-0.1, 1 / 3]], np.float32)
-    keep_ranges(run, model, ranges, of=1)
+    keep_ranges(run, model, ranges)
     np.testing.assert_array_equal(kept_ranges(run, model), ranges)
     with pytest.raises(ExportError, match="are of another model"):
         kept_ranges(run, {"a.weight": np.zeros((2, 2), np.float32)})
