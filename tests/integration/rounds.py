@@ -15,6 +15,7 @@ from frugalfl_client.device import forget_devices
 from frugalfl_server.app import initial_model
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
+from frugalfl_server.sampling import sampler_of
 from frugalfl_server.steering import Steering
 from frugalfl_server.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
@@ -26,16 +27,17 @@ from .conftest import DIGITS
 class Rounds:
     """One run, a round at a time; several may share the devices in a folder."""
 
-    def __init__(self, settings, devices, run="run", client=client_app):
+    def __init__(self, settings, devices, run="run", client=client_app, inner=None):
         parameters = read_parameters(initial_model(load_task(settings.task), settings))
         self.model, _ = split(parameters, settings.private)
         self.start = self.model
         self.downlink = Downlink(self.model, settings.downlink, budget_b=settings.downlink_budget)
         self.warnings = []
         self.strategy = FrugalStrategy(
-            FedAvg(fraction_evaluate=0.0), self.downlink, parse_plan(settings.refresh),
+            inner or FedAvg(fraction_evaluate=0.0), self.downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), run,
             on_failure=self.warnings.append, seed=settings.seed,
+            sampler=sampler_of(settings),
         )  # fmt: skip
         self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
         self.updates = []
