@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -46,7 +47,7 @@ def test_every_round_is_full_and_everybody_is_heard_in_time(federation, seed):
 
 def test_a_round_knows_most_of_the_clients_of_the_last_ones():
     chosen = cohorts(Sampler(Sticky(10, 0.5), 10, 0), range(40), 20)
-    strangers = [len({*now} - {*before}) for before, now in zip(chosen, chosen[1:], strict=False)]
+    strangers = [len({*now} - {*before}) for before, now in pairwise(chosen)]
     assert max(strangers) == 1
     assert sum(strangers) == 9  # every second round, from the third on
 
