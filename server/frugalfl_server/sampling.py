@@ -142,4 +142,6 @@ class CohortGrid(Grid):
 def sampler_of(settings: Settings) -> Sampler | None:
     """Build the sampler that the settings name; ``None``: the strategy chooses by itself."""
     sampling = parse_sampling(settings.sampling, settings.clients_per_round)
-    return sampling and Sampler(sampling, settings.clients_per_round, settings.seed)
+    if sampling is None:
+        return None
+    return Sampler(sampling, settings.clients_per_round, settings.seed)
