@@ -40,6 +40,7 @@ from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.sampling import sampler_of
 from frugalfl_server.start import initial_model, pin_start
 from frugalfl_server.steering import Steering
 from frugalfl_server.strategies import strategy_of
@@ -208,6 +209,7 @@ class Federation:
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
             on_failure=self._progress.warn, seed=settings.seed,
+            sampler=sampler_of(settings),
         )  # fmt: skip
 
         def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:

@@ -37,6 +37,7 @@ from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
 from frugalfl_server.records import HeadRecord
+from frugalfl_server.sampling import CohortGrid, Sampler
 from frugalfl_server.steering import Steering
 from frugalfl_server.told import check_energy
 
@@ -79,8 +80,9 @@ class FrugalStrategy(Strategy):
         first_round: int = 1,
         on_failure: Callable[[str], None] = lambda _: None,
         seed: int = 0,
+        sampler: Sampler | None = None,
     ) -> None:
-        """Wrap a strategy.
+        """Wrap a strategy, and choose clients for it if there is a sampler.
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -93,6 +95,7 @@ class FrugalStrategy(Strategy):
         self._run = run
         self._first_round = first_round
         self._on_failure = on_failure
+        self._sampler = sampler
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
         self._planned: dict[int, tuple[int, ...]] = {}
@@ -108,6 +111,8 @@ class FrugalStrategy(Strategy):
         self._planner.begin(server_round, before, self._model)
         self._planned = {}
         self._trained = set()
+        if self._sampler is not None:
+            grid = CohortGrid(grid, self._sampler)
         picked = list(self._inner.configure_train(server_round, arrays, config, grid))
         uplink = self._steering.codec_for(len(picked))
         bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
@@ -254,10 +259,13 @@ class FrugalStrategy(Strategy):
     @contextmanager
     def _blamed(self, message: Message) -> Iterator[None]:
         """Let a bad reply cost its own contribution only, and note whose it was."""
+        node = message.metadata.src_node_id
         try:
             yield
+            if self._sampler is not None:
+                self._sampler.heard(node)
         except FrameError as error:
-            self.traffic.failures.append(f"node {message.metadata.src_node_id}: {error}")
+            self.traffic.failures.append(f"node {node}: {error}")
 
     def _tidy(self, arrays: ArrayRecord) -> None:
         """Settle what a strategy returned, in float32; what nobody trained keeps its bits.

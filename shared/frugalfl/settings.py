@@ -17,6 +17,7 @@ from frugalfl.energy import parse_grid
 from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
+from frugalfl.sampling import parse_sampling
 from frugalfl.sizes import parse_size
 from frugalfl.strategies import parse_strategy
 from frugalfl.targets import target_named
@@ -52,6 +53,7 @@ class Settings:
         0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
     )
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
+    sampling: str = _setting("uniform", "which clients train in a round (below)")
     refresh: str = _setting("full", "refresh plan: which blocks a client trains and exchanges")
     private: str = _setting(
         "", "blocks that never leave their device: shell patterns, commas between; empty for none"
@@ -130,6 +132,7 @@ class Settings:
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)
+        parse_sampling(self.sampling, self.clients_per_round)
         self._check_budget()
         if self.private and self.prunes:
             raise UsageError(

@@ -17,6 +17,7 @@ from frugalfl_server.app import initial_model
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export import kept_channels, prune
+from frugalfl_server.sampling import sampler_of
 from frugalfl_server.steering import Steering
 from frugalfl_server.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
@@ -28,8 +29,9 @@ from .conftest import DIGITS
 class Rounds:
     """One run, a round at a time; several may share the devices in a folder."""
 
-    def __init__(self, settings, devices, run="run", client=client_app):
+    def __init__(self, settings, devices, run="run", client=client_app, inner=None):
         self.settings, self.run = settings, run
+        self.inner = inner
         self.task = load_task(settings.task)
         parameters = read_parameters(initial_model(self.task, settings))
         self.model, _ = split(parameters, settings.private)
@@ -44,9 +46,9 @@ class Rounds:
     def _strategy(self, first=1):
         settings = self.settings
         return FrugalStrategy(
-            FedAvg(fraction_evaluate=0.0), self.downlink, parse_plan(settings.refresh),
+            self.inner or FedAvg(fraction_evaluate=0.0), self.downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self.run, first,
-            on_failure=self.warnings.append, seed=settings.seed,
+            on_failure=self.warnings.append, seed=settings.seed, sampler=sampler_of(settings),
         )  # fmt: skip
 
     def prune(self, ratio):
