@@ -10,6 +10,7 @@ from flwr.common.constant import ErrorCode
 from frugalfl import wire
 from frugalfl.blocks import Layout
 from frugalfl.codec import encode_frame, parse_codec
+from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 from frugalfl_client.device import Device, device_of
 from frugalfl_client.energy import RoundEnergy
@@ -26,6 +27,9 @@ def train(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_request(message)
     held = device.store.load(request.run)
+    battery = device.battery()
+    if battery is not None and battery.below(device.settings.min_battery):
+        return _answer(_declined(device, held, request, battery), message)
     if held.version != request.base and request.base >= 0:
         # The disk was lost or damaged, or another server used this name for its run: ask for a
         # full model in the next round.
@@ -50,7 +54,7 @@ def train(message: Message, context: Context) -> Message:
         rate = device.settings.learning_rate_at(request.round)
         trained = device.trainer.train(
             held.model, request.blocks, device.examples, rate, seed,
-            held.private, request.proximal_mu,
+            held.private, request.proximal_mu, request.epochs,
         )  # fmt: skip
         held.private = trained.private
     right, scored = 0, 0 if device.held_out is None else len(device.held_out)
@@ -86,6 +90,7 @@ def train(message: Message, context: Context) -> Message:
         notice="; ".join(filter(None, (held.damage, device.take_notice()))),
         accuracy=right / scored if scored else 0.0,
         scored=scored,
+        battery=device.battery(),
     )
     return _answer(reply, message)
 
@@ -113,6 +118,20 @@ def calibrate(message: Message, context: Context) -> Message:
     notice = "; ".join(filter(None, (held.damage, device.take_notice())))
     reply = wire.CalibrateReply(held.version, ranges, records, head, notice)
     return Message(wire.pack_calibrate_reply(reply), reply_to=message)
+
+
+def _declined(
+    device: Device, held: Held, request: wire.TrainRequest, battery: BatteryLevel
+) -> wire.TrainReply:
+    """Say that the battery is too low: the model stays as it is, only the radio has worked."""
+    energy = RoundEnergy(device, request)
+    energy.downloaded(len(request.frames))
+    energy.uploading(0)
+    records = energy.take()
+    return wire.TrainReply(
+        held.version, records=records, head=device.ledger.append(records), link=device.link,
+        notice="; ".join(filter(None, (held.damage, device.take_notice()))), battery=battery,
+    )  # fmt: skip
 
 
 def _bring_up(device: Device, held: Held, request: _Request, energy: RoundEnergy) -> None:

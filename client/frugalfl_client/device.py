@@ -13,6 +13,8 @@ from flwr.app import Context
 
 from frugalfl.energy import Ledger, Meter, choose_meter, parse_grid, profile_named
 from frugalfl.energy.fleet import parse_fleet
+from frugalfl.energy.host import is_this_machine
+from frugalfl.energy.level import BatteryLevel, battery_level
 from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task, load_task
@@ -21,6 +23,7 @@ from frugalfl_client.store import Store
 if TYPE_CHECKING:
     from frugalfl_client.training.pytorch import TorchTrainer
 
+_ROOT = Path("/")
 #: With private blocks nobody else can measure a device's model: it keeps one row in so many for it.
 _HOLD_OUT_ONE_IN = 5
 
@@ -29,9 +32,11 @@ class Device:
     """What stays the same from round to round on one device."""
 
     def __init__(
-        self, number: int, of: int, folder: Path, settings: Settings, link: str = "", grid: str = ""
-    ) -> None:
+        self, number: int, of: int, folder: Path, settings: Settings, link: str = "",
+        grid: str = "", battery_file: str = "",
+    ) -> None:  # fmt: skip
         self.number = number
+        self._battery_file = battery_file
         self.settings = settings
         worn = parse_fleet(settings.device).of(number)
         self.link = link or worn.link
@@ -51,6 +56,16 @@ class Device:
             most = settings.evaluate_rows
             self.evaluated = Examples(self.examples.x[:most], self.examples.y[:most])
 
+    def battery(self) -> BatteryLevel | None:
+        """Return how full its battery is, where the settings care; ``None``: not known.
+
+        A device that is only simulated does not speak for the battery of the machine it is on.
+        """
+        here = self._battery_file or is_this_machine(profile_named(self.profile), _ROOT)
+        if not self.settings.min_battery or not here:
+            return None
+        return battery_level(_ROOT, self._battery_file)
+
     def take_notice(self) -> str:
         """Return, once, what went wrong with the ledger when it was opened."""
         notice, self._notice = self._notice, ""
@@ -65,7 +80,8 @@ def device_of(context: Context) -> Device:
     ``~/.frugalfl``, and in it one folder a client. ``link``, where it is there, is the device's
     own word for what it is connected by, for ``by-link`` refresh plans and for the joules of its
     radio; without it, what the setting ``device`` says. ``grid`` is the electricity that it runs
-    on, where that is not the setting's.
+    on, where that is not the setting's. ``battery-file`` names a file that says how full its
+    battery is, where the system does not know (:func:`~frugalfl.energy.level.battery_level`).
 
     Raises:
         UsageError: A setting or the node config is unusable.
@@ -84,12 +100,15 @@ def device_of(context: Context) -> Device:
     folder = context.node_config.get("state-dir") or home / f"client-{number}"
     link = str(context.node_config.get("link", ""))
     grid = str(context.node_config.get("grid", settings.grid))
-    return _device(number, of, Path(str(folder)), settings, link, grid)
+    battery_file = str(context.node_config.get("battery-file", ""))
+    return _device(number, of, Path(str(folder)), settings, link, grid, battery_file)
 
 
 @lru_cache(maxsize=256)
-def _device(number: int, of: int, folder: Path, settings: Settings, link: str, grid: str) -> Device:
-    return Device(number, of, folder, settings, link, grid)
+def _device(
+    number: int, of: int, folder: Path, settings: Settings, link: str, grid: str, battery_file: str
+) -> Device:
+    return Device(number, of, folder, settings, link, grid, battery_file)
 
 
 def _ledger(path: Path) -> tuple[Ledger, str]:

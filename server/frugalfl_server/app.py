@@ -32,6 +32,7 @@ from frugalfl_server.calibration import (
     keep_ranges,
     merged,
 )
+from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy, count_right
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
@@ -44,6 +45,7 @@ from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.sampling import sampler_of
 from frugalfl_server.start import initial_model, pin_start
 from frugalfl_server.steering import Steering
+from frugalfl_server.stopping import TrainingOver, why_over
 from frugalfl_server.strategies import strategy_of
 from frugalfl_server.strategy import FrugalStrategy
 
@@ -115,6 +117,8 @@ class Federation:
         self._progress = Progress(settings.rounds, quiet)
         self._clients_accuracy = 0.0
         self._downlink: Downlink | None = None
+        self._control = Control(settings)
+        self._stopped: list[str] = []
         self._energy = server_energy(run.name, settings.grid)
 
     def conduct(self) -> None:
@@ -124,7 +128,10 @@ class Federation:
         ratio = self._pruning_ratio()
         recover = self._settings.recover_rounds if ratio else 0
         self._progress.expect(self._settings.rounds + recover)
+        after = recover + self._federated
+        self._control.keep_back(after / max(self._settings.rounds + after, 1))
         module = self.train()
+        self._control.keep_back(0)
         if ratio:
             module = self._prune(module, ratio)
             self._rounds(
@@ -137,9 +144,12 @@ class Federation:
         if self._federated:
             keep_ranges(self._run, read_parameters(module), self.calibrate(module))
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
-        with self._energy.window("export", round=len(self._run.rounds)):
+        with self._energy.window("export", round=self._last_round()):
             export_into(self._run, module, self._task, self._settings, self._run.path / "model")
         self._run.add_energy(self._energy.take())
+
+    def _last_round(self) -> int:
+        return self._run.rounds[-1].round if self._run.rounds else 0
 
     def _warn_of_export(self) -> None:
         """Say before the first round what would stop the export after the last one."""
@@ -183,7 +193,7 @@ class Federation:
         return torch.from_numpy(self._public.test.x[:1])
 
     def _prune(self, module: torch.nn.Module, ratio: float) -> torch.nn.Module:
-        with self._energy.window("prune", round=len(self._run.rounds)):
+        with self._energy.window("prune", round=self._last_round()):
             pruned, report = prune(module, self._example(), ratio)
         self._run.add_energy(self._energy.take())
         self._progress.say(
@@ -211,6 +221,7 @@ class Federation:
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
             on_failure=self._progress.warn, seed=settings.seed,
             sampler=sampler_of(settings),
+            control=self._control if self._control.active else None,
         )  # fmt: skip
 
         def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
@@ -227,11 +238,26 @@ class Federation:
             else:
                 self._run.add_round(record)
             self._progress.round_done(record)
+            if phase == "train" and number < rounds:
+                done = [r for r in self._run.rounds if r.federation == self._name]
+                if why := why_over(settings, done):
+                    raise TrainingOver(why)
             return MetricRecord({"accuracy": record.accuracy})
 
-        MeteredStrategy(strategy, self._energy, first).start(
-            self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round
-        )
+        try:
+            MeteredStrategy(strategy, self._energy, first).start(
+                self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round
+            )
+        except TrainingOver as over:
+            self._ended_early(phase, rounds, str(over))
+
+    def _ended_early(self, phase: str, rounds: int, why: str) -> None:
+        done = [r for r in self._run.rounds if (r.federation, r.phase) == (self._name, phase)]
+        told = f"{phase} ended after {len(done)} of {rounds} rounds: {why}"
+        self._progress.say(told)
+        if self._name == summary.OURS:
+            self._stopped.append(told)
+            self._run.write_json(summary.STOPPED, {"why": "; ".join(self._stopped)})
 
     def _downlink_from(self, parameters: Parameters, first: int, seed: int | None) -> Downlink:
         """Return what brings clients on; a new one where what they hold is of no more use."""
@@ -257,7 +283,9 @@ class Federation:
         downlink = self._downlink_from(parameters, number, None)
         # Between rounds the view may lag behind, but ranges of another model are coarse scales.
         downlink.advance(parameters, fine=True)
-        nodes = sorted(self._grid.get_node_ids())
+        everybody = sorted(self._grid.get_node_ids())
+        # Without ranges there is no model: where nobody may be asked, somebody has to be.
+        nodes = [node for node in everybody if self._control.may_answer(node)] or everybody
         wanted = max(self._settings.clients_per_round, FEWEST_CLIENTS)
         chosen = random.sample(nodes, min(len(nodes), wanted))
         question = wire.CalibrateRequest(
@@ -328,4 +356,5 @@ class Federation:
             wall_s=time.monotonic() - traffic.started_s,
             server_measured_j=server.measured_j,
             server_estimated_j=server.estimated_j,
+            skipped=traffic.skipped,
         )

@@ -27,6 +27,8 @@ class RoundRecord:
         wall_s: Duration of the round on the server (s).
         server_measured_j: Joules from meters on the server; ``None``: none was metered.
         server_estimated_j: Joules from models; ``None``: none was estimated.
+        skipped: Clients that were there and could not be asked, because of ``energy-budget`` or
+            ``min-battery``.
     """
 
     federation: str
@@ -43,6 +45,7 @@ class RoundRecord:
     wall_s: float
     server_measured_j: float | None = None
     server_estimated_j: float | None = None
+    skipped: int = 0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
     rounds.parquet    one row a round
     energy.parquet    one row a client (or the server), round and phase
     heads.parquet     where each device's energy ledger ended when it answered
+    stopped.json      where a phase ended before its last round: why
     fit.json          where there was a budget: the largest model that fits
     checkpoints/      the newest global model
     model/            what export made

@@ -18,12 +18,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
-from flwr.supercore.run import Run
 
 from frugalfl.sampling import Sticky, parse_sampling
 from frugalfl.settings import Settings
+from frugalfl_server.views import View
 
 
 class Sampler:
@@ -92,51 +91,17 @@ class Sampler:
         return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
-class CohortGrid(Grid):
+class CohortGrid(View):
     """A Grid on which a strategy sees only the clients that are to train in this round."""
 
     def __init__(self, grid: Grid, sampler: Sampler) -> None:
-        self._grid = grid
+        super().__init__(grid)
         self._sampler = sampler
         sampler.begin(grid.get_node_ids())
-
-    def set_run(self, run: Run) -> None:
-        """Set Flower's description of the run."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Run:
-        """Flower's description of the run."""
-        return self._grid.run
-
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """Make a message to a node."""
-        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
 
     def get_node_ids(self) -> Iterable[int]:
         """Return the nodes that are to train in this round, as far as they are connected."""
         return self._sampler.cohort(self._grid.get_node_ids())
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Send messages."""
-        return self._grid.push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Fetch the replies to these messages."""
-        return self._grid.pull_messages(message_ids)
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        """Send messages and wait for the replies."""
-        return self._grid.send_and_receive(messages, timeout=timeout)
 
 
 def sampler_of(settings: Settings) -> Sampler | None:

@@ -32,6 +32,7 @@ from frugalfl.plans import Plan
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import unpack
 from frugalfl_server.budget import Budget
+from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
@@ -39,7 +40,9 @@ from frugalfl_server.planner import Planner
 from frugalfl_server.records import HeadRecord
 from frugalfl_server.sampling import CohortGrid, Sampler
 from frugalfl_server.steering import Steering
+from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.told import check_energy
+from frugalfl_server.views import AllowedGrid, PaddedGrid
 
 _MOST_SAMPLES = 1 << 31
 
@@ -51,6 +54,7 @@ class Traffic:
     round: int
     started_s: float
     clients: int = 0
+    skipped: int = 0
     updates: int = 0
     uplink_bytes: int = 0
     downlink_bytes: int = 0
@@ -81,8 +85,9 @@ class FrugalStrategy(Strategy):
         on_failure: Callable[[str], None] = lambda _: None,
         seed: int = 0,
         sampler: Sampler | None = None,
+        control: Control | None = None,
     ) -> None:
-        """Wrap a strategy, and choose clients for it if there is a sampler.
+        """Wrap a strategy; choose clients for it if there is a sampler or a control.
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -96,6 +101,7 @@ class FrugalStrategy(Strategy):
         self._first_round = first_round
         self._on_failure = on_failure
         self._sampler = sampler
+        self._control = control
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
         self._planned: dict[int, tuple[int, ...]] = {}
@@ -105,20 +111,47 @@ class FrugalStrategy(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Let the inner strategy pick clients; send each the frames that it lacks."""
+        """Let the inner strategy pick clients; send each the frames that it lacks.
+
+        Raises:
+            TrainingOver: Too few clients may be asked.
+        """
         self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
         before, self._model = self._model, self._downlink.advance(unpack(arrays))
         self._planner.begin(server_round, before, self._model)
         self._planned = {}
         self._trained = set()
-        if self._sampler is not None:
-            grid = CohortGrid(grid, self._sampler)
-        picked = list(self._inner.configure_train(server_round, arrays, config, grid))
+        picked = self._picked(server_round, arrays, config, grid)
         uplink = self._steering.codec_for(len(picked))
         bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
         messages = [self._framed(m, bundles[m.metadata.dst_node_id], uplink) for m in picked]
         self._keep_to(self._downlink.budget, "downloads", self.traffic.downlink_bytes, len(picked))
         return messages
+
+    def _picked(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> list[Message]:
+        """Let the inner strategy pick from those who may be asked and whose turn it is."""
+        control, view = self._control, grid
+        if control is not None:
+            control.begin(list(grid.get_node_ids()))
+            view = AllowedGrid(view, control.may_train)
+        if self._sampler is not None:
+            view = CohortGrid(view, self._sampler)
+        if control is not None:
+            view = PaddedGrid(view, grid, control.clients)
+        picked = list(self._inner.configure_train(server_round, arrays, config, view))
+        if control is None:
+            return picked
+        picked = [m for m in picked if control.may_train(m.metadata.dst_node_id)]
+        nodes = list(grid.get_node_ids())
+        self.traffic.skipped = sum(not control.may_train(node) for node in nodes)
+        if len(picked) < control.fewest:
+            raise TrainingOver(
+                f"{len(nodes) - self.traffic.skipped} of {len(nodes)} clients may still be asked, "
+                f"a round needs {control.fewest}: {control.why_left_out(nodes)}"
+            )
+        return picked
 
     def _keep_to(self, budget: Budget, what: str, spent: int, clients: int) -> None:
         complaint = budget.spent(what, spent / clients) if clients else None
@@ -134,6 +167,7 @@ class FrugalStrategy(Strategy):
         request = wire.TrainRequest(
             self._run, self.traffic.round, base, self._downlink.version, planned, frames, uplink,
             proximal_mu=_proximal_mu(message),
+            epochs=0 if self._control is None else self._control.epochs_of(node),
         )  # fmt: skip
         return Message(
             wire.pack_request(request),
@@ -248,6 +282,8 @@ class FrugalStrategy(Strategy):
         self.traffic.energy += reply.records
         self._downlink.confirm(node, reply.held)
         self._planner.heard(node, reply)
+        if self._control is not None:
+            self._control.heard(node, reply)
         if reply.notice:
             self._on_failure(f"node {node}: {reply.notice}")
         if not reply.frame:

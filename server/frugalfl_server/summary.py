@@ -17,6 +17,8 @@ OURS = "frugalfl"
 BASELINE = "flower-fedavg-float32"
 #: The pruned model's architecture, trained from scratch.
 SLIM = "slim"
+#: Where a run keeps why its training ended before the last round.
+STOPPED = "stopped.json"
 
 
 def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]:
@@ -35,6 +37,8 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
         "server_energy_j": own.as_summary(),
         "carbon_g": clients.carbon_summary(),
         "server_carbon_g": own.carbon_summary(),
+        "stopped": run.read_json(STOPPED)["why"] if (run.path / STOPPED).exists() else None,
+        "skipped": sum(record.skipped for record in ours),
         **_of_export(run, "model"),
     }
     baseline = [record for record in run.rounds if record.federation == BASELINE]

@@ -18,6 +18,7 @@ from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
 from frugalfl.sampling import parse_sampling
+from frugalfl.schedule import parse_schedule
 from frugalfl.sizes import parse_size
 from frugalfl.strategies import parse_strategy
 from frugalfl.targets import target_named
@@ -42,7 +43,10 @@ class Settings:
     local_epochs: int = _setting(5, "passes over a client's own data in a round")
     batch_size: int = _setting(16, "rows per training step")
     learning_rate: float = _setting(0.05, "step size of the local SGD in the first round")
-    final_learning_rate: float = _setting(0.01, "step size in the last round; cosine decay between")
+    final_learning_rate: float = _setting(0.01, "step size in the last round of cosine and linear")
+    schedule: str = _setting(
+        "cosine", "step size between: cosine, linear, constant, step(factor, rounds) (below)"
+    )
     momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
     uplink: str = _setting("stochastic(auto) | range", "codec of updates, client to server")
     downlink: str = _setting("dyadic(auto) | range", "codec of updates, server to client")
@@ -55,6 +59,18 @@ class Settings:
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
     sampling: str = _setting("uniform", "which clients train in a round (below)")
     refresh: str = _setting("full", "refresh plan: which blocks a client trains and exchanges")
+    energy_budget: float = _setting(
+        0.0, "most joules that a client may use in the whole run; 0: none"
+    )
+    min_battery: int = _setting(
+        0, "battery (%) below which a device does not train, unless it is charging; 0: none"
+    )
+    stop_joules: float = _setting(
+        0.0, "training ends once all clients together have used so many joules; 0: never"
+    )
+    stop_accuracy: float = _setting(
+        0.0, "training ends at this accuracy, mean of the last three rounds; 0: never"
+    )
     private: str = _setting(
         "", "blocks that never leave their device: shell patterns, commas between; empty for none"
     )
@@ -130,6 +146,11 @@ class Settings:
             raise UsageError("uplink-budget needs an uplink that begins with stochastic(auto)")
         if self.downlink_budget and not downlink.text.startswith(("dyadic(", "topk(")):
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
+        parse_schedule(self.schedule)
+        for name in ("energy_budget", "stop_joules"):
+            self._need(0 <= getattr(self, name) < math.inf, name, "0 or more")
+        self._need(0 <= self.min_battery < 100, "min_battery", "from 0 to below 100")
+        self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)
         parse_sampling(self.sampling, self.clients_per_round)
@@ -166,21 +187,18 @@ class Settings:
             raise UsageError(f"{_key(name)} is {getattr(self, name)}; it must be {what}")
 
     def learning_rate_at(self, number: int) -> float:
-        """Return the step size of a round: cosine decay (Loshchilov and Hutter 2017) in each phase.
+        """Return the step size of a round.
 
         Args:
             number: Round, from 1; rounds after ``rounds`` are recovery rounds and start anew.
         """
-        place, of = (
-            (number, self.rounds)
-            if number <= self.rounds
-            else (number - self.rounds, self.recover_rounds)
-        )
-        share = (place - 1) / max(of - 1, 1)
-        span = self.learning_rate - self.final_learning_rate
+        first, last = self.learning_rate, self.final_learning_rate
+        place, rounds = number - 1, self.rounds
         if number > self.rounds:
-            span /= 2  # what is left of a trained model needs smaller steps than a new one
-        return self.final_learning_rate + span * (1 + math.cos(math.pi * share)) / 2
+            # What is left of a trained model needs smaller steps than a new one.
+            first = (first + last) / 2
+            place, rounds = number - 1 - self.rounds, self.recover_rounds
+        return parse_schedule(self.schedule)(first, last, place, rounds)
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Settings:

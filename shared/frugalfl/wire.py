@@ -16,6 +16,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from frugalfl.blocks import FloatArray
 from frugalfl.energy import EnergyRecord, Head, bundle
 from frugalfl.energy.chain import HASH_BYTES
+from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 
 STYPE = "frugalfl.frames.v1"
@@ -27,6 +28,7 @@ _FRAMES, _RANGES = "frames", "ranges"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE = "link", "notice"
+_EPOCHS, _BATTERY, _CHARGING = "epochs", "battery", "charging"
 _RECORDS, _NUMBER, _HASH = "records", "number", "hash"
 #: Longest text that is read from a reply (characters).
 _MAX_TEXT = 300
@@ -45,6 +47,7 @@ class TrainRequest:
         frames: Frames that lead from what the client holds to ``version``; may be empty.
         uplink: Text of the codec for the client's update.
         proximal_mu: Weight of FedProx's proximal term in the client's loss; 0 for none.
+        epochs: Passes over the client's own rows; 0: as the settings say.
     """
 
     run: str
@@ -55,6 +58,7 @@ class TrainRequest:
     frames: bytes
     uplink: str
     proximal_mu: float = 0.0
+    epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class TrainReply:
     Attributes:
         held: Version of the model that the client holds now; -1: none.
         frame: One frame with its update; empty where the client could not train, because it does
-            not hold the version that it was thought to hold.
+            not hold the version that it was thought to hold, or its battery is too low.
         samples: Training rows of the client.
         loss: Mean training loss over the last local epoch.
         records: Energy records of this round, one a phase.
@@ -74,6 +78,7 @@ class TrainReply:
             costing its contribution; empty: nothing.
         accuracy: Share of ``scored`` rows that the client's own model gets right.
         scored: Rows of its own that the client measured on; 0: it did not.
+        battery: How full its battery is; ``None``: it has none, or was not asked to look.
     """
 
     held: int
@@ -86,6 +91,7 @@ class TrainReply:
     notice: str = ""
     accuracy: float = 0.0
     scored: int = 0
+    battery: BatteryLevel | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,8 @@ def pack_request(request: TrainRequest) -> RecordDict:
     )
     if request.proximal_mu:
         config[PROXIMAL_MU] = request.proximal_mu
+    if request.epochs:
+        config[_EPOCHS] = request.epochs
     return RecordDict({_ARRAYS: _pack_bytes(request.frames), _CONFIG: config})
 
 
@@ -157,6 +165,9 @@ def unpack_request(message: Message) -> TrainRequest:
     blocks = _item(config, "blocks")
     if not isinstance(blocks, list) or not all(type(block) is int for block in blocks):
         raise FrameError(f"the message's blocks are {blocks!r:.60}, not a list of whole numbers")
+    epochs = _whole(config, _EPOCHS) if _EPOCHS in config else 0
+    if epochs < 0:
+        raise FrameError(f"the message asks for {epochs} epochs")
     return TrainRequest(
         run=_text(config, "run"),
         round=_whole(config, "round"),
@@ -166,6 +177,7 @@ def unpack_request(message: Message) -> TrainRequest:
         frames=_unpack_bytes(message.content),
         uplink=_text(config, "uplink"),
         proximal_mu=_number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0,
+        epochs=epochs,
     )
 
 
@@ -181,6 +193,8 @@ def pack_reply(reply: TrainReply) -> RecordDict:
     for name, text in ((_LINK, reply.link), (_NOTICE, reply.notice)):
         if text:
             ledger[name] = text
+    if reply.battery is not None:
+        ledger[_BATTERY], ledger[_CHARGING] = reply.battery.percent, reply.battery.charging
     return RecordDict({_ARRAYS: _pack_bytes(reply.frame), _METRICS: metrics, _LEDGER: ledger})
 
 
@@ -210,6 +224,7 @@ def unpack_reply(message: Message) -> TrainReply:
         notice=notice,
         accuracy=accuracy,
         scored=scored,
+        battery=_battery(ledger),
     )
 
 
@@ -346,3 +361,12 @@ def _head(ledger: Any) -> Head | None:
     if number < 0 or not isinstance(digest, bytes) or len(digest) != HASH_BYTES:
         raise FrameError(f"the reply's ledger ends at {number} with the hash {digest!r:.60}")
     return Head(number, digest)
+
+
+def _battery(ledger: Any) -> BatteryLevel | None:
+    if _BATTERY not in ledger:
+        return None
+    percent, charging = _number(ledger, _BATTERY), _item(ledger, _CHARGING)
+    if not 0 <= percent <= 100 or not isinstance(charging, bool):
+        raise FrameError(f"the reply's battery is at {percent} %, charging: {charging!r:.60}")
+    return BatteryLevel(percent, charging)

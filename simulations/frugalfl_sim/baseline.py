@@ -87,8 +87,10 @@ def _array_bytes(message: Message) -> int:
 
 
 def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool = False) -> None:
-    """Run the baseline's rounds into the run directory."""
-    progress = Progress(settings.rounds, quiet)
+    """Run the baseline's rounds into the run directory: as many as ours trained, where it did."""
+    ours = sum((r.federation, r.phase) == (summary.OURS, "train") for r in run.rounds)
+    rounds = ours or settings.rounds
+    progress = Progress(rounds, quiet)
     progress.say("baseline: Flower's stock FedAvg, float32, same seed and rounds")
     public = task.public_rows()
     module = initial_model(task, settings)
@@ -124,5 +126,5 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
         return None
 
     averaging(settings).start(
-        grid, pack(read_parameters(module)), num_rounds=settings.rounds, evaluate_fn=finish_round
+        grid, pack(read_parameters(module)), num_rounds=rounds, evaluate_fn=finish_round
     )

@@ -51,14 +51,17 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
         task: Its task.
         run: Its run directory, with the pruned model as checkpoint; the slim rounds are added.
     """
-    rounds = settings.rounds + settings.recover_rounds
+    rounds = sum(r.federation == summary.OURS and r.phase != "calibrate" for r in run.rounds)
     progress = Progress(rounds)
     shapes = {name: tensor.shape for name, tensor in run.load_checkpoint().items()}
     if shapes == _shapes_before(task):
         progress.say("slim: nothing was pruned to fit the budget, so there is nothing to compare")
         return
     progress.say("slim: the pruned model's architecture from scratch, same seed, codecs and rounds")
-    own = replace(settings, rounds=rounds, prune=0.0, target="", flash="", ram="", macs=0)
+    own = replace(
+        settings, rounds=rounds, prune=0.0, target="", flash="", ram="", macs=0,
+        stop_joules=0.0, stop_accuracy=0.0,
+    )  # fmt: skip
     grid = InProcessGrid(
         client_app, own.clients, own.as_config(), run.path / "devices" / summary.SLIM
     )

@@ -15,6 +15,7 @@ from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.app import initial_model
 from frugalfl_server.arrays import pack, unpack
+from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export import kept_channels, prune
 from frugalfl_server.sampling import sampler_of
@@ -36,6 +37,8 @@ class Rounds:
         self.model, _ = split(parameters, settings.private)
         self.start = self.model
         self.downlink = Downlink(self.model, settings.downlink, budget_b=settings.downlink_budget)
+        control = Control(settings)
+        self.control = control if control.active else None
         self.warnings = []
         self.strategy = self._strategy()
         self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
@@ -46,9 +49,10 @@ class Rounds:
         settings = self.settings
         return FrugalStrategy(
             self.inner or FedAvg(fraction_evaluate=0.0), self.downlink,
-            parse_plan(settings.refresh), Steering(settings.uplink, settings.uplink_budget),
-            self.run, first, on_failure=self.warnings.append, seed=settings.seed,
-            sampler=sampler_of(settings),
+            parse_plan(settings.refresh),
+            Steering(settings.uplink, settings.uplink_budget), self.run, first,
+            on_failure=self.warnings.append, seed=settings.seed, sampler=sampler_of(settings),
+            control=self.control,
         )  # fmt: skip
 
     def prune(self, ratio):

@@ -16,6 +16,7 @@ from frugalfl import wire
 from frugalfl.energy import Grid, Head, Reading, bundle, formats, parse_grid, totals
 from frugalfl.energy.codecarbon import any_grid
 from frugalfl.energy.grid import regions
+from frugalfl.energy.level import BatteryLevel
 from frugalfl.energy.parquet import read_records, write_records
 from frugalfl.energy.text import from_dict, from_text, to_text
 from frugalfl.errors import FrameError, MissingExtraError, RunError, UsageError
@@ -146,7 +147,10 @@ def reply(content):
     return Message(content, reply_to=Message(RecordDict(), 1, "train"))
 
 
-SENT = wire.TrainReply(3, b"frame", 31, 0.5, (RECORD,), Head(6, b"h" * 32), link="wifi")
+SENT = wire.TrainReply(
+    3, b"frame", 31, 0.5, (RECORD,), Head(6, b"h" * 32), link="wifi",
+    battery=BatteryLevel(61.5, charging=True),
+)  # fmt: skip
 
 
 def test_a_reply_comes_over_as_it_was_sent():
@@ -165,8 +169,11 @@ def test_a_list_in_place_of_a_number_is_a_frame_error(name):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("records", "text"), ("records", b"rubbish"), ("number", -1), ("hash", b"short"), ("link", 7)],
-)
+    [
+        ("records", "text"), ("records", b"rubbish"), ("number", -1), ("hash", b"short"),
+        ("link", 7), ("battery", 101.0), ("battery", "full"), ("charging", 1),
+    ],
+)  # fmt: skip
 def test_rubbish_in_the_ledgers_place_is_a_frame_error(name, value):
     content = wire.pack_reply(SENT)
     content["ledger"][name] = value

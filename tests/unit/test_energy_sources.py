@@ -16,6 +16,7 @@ import pytest
 
 from frugalfl.energy import choose_meter, profile_named
 from frugalfl.energy.choose import explain
+from frugalfl.energy.level import BatteryLevel, battery_level
 from frugalfl.energy.sources import LADDER, rapl, survey
 from frugalfl.energy.sources.pmic import board_w
 
@@ -486,3 +487,64 @@ def test_garbage_in_any_file_is_no_crash_and_no_negative_joule(tmp_path, garbage
             except (OSError, ValueError) as error:
                 assert str(error)
         write(tmp_path, {place: files[place]})
+
+
+# How full a battery is
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (battery(capacity=37), BatteryLevel(37.0, charging=False)),
+        (battery(capacity=37, status="Charging"), BatteryLevel(37.0, charging=True)),
+        (battery(capacity=100, status="Full"), BatteryLevel(100.0, charging=True)),
+        (
+            {**battery(capacity=20), f"{SUPPLY}/BAT1/type": "Battery",
+             f"{SUPPLY}/BAT1/status": "Unknown", f"{SUPPLY}/BAT1/capacity": 80},
+            BatteryLevel(50.0, charging=False),
+        ),
+        (battery(capacity=37, scope="Device"), None),
+        (battery(), None),
+        (battery(capacity="soon"), None),
+        (battery(capacity=-1), None),
+        (battery(capacity=4000), None),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_how_full_a_battery_is(tmp_path, files, expected):
+    write(tmp_path, files)
+    assert battery_level(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"percentage": 61, "status": "DISCHARGING"}', BatteryLevel(61.0, charging=False)),
+        ('{"percentage": 61, "status": "CHARGING"}', BatteryLevel(61.0, charging=True)),
+        ('{"percentage": null, "status": "CHARGING"}', None),
+        ('{"status": "CHARGING"}', None),
+        ("[]", None),
+        ("", None),
+    ],
+)
+def test_how_full_a_phones_battery_is(tmp_path, path, text, expected):
+    command(path, "termux-battery-status", text + "\n")
+    assert battery_level(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("57 %", BatteryLevel(57.0, charging=False)),
+        ("57.5% charging\n", BatteryLevel(57.5, charging=True)),
+        ("57", None),
+        ("157 %", None),
+        ("nan %", None),
+        ("", None),
+    ],
+)
+def test_a_file_speaks_for_a_battery_that_the_system_does_not_know(tmp_path, text, expected):
+    write(tmp_path, battery(capacity=3))
+    (tmp_path / "level").write_text(text)
+    assert battery_level(tmp_path, str(tmp_path / "level")) == expected
+    assert battery_level(tmp_path, str(tmp_path / "missing")) is None

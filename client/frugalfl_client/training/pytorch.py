@@ -59,6 +59,7 @@ class TorchTrainer:
         seed: tuple[int, ...],
         private: Parameters | None = None,
         proximal_mu: float = 0.0,
+        epochs: int = 0,
     ) -> Trained:
         """Run the local epochs.
 
@@ -70,6 +71,7 @@ class TorchTrainer:
             seed: Decides the order of the rows and any dropout; same seed, same bits.
             private: This device's private blocks, always trained; empty: as they begin.
             proximal_mu: Weight of FedProx's proximal term.
+            epochs: Passes over the rows; 0: as the settings say.
 
         Raises:
             TaskError: The task's model or loss raised, or the loss is not finite.
@@ -83,7 +85,8 @@ class TorchTrainer:
             optimizer = Sgd(
                 module.parameters(), learning_rate, self._settings.momentum, proximal_mu
             )
-            loss = self._epochs(module, examples, optimizer, np.random.default_rng(seed))
+            epochs = epochs or self._settings.local_epochs
+            loss = self._epochs(module, examples, optimizer, np.random.default_rng(seed), epochs)
         after = read_parameters(module)
         return Trained(
             {name: after[name] - parameters[name] for name in names},
@@ -142,11 +145,12 @@ class TorchTrainer:
         examples: Examples,
         optimizer: Sgd,
         rng: np.random.Generator,
+        epochs: int,
     ) -> float:
         loss_of = _loss(self._task)
         x, y = torch.from_numpy(examples.x), torch.from_numpy(examples.y)
         losses: list[float] = []
-        for _ in range(self._settings.local_epochs):
+        for _ in range(epochs):
             losses = []
             for rows in _batches(len(examples), self._settings.batch_size, rng):
                 loss = loss_of(module(x[rows]), y[rows])

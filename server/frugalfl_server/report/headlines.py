@@ -32,7 +32,8 @@ def status(facts: Facts) -> str:
     done = f"{len(facts.done)} of {facts.planned} rounds"
     match facts.summary["status"]:
         case "finished":
-            return f"Finished: {done}."
+            stopped = facts.summary["stopped"]
+            return f"Finished: {done}{f', because {stopped}' if stopped else ''}."
         case "interrupted":
             return f"Interrupted after {done}; the figures cover what was done."
         case "failed":
@@ -57,6 +58,11 @@ def missing(facts: Facts) -> list[str]:
         notes.append(
             f"The baseline stopped after {len(facts.baseline)} of {facts.summary['rounds']} "
             "rounds, so its totals are too small."
+        )
+    if skipped := facts.summary["skipped"]:
+        notes.append(
+            f"{skipped:,} times a client could not be asked in a round, because of energy-budget or "
+            "min-battery."
         )
     if not facts.run.energy:
         notes.append("There are no energy records, so joules by client are not known.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -108,7 +109,7 @@ def show(
     if chosen is Format.table:
         if out is not None:
             raise UsageError("--out goes with --format json, csv, parquet or prometheus")
-        _print_tables(records, [by] if by else [By.phase, By.client])
+        _print_tables(records, [by] if by else [By.phase, By.client], _control_lines(source))
         return
     text = _text(records, chosen, None if by is None else by.value)
     if out is None:
@@ -179,7 +180,23 @@ def _text(records: list[EnergyRecord], chosen: Format, by: str | None) -> str:
     return formats.to_prometheus(records)
 
 
-def _print_tables(records: list[EnergyRecord], groups: list[By]) -> None:
+def _control_lines(source: Path) -> list[str]:
+    """Return what energy limits did to a run that has ended."""
+    if not (source / "summary.json").is_file():
+        return []
+    try:
+        summary = json.loads((source / "summary.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"cannot read {source / 'summary.json'}: {error}") from error
+    lines = []
+    if skipped := summary.get("skipped"):
+        lines.append(f"skipped: {skipped:,} times a client could not be asked in a round")
+    if stopped := summary.get("stopped"):
+        lines.append(f"stopped: {stopped}")
+    return lines
+
+
+def _print_tables(records: list[EnergyRecord], groups: list[By], about: list[str]) -> None:
     console = Console(highlight=False)
     for by in groups:
         console.print(_table(by.value, formats.grouped(records, by.value)))
@@ -187,6 +204,7 @@ def _print_tables(records: list[EnergyRecord], groups: list[By]) -> None:
     clients = [record for record in records if record.client != SERVER]
     both = {"clients": clients, "server": server}
     lines = [f"{whose}: {_sums(totals(mine))}" for whose, mine in both.items() if mine]
+    lines += about
     lines += dict.fromkeys(_how(reading) for record in records for reading in record.readings)
     lines += dict.fromkeys(f"grams: {record.grid}" for record in records if record.grid)
     for line in lines:

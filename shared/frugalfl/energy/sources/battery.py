@@ -17,12 +17,7 @@ _UNCERTAINTY = 0.2
 
 def find(root: Path) -> Finding:
     """Look for batteries of the machine itself, not of its mouse."""
-    folder = root / "sys/class/power_supply"
-    batteries = [
-        supply
-        for supply in children(folder)
-        if word(supply / "type") == "Battery" and word(supply / "scope") != "Device"
-    ]
+    batteries = _batteries(root)
     if not batteries:
         return Finding("battery", (), "no battery under /sys/class/power_supply, or (Android) "
                        "none that an app may see")  # fmt: skip
@@ -33,6 +28,31 @@ def find(root: Path) -> Finding:
     names = " + ".join(battery.name for battery in batteries)
     source = Source("board", "battery", f"{names}, discharging", "board", _UNCERTAINTY, total)
     return Finding("battery", (source,), f"{names}, while discharging")
+
+
+def level(root: Path) -> tuple[float, bool] | None:
+    """Return how full the batteries are, on average (%), and whether they are on a charger.
+
+    ``None``: there are none.
+
+    Raises:
+        OSError: A battery does not say how full it is.
+        ValueError: It says something else.
+    """
+    batteries = _batteries(root)
+    if not batteries:
+        return None
+    states = [word(battery / "status") for battery in batteries]
+    full = [number(battery / "capacity") for battery in batteries]
+    return sum(full) / len(full), "Charging" in states or "Discharging" not in states
+
+
+def _batteries(root: Path) -> list[Path]:
+    return [
+        supply
+        for supply in children(root / "sys/class/power_supply")
+        if word(supply / "type") == "Battery" and word(supply / "scope") != "Device"
+    ]
 
 
 def _drawn_w(batteries: list[Path]) -> float:

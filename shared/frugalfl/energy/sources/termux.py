@@ -37,6 +37,26 @@ def find(root: Path) -> Finding:
     return Finding("termux", (Source("board", "termux", told, "board", spread, total),), told)
 
 
+def level() -> tuple[float, bool] | None:
+    """Return how full the battery is (%), and whether it is on a charger; ``None``: no Termux.
+
+    Raises:
+        OSError: The command failed.
+        ValueError: It printed something else.
+    """
+    command = path_of(_COMMAND)
+    if command is None:
+        return None
+    import json
+
+    text = output_of(command)
+    try:
+        state = json.loads(text)
+        return float(state["percentage"]), state["status"] != "DISCHARGING"
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ValueError(f"{_COMMAND} printed {text.strip()[:60]!r}") from None
+
+
 def battery_w(text: str, gauge: Path) -> tuple[float, bool]:
     """Return the power out of the battery (W), and whether its voltage was known.
 
