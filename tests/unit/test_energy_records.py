@@ -16,9 +16,9 @@ from frugalfl import wire
 from frugalfl.energy import Grid, Head, Reading, bundle, formats, parse_grid, totals
 from frugalfl.energy.codecarbon import any_grid
 from frugalfl.energy.grid import regions
+from frugalfl.energy.level import BatteryLevel
 from frugalfl.energy.parquet import read_records, write_records
 from frugalfl.energy.text import from_dict, from_text, to_text
-from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError, MissingExtraError, RunError, UsageError
 
 BOARD = Reading("board", 9.0, 20.0, True, "hwmon", "ina219", "board", 0.02)

@@ -61,8 +61,8 @@ def missing(facts: Facts) -> list[str]:
         )
     if skipped := facts.summary["skipped"]:
         notes.append(
-            f"{skipped:,} times a client could not be asked in a round, because of energy-budget or "
-            "min-battery."
+            f"{skipped:,} times a client could not be asked in a round, because of energy-budget "
+            "or min-battery."
         )
     if not facts.run.energy:
         notes.append("There are no energy records, so joules by client are not known.")
