@@ -12,7 +12,7 @@ a client was there and could not be asked; "lost": how often it was asked and di
 
 "batteries" gives every device one of 75 J, full at first, that loses the joules of its rounds and
 is charged in 5 rounds of every 20, each device at its own time. A device whose battery runs empty
-in a round is lost, and those after it until it is charged.
+is lost in that round, and in later ones until it is charged.
 --quick: one seed, few rounds; its figures show that it runs, no more.
 """
 

@@ -88,6 +88,17 @@ def test_near_its_budget_a_client_trains_less_and_then_no_more(tmp_path, strateg
     assert not devices.of_round(4)
 
 
+def test_a_request_for_fewer_epochs_trains_as_many(tmp_path):
+    def shortened(message, context):
+        message.content["config"]["epochs"] = 1
+        return client_app(message, context)
+
+    asked = federate(small(local_epochs=3), tmp_path / "asked", shortened, 1)
+    meant = federate(small(local_epochs=1), tmp_path / "meant", client_app, 1)
+    assert all((asked.model[name] == meant.model[name]).all() for name in meant.model)
+    assert any((asked.model[name] != asked.start[name]).any() for name in asked.model)
+
+
 def test_a_round_goes_on_with_the_clients_that_are_left(tmp_path):
     devices = Devices()
     settings = small(energy_budget=11.0, clients_per_round=4)

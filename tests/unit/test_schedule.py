@@ -1,7 +1,7 @@
 """Step sizes over the rounds."""
 
-import itertools
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ def test_falling_schedules_lead_from_the_first_step_size_to_the_last(text, round
     rates = [schedule(first, last, place, rounds) for place in range(rounds)]
     assert rates[0] == pytest.approx(first)
     assert rates[-1] == pytest.approx(last)
-    assert all(b <= a * (1 + 1e-9) for a, b in itertools.pairwise(rates))
+    assert all(b <= a * (1 + 1e-9) for a, b in pairwise(rates))
 
 
 @given(rounds=ROUNDS, every=st.integers(1, 50))
