@@ -14,7 +14,8 @@ Feedback in front of an unbiased link is refused: its error is larger than the u
 residual grows from round to round (accuracy 0.11 instead of 0.88).
 
 In the coder's place there may be a chooser, which does not treat all tensors alike: ``large`` has
-a chain for large tensors and one for small ones, ``auto`` chooses for each tensor by itself.
+a chain for large tensors and one for small ones, ``auto`` chooses for each tensor by itself, and
+``statistics`` has one for running statistics, which every codec that loses anything keeps apart.
 """
 
 from __future__ import annotations
@@ -44,13 +45,11 @@ from frugalfl.codec.links import (
     squared_norm,
 )
 from frugalfl.codec.registry import CHOOSERS, CODERS, ENCODER_ONLY, READERS, TRANSFORMS
-from frugalfl.codec.statistics import Statistics
+from frugalfl.codec.statistics import FOLLOWING, Statistics
 from frugalfl.codec.stochastic import Steering, Stochastic, read_steering
 from frugalfl.errors import CodecError, FrameError, UsageError
 
 _MAX_SIDE = 1 << 16
-import os
-FOLLOWING = os.environ.get("FOLLOWING", "scaled | stochastic(1 noise) | range")
 #: A chain is of the last of these that one of its links is of.
 _ORDER: Final[tuple[Family, ...]] = ("exact", "unbiased", "biased")
 _LARGEST = float(np.finfo(np.float32).max)
@@ -100,8 +99,8 @@ class Codec:
         """Return the codec that is to write these tensors.
 
         Running statistics are kept apart by a codec that loses anything, as if its text was
-        ``statistics(the codec, FOLLOWING)``. A codec that says how it treats them, but is given
-        none, is the one for the weights.
+        ``statistics(the codec, FOLLOWING)``, with :data:`~frugalfl.codec.statistics.FOLLOWING`. A
+        codec that says how it treats them, but is given none, is the one for the weights.
         """
         statistics = any(map(is_statistic, names))
         if isinstance(self._coder, Statistics):
@@ -343,6 +342,8 @@ def _codec(chain: Call, reading: bool) -> Codec:
     last = links[-1].name if links else ""
     if last not in CODERS and last not in CHOOSERS:
         raise unknown(f"coder at the end of codec {str(chain)!r}:", last, [*CODERS, *CHOOSERS])
+    if last == "statistics" and len(links) > 1:
+        raise _not_whole()
     transforms = [_transform(call, reading) for call in links[:-1]]
     if last in CHOOSERS:
         part = partial(_part, reading=reading)
@@ -381,9 +382,15 @@ def _transform(call: Call, reading: bool) -> Transform:
 
 def _part(chain: Call, reading: bool) -> Codec:
     """Build a chain that is an argument of a chooser."""
+    if chain.links[-1].name == "statistics":
+        raise _not_whole()
     if chain.links[0].name == "feedback":
         raise UsageError("'feedback' goes in front of the whole codec")
     return _codec(chain, reading)
+
+
+def _not_whole() -> UsageError:
+    return UsageError("'statistics' is the whole codec; only 'feedback' may be in front of it")
 
 
 def _without_options(call: Call) -> Call:
