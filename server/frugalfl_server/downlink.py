@@ -32,7 +32,8 @@ from frugalfl.kept import Kept, take
 from frugalfl_server.budget import Budget
 
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
-EXACT = "dyadic | range"
+#: Running statistics are finer multiples than the weights' differences, and would make those long.
+EXACT = "statistics(dyadic | range, dyadic | range)"
 #: For a frame after which the view has to be close to the model.
 FINE = "dyadic(30%) | range"
 #: The share of what a frame dropped that is given up for good.

@@ -28,7 +28,7 @@ from statistics import median, median_high
 
 import numpy as np
 
-from frugalfl.blocks import FloatArray, Parameters
+from frugalfl.blocks import FloatArray, Parameters, is_statistic
 from frugalfl.codec import Steering as Report
 from frugalfl.codec import parse_codec
 from frugalfl_server.budget import Budget
@@ -76,7 +76,8 @@ class Steering:
             sizes: Sum of the absolute decoded values, by tensor.
         """
         if self.active and report is not None and report.base is not None:
-            self._round.add(report.step, report.base, weight, sizes)
+            trained = {name: size for name, size in sizes.items() if not is_statistic(name)}
+            self._round.add(report.step, report.base, weight, trained)
 
     def settle(self, model: Parameters) -> Parameters:
         """End the round: take from the averaged model what the rounding added to its length."""

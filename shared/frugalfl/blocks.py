@@ -140,6 +140,15 @@ class Layout:
         return tuple(range(len(self.blocks)))
 
 
+def is_statistic(name: str) -> bool:
+    """Return whether a tensor is a running statistic: followed, not trained.
+
+    PyTorch's norms call theirs ``running_mean`` and ``running_var``; a buffer of the user's own
+    that training changes is one if its name begins with ``running_`` too.
+    """
+    return name.rpartition(".")[2].startswith("running_")
+
+
 def snap(tensor: FloatArray) -> FloatArray:
     """Round to the grid of multiples of ``2**-GRID_BITS``, kept as float32.
 

@@ -26,6 +26,8 @@ def read_parameters(module: torch.nn.Module) -> Parameters:
 def write_parameters(module: torch.nn.Module, parameters: Mapping[str, FloatArray]) -> None:
     """Copy named arrays into the module, in place.
 
+    A running variance that a codec's rounding has made negative becomes 0: its root would be NaN.
+
     Raises:
         TaskError: A name the module does not have, or another shape than it has.
     """
@@ -36,4 +38,8 @@ def write_parameters(module: torch.nn.Module, parameters: Mapping[str, FloatArra
             raise TaskError(
                 f"the model's {name!r} is {has}, but {array.shape} came; is it the same task?"
             )
-        state[name].detach().numpy()[...] = array
+        state[name].detach().numpy()[...] = np.maximum(array, 0) if _is_variance(name) else array
+
+
+def _is_variance(name: str) -> bool:
+    return name.rpartition(".")[2] == "running_var"

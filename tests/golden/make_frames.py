@@ -13,13 +13,14 @@ TEXTS = (
     "raw", "zstd", "float16 | zstd", "topk(20%) | sign | golomb", "topk(20%) | sign | range",
     "stochastic(4 sigma) | range", "qsgd(4) | range", "nearest(1 sigma) | range", "eden(2) | zstd",
     "randomk(25%) | float16 | zstd", "seeded | raw", "lowrank(1) | nearest(1 sigma) | range",
-    "dyadic(20%) | range",
+    "dyadic(20%) | range", "scaled | nearest(1 sigma) | range",
 )  # fmt: skip
 #: Frames whose links alone do not tell them apart, by file name.
 NAMED = {
     "eden3-zstd": "eden(3) | zstd",
     "large": "large(100, stochastic(4 sigma) | range, large(9, float16 | zstd, raw))",
     "auto": "auto(nmse 0.1)",
+    "statistics": "statistics(stochastic(4 sigma) | range, float16 | zstd)",
     "feedback-auto": "feedback(momentum 0.9, decay 0.9) | auto(nmse 0.4)",
 }
 
@@ -39,6 +40,9 @@ def main() -> None:
         if path.exists():
             continue
         values = draw_again(update, 4711) if text.startswith("seeded") else update
+        if name == "statistics":
+            values = values | {"norm.running_var": rng.random(5, np.float32)}
+            layout = Layout.of(values)
         frame, _ = encode_frame(parse_codec(text), layout, values, base=6, version=7, seed=4711)
         path.write_bytes(frame)
         np.savez(path.with_suffix(".npz"), **decode_frame(frame, Limits.of(layout)).named(layout))

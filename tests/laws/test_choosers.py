@@ -1,4 +1,4 @@
-"""Laws of ``large`` and ``auto``: what goes which way, and that it pays."""
+"""Laws of ``large``, ``statistics`` and ``auto``: what goes which way, and that it pays."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from frugalfl.codec import parse_codec
-from frugalfl.errors import FrameError
+from frugalfl.blocks import Layout
+from frugalfl.codec import Limits, Sparse, decode_frame, encode_frame, parse_codec, read_frame
+from frugalfl.codec.statistics import FOLLOWING
+from frugalfl.errors import FrameError, UsageError
 
 values = st.floats(-1000, 1000, width=32)
 updates = st.lists(
@@ -98,6 +100,103 @@ def test_bytes_for_a_chain_without_tensors_are_refused():
     codec = parse_codec("large(100, raw, raw)")
     with pytest.raises(FrameError, match="no tensors"):
         codec.decode(memoryview(bytes([4]) + bytes(8)), [(2,)])
+
+
+#: A model's tensors, statistics anywhere among them.
+normed = st.lists(st.tuples(st.sampled_from(["weight", "running_mean"]), updates), min_size=1).map(
+    lambda parts: {
+        f"l{i}{n}.{kind}": tensor
+        for i, (kind, update) in enumerate(parts)
+        for n, tensor in enumerate(update.values())
+    }
+)
+
+
+def framed(text, update, seed=5):
+    layout = Layout.of(update)
+    return encode_frame(parse_codec(text), layout, update, base=1, version=1, seed=seed)[0]
+
+
+def sent(text, update, seed=5):
+    layout = Layout.of(update)
+    return decode_frame(framed(text, update, seed), Limits.of(layout)).named(layout)
+
+
+@pytest.mark.parametrize(
+    ("text", "weights", "statistics"),
+    [
+        ("statistics(stochastic(4 sigma) | range, zstd)", "stochastic(4 sigma) | range", "zstd"),
+        ("statistics(raw, nearest(1 sigma) | range)", "raw", "nearest(1 sigma) | range"),
+        ("stochastic(auto) | range", "stochastic(auto) | range", FOLLOWING),
+        ("dyadic(1.5%) | range", "dyadic(1.5%) | range", FOLLOWING),
+        ("feedback | topk(10%) | sign | golomb", "topk(10%) | sign | golomb", FOLLOWING),
+        ("lowrank(1) | float16 | zstd", "lowrank(1) | float16 | zstd", FOLLOWING),
+    ],
+)
+@given(update=normed)
+@settings(deadline=None, max_examples=30)
+def test_statistics_and_weights_do_not_see_each_other(text, weights, statistics, update):
+    got = sent(text, update)
+    parts = {
+        weights: {n: t for n, t in update.items() if "running" not in n},
+        statistics: {n: t for n, t in update.items() if "running" in n},
+    }
+    for chain, part in parts.items():
+        for name, tensor in decoded(chain, part)[0].items() if part else ():
+            np.testing.assert_array_equal(got[name], tensor)
+
+
+@given(update=normed, seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=30)
+def test_statistics_add_up_as_they_decode(update, seed):
+    """The server adds nonzero entries alone; they must lie where the whole tensors have them."""
+    for text in ("stochastic(4 sigma) | range", "lowrank(1) | float16 | zstd"):
+        coded = read_frame(framed(text, update, seed), Limits.of(Layout.of(update)))
+        whole = [t for block in coded.decode().blocks.values() for t in block]
+        compact = coded.decode_compact()
+        flat = np.concatenate([t.ravel() for t in whole])
+        if isinstance(compact, Sparse):
+            assert (np.diff(compact.places) > 0).all()
+            dense = np.zeros_like(flat)
+            dense[compact.places] = compact.values
+        else:
+            parts = [p if isinstance(p, np.ndarray) else p.dense() for p in compact]
+            dense = np.concatenate([part.ravel() for part in parts])
+        np.testing.assert_allclose(dense, flat, rtol=1e-5, atol=1e-5)
+
+
+@given(update=updates)
+@settings(deadline=None, max_examples=30)
+def test_without_statistics_a_codec_for_them_costs_nothing(update):
+    both = framed("statistics(stochastic(4 sigma) | range, zstd)", update)
+    assert both == framed("stochastic(4 sigma) | range", update)
+
+
+def test_statistics_are_near_however_far_apart_their_scales_are():
+    rng = np.random.default_rng(3)
+    update = {
+        "a.weight": rng.normal(size=(30, 30)).astype(np.float32) * np.float32(1e-4),
+        "a.running_mean": rng.normal(size=200).astype(np.float32) * np.float32(1e-3),
+        "a.running_var": rng.normal(size=200).astype(np.float32) * np.float32(1e3),
+    }
+    got = sent("stochastic(auto) | range", update)
+    for name in ("a.running_mean", "a.running_var"):
+        assert error({"t": update[name]}, {"t": got[name]}) < 0.02
+    assert got["a.weight"].any()
+
+
+@pytest.mark.parametrize(
+    "text", ["topk(1%) | statistics(raw, raw)", "large(9, statistics(raw, raw), raw)"]
+)
+def test_statistics_stand_alone(text):
+    with pytest.raises(UsageError, match="'statistics' is the whole codec"):
+        parse_codec(text)
+
+
+def test_more_statistics_than_tensors_are_refused():
+    codec = parse_codec("statistics(raw, raw)")
+    with pytest.raises(FrameError, match="above its bound of 1"):
+        codec.decode(memoryview(bytes([0, 2]) + bytes(8)), [(2,)])
 
 
 @pytest.mark.parametrize("nmse", [0.5, 0.1, 0.001])

@@ -48,6 +48,10 @@ CODECS = [
     "auto(nmse 0.01)",
     "feedback | auto(nmse 0.3)",
     "large(10, auto(nmse 0.2), raw)",
+    "scaled | nearest(1 sigma) | range",
+    "scaled | stochastic(4 sigma) | range",
+    "scaled | zstd",
+    "statistics(stochastic(8 sigma) | range, zstd)",
 ]
 UNBIASED = [text for text in CODECS if parse_codec(text).family == "unbiased"]
 EXACT = [text for text in CODECS if parse_codec(text).family == "exact"]

@@ -14,18 +14,19 @@ Feedback in front of an unbiased link is refused: its error is larger than the u
 residual grows from round to round (accuracy 0.11 instead of 0.88).
 
 In the coder's place there may be a chooser, which does not treat all tensors alike: ``large`` has
-a chain for large tensors and one for small ones, ``auto`` chooses for each tensor by itself.
+a chain for large tensors and one for small ones, ``auto`` chooses for each tensor by itself, and
+``statistics`` has one for running statistics, which every codec that loses anything keeps apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
 
-from frugalfl.blocks import FloatArray, Shape
+from frugalfl.blocks import FloatArray, Shape, is_statistic
 from frugalfl.calls import Call, parse_chain, unknown
 from frugalfl.codec import feedback as error_feedback
 from frugalfl.codec.buffer import Reader, varint
@@ -44,6 +45,7 @@ from frugalfl.codec.links import (
     squared_norm,
 )
 from frugalfl.codec.registry import CHOOSERS, CODERS, ENCODER_ONLY, READERS, TRANSFORMS
+from frugalfl.codec.statistics import FOLLOWING, Statistics
 from frugalfl.codec.stochastic import Steering, Stochastic, read_steering
 from frugalfl.errors import CodecError, FrameError, UsageError
 
@@ -93,6 +95,20 @@ class Codec:
         last: frozenset[Family] = getattr(self._coder, "families", frozenset(["exact"]))
         return frozenset(max([*own, family], key=_ORDER.index) for family in last)
 
+    def for_tensors(self, names: Sequence[str]) -> Codec:
+        """Return the codec that is to write these tensors.
+
+        Running statistics are kept apart by a codec that loses anything, as if its text was
+        ``statistics(the codec, FOLLOWING)``, with :data:`~frugalfl.codec.statistics.FOLLOWING`. A
+        codec that says how it treats them, but is given none, is the one for the weights.
+        """
+        statistics = any(map(is_statistic, names))
+        if isinstance(self._coder, Statistics):
+            return self if statistics else _codec_for(self.text, False)
+        if not statistics or self.family == "exact":
+            return self
+        return _codec_for(self.text, True)
+
     def encode(
         self,
         update: Mapping[str, FloatArray],
@@ -118,9 +134,9 @@ class Codec:
         """
         checked = {name: _checked(name, tensor) for name, tensor in update.items()}
         if self.feedback is None:
-            return self.pack(list(checked.values()), seed), {}
+            return self._pack(checked, seed), {}
         wanted, kept = self.feedback.add(checked, residual or {}, missed)
-        payload = self.pack(list(wanted.values()), seed)
+        payload = self._pack(wanted, seed)
         shapes = [tensor.shape for tensor in wanted.values()]
         sent = self.decode(memoryview(payload), shapes, seed)
         return payload, self.feedback.keep(wanted, sent, kept)
@@ -158,6 +174,8 @@ class Codec:
         Raises:
             FrameError: As for :meth:`decode`, and where the square of an entry is beyond float32.
         """
+        if isinstance(self._coder, Statistics):
+            return self._coder.decode_compact(payload, shapes, seed)
         reader, sides = self._open(payload)
         if self._keeps_to_nonzeros:
             sparse = self._nonzeros(reader, sides, shapes, seed)
@@ -224,12 +242,20 @@ class Codec:
         Raises:
             FrameError: The payload does not fit the chain.
         """
+        if isinstance(self._coder, Statistics):
+            return self._coder.steering(payload)
         reader = Reader(payload)
         for transform in self._transforms:
             side = Reader(reader.bytes(reader.varint(_MAX_SIDE)))
             if isinstance(transform, Stochastic):
                 return read_steering(side)
         return None
+
+    def _pack(self, named: Mapping[str, Tensor], seed: int) -> bytes:
+        """Return the payload of named tensors."""
+        if isinstance(self._coder, Statistics):
+            return self._coder.encode(list(named.values()), seed, list(map(is_statistic, named)))
+        return self.pack(list(named.values()), seed)
 
     def pack(self, tensors: list[Tensor], seed: int) -> bytes:
         """Return the payload of these tensors."""
@@ -316,11 +342,30 @@ def _codec(chain: Call, reading: bool) -> Codec:
     last = links[-1].name if links else ""
     if last not in CODERS and last not in CHOOSERS:
         raise unknown(f"coder at the end of codec {str(chain)!r}:", last, [*CODERS, *CHOOSERS])
+    if last == "statistics" and len(links) > 1:
+        raise _not_whole()
     transforms = [_transform(call, reading) for call in links[:-1]]
     if last in CHOOSERS:
         part = partial(_part, reading=reading)
         return Codec(calls, feedback, transforms, CHOOSERS[last](links[-1], part))
     return Codec(calls, feedback, transforms, CODERS[last](links[-1]))
+
+
+def _chain_of(links: Sequence[Call]) -> Call:
+    return links[0] if len(links) == 1 else Call("|", tuple(links))
+
+
+@lru_cache(maxsize=32)
+def _codec_for(text: str, statistics: bool) -> Codec:
+    """Return the codec that a text stands for, for an update with running statistics or without."""
+    chain = parse_chain(text)
+    front = chain.links[:1] if chain.links[0].name == "feedback" else ()
+    links = chain.links[len(front) :]
+    if statistics:
+        links = (Call("statistics", (_chain_of(links), parse_chain(FOLLOWING))),)
+    else:
+        links = links[0].arguments[0].links
+    return parse_codec(" | ".join(map(str, (*front, *links))))
 
 
 def _transform(call: Call, reading: bool) -> Transform:
@@ -337,9 +382,15 @@ def _transform(call: Call, reading: bool) -> Transform:
 
 def _part(chain: Call, reading: bool) -> Codec:
     """Build a chain that is an argument of a chooser."""
+    if chain.links[-1].name == "statistics":
+        raise _not_whole()
     if chain.links[0].name == "feedback":
         raise UsageError("'feedback' goes in front of the whole codec")
     return _codec(chain, reading)
+
+
+def _not_whole() -> UsageError:
+    return UsageError("'statistics' is the whole codec; only 'feedback' may be in front of it")
 
 
 def _without_options(call: Call) -> Call:

@@ -193,6 +193,7 @@ def encode_frame(
     if not names or set(names) != set(update):
         raise UsageError("an update travels in whole blocks; some tensors of a block are missing")
     whole = {name: update[name] for name in names}
+    codec = codec.for_tensors(names)
     payload, residual = codec.encode(whole, residual, seed, missed)
     text = shorten(codec.wire_text)
     body = b"".join(

@@ -50,9 +50,9 @@ class Large:
         """Return the tensors in their order."""
         reader = Reader(data)
         first = reader.bytes(reader.varint(_MOST_BYTES))
-        large = _unpack(self._large, first, list(filter(self._is_large, shapes)), seed)
+        large = unpack_part(self._large, first, list(filter(self._is_large, shapes)), seed)
         rest = [shape for shape in shapes if not self._is_large(shape)]
-        small = _unpack(self._small, reader.rest(), rest, seed ^ _STREAM)
+        small = unpack_part(self._small, reader.rest(), rest, seed ^ _STREAM)
         queues = {True: iter(large), False: iter(small)}
         return [next(queues[self._is_large(shape)]) for shape in shapes]
 
@@ -60,7 +60,12 @@ class Large:
         return prod(shape) >= self._size
 
 
-def _unpack(chain: Chain, data: memoryview, shapes: list[Shape], seed: int) -> list[Tensor]:
+def unpack_part(chain: Chain, data: memoryview, shapes: list[Shape], seed: int) -> list[Tensor]:
+    """Return a chain's tensors, of which there may be none.
+
+    Raises:
+        FrameError: The payload does not fit the chain and the shapes.
+    """
     if shapes:
         return chain.unpack(data, shapes, seed)
     if len(data):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import numpy.typing as npt
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy import mix
+
+if TYPE_CHECKING:
+    from frugalfl.codec.stochastic import Steering
 
 #: float32 values, or int32 symbols once a quantizing link has run.
 Tensor = npt.NDArray[Any]
@@ -142,6 +145,22 @@ class Chain(Protocol):
 
         Raises:
             FrameError: The payload does not fit the chain and the shapes.
+        """
+
+    def decode_compact(
+        self, payload: memoryview, shapes: Sequence[Shape], seed: int = 0
+    ) -> Compact:
+        """Return the same, no further unpacked than adding it needs.
+
+        Raises:
+            FrameError: As for :meth:`unpack`.
+        """
+
+    def steering(self, payload: memoryview) -> Steering | None:
+        """Return what a payload says of its step.
+
+        Raises:
+            FrameError: The payload does not fit the chain.
         """
 
 

@@ -20,8 +20,10 @@ from frugalfl.codec import (
     randomk,
     range,
     raw,
+    scaled,
     seeded,
     sign,
+    statistics,
     stochastic,
     topk,
     zstd,
@@ -37,6 +39,7 @@ TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
     "nearest": nearest.build,
     "qsgd": stochastic.build_qsgd,
     "randomk": randomk.build,
+    "scaled": scaled.build,
     "seeded": seeded.build,
     "sign": sign.build,
     "stochastic": stochastic.build,
@@ -62,6 +65,7 @@ READERS: dict[str, Callable[[], Transform]] = {
 CHOOSERS: dict[str, Callable[[Call, Callable[[Call], Chain]], Chooser]] = {
     "auto": auto.build,
     "large": large.build,
+    "statistics": statistics.build,
 }
 
 #: Other links whose arguments matter to the encoder only, and that read without them as they are.
@@ -83,6 +87,8 @@ SHORT = {
     "large": 0x8B,
     "auto": 0x8C,
     "dyadic": 0x8D,
+    "statistics": 0x8E,
+    "scaled": 0x8F,
     "golomb": 0xA0,
     "range": 0xA1,
     "raw": 0xA2,
