@@ -29,7 +29,7 @@ RESIDUAL = Path(__file__).parent / "tasks" / "residual"
 SETTINGS = Settings(
     rounds=20,
     recover_rounds=20,
-    uplink="large(128, stochastic(8 sigma) | range, zstd)",
+    uplink="statistics(large(128, stochastic(8 sigma) | range, zstd), zstd)",
     downlink="zstd",
     prune=0.5,
 )

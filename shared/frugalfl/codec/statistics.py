@@ -78,7 +78,7 @@ class Statistics:
         """
         first, marks, second = _open(data, len(shapes))
         if all(marks):
-            return self._unpack(second, list(shapes), seed)
+            return list(self._unpack(second, list(shapes), seed))
         weights = self.weights.decode_compact(first, _of(shapes, marks, False), seed)
         statistics = self._unpack(second, _of(shapes, marks, True), seed)
         if isinstance(weights, Sparse):
