@@ -10,7 +10,7 @@ contacts and bytes; they are those of all clients together, also of the ones tha
 seeds that did ("of" says how many); accuracy is that of the last three rounds. "skipped": how often
 a client was there and could not be asked; "lost": how often it was asked and did not answer.
 
-"batteries" gives every device one of 75 J, full at first, that loses the joules of its rounds and
+"batteries" gives every device one of 100 J, full at first, that loses the joules of its rounds and
 is charged in 5 rounds of every 20, each device at its own time. A device whose battery runs empty
 is lost in that round, and in later ones until it is charged.
 --quick: one seed, few rounds; its figures show that it runs, no more.
@@ -33,6 +33,7 @@ from flwr.common.constant import ErrorCode
 
 from frugalfl import wire
 from frugalfl.energy import totals
+from frugalfl.energy.level import BatteryLevel
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
@@ -57,14 +58,14 @@ ROWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (MIXED, "energy-budget=150", {"energy_budget": 150.0}),
     (MIXED, "refresh=by-energy(full, 5 J, last(1))", {"refresh": "by-energy(full, 5 J, last(1))"}),
     (MIXED, "batteries", {}),
-    (MIXED, "batteries, min-battery=40", {"min_battery": 40}),
+    (MIXED, "batteries, min-battery=60", {"min_battery": 60}),
     (MIXED, "stop-joules=3500", {"stop_joules": 3500.0}),
     (MIXED, "stop-accuracy=0.95", {"stop_accuracy": 0.95}),
     (MIXED, "schedule=linear", {"schedule": "linear"}),
     (MIXED, "schedule=constant", {"schedule": "constant"}),
     (MIXED, "schedule=step(0.5, 15)", {"schedule": "step(0.5, 15)"}),
 )  # fmt: skip
-BATTERY_J = 75.0
+BATTERY_J = 100.0
 _DAY, _CHARGING = 20, 5
 
 
@@ -86,14 +87,21 @@ class Fleet:
             if self._left[number] <= 0:
                 return self._dead(message)
         reply = client_app(message, context)
-        total = totals(wire.unpack_reply(reply).records)
-        used_j = total.estimated_j or 0.0
+        told = wire.unpack_reply(reply)
+        used_j = totals(told.records).estimated_j or 0.0
         self.joules[turn] = self.joules.get(turn, 0.0) + used_j
         if self._folder is not None and not self._on_charger(number, turn):
             self._left[number] -= used_j
             if self._left[number] <= 0:
                 return self._dead(message)
-        return reply
+        if told.battery is None:
+            return reply
+        # The device's own look came before its joules were known; a gauge would show them.
+        battery = BatteryLevel(self._percent(number), told.battery.charging)
+        return Message(wire.pack_reply(replace(told, battery=battery)), reply_to=message)
+
+    def _percent(self, number: int) -> float:
+        return max(0.0, 100 * self._left[number] / BATTERY_J)
 
     def _dead(self, message: Message) -> Message:
         self.lost += 1
@@ -109,10 +117,9 @@ class Fleet:
         if any(self._on_charger(number, one) for one in since) or number not in self._left:
             self._left[number] = BATTERY_J
         self._charged[number] = turn
-        percent = max(0.0, 100 * self._left[number] / BATTERY_J)
         file = self._folder / f"battery-{number}"
         charging = " charging" if self._on_charger(number, turn) else ""
-        file.write_text(f"{percent:.1f} %{charging}\n")
+        file.write_text(f"{self._percent(number):.1f} %{charging}\n")
         context.node_config["battery-file"] = str(file)
 
 
