@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 
 from frugalfl.activations import ranges_of
 from frugalfl.blocks import FloatArray, Layout, Parameters
-from frugalfl.errors import TaskError
+from frugalfl.codec import Limits
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.private import split
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Loss, Task
 from frugalfl_client.training.sgd import Sgd
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Result of a local training.
-
-    Attributes:
-        update: Local minus global tensors, of the planned blocks only.
-        loss: Mean loss over the last epoch.
-        private: The private tensors, as training left them.
-        right: Share of the held-out rows that the trained model gets right; 0 without such rows.
-    """
-
-    update: Parameters
-    loss: float
-    private: Parameters = field(default_factory=dict)
-    right: float = 0.0
+from frugalfl_client.training.trainer import Trained, batches, mean_loss
 
 
 class TorchTrainer:
@@ -48,6 +29,7 @@ class TorchTrainer:
             shared, self._private = split(read_parameters(task.new_model()), settings.private)
         #: Blocks of the task's own model that travel, before any pruning.
         self.layout = Layout.of(shared)
+        self.limits = Limits.of(self.layout)
 
     def train(
         self,
@@ -60,21 +42,7 @@ class TorchTrainer:
         held_out: Examples | None = None,
         proximal_mu: float = 0.0,
     ) -> Trained:
-        """Run the local epochs.
-
-        Args:
-            parameters: The global model, without private blocks.
-            planned: Numbers of the blocks to train; the others get no gradients.
-            examples: This device's own rows.
-            learning_rate: Step size.
-            seed: Decides the order of the rows and any dropout; same seed, same bits.
-            private: This device's private blocks, always trained; empty: as they begin.
-            held_out: Rows to measure the trained model on.
-            proximal_mu: Weight of FedProx's proximal term.
-
-        Raises:
-            TaskError: The task's model or loss raised, or the loss is not finite.
-        """
+        """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
         private = private or self._private
         module = self._loaded(parameters | private)
         names = Layout.of(parameters).names(planned)
@@ -97,19 +65,7 @@ class TorchTrainer:
     def calibrate(
         self, parameters: Parameters, examples: Examples, percentile: float = 100.0
     ) -> FloatArray:
-        """Return the range of every tensor that the model makes of this device's rows.
-
-        Args:
-            parameters: The whole model.
-            examples: This device's own rows.
-            percentile: As in :func:`~frugalfl.activations.ranges_of`.
-
-        Returns:
-            Shape ``(tensors, 2)``, float32: minimum and maximum, in the order of execution.
-
-        Raises:
-            TaskError: The task's model raised.
-        """
+        """Return the range of every tensor that the model makes of this device's rows."""
         module = self._loaded(parameters)
         with self._task.blamed("calibration"):
             return ranges_of(module, examples.x, percentile)
@@ -135,15 +91,13 @@ class TorchTrainer:
         losses: list[float] = []
         for _ in range(self._settings.local_epochs):
             losses = []
-            for rows in _batches(len(examples), self._settings.batch_size, rng):
+            for chosen in batches(len(examples), self._settings.batch_size, rng):
+                rows = torch.from_numpy(chosen)
                 loss = loss_of(module(x[rows]), y[rows])
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 losses.append(loss.item())
-        mean = float(np.mean(losses))
-        if not np.isfinite(mean):
-            raise TaskError(f"the training loss is {mean}; lower learning-rate, or check the data")
-        return mean
+        return mean_loss(losses)
 
 
 def _shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
@@ -167,11 +121,6 @@ def _share_right(module: torch.nn.Module, examples: Examples) -> float:
     with torch.inference_mode():
         predicted = module(torch.from_numpy(examples.x)).argmax(1)
     return float((predicted == torch.from_numpy(examples.y)).double().mean())
-
-
-def _batches(rows: int, size: int, rng: np.random.Generator) -> Iterator[torch.Tensor]:
-    order = torch.from_numpy(rng.permutation(rows))
-    yield from torch.split(order, size)
 
 
 def _loss(task: Task) -> Loss:
