@@ -14,6 +14,7 @@ from frugalfl.energy import EnergyRecord, Window
 from frugalfl.errors import FrameError
 from frugalfl_client.device import Device, device_of
 from frugalfl_client.held import Held
+from frugalfl_client.training.trainer import Trainer
 
 app = ClientApp()
 
@@ -26,28 +27,35 @@ def train(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_request(message)
     held = device.store.load(request.run)
-    if held.version != request.base and request.base >= 0:
-        # The disk was lost or damaged, or another server used this name for its run: ask for a
-        # full model in the next round.
-        return _answer(wire.TrainReply(held.version, link=device.link, notice=held.damage), message)
     try:
-        device.trainer.layout.check(request.blocks)
+        trainer = device.trainer(request.program, request.program_file)
+        if trainer is not None:
+            trainer.layout.check(request.blocks)
     except FrameError as error:
         return _refuse(error, message)
+    if trainer is None or (held.version != request.base and request.base >= 0):
+        # A training program is missing; or the disk was lost or damaged, or another server used
+        # this name for its run. What is held now decides what the next round brings.
+        return _answer(
+            wire.TrainReply(
+                held.version, link=device.link, notice=held.damage,
+                trainer=device.trainer_name, programs=device.programs,
+            ),
+            message,
+        )  # fmt: skip
     missed = held.missed(request.version)
     try:
-        download = _bring_up(device, held, request)
+        download = _bring_up(device, trainer, held, request)
+        with device.meter.window("train") as training:
+            seed = (device.settings.seed, device.number, request.round)
+            rate = device.settings.learning_rate_at(request.round)
+            trained = trainer.train(
+                held.model, request.blocks, device.examples, rate, seed,
+                held.private, device.held_out, request.proximal_mu,
+            )  # fmt: skip
+            held.private = trained.private
     except FrameError as error:
         return _refuse(error, message)
-
-    with device.meter.window("train") as training:
-        seed = (device.settings.seed, device.number, request.round)
-        rate = device.settings.learning_rate_at(request.round)
-        trained = device.trainer.train(
-            held.model, request.blocks, device.examples, rate, seed,
-            held.private, device.held_out, request.proximal_mu,
-        )  # fmt: skip
-        held.private = trained.private
     with device.meter.window("encode") as encoding:
         frame, held.residual = encode_frame(
             parse_codec(request.uplink),
@@ -73,6 +81,7 @@ def train(message: Message, context: Context) -> Message:
         notice=held.damage,
         accuracy=trained.right,
         scored=0 if device.held_out is None else len(device.held_out),
+        trainer=device.trainer_name,
     )
     return _answer(reply, message)
 
@@ -84,21 +93,24 @@ def calibrate(message: Message, context: Context) -> Message:
     request = wire.unpack_calibrate_request(message)
     held = device.store.load(request.run)
     ranges, records = np.zeros((0, 2), np.float32), tuple[EnergyRecord, ...]()
-    if held.version == request.base or request.base < 0:
-        try:
-            download = _bring_up(device, held, request)
-        except FrameError as error:
-            return _refuse(error, message)
-        with device.meter.window("calibrate") as running:
-            ranges = device.trainer.calibrate(held.model, device.examples, request.percentile)
-        records = _records(device, request, (download, running), ranges.nbytes)
-        device.ledger.append(records)
-        device.store.save(request.run, held)
-    reply = wire.CalibrateReply(held.version, ranges, records, notice=held.damage)
+    try:
+        trainer = device.trainer(request.program, request.program_file)
+        if trainer is not None and (held.version == request.base or request.base < 0):
+            download = _bring_up(device, trainer, held, request)
+            with device.meter.window("calibrate") as running:
+                ranges = trainer.calibrate(held.model, device.examples, request.percentile)
+            records = _records(device, request, (download, running), ranges.nbytes)
+            device.ledger.append(records)
+            device.store.save(request.run, held)
+    except FrameError as error:
+        return _refuse(error, message)
+    reply = wire.CalibrateReply(
+        held.version, ranges, records, held.damage, device.trainer_name, device.programs
+    )
     return Message(wire.pack_calibrate_reply(reply), reply_to=message)
 
 
-def _bring_up(device: Device, held: Held, request: _Request) -> Window:
+def _bring_up(device: Device, trainer: Trainer, held: Held, request: _Request) -> Window:
     """Apply a request's frames to what is held; return what that took.
 
     Raises:
@@ -108,7 +120,7 @@ def _bring_up(device: Device, held: Held, request: _Request) -> Window:
     """
     try:
         with device.meter.window("download") as download:
-            held.apply(request.frames, device.trainer.layout)
+            held.apply(request.frames, trainer.layout, trainer.limits)
         if held.version != request.version:
             raise FrameError(
                 f"the frames lead to version {held.version}, the request is for version "
@@ -139,6 +151,7 @@ def _records(
 ) -> tuple[EnergyRecord, ...]:
     """Make the round's energy records; bytes and rows stand at the phase that they belong to."""
     meter = device.meter
+    received = len(request.frames) + len(request.program_file)
     return tuple(
         EnergyRecord(
             run=request.run,
@@ -156,7 +169,7 @@ def _records(
             uncertainty_rel=meter.uncertainty_rel,
             samples=len(device.examples) if window.phase in ("train", "calibrate") else 0,
             uplink_bytes=uplink_bytes if window.phase in ("encode", "calibrate") else 0,
-            downlink_bytes=len(request.frames) if window.phase == "download" else 0,
+            downlink_bytes=received if window.phase == "download" else 0,
         )
         for window in windows
     )

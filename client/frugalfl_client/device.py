@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from flwr.app import Context
 
+from frugalfl import wire
 from frugalfl.energy import CpuTimeMeter, Ledger, profile_named
 from frugalfl.errors import MissingExtraError, TaskError, UsageError
-from frugalfl.settings import Settings
+from frugalfl.settings import TRAINERS, Settings
 from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.store import Store
 
 if TYPE_CHECKING:
+    from frugalfl_client.programs import Programs
     from frugalfl_client.training.pytorch import TorchTrainer
+    from frugalfl_client.training.trainer import Trainer
 
 #: With private blocks nobody else can measure a device's model: it keeps one row in so many for it.
 _HOLD_OUT_ONE_IN = 5
@@ -27,19 +30,45 @@ class Device:
     """What stays the same from round to round on one device."""
 
     def __init__(
-        self, number: int, of: int, folder: Path, settings: Settings, link: str = ""
+        self,
+        number: int,
+        of: int,
+        folder: Path,
+        settings: Settings,
+        link: str = "",
+        trainer: str = "auto",
     ) -> None:
         self.number = number
         self.settings = settings
         self.link = link
+        self.trainer_name = _name_of_trainer(trainer)
         self.store = Store(folder / "store.sqlite")
         self.ledger = Ledger(folder / "ledger.sqlite")
         self.meter = CpuTimeMeter(profile_named(settings.device))
-        self.trainer = _trainer(settings)
         self.examples = _task(settings.task).rows_of(number, of)
         self.held_out: Examples | None = None
         if settings.private:
             self.examples, self.held_out = _hold_out(self.examples, settings.seed, number)
+
+    def trainer(self, program: str = "", program_file: bytes = b"") -> Trainer | None:
+        """Return the trainer; ``None``: it needs a training program that is not here.
+
+        Args:
+            program: Digest of the training program to run; PyTorch needs none.
+            program_file: That program, if it came along.
+
+        Raises:
+            ProgramError: The program is damaged, or cannot run here.
+            MissingExtraError: What trains is not installed.
+        """
+        if self.trainer_name == wire.TORCH:
+            return _torch_trainer(self.settings)
+        return _programs().trainer(program, program_file, self.store, self.settings)
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Digests of the training programs on this device's disk; of interest without PyTorch."""
+        return self.store.programs() if self.trainer_name == wire.LITERT else ()
 
 
 def device_of(context: Context) -> Device:
@@ -48,7 +77,8 @@ def device_of(context: Context) -> Device:
     Reads ``partition-id`` and ``num-partitions`` from the node config (Flower's own keys), and
     ``state-dir``, the folder on the device's disk; without it, ``$FRUGALFL_HOME`` or
     ``~/.frugalfl``, and in it one folder a client. ``link``, where it is there, is the device's
-    own word for what it is connected by, for ``by-link`` refresh plans.
+    own word for what it is connected by, for ``by-link`` refresh plans; ``trainer`` replaces the
+    setting of that name.
 
     Raises:
         UsageError: A setting or the node config is unusable.
@@ -66,12 +96,15 @@ def device_of(context: Context) -> Device:
     home = Path(os.environ.get("FRUGALFL_HOME") or Path.home() / ".frugalfl")
     folder = context.node_config.get("state-dir") or home / f"client-{number}"
     link = str(context.node_config.get("link", ""))
-    return _device(number, of, Path(str(folder)), settings, link)
+    trainer = str(context.node_config.get("trainer", settings.trainer))
+    return _device(number, of, Path(str(folder)), settings, link, trainer)
 
 
 @lru_cache(maxsize=256)
-def _device(number: int, of: int, folder: Path, settings: Settings, link: str) -> Device:
-    return Device(number, of, folder, settings, link)
+def _device(
+    number: int, of: int, folder: Path, settings: Settings, link: str, trainer: str
+) -> Device:
+    return Device(number, of, folder, settings, link, trainer)
 
 
 def _hold_out(examples: Examples, seed: int, number: int) -> tuple[Examples, Examples]:
@@ -94,15 +127,40 @@ def _task(reference: str) -> Task:
 
 
 @lru_cache(maxsize=4)
-def _trainer(settings: Settings) -> TorchTrainer:
+def _torch_trainer(settings: Settings) -> TorchTrainer:
     try:
         from frugalfl_client.training.pytorch import TorchTrainer
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise MissingExtraError("training with PyTorch", "torch") from error
     return TorchTrainer(_task(settings.task), settings)
 
 
+@lru_cache(maxsize=1)
+def _programs() -> Programs:
+    from frugalfl_client.programs import Programs
+
+    return Programs()
+
+
+@lru_cache(maxsize=3)
+def _name_of_trainer(wanted: str) -> str:
+    """Return what trains: as wanted; with ``auto`` PyTorch where it can be imported.
+
+    Raises:
+        UsageError: There is no such trainer.
+    """
+    if wanted not in TRAINERS:
+        raise UsageError(f"trainer is {wanted!r}; it must be {', '.join(TRAINERS)}")
+    if wanted != "auto":
+        return wanted
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        return wire.LITERT
+    return wire.TORCH
+
+
 def forget_devices() -> None:
     """Drop every cached device, task and trainer; the next round opens them anew."""
-    for cache in (_device, _task, _trainer):
+    for cache in (_device, _task, _torch_trainer, _programs):
         cache.cache_clear()

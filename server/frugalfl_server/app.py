@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from flwr.app import ArrayRecord, Context, MetricRecord
@@ -35,6 +36,7 @@ from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
+from frugalfl_server.programs import Programs
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
@@ -111,6 +113,8 @@ class Federation:
         self._federated = is_federated(settings, self._public)
         self._progress = Progress(settings.rounds, quiet)
         self._clients_accuracy = 0.0
+        self._programs = Programs(task, settings, self._public.test, self._compiled)
+        self._compilations: list[dict[str, Any]] = []
         self._downlink: Downlink | None = None
 
     def conduct(self) -> None:
@@ -134,6 +138,15 @@ class Federation:
             self._calibrate(module)
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
         export_into(self._run, module, self._task, self._settings, self._run.path / "model")
+
+    def _compiled(self, figures: dict[str, Any]) -> None:
+        """Keep what is known of a training program that was compiled for clients."""
+        self._progress.say(
+            f"compile: {len(figures['trained'])} tensors train, {size_text(figures['bytes'])}"
+        )
+        if self._name == summary.OURS:
+            self._compilations.append(figures)
+            self._run.write_json("programs.json", {"programs": self._compilations})
 
     def _warn_of_export(self) -> None:
         """Say before the first round what would stop the export after the last one."""
@@ -196,10 +209,11 @@ class Federation:
         downlink = self._downlink_from(parameters, first, seed)
         if rounds == 0:
             return
+        self._programs.follow(module)
         strategy = FrugalStrategy(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
-            on_failure=self._progress.warn, seed=settings.seed,
+            on_failure=self._progress.warn, seed=settings.seed, programs=self._programs,
         )  # fmt: skip
 
         def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
@@ -240,7 +254,8 @@ class Federation:
         question = wire.CalibrateRequest(
             self._run.name, last.round + 1, -1, -1, b"", self._settings.calibration_percentile
         )
-        answers = ask_clients(self._grid, downlink, chosen, question)
+        self._programs.follow(module)
+        answers = ask_clients(self._grid, downlink, chosen, question, self._programs)
         energy = totals(answers.energy)
         record = RoundRecord(
             federation=last.federation,
@@ -255,6 +270,7 @@ class Federation:
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - answers.started_s,
+            program_bytes=answers.program_bytes,
         )
         self._run.add_round(record, answers.energy)
         self._run.flush()
@@ -291,4 +307,5 @@ class Federation:
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - traffic.started_s,
+            program_bytes=traffic.program_bytes,
         )

@@ -21,10 +21,11 @@ class RoundRecord:
         clients: Clients that were asked.
         updates: Updates that were aggregated.
         uplink_bytes: Length of all frames from clients (B).
-        downlink_bytes: Length of all frames to clients (B).
+        downlink_bytes: Length of all frames and training programs to clients (B).
         energy_measured_j: Joules from meters on the clients; ``None``: none was metered.
         energy_estimated_j: Joules from models; ``None``: none was estimated.
         wall_s: Duration of the round on the server (s).
+        program_bytes: Of ``downlink_bytes``, training programs (B).
     """
 
     federation: str
@@ -39,3 +40,4 @@ class RoundRecord:
     energy_measured_j: float | None
     energy_estimated_j: float | None
     wall_s: float
+    program_bytes: int = 0

@@ -5,6 +5,7 @@
     rounds.parquet    one row a round
     energy.parquet    one row a client, round and phase
     fit.json          where there was a budget: the largest model that fits
+    programs.json     where clients ran training programs: what was compiled
     checkpoints/      the newest global model
     model/            what export made
     report.html       all of it to look at

@@ -6,6 +6,7 @@ Array, and compresses none. The bytes are frames, one after the other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -19,13 +20,18 @@ from frugalfl.errors import FrameError
 
 STYPE = "frugalfl.frames.v1"
 RANGES_STYPE = "frugalfl.ranges.v1"
+PROGRAM_STYPE = "frugalfl.program.v1"
 #: Flower's message type of the question for activation ranges.
 CALIBRATE = "query.calibrate"
 _ARRAYS, _CONFIG, _METRICS, _LEDGER = "arrays", "config", "metrics", "ledger"
-_FRAMES, _RANGES = "frames", "ranges"
+_FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
-_LINK, _NOTICE = "link", "notice"
+_LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
+#: The trainer that a reply which names none comes from.
+TORCH, LITERT = "torch", "litert"
+#: Most digests that are read from a reply, each SHA-256 in hexadecimal digits.
+_MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
 #: Longest text that is read from a reply (characters).
 _MAX_TEXT = 300
 
@@ -47,6 +53,8 @@ class TrainRequest:
         frames: Frames that lead from what the client holds to ``version``; may be empty.
         uplink: Text of the codec for the client's update.
         proximal_mu: Weight of FedProx's proximal term in the client's loss; 0 for none.
+        program: Digest of the training program to run; empty: none, PyTorch trains.
+        program_file: That program, where the client is not known to have it.
     """
 
     run: str
@@ -57,6 +65,8 @@ class TrainRequest:
     frames: bytes
     uplink: str
     proximal_mu: float = 0.0
+    program: str = ""
+    program_file: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,8 @@ class TrainReply:
             costing its contribution; empty: nothing.
         accuracy: Share of ``scored`` rows that the client's own model gets right.
         scored: Rows of its own that the client measured on; 0: it did not.
+        trainer: What trains on this client: :data:`TORCH`, or :data:`LITERT`.
+        programs: Digests of the training programs that it has, where it could not train.
     """
 
     held: int
@@ -86,6 +98,8 @@ class TrainReply:
     notice: str = ""
     accuracy: float = 0.0
     scored: int = 0
+    trainer: str = TORCH
+    programs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,8 @@ class CalibrateRequest:
         frames: Frames that lead from what the client holds to ``version``; may be empty.
         percentile: Which row's minimum and maximum count, from 50 to 100
             (:func:`~frugalfl.activations.ranges_of`).
+        program: As of :class:`TrainRequest`; any that holds this model.
+        program_file: As of :class:`TrainRequest`.
     """
 
     run: str
@@ -108,6 +124,8 @@ class CalibrateRequest:
     version: int
     frames: bytes
     percentile: float = 100.0
+    program: str = ""
+    program_file: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -120,12 +138,16 @@ class CalibrateReply:
             where the client does not hold the version that it was thought to hold.
         records: Energy records, one a phase.
         notice: One line for the person at the server; empty: nothing.
+        trainer: As of :class:`TrainReply`.
+        programs: As of :class:`TrainReply`.
     """
 
     held: int
     ranges: FloatArray
     records: tuple[EnergyRecord, ...] = ()
     notice: str = ""
+    trainer: str = TORCH
+    programs: tuple[str, ...] = ()
 
 
 def pack_request(request: TrainRequest) -> RecordDict:
@@ -142,7 +164,7 @@ def pack_request(request: TrainRequest) -> RecordDict:
     )
     if request.proximal_mu:
         config[PROXIMAL_MU] = request.proximal_mu
-    return RecordDict({_ARRAYS: _pack_bytes(request.frames), _CONFIG: config})
+    return RecordDict({_ARRAYS: _pack_sent(request, config), _CONFIG: config})
 
 
 def unpack_request(message: Message) -> TrainRequest:
@@ -161,6 +183,8 @@ def unpack_request(message: Message) -> TrainRequest:
         frames=_unpack_bytes(message.content),
         uplink=str(_item(config, "uplink")),
         proximal_mu=float(config.get(PROXIMAL_MU, 0.0)),
+        program=str(config.get(_PROGRAM, "")),
+        program_file=_unpack_program(message.content),
     )
 
 
@@ -173,9 +197,9 @@ def pack_reply(reply: TrainReply) -> RecordDict:
         metrics["accuracy"], metrics["scored"] = reply.accuracy, reply.scored
     ledger = _pack_records(reply.records)
     # Beside the ledger, not in a record of their own, which Flower would send as one more POST.
-    for name, text in ((_LINK, reply.link), (_NOTICE, reply.notice)):
-        if text:
-            ledger[name] = text
+    _note(ledger, reply)
+    if reply.link:
+        ledger[_LINK] = reply.link
     return RecordDict({_ARRAYS: _pack_bytes(reply.frame), _METRICS: metrics, _LEDGER: ledger})
 
 
@@ -187,7 +211,8 @@ def unpack_reply(message: Message) -> TrainReply:
     """
     metrics = _record(message.content, _METRICS, MetricRecord)
     ledger = dict(_record(message.content, _LEDGER, ConfigRecord))
-    link, notice = (str(ledger.pop(name, ""))[:_MAX_TEXT] for name in (_LINK, _NOTICE))
+    link = str(ledger.pop(_LINK, ""))[:_MAX_TEXT]
+    notice, trainer, programs = _noted(ledger)
     accuracy, scored = float(metrics.get("accuracy", 0.0)), int(metrics.get("scored", 0))
     if not 0 <= accuracy <= 1 or scored < 0:
         raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
@@ -201,13 +226,23 @@ def unpack_reply(message: Message) -> TrainReply:
         notice=notice,
         accuracy=accuracy,
         scored=scored,
+        trainer=trainer,
+        programs=programs,
     )
 
 
 def pack_calibrate_request(request: CalibrateRequest) -> RecordDict:
     """Return the content of a calibrate message."""
-    config = {name: value for name, value in asdict(request).items() if name != "frames"}
-    return RecordDict({_ARRAYS: _pack_bytes(request.frames), _CONFIG: ConfigRecord(config)})
+    config = ConfigRecord(
+        {
+            "run": request.run,
+            "round": request.round,
+            "base": request.base,
+            "version": request.version,
+            "percentile": request.percentile,
+        }
+    )
+    return RecordDict({_ARRAYS: _pack_sent(request, config), _CONFIG: config})
 
 
 def unpack_calibrate_request(message: Message) -> CalibrateRequest:
@@ -224,6 +259,8 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
         version=int(_item(config, "version")),
         frames=_unpack_bytes(message.content),
         percentile=float(_item(config, "percentile")),
+        program=str(config.get(_PROGRAM, "")),
+        program_file=_unpack_program(message.content),
     )
 
 
@@ -232,8 +269,7 @@ def pack_calibrate_reply(reply: CalibrateReply) -> RecordDict:
     data = reply.ranges.astype("<f4").tobytes()
     ranges = Array(dtype="float32", shape=reply.ranges.shape, stype=RANGES_STYPE, data=data)
     ledger = _pack_records(reply.records)
-    if reply.notice:
-        ledger[_NOTICE] = reply.notice
+    _note(ledger, reply)
     metrics = MetricRecord({"held-version": reply.held})
     return RecordDict({_ARRAYS: ArrayRecord({_RANGES: ranges}), _METRICS: metrics, _LEDGER: ledger})
 
@@ -248,12 +284,14 @@ def unpack_calibrate_reply(message: Message) -> CalibrateReply:
     if array is None or array.stype != RANGES_STYPE or len(array.data) % 8:
         raise FrameError("the reply carries no ranges; is the other end of the same version?")
     ledger = dict(_record(message.content, _LEDGER, ConfigRecord))
-    notice = str(ledger.pop(_NOTICE, ""))[:_MAX_TEXT]
+    notice, trainer, programs = _noted(ledger)
     return CalibrateReply(
         held=int(_item(_record(message.content, _METRICS, MetricRecord), "held-version")),
         ranges=np.frombuffer(array.data, "<f4").astype(np.float32).reshape(-1, 2),
         records=_unpack_records(ledger),
         notice=notice,
+        trainer=trainer,
+        programs=programs,
     )
 
 
@@ -267,6 +305,53 @@ def pack_average(arrays: dict[str, np.ndarray[Any, Any]], samples: int, loss: fl
 
 def _pack_bytes(data: bytes) -> ArrayRecord:
     return ArrayRecord({_FRAMES: Array(dtype="uint8", shape=(len(data),), stype=STYPE, data=data)})
+
+
+def _pack_sent(request: TrainRequest | CalibrateRequest, config: ConfigRecord) -> ArrayRecord:
+    """Return a request's frames, and its program where it goes along; name that in ``config``."""
+    arrays = _pack_bytes(request.frames)
+    if request.program:
+        config[_PROGRAM] = request.program
+    data = request.program_file
+    if data:
+        arrays[_PROGRAM] = Array(dtype="uint8", shape=(len(data),), stype=PROGRAM_STYPE, data=data)
+    return arrays
+
+
+def _unpack_program(content: RecordDict) -> bytes:
+    array = _record(content, _ARRAYS, ArrayRecord).get(_PROGRAM)
+    if array is None:
+        return b""
+    if array.stype != PROGRAM_STYPE:
+        raise FrameError(
+            f"the message's program is {array.stype}; is the other end of this version?"
+        )
+    return bytes(array.data)
+
+
+def _note(ledger: ConfigRecord, reply: TrainReply | CalibrateReply) -> None:
+    """Put what a device says of itself beside its energy records; what goes without saying, not."""
+    if reply.notice:
+        ledger[_NOTICE] = reply.notice
+    if reply.trainer != TORCH:
+        ledger[_TRAINER] = reply.trainer
+    if reply.programs:
+        ledger[_PROGRAMS] = list(reply.programs)
+
+
+def _noted(ledger: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
+    """Take the same out of a reply: notice, trainer and programs."""
+    notice = str(ledger.pop(_NOTICE, ""))[:_MAX_TEXT]
+    trainer, programs = ledger.pop(_TRAINER, TORCH), ledger.pop(_PROGRAMS, [])
+    if trainer not in (TORCH, LITERT):
+        raise FrameError(
+            f"the reply names the trainer {str(trainer)[:20]!r}; is it of this version?"
+        )
+    if not isinstance(programs, list) or len(programs) > _MAX_PROGRAMS:
+        raise FrameError("the reply's list of training programs cannot be read")
+    if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in programs):
+        raise FrameError("the reply names a training program by something that is no SHA-256")
+    return notice, str(trainer), tuple(programs)
 
 
 def _unpack_bytes(content: RecordDict) -> bytes:

@@ -23,6 +23,9 @@ from frugalfl_edge.interpreter import load_runtime
 
 Array = npt.NDArray[Any]
 
+#: How PyTorch calls the running statistics of its batch norms.
+_STATISTICS = ("running_mean", "running_var")
+
 
 class BoundProgram:
     """A loaded program; parameters, rows and optimiser state live in its own tensors.
@@ -52,7 +55,11 @@ class BoundProgram:
         outputs = details["predict"][1].get("outputs", {"shape": (0,)})
         self.classes = 0 if program.target_shape else int(outputs["shape"][-1])
         self._check()
-        self._trained = [one for one in program.parameters if one.changes]
+        # A running statistic changes too, but the proximal term is not about it.
+        self._trained = [
+            one for one in program.parameters
+            if one.changes and one.name.rpartition(".")[2] not in _STATISTICS
+        ]  # fmt: skip
         self._bind()
 
     def _details(self, signature: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -116,7 +123,7 @@ class BoundProgram:
             if isinstance(view, np.ndarray):
                 address = view.__array_interface__["data"][0]
                 memory = (ctypes.c_byte * view.nbytes).from_address(address)
-                arrays[name] = np.frombuffer(memory, view.dtype).reshape(view.shape)
+                arrays[name] = np.frombuffer(memoryview(memory), view.dtype).reshape(view.shape)
         return arrays
 
     def begin(self, parameters: Parameters, learning_rate: float, proximal_mu: float) -> None:

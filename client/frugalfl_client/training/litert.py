@@ -182,6 +182,11 @@ class LiteRTTrainer:
                 f"targets have shape {examples.y.shape[1:]}, the training program takes "
                 f"{program.target_shape}; is it the same task?"
             )
+        if classes and not np.issubdtype(examples.y.dtype, np.integer):
+            raise ProgramError(
+                f"targets are {examples.y.dtype}, the training program takes class numbers; is it "
+                "the same task?"
+            )
         if classes and not 0 <= examples.y.min() <= examples.y.max() < classes:
             raise ProgramError(
                 f"classes go from {examples.y.min()} to {examples.y.max()}, the model has 0 to "
