@@ -17,6 +17,7 @@ from frugalfl_server.app import initial_model
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export import kept_channels, prune
+from frugalfl_server.programs import Programs
 from frugalfl_server.steering import Steering
 from frugalfl_server.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
@@ -35,6 +36,8 @@ class Rounds:
         self.model, _ = split(parameters, settings.private)
         self.start = self.model
         self.downlink = Downlink(self.model, settings.downlink, budget_b=settings.downlink_budget)
+        self.programs = Programs(self.task, settings, self.task.public_rows().test)
+        self.programs.follow(self.task.new_model())
         self.warnings = []
         self.strategy = self._strategy()
         self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
@@ -46,7 +49,7 @@ class Rounds:
         return FrugalStrategy(
             FedAvg(fraction_evaluate=0.0), self.downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self.run, first,
-            on_failure=self.warnings.append, seed=settings.seed,
+            on_failure=self.warnings.append, seed=settings.seed, programs=self.programs,
         )  # fmt: skip
 
     def prune(self, ratio):
@@ -57,6 +60,7 @@ class Rounds:
         pruned, report = prune(module, example, ratio)
         self.downlink.prune(kept_channels(module, pruned, example, report.history))
         self.model = read_parameters(pruned)
+        self.programs.follow(pruned)
         self.strategy = self._strategy(first=len(self.updates) + 1)
 
     def next(self, only=None):
