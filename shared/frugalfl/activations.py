@@ -38,7 +38,7 @@ def row_ranges(module: torch.nn.Module, x: FloatArray) -> FloatArray:
     module.eval()
     recorded = []
     for start in range(len(x)):
-        recorder = _recorder()()
+        recorder = recorder_class()()
         row = torch.tensor(x[start : start + 1])  # a copy: the first layer may work in place
         recorder.note(row)
         with torch.no_grad(), recorder:
@@ -88,8 +88,11 @@ def with_zero(ranges: FloatArray) -> FloatArray:
 
 
 @cache
-def _recorder() -> Any:
-    """Return the class of recorders; its base is PyTorch's, which is not imported before."""
+def recorder_class() -> Any:
+    """Return the class of recorders; its base is PyTorch's, which is not imported before.
+
+    A recorder is a mode in which operators run; ``note`` gets each tensor that counts.
+    """
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
