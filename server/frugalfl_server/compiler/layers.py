@@ -45,18 +45,17 @@ class Training:
         return _mode()(self)
 
     def batch_norm(self, options: dict[str, Any]) -> torch.Tensor:
-        """Normalise with statistics over the rows that count (Ioffe and Szegedy 2015)."""
-        x, weight, bias, eps = (options[key] for key in ("input", "weight", "bias", "eps"))
+        """Normalise; in training with statistics of the rows that count (Ioffe and Szegedy 2015)."""
+        x, weight, bias = options["input"], options["weight"], options["bias"]
         shape = (1, -1, *[1] * (x.ndim - 2))
-        if options["training"]:
-            mean, centred, variance = self._statistics(x, shape)
-            self._note(options, mean, variance, self.weights.sum() * (x[0, 0].numel()))
-        else:
+        if not options["training"]:
             mean, variance = options["running_mean"], options["running_var"]
-            centred = x - mean.reshape(shape)
-        scale = (variance + eps).rsqrt()
-        if weight is not None:
-            scale = scale * weight
+            scale = _times((variance + options["eps"]).rsqrt(), weight)
+            shift = -mean * scale if bias is None else bias - mean * scale
+            return x * scale.reshape(shape) + shift.reshape(shape)
+        mean, centred, variance = self._statistics(x, shape)
+        self._note(options, mean, variance, self.weights.sum() * x[0, 0].numel())
+        scale = _times((variance + options["eps"]).rsqrt(), weight)
         result = centred * scale.reshape(shape)
         return result if bias is None else result + bias.reshape(shape)
 
@@ -93,6 +92,10 @@ class Training:
         number = len(self.needed)
         self.needed.append((shape, float(drop)))
         return x * (torch.ones(shape) if self.masks is None else self.masks[number])
+
+
+def _times(scale: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    return scale if weight is None else scale * weight
 
 
 @cache

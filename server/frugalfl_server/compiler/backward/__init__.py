@@ -62,6 +62,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         aten.sign: steps.sign,
         aten.sgn: steps.sign,
     }
+    table[aten.pow.Tensor_Scalar] = steps.power
     for packet, written in own.items():
         for overload in packet.overloads():
             if not overload.endswith("out") and overload not in ("str", "bool", "int", "float"):

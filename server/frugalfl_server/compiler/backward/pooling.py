@@ -128,7 +128,7 @@ def _first_largest(values: torch.Tensor) -> torch.Tensor:
 
     count = values.shape[1]
     largest = 1 - above_zero_of_positive(values.amax(1, keepdim=True) - values)
-    earlier = torch.ones(count, count).triu(1)
+    earlier = torch.tensor([[float(i < j) for j in range(count)] for i in range(count)])
     return largest * (1 - largest @ earlier).relu()
 
 

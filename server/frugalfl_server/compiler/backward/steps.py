@@ -84,6 +84,13 @@ def sign(x: torch.Tensor) -> torch.Tensor:
     return above_zero(x) - above_zero(-x)
 
 
+def power(x: torch.Tensor, exponent: float) -> Any:
+    """Multiply where the exponent is 2 or 3: there is no POW in TFLite-Micro."""
+    if exponent == 2:
+        return x * x
+    return x * x * x if exponent == 3 else NotImplemented
+
+
 def one_hot(y: torch.Tensor, classes: int) -> torch.Tensor:
     """Return float32 rows, 1 at the class and 0 elsewhere: no ONE_HOT in TFLite-Micro.
 
