@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 
-from frugalfl.errors import ProgramError
-from frugalfl.program import from_bytes
+from frugalfl.program import Program
+from frugalfl.program_file import digest_of, unpack
 from frugalfl.settings import Settings
 from frugalfl_client.store import Store
 from frugalfl_client.training.litert import LiteRTTrainer
@@ -27,7 +26,7 @@ class Programs:
         """Return what runs the program of a request; ``None``: this device does not have it.
 
         Args:
-            digest: SHA-256 of the serialised program, hexadecimal, as the request names it.
+            digest: SHA-256 of the program's file, hexadecimal, as the request names it.
             file: The program, if it came along; it is then kept in the store.
             store: The device's own.
             settings: Of the run.
@@ -36,23 +35,24 @@ class Programs:
             ProgramError: What came is truncated or altered, does not run here, or is not for these
                 settings. It is not kept.
         """
-        if file and hashlib.sha256(file).hexdigest() != digest:
-            raise ProgramError(
-                f"the training program ({len(file)} B) is not the one that was announced: it is "
-                "truncated or altered"
-            )
         key = (digest, settings)
-        kept = file or (digest and store.program(digest))
-        if not kept:
+        if file:
+            program = unpack(file, digest)
+            if key not in self._trainers:
+                self._load(key, program)
+            store.keep_program(digest, file)
+        kept = store.program(digest)
+        if kept is None:
             return None
         if key not in self._trainers:
-            if hashlib.sha256(kept).hexdigest() != digest:
+            if digest_of(kept) != digest:
                 store.forget_program(digest)  # the disk altered it: the server sends it again
                 return None
-            self._trainers[key] = LiteRTTrainer(from_bytes(kept), settings)
-        if file:
-            store.keep_program(digest, file)
+            self._load(key, unpack(kept, digest))
         self._trainers.move_to_end(key)
+        return self._trainers[key]
+
+    def _load(self, key: tuple[str, Settings], program: Program) -> None:
+        self._trainers[key] = LiteRTTrainer(program, key[1])
         while len(self._trainers) > _LOADED:
             self._trainers.popitem(last=False)
-        return self._trainers[key]

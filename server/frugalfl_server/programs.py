@@ -8,7 +8,6 @@ after all lists those that it has, and gets it with its next request.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -20,12 +19,16 @@ from frugalfl import wire
 from frugalfl.blocks import Shape
 from frugalfl.errors import ExportError
 from frugalfl.modules import read_parameters
-from frugalfl.program import to_bytes
+from frugalfl.program_file import digest_of, pack
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 
 if TYPE_CHECKING:
     import torch
+
+
+#: What a client calls; no more is compiled, so that no more travels.
+SIGNATURES = ("train", "predict", "calibrate")
 
 
 class Sent(NamedTuple):
@@ -88,10 +91,15 @@ class Programs:
             proximal: Whether the loss has FedProx's term.
 
         Raises:
-            ExportError: The task's model or loss cannot be compiled.
+            ExportError: The task's model or loss cannot be compiled, or blocks are private.
         """
         if not self._runs_programs(node):
             return Sent()
+        if self._settings.private:
+            raise ExportError(
+                "it has no PyTorch, but private blocks begin as the task's model makes them; "
+                "install PyTorch there, or set private to nothing"
+            )
         return self._sent(node, self._purpose(trained, proximal))
 
     def for_calibration(self, node: int) -> Sent:
@@ -155,27 +163,38 @@ class Programs:
         return Sent(program.digest) if has else program
 
     def _compile(self, purpose: _Purpose) -> Sent:
-        from frugalfl_server.compiler import Sgd, compile_program
+        """Compile and check a program.
+
+        Raises:
+            ExportError: It cannot be compiled, or does not do what PyTorch does.
+        """
+        from frugalfl_server.compiler import Sgd, check_program, compile_program
 
         assert self._module is not None, "follow() comes first"
-        file = to_bytes(
-            compile_program(
-                self._module,
-                loss=self._task.loss,
-                optimizer=Sgd(momentum=self._settings.momentum, proximal=purpose.proximal),
-                planned=purpose.trained,
-                batch=self._settings.batch_size,
-                input_shape=self._rows.x.shape[1:],
-                target_shape=_target_shape(self._rows),
-            )
+        optimizer = Sgd(momentum=self._settings.momentum, proximal=purpose.proximal)
+        program = compile_program(
+            self._module,
+            loss=self._task.loss,
+            optimizer=optimizer,
+            planned=purpose.trained,
+            batch=self._settings.batch_size,
+            input_shape=self._rows.x.shape[1:],
+            target_shape=_target_shape(self._rows),
+            signatures=SIGNATURES,
         )
-        sent = Sent(hashlib.sha256(file).hexdigest(), file)
+        check = check_program(
+            program, self._module, loss=self._task.loss, optimizer=optimizer,
+            planned=purpose.trained,
+        )  # fmt: skip
+        file = pack(program)
+        sent = Sent(digest_of(file), file)
         self._on_compiled(
             {
                 "digest": sent.digest,
                 "bytes": len(file),
-                "trained": list(purpose.trained),
                 "parameters": sum(prod(shape) for _, shape in purpose.model),
+                "trained": list(purpose.trained),
+                "difference": {"loss": check.loss, **check.tensors},
             }
         )
         return sent

@@ -56,7 +56,7 @@ class Rounds:
         """Go on with the pruned model."""
         module = self.task.new_model()
         write_parameters(module, self.model)
-        example = torch.from_numpy(self.task.public_rows().calibration.x[:1])
+        example = torch.from_numpy(self.task.public_rows().test.x[:1])
         pruned, report = prune(module, example, ratio)
         self.downlink.prune(kept_channels(module, pruned, example, report.history))
         self.model = read_parameters(pruned)

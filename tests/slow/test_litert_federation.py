@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 NODES = 3
 #: Python imports this before anything else, from the first folder of its path.
-WITHOUT_TORCH = '''
+WITHOUT_TORCH = """
 import sys
 
 
@@ -26,7 +26,7 @@ class Missing:
 
 
 sys.meta_path.insert(0, Missing())
-'''
+"""
 SETTINGS = (
     f"rounds=4 clients={NODES} clients-per-round={NODES} local-epochs=1 prune=0 "
     "refresh='alternate(full,last(2))' trainer='auto'"

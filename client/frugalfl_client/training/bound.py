@@ -82,12 +82,14 @@ class BoundProgram:
             wanted |= {f"{kind}{place}": one.shape for place, one in enumerate(tensors)}
         wanted |= {f"m{place}": mask.shape for place, mask in enumerate(program.masks)}
         for name, shape in wanted.items():
-            has = self._inputs.get(name)
             # What the loss does not depend on is no input: a frozen layer's unused tensor.
-            if has is not None and tuple(int(size) for size in has["shape"]) != shape:
+            if name not in self._inputs:
+                continue
+            has = tuple(map(int, self._inputs[name]["shape"]))
+            if has != shape:
                 raise ProgramError(
-                    f"the training program takes {name} as {tuple(has['shape'])}, its description "
-                    f"says {shape}; compile it again"
+                    f"the training program takes {name} as {has}, its description says {shape}; "
+                    "compile it again"
                 )
         missing = sorted({"x", "y", "w"} - self._inputs.keys()) + sorted(
             {"loss"} - self._outputs.keys()
