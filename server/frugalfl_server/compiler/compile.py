@@ -9,10 +9,10 @@ from frugalfl.blocks import Shape
 from frugalfl.program import Program, Tensor
 from frugalfl.task import Loss
 from frugalfl_server.compiler.convert import convert_signatures
+from frugalfl_server.compiler.explain import check_operators, explained
 from frugalfl_server.compiler.optimizers import Optimizer
 from frugalfl_server.compiler.plan import Plan, plan_of
 from frugalfl_server.compiler.signatures import functions
-from frugalfl_server.compiler.supported import check_supported, named_operator
 from frugalfl_server.compiler.trace import traced
 
 if TYPE_CHECKING:
@@ -60,15 +60,15 @@ def compile_program(
         input_shape=input_shape,
         target_shape=target_shape,
     )
-    ready = {}
-    for name, (function, given) in functions(plan).items():
-        if name not in signatures:
-            continue
-        with named_operator(plan):
-            graph = traced(function, given)
-        check_supported(graph, plan)
-        ready[name] = (graph, given)
-    return _program(plan, convert_signatures(ready))
+    with explained(plan):
+        ready = {
+            name: (traced(function, given), given)
+            for name, (function, given) in functions(plan).items()
+            if name in signatures
+        }
+        for graph, _ in ready.values():
+            check_operators(graph)
+        return _program(plan, convert_signatures(ready))
 
 
 def _program(plan: Plan, model: bytes) -> Program:

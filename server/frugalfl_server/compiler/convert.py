@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from frugalfl.errors import ExportError
 from frugalfl_server.export import flatbuffer
-from frugalfl_server.export.explain import explained
 from frugalfl_server.export.quiet import quiet
 
 if TYPE_CHECKING:
@@ -29,10 +28,9 @@ def convert_signatures(signatures: Mapping[str, tuple[torch.nn.Module, Tensors]]
         A .tflite file.
 
     Raises:
-        ExportError: The converter refuses an operator, or the file needs more than builtin ones.
-        MissingExtraError: litert-torch is not installed.
+        ExportError: The file needs more than builtin operators, or a tensor of too many axes.
     """
-    with explained("the training program cannot be converted to TFLite"), quiet():
+    with quiet():
         import litert_torch
 
         first, *others = signatures

@@ -25,6 +25,7 @@ def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> torch.nn.M
     """
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.nn.attention import SDPBackend, sdpa_kernel
 
     names = list(given)
     returned: list[str] = []
@@ -34,9 +35,12 @@ def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> torch.nn.M
         returned[:] = outputs
         return list(outputs.values())
 
-    graph = make_fx(flat, decomposition_table=decompositions())(*given.values())
+    with sdpa_kernel(SDPBackend.MATH):  # of the other ways the gradients are single kernels
+        graph = make_fx(flat, decomposition_table=decompositions())(*given.values())
     graph.graph.eliminate_dead_code()
+    _mark_kernels(graph)
     graph.recompile()
+    _keep_constants(graph)
 
     class Signature(torch.nn.Module):
         def __init__(self) -> None:
@@ -48,3 +52,36 @@ def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> torch.nn.M
             return dict(zip(returned, outputs, strict=True))
 
     return Signature().eval()
+
+
+def _keep_constants(graph: torch.nn.Module) -> None:
+    """Make buffers of tensors that the model or the loss holds outside of its parameters."""
+    import torch
+
+    for name, value in list(vars(graph).items()):
+        if isinstance(value, torch.Tensor):
+            delattr(graph, name)
+            graph.register_buffer(name, value.detach())
+    for name, value in list(graph.named_parameters(recurse=False)):
+        delattr(graph, name)
+        graph.register_buffer(name, value.detach())
+
+
+def _mark_kernels(graph: Any) -> None:
+    """Reshape computed kernels to three axes and back: the converter drops it again.
+
+    It turns whatever it finds on four axes to channels last, as images; a kernel that was so
+    turned fits its convolution no more.
+    """
+    import torch
+
+    aten = torch.ops.aten
+    for node in graph.graph.find_nodes(op="call_function", target=aten.convolution.default):
+        kernel = node.args[1]
+        if kernel.op == "placeholder":
+            continue
+        shape = list(kernel.meta["val"].shape)
+        with graph.graph.inserting_before(node):
+            flat = graph.graph.call_function(aten.reshape.default, (kernel, [-1, *shape[2:]]))
+            back = graph.graph.call_function(aten.reshape.default, (flat, shape))
+        node.update_arg(1, back)

@@ -16,7 +16,7 @@ _PLAIN = """
 addcdiv addcmul binary_cross_entropy binary_cross_entropy_backward
 binary_cross_entropy_with_logits dot elu_backward gelu_backward huber_loss huber_loss_backward
 log_sigmoid_backward log_sigmoid_forward mse_loss mse_loss_backward native_layer_norm
-native_layer_norm_backward rsub select_backward silu_backward slice_backward smooth_l1_loss
+native_layer_norm_backward rsub select_backward  slice_backward smooth_l1_loss
 smooth_l1_loss_backward soft_margin_loss softplus_backward unsafe_split xlogy
 """.split()
 
@@ -46,8 +46,10 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         aten.tanh_backward: activations.tanh_backward,
         aten._log_softmax_backward_data: activations.log_softmax_backward,
         aten._softmax_backward_data: activations.softmax_backward,
-        aten.embedding: activations.embedding,
-        aten.embedding_dense_backward: activations.embedding_dense_backward,
+        aten.silu_backward: activations.silu_backward,
+        aten.hardtanh: activations.hardtanh,
+        aten.upsample_nearest2d_backward: pooling.upsample_nearest2d_backward,
+        aten.avg_pool2d: pooling.avg_pool2d,
         aten.gt: steps.greater,
         aten.ge: steps.greater_equal,
         aten.lt: steps.less,
@@ -63,6 +65,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         aten.sgn: steps.sign,
     }
     table[aten.pow.Tensor_Scalar] = steps.power
+    table[aten.clamp.default] = activations.clamp
     for packet, written in own.items():
         for overload in packet.overloads():
             if not overload.endswith("out") and overload not in ("str", "bool", "int", "float"):

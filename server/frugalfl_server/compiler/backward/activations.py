@@ -1,10 +1,10 @@
-"""Derivatives of activations, of softmax and of dense embeddings."""
+"""Derivatives of activations and of softmax."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from frugalfl_server.compiler.backward.steps import above_zero, above_zero_of_positive, one_hot
+from frugalfl_server.compiler.backward.steps import above_zero, above_zero_of_positive
 
 if TYPE_CHECKING:
     import torch
@@ -66,24 +66,21 @@ def softmax_backward(
     return result * (gradient - (gradient * result).sum(axis, keepdim=True))
 
 
-def embedding(
-    weight: torch.Tensor,
-    numbers: torch.Tensor,
-    padding: int = -1,
-    scale: bool = False,
-    sparse: bool = False,
-) -> torch.Tensor:
-    """Rows of a table, as a product with zeros and ones: right for tables of a few hundred rows."""
-    chosen = one_hot(numbers, len(weight)).reshape(-1, len(weight))
-    return (chosen @ weight).reshape(*numbers.shape, -1)
+def silu_backward(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """s (1 + x (1 - s)), s the sigmoid."""
+    share = x.sigmoid()
+    return gradient * (share * (1 + x * (1 - share)))
 
 
-def embedding_dense_backward(
-    gradient: torch.Tensor, numbers: torch.Tensor, rows: int, padding: int, scale: bool
-) -> torch.Tensor:
-    """Add each gradient to its row of the table; the row of the padding gets none."""
-    chosen = one_hot(numbers, rows).reshape(-1, rows)
-    total = chosen.t() @ gradient.reshape(-1, gradient.shape[-1])
-    if padding < 0:
-        return total
-    return total * (1 - one_hot(numbers.new_full((), padding), rows))[:, None]
+def hardtanh(x: torch.Tensor, low: float = -1.0, high: float = 1.0) -> Any:
+    """Between 0 and 1 the converter would write RELU_0_TO_1, which TFLite-Micro lacks."""
+    if (low, high) != (0, 1):
+        return NotImplemented
+    return (x * 6).clamp(0, 6) * (1 / 6)
+
+
+def clamp(x: torch.Tensor, low: float | None = None, high: float | None = None) -> Any:
+    """The same."""
+    if (low, high) != (0, 1):
+        return NotImplemented
+    return hardtanh(x, 0, 1)

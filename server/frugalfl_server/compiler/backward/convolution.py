@@ -127,10 +127,7 @@ def of_input(
         before.append(reach - padding[axis])
         after.append(shape[2 + axis] + padding[axis] - spread.shape[2 + axis])
     spread = _padded(spread, before, after)
-    flipped = weight
-    if weight.shape[2:] != (1, 1):
-        # On three axes: the converter takes what it finds on four for an image, channels last.
-        flipped = weight.reshape(-1, *weight.shape[2:]).flip(1, 2).reshape(weight.shape)
+    flipped = weight if weight.shape[2:] == (1, 1) else weight.flip(2, 3)
     if groups == 1:
         flipped = flipped.transpose(0, 1)
     return torch.conv2d(spread, flipped, dilation=list(dilation), groups=groups)

@@ -7,12 +7,43 @@ from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import ExportError
 from frugalfl_server.compiler.backward.convolution import of_input
-from frugalfl_server.compiler.backward.steps import above_zero_of_positive
+from frugalfl_server.compiler.backward.steps import above_zero, above_zero_of_positive
 
 if TYPE_CHECKING:
     import torch
 
 Pair = Sequence[int]
+
+
+def avg_pool2d(
+    x: torch.Tensor,
+    kernel: Pair,
+    stride: Pair = (),
+    padding: Pair = (0, 0),
+    ceil_mode: bool = False,
+    count_padding: bool = True,
+    divisor: int | None = None,
+) -> Any:
+    """An average without the padding, as one with it and its share of real values."""
+    import torch
+
+    if count_padding or divisor is not None or not any(_pair(padding)):
+        return NotImplemented
+    options = (kernel, stride, padding, ceil_mode, True)
+    ones = torch.ones(1, 1, *x.shape[2:])
+    return torch.ops.aten.avg_pool2d(x, *options) / torch.ops.aten.avg_pool2d(ones, *options)
+
+
+def upsample_nearest2d_backward(
+    gradient: torch.Tensor, size: Pair, shape: Sequence[int], *_scales: Any
+) -> torch.Tensor:
+    """Add up the gradients of every copy."""
+    rows, channels, height, width = shape
+    if size[0] % height or size[1] % width:
+        raise ExportError("upsampling by no whole number cannot be trained on a device; scale by 2")
+    tall, wide = size[0] // height, size[1] // width
+    tiles = gradient.reshape(rows * channels * height, tall, width, wide)
+    return tiles.sum((1, 3)).reshape(shape)
 
 
 def avg_pool2d_backward(
@@ -128,7 +159,8 @@ def _first_largest(values: torch.Tensor) -> torch.Tensor:
 
     count = values.shape[1]
     largest = 1 - above_zero_of_positive(values.amax(1, keepdim=True) - values)
-    earlier = torch.tensor([[float(i < j) for j in range(count)] for i in range(count)])
+    order = torch.arange(count, dtype=torch.float32)
+    earlier = above_zero(order - order[:, None])
     return largest * (1 - largest @ earlier).relu()
 
 
