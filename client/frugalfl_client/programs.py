@@ -44,10 +44,10 @@ class Programs:
         kept = store.program(digest)
         if kept is None:
             return None
+        if digest_of(kept) != digest:
+            store.forget_program(digest)  # the disk altered it: the server sends it again
+            return None
         if key not in self._trainers:
-            if digest_of(kept) != digest:
-                store.forget_program(digest)  # the disk altered it: the server sends it again
-                return None
             self._load(key, unpack(kept, digest))
         self._trainers.move_to_end(key)
         return self._trainers[key]
