@@ -20,7 +20,7 @@ test: $(VENV)/.dev ## run the tests
 test-slow: $(VENV)/.dev ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
-test-keras: $(VENV)/.keras ## install TensorFlow (0.8 GB) and run the tests of Keras models
+test-keras: $(VENV)/.keras ## install TensorFlow (1.3 GB) and run the tests of Keras models
 	@$(BIN)/python -m pytest -m keras
 
 lint: $(VENV)/.dev ## check style, formatting and the import rules

@@ -18,8 +18,9 @@ from torch.nn import functional
 from frugalfl.errors import ExportError, FrugalFLError
 from frugalfl_edge import Interpreter, quantize
 from frugalfl_server import export
+from frugalfl_server.export.gates import known_operators
 from frugalfl_server.export.lint import RULES, Cost, Rule
-from frugalfl_server.export.operators import check_operators, operators
+from frugalfl_server.export.operators import MICRO_OPERATORS, operators
 
 Shape = tuple[int, ...]
 IMAGE, ROW, SERIES = (3, 8, 8), (16,), (3, 32)
@@ -307,7 +308,7 @@ def exported(write: Callable[[], nn.Module], shape: Shape) -> Exported:
     x = np.random.default_rng(0).random((16, *shape), dtype=np.float32)
     rows = export.to_model_layout(x, float_model)
     model = export.strip(export.quantize(float_model, rows))
-    check_operators(model)
+    known_operators(operators(model), MICRO_OPERATORS).check()
     steps = quantize(rows, Interpreter(model, kernels="reference").input)
     arena_bytes = export.run_micro(model, steps[:1]).arena_bytes
     return Exported(operators(model), len(model), arena_bytes)

@@ -44,7 +44,7 @@ HERE = Path(__file__).parent
 RATES = (0.02, 0.05, 0.07, 0.1, 0.14)
 QUICK_RATES, QUICK_ROUNDS = (0.05,), 4
 #: Settings of ours that the command line may change.
-OURS_KEYS = ("uplink", "downlink", "refresh")
+OURS_KEYS = ("uplink", "downlink", "sampling", "refresh")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from frugalfl_client.training.pytorch import TorchTrainer
 from frugalfl_server.app import Federation, initial_model
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.evaluate import accuracy
-from frugalfl_server.records import RoundRecord
+from frugalfl_server.records import HeadRecord, RoundRecord
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.strategies import averaging
 from frugalfl_sim.apps import importable, quiet_flower
@@ -74,8 +74,13 @@ class _WatchedRun(RunDirectory):
     watch: Watch
     curve: Curve
 
-    def add_round(self, record: RoundRecord, energy: Sequence[EnergyRecord] = ()) -> None:
-        super().add_round(record, energy)
+    def add_round(
+        self,
+        record: RoundRecord,
+        energy: Sequence[EnergyRecord] = (),
+        heads: Sequence[HeadRecord] = (),
+    ) -> None:
+        super().add_round(record, energy, heads)
         self.curve.add(record.accuracy, record.uplink_bytes, record.downlink_bytes)
         self.watch(self.curve)
 

@@ -10,9 +10,10 @@ from flwr.common.constant import ErrorCode
 from frugalfl import wire
 from frugalfl.blocks import Layout
 from frugalfl.codec import encode_frame, parse_codec
-from frugalfl.energy import EnergyRecord, Window
+from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 from frugalfl_client.device import Device, device_of
+from frugalfl_client.energy import RoundEnergy
 from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Trainer
 
@@ -27,6 +28,9 @@ def train(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_request(message)
     held = device.store.load(request.run)
+    battery = device.battery()
+    if battery is not None and battery.below(device.settings.min_battery):
+        return _answer(_declined(device, held, request, battery), message)
     try:
         trainer = device.trainer(request.program, request.program_file)
         if trainer is not None:
@@ -44,19 +48,30 @@ def train(message: Message, context: Context) -> Message:
             message,
         )  # fmt: skip
     missed = held.missed(request.version)
+    energy = RoundEnergy(device, request, trainer)
+    energy.downloaded(request)
     try:
-        download = _bring_up(device, trainer, held, request)
-        with device.meter.window("train") as training:
+        _bring_up(device, trainer, held, request, energy)
+        if device.evaluated is not None:
+            with energy.window("evaluate", samples=len(device.evaluated)) as window:
+                window.correct = trainer.count_right(held.model, device.evaluated)
+        with energy.window("train", samples=len(device.examples)):
             seed = (device.settings.seed, device.number, request.round)
             rate = device.settings.learning_rate_at(request.round)
             trained = trainer.train(
                 held.model, request.blocks, device.examples, rate, seed,
-                held.private, device.held_out, request.proximal_mu,
+                held.private, request.proximal_mu, request.epochs,
             )  # fmt: skip
             held.private = trained.private
+        right, scored = 0, 0 if device.held_out is None else len(device.held_out)
+        if device.held_out is not None:
+            moved = {name: held.model[name] + step for name, step in trained.update.items()}
+            with energy.window("evaluate", samples=scored) as window:
+                right = trainer.count_right(held.model | moved | held.private, device.held_out)
+                window.correct = right
     except FrameError as error:
         return _refuse(error, message)
-    with device.meter.window("encode") as encoding:
+    with energy.window("encode"):
         frame, held.residual = encode_frame(
             parse_codec(request.uplink),
             Layout.of(held.model),
@@ -68,8 +83,9 @@ def train(message: Message, context: Context) -> Message:
             missed=missed,
         )
 
-    records = _records(device, request, (download, training, encoding), len(frame))
-    device.ledger.append(records)
+    energy.uploading(len(frame))
+    records = energy.take()
+    head = device.ledger.append(records)
     device.store.save(request.run, held)
     reply = wire.TrainReply(
         held.version,
@@ -77,11 +93,13 @@ def train(message: Message, context: Context) -> Message:
         len(device.examples),
         trained.loss,
         records,
+        head,
         link=device.link,
-        notice=held.damage,
-        accuracy=trained.right,
-        scored=0 if device.held_out is None else len(device.held_out),
+        notice="; ".join(filter(None, (held.damage, device.take_notice()))),
+        accuracy=right / scored if scored else 0.0,
+        scored=scored,
         trainer=device.trainer_name,
+        battery=device.battery(),
     )
     return _answer(reply, message)
 
@@ -92,26 +110,47 @@ def calibrate(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_calibrate_request(message)
     held = device.store.load(request.run)
-    ranges, records = np.zeros((0, 2), np.float32), tuple[EnergyRecord, ...]()
+    ranges = np.zeros((0, 2), np.float32)
     try:
         trainer = device.trainer(request.program, request.program_file)
+        energy = RoundEnergy(device, request, trainer)
+        energy.downloaded(request)
         if trainer is not None and (held.version == request.base or request.base < 0):
-            download = _bring_up(device, trainer, held, request)
-            with device.meter.window("calibrate") as running:
+            _bring_up(device, trainer, held, request, energy)
+            with energy.window("calibrate", samples=len(device.examples)):
                 ranges = trainer.calibrate(held.model, device.examples, request.percentile)
-            records = _records(device, request, (download, running), ranges.nbytes)
-            device.ledger.append(records)
             device.store.save(request.run, held)
     except FrameError as error:
         return _refuse(error, message)
+    energy.uploading(ranges.nbytes)
+    records = energy.take()
+    head = device.ledger.append(records)
+    notice = "; ".join(filter(None, (held.damage, device.take_notice())))
     reply = wire.CalibrateReply(
-        held.version, ranges, records, held.damage, device.trainer_name, device.programs
+        held.version, ranges, records, head, notice, device.trainer_name, device.programs
     )
     return Message(wire.pack_calibrate_reply(reply), reply_to=message)
 
 
-def _bring_up(device: Device, trainer: Trainer, held: Held, request: _Request) -> Window:
-    """Apply a request's frames to what is held; return what that took.
+def _declined(
+    device: Device, held: Held, request: wire.TrainRequest, battery: BatteryLevel
+) -> wire.TrainReply:
+    """Say that the battery is too low: the model stays as it is, only the radio has worked."""
+    energy = RoundEnergy(device, request)
+    energy.downloaded(request)
+    energy.uploading(0)
+    records = energy.take()
+    return wire.TrainReply(
+        held.version, records=records, head=device.ledger.append(records), link=device.link,
+        notice="; ".join(filter(None, (held.damage, device.take_notice()))), battery=battery,
+        trainer=device.trainer_name, programs=device.programs,
+    )  # fmt: skip
+
+
+def _bring_up(
+    device: Device, trainer: Trainer, held: Held, request: _Request, energy: RoundEnergy
+) -> None:
+    """Apply a request's frames to what is held.
 
     Raises:
         FrameError: The frames cannot be applied, or lead elsewhere. A difference to what is not
@@ -119,7 +158,7 @@ def _bring_up(device: Device, trainer: Trainer, held: Held, request: _Request) -
             the next request brings a whole one.
     """
     try:
-        with device.meter.window("download") as download:
+        with energy.window("decode"):
             held.apply(request.frames, trainer.layout, trainer.limits)
         if held.version != request.version:
             raise FrameError(
@@ -130,7 +169,6 @@ def _bring_up(device: Device, trainer: Trainer, held: Held, request: _Request) -
         kept = device.store.load(request.run)
         device.store.save(request.run, Held(residual=kept.residual, private=kept.private))
         raise
-    return download
 
 
 def _refuse(error: FrameError, message: Message) -> Message:
@@ -144,35 +182,6 @@ def _rounding_seed(seed: tuple[int, ...]) -> int:
     It only has to differ between the clients of a round, so that their rounding errors cancel.
     """
     return int(np.random.SeedSequence(seed).generate_state(2)[1]) & 0xFFFF
-
-
-def _records(
-    device: Device, request: _Request, windows: tuple[Window, ...], uplink_bytes: int
-) -> tuple[EnergyRecord, ...]:
-    """Make the round's energy records; bytes and rows stand at the phase that they belong to."""
-    meter = device.meter
-    received = len(request.frames) + len(request.program_file)
-    return tuple(
-        EnergyRecord(
-            run=request.run,
-            client=str(device.number),
-            round=request.round,
-            phase=window.phase,
-            start_unix_s=window.start_unix_s,
-            wall_s=window.wall_s,
-            cpu_s=window.cpu_s,
-            energy_j=window.energy_j,
-            idle_j=window.idle_j,
-            measured=meter.measured,
-            method=meter.method,
-            source=meter.source,
-            uncertainty_rel=meter.uncertainty_rel,
-            samples=len(device.examples) if window.phase in ("train", "calibrate") else 0,
-            uplink_bytes=uplink_bytes if window.phase in ("encode", "calibrate") else 0,
-            downlink_bytes=received if window.phase == "download" else 0,
-        )
-        for window in windows
-    )
 
 
 def _answer(reply: wire.TrainReply, message: Message) -> Message:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,11 @@ import numpy as np
 from flwr.app import Context
 
 from frugalfl import wire
-from frugalfl.energy import CpuTimeMeter, Ledger, profile_named
-from frugalfl.errors import MissingExtraError, TaskError, UsageError
+from frugalfl.energy import Ledger, Meter, choose_meter, parse_grid, profile_named
+from frugalfl.energy.fleet import parse_fleet
+from frugalfl.energy.host import is_this_machine
+from frugalfl.energy.level import BatteryLevel, battery_level
+from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
 from frugalfl.settings import TRAINERS, Settings
 from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.store import Store
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from frugalfl_client.training.pytorch import TorchTrainer
     from frugalfl_client.training.trainer import Trainer
 
+_ROOT = Path("/")
 #: With private blocks nobody else can measure a device's model: it keeps one row in so many for it.
 _HOLD_OUT_ONE_IN = 5
 
@@ -30,25 +35,44 @@ class Device:
     """What stays the same from round to round on one device."""
 
     def __init__(
-        self,
-        number: int,
-        of: int,
-        folder: Path,
-        settings: Settings,
-        link: str = "",
-        trainer: str = "auto",
-    ) -> None:
+        self, number: int, of: int, folder: Path, settings: Settings, link: str = "",
+        grid: str = "", battery_file: str = "", trainer: str = "auto",
+    ) -> None:  # fmt: skip
         self.number = number
+        self._battery_file = battery_file
         self.settings = settings
-        self.link = link
+        worn = parse_fleet(settings.device).of(number)
+        self.link = link or worn.link
+        self.profile = worn.profile
+        self.grid = parse_grid(grid)
         self.trainer_name = _name_of_trainer(trainer)
         self.store = Store(folder / "store.sqlite")
-        self.ledger = Ledger(folder / "ledger.sqlite")
-        self.meter = CpuTimeMeter(profile_named(settings.device))
+        self.ledger, self._notice = _ledger(folder / "ledger.sqlite")
+        self.meter = _meter(worn.profile)
         self.examples = _task(settings.task).rows_of(number, of)
         self.held_out: Examples | None = None
         if settings.private:
             self.examples, self.held_out = _hold_out(self.examples, settings.seed, number)
+        #: Rows of its own on which it measures each model that it receives.
+        self.evaluated: Examples | None = None
+        if settings.evaluate_rows and not settings.private:
+            most = settings.evaluate_rows
+            self.evaluated = Examples(self.examples.x[:most], self.examples.y[:most])
+
+    def battery(self) -> BatteryLevel | None:
+        """Return how full its battery is, where the settings care; ``None``: not known.
+
+        A device that is only simulated does not speak for the battery of the machine it is on.
+        """
+        here = self._battery_file or is_this_machine(profile_named(self.profile), _ROOT)
+        if not self.settings.min_battery or not here:
+            return None
+        return battery_level(_ROOT, self._battery_file)
+
+    def take_notice(self) -> str:
+        """Return, once, what went wrong with the ledger when it was opened."""
+        notice, self._notice = self._notice, ""
+        return notice
 
     def trainer(self, program: str = "", program_file: bytes = b"") -> Trainer | None:
         """Return the trainer; ``None``: it needs a training program that is not here.
@@ -77,8 +101,11 @@ def device_of(context: Context) -> Device:
     Reads ``partition-id`` and ``num-partitions`` from the node config (Flower's own keys), and
     ``state-dir``, the folder on the device's disk; without it, ``$FRUGALFL_HOME`` or
     ``~/.frugalfl``, and in it one folder a client. ``link``, where it is there, is the device's
-    own word for what it is connected by, for ``by-link`` refresh plans; ``trainer`` replaces the
-    setting of that name.
+    own word for what it is connected by, for ``by-link`` refresh plans and for the joules of its
+    radio; without it, what the setting ``device`` says. ``grid`` is the electricity that it runs
+    on and ``trainer`` what trains there, where these are not the settings' own. ``battery-file``
+    names a file that says how full its battery is, where the system does not know
+    (:func:`~frugalfl.energy.level.battery_level`).
 
     Raises:
         UsageError: A setting or the node config is unusable.
@@ -96,15 +123,32 @@ def device_of(context: Context) -> Device:
     home = Path(os.environ.get("FRUGALFL_HOME") or Path.home() / ".frugalfl")
     folder = context.node_config.get("state-dir") or home / f"client-{number}"
     link = str(context.node_config.get("link", ""))
+    grid = str(context.node_config.get("grid", settings.grid))
+    battery_file = str(context.node_config.get("battery-file", ""))
     trainer = str(context.node_config.get("trainer", settings.trainer))
-    return _device(number, of, Path(str(folder)), settings, link, trainer)
+    return _device(number, of, Path(str(folder)), settings, link, grid, battery_file, trainer)
 
 
 @lru_cache(maxsize=256)
 def _device(
-    number: int, of: int, folder: Path, settings: Settings, link: str, trainer: str
-) -> Device:
-    return Device(number, of, folder, settings, link, trainer)
+    number: int, of: int, folder: Path, settings: Settings, link: str, grid: str,
+    battery_file: str, trainer: str,
+) -> Device:  # fmt: skip
+    return Device(number, of, folder, settings, link, grid, battery_file, trainer)
+
+
+def _ledger(path: Path) -> tuple[Ledger, str]:
+    """Open the ledger; one that is damaged is set aside, and the device can go on training."""
+    try:
+        return Ledger(path), ""
+    except RunError as error:
+        if type(error.__cause__) is not sqlite3.DatabaseError:  # its subclasses may pass by
+            raise
+        aside = path.with_name(path.name + ".damaged")
+        os.replace(path, aside)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        return Ledger(path), f"{error}; it is set aside as {aside.name}, and a new one begins"
 
 
 def _hold_out(examples: Examples, seed: int, number: int) -> tuple[Examples, Examples]:
@@ -119,6 +163,12 @@ def _hold_out(examples: Examples, seed: int, number: int) -> tuple[Examples, Exa
     return Examples(examples.x[kept], examples.y[kept]), Examples(
         examples.x[held], examples.y[held]
     )
+
+
+@lru_cache(maxsize=16)
+def _meter(profile: str) -> Meter:
+    """Return the one meter of this process for a profile: baselines and samples are taken once."""
+    return choose_meter(profile_named(profile))
 
 
 @lru_cache(maxsize=4)
@@ -162,5 +212,5 @@ def _name_of_trainer(wanted: str) -> str:
 
 def forget_devices() -> None:
     """Drop every cached device, task and trainer; the next round opens them anew."""
-    for cache in (_device, _task, _torch_trainer, _programs):
+    for cache in (_device, _meter, _task, _torch_trainer, _programs):
         cache.cache_clear()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -144,6 +146,17 @@ def import_runtime() -> Any:
         except ImportError:
             continue
     raise MissingExtraError("Running a model", "edge")
+
+
+@lru_cache(maxsize=1)
+def runtime_package() -> str:
+    """Return the name of the package that :func:`import_runtime` finds, as pip knows it.
+
+    Raises:
+        MissingExtraError: Neither is installed.
+    """
+    module = str(import_runtime().__name__).partition(".")[0]
+    return next(iter(metadata.packages_distributions().get(module, ())), module)
 
 
 def _info(details: dict[str, Any]) -> TensorInfo:

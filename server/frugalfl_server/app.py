@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 
 from frugalfl import wire
-from frugalfl.blocks import Parameters
-from frugalfl.energy import totals
+from frugalfl.blocks import FloatArray, Parameters
+from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import ExportError, Interrupted
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.plans import parse_plan
@@ -27,22 +27,27 @@ from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.calibration import (
     FEWEST_CLIENTS,
+    Answers,
     ask_clients,
     is_federated,
     keep_ranges,
     merged,
 )
+from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
-from frugalfl_server.evaluate import accuracy
+from frugalfl_server.evaluate import accuracy, count_right
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
+from frugalfl_server.metered import MeteredStrategy, server_energy
 from frugalfl_server.programs import Programs
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.sampling import sampler_of
 from frugalfl_server.start import initial_model, pin_start
 from frugalfl_server.steering import Steering
+from frugalfl_server.stopping import TrainingOver, why_over
 from frugalfl_server.strategies import strategy_of
 from frugalfl_server.strategy import FrugalStrategy
 
@@ -116,6 +121,9 @@ class Federation:
         self._programs = Programs(task, settings, self._public.test, self._compiled)
         self._compilations: list[dict[str, Any]] = []
         self._downlink: Downlink | None = None
+        self._control = Control(settings)
+        self._stopped: list[str] = []
+        self._energy = server_energy(run.name, settings.grid)
 
     def conduct(self) -> None:
         """Train, prune, recover, calibrate, export."""
@@ -124,7 +132,10 @@ class Federation:
         ratio = self._pruning_ratio()
         recover = self._settings.recover_rounds if ratio else 0
         self._progress.expect(self._settings.rounds + recover)
+        after = recover + self._federated
+        self._control.keep_back(after / max(self._settings.rounds + after, 1))
         module = self.train()
+        self._control.keep_back(0)
         if ratio:
             module = self._prune(module, ratio)
             self._rounds(
@@ -135,9 +146,14 @@ class Federation:
             self._progress.say(f"no export: {why_private_is_not_exported(self._settings)}")
             return
         if self._federated:
-            self._calibrate(module)
+            keep_ranges(self._run, read_parameters(module), self.calibrate(module))
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
-        export_into(self._run, module, self._task, self._settings, self._run.path / "model")
+        with self._energy.window("export", round=self._last_round()):
+            export_into(self._run, module, self._task, self._settings, self._run.path / "model")
+        self._run.add_energy(self._energy.take())
+
+    def _last_round(self) -> int:
+        return self._run.rounds[-1].round if self._run.rounds else 0
 
     def _compiled(self, figures: dict[str, Any]) -> None:
         """Keep what is known of a training program that was compiled for clients."""
@@ -180,7 +196,9 @@ class Federation:
             return self._settings.prune
         self._progress.say("fit: the largest model within the budget")
         module = initial_model(self._task, self._settings)
-        found = fit(module, self._example(), budget, self._progress.say)
+        with self._energy.window("prune", round=0):
+            found = fit(module, self._example(), budget, self._progress.say)
+        self._run.add_energy(self._energy.take())
         self._run.write_json("fit.json", found.to_dict())
         return found.ratio
 
@@ -188,7 +206,9 @@ class Federation:
         return torch.from_numpy(self._public.test.x[:1])
 
     def _prune(self, module: torch.nn.Module, ratio: float) -> torch.nn.Module:
-        pruned, report = prune(module, self._example(), ratio)
+        with self._energy.window("prune", round=self._last_round()):
+            pruned, report = prune(module, self._example(), ratio)
+        self._run.add_energy(self._energy.take())
         self._progress.say(
             f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}"
         )
@@ -213,23 +233,46 @@ class Federation:
         strategy = FrugalStrategy(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
-            on_failure=self._progress.warn, seed=settings.seed, programs=self._programs,
+            on_failure=self._progress.warn, seed=settings.seed,
+            sampler=sampler_of(settings),
+            control=self._control if self._control.active else None,
+            programs=self._programs,
         )  # fmt: skip
 
         def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
             if number == 0:
                 return None
             write_parameters(module, unpack(arrays))
-            record = self._record(phase, strategy, self._score(module, strategy))
+            score = self._score(module, strategy)
+            own = self._energy.take()
+            record = self._record(phase, strategy, score, own)
             if self._name == summary.OURS:
-                self._run.add_round(record, strategy.traffic.energy)
+                self._run.add_round(record, strategy.traffic.energy, strategy.traffic.heads)
+                self._run.add_energy(own)
                 self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
             else:
                 self._run.add_round(record)
             self._progress.round_done(record)
+            if phase == "train" and number < rounds:
+                done = [r for r in self._run.rounds if r.federation == self._name]
+                if why := why_over(settings, done):
+                    raise TrainingOver(why)
             return MetricRecord({"accuracy": record.accuracy})
 
-        strategy.start(self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round)
+        try:
+            MeteredStrategy(strategy, self._energy, first).start(
+                self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round
+            )
+        except TrainingOver as over:
+            self._ended_early(phase, rounds, str(over))
+
+    def _ended_early(self, phase: str, rounds: int, why: str) -> None:
+        done = [r for r in self._run.rounds if (r.federation, r.phase) == (self._name, phase)]
+        told = f"{phase} ended after {len(done)} of {rounds} rounds: {why}"
+        self._progress.say(told)
+        if self._name == summary.OURS:
+            self._stopped.append(told)
+            self._run.write_json(summary.STOPPED, {"why": "; ".join(self._stopped)})
 
     def _downlink_from(self, parameters: Parameters, first: int, seed: int | None) -> Downlink:
         """Return what brings clients on; a new one where what they hold is of no more use."""
@@ -241,28 +284,52 @@ class Federation:
             )  # fmt: skip
         return self._downlink
 
-    def _calibrate(self, module: torch.nn.Module) -> None:
-        """Ask clients for the ranges of the final model: as many as a round has, 10 at least."""
+    def calibrate(self, module: torch.nn.Module) -> FloatArray:
+        """Ask clients for the ranges of the final model: as many as a round has, 10 at least.
+
+        Returns:
+            Shape ``(tensors, 2)``, merged.
+
+        Raises:
+            FederationError: Not one client gave ranges that can be used.
+        """
         parameters = read_parameters(module)
+        number = self._run.rounds[-1].round + 1 if self._run.rounds else 1
+        downlink = self._downlink_from(parameters, number, None)
         # Between rounds the view may lag behind, but ranges of another model are coarse scales.
-        last = self._run.rounds[-1]
-        downlink = self._downlink_from(parameters, last.round + 1, None)
         downlink.advance(parameters, fine=True)
-        nodes = sorted(self._grid.get_node_ids())
+        everybody = sorted(self._grid.get_node_ids())
+        # Without ranges there is no model: where nobody may be asked, somebody has to be.
+        nodes = [node for node in everybody if self._control.may_answer(node)] or everybody
         wanted = max(self._settings.clients_per_round, FEWEST_CLIENTS)
         chosen = random.sample(nodes, min(len(nodes), wanted))
         question = wire.CalibrateRequest(
-            self._run.name, last.round + 1, -1, -1, b"", self._settings.calibration_percentile
+            self._run.name, number, -1, -1, b"", self._settings.calibration_percentile
         )
         self._programs.follow(module)
         answers = ask_clients(self._grid, downlink, chosen, question, self._programs)
+        record = self._calibrated(number, module, answers)
+        if self._name == summary.OURS:
+            self._run.add_round(record, answers.energy, answers.heads)
+        else:
+            self._run.add_round(record)
+        self._run.flush()
+        shape = self._public.test.x.shape[1:]
+        ranges = merged(answers, module, shape, on_failure=self._progress.warn)
+        self._progress.say(
+            f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
+            f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
+        )
+        return ranges
+
+    def _calibrated(self, number: int, module: torch.nn.Module, answers: Answers) -> RoundRecord:
         energy = totals(answers.energy)
-        record = RoundRecord(
-            federation=last.federation,
+        return RoundRecord(
+            federation=self._name,
             phase="calibrate",
-            round=question.round,
-            accuracy=last.accuracy,
-            loss=last.loss,
+            round=number,
+            accuracy=accuracy(module, self._public.test),
+            loss=0.0,
             clients=answers.clients,
             updates=0,
             uplink_bytes=answers.uplink_bytes,
@@ -272,28 +339,25 @@ class Federation:
             wall_s=time.monotonic() - answers.started_s,
             program_bytes=answers.program_bytes,
         )
-        self._run.add_round(record, answers.energy)
-        self._run.flush()
-        shape = self._public.test.x.shape[1:]
-        ranges = merged(answers, module, shape, on_failure=self._progress.warn)
-        keep_ranges(self._run, parameters, ranges, of=len(answers.ranges))
-        self._progress.say(
-            f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
-            f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
-        )
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:
         """Return the accuracy of a round: the server's, or with private blocks the clients' own."""
         if not self._settings.private:
-            return accuracy(module, self._public.test)
+            test = self._public.test
+            number = strategy.traffic.round
+            with self._energy.window("evaluate", round=number, samples=len(test)) as window:
+                window.correct = right = count_right(module, test)
+            return right / len(test)
         measured = strategy.traffic.clients_accuracy
         if measured is not None:  # else nobody trained, and nothing is known to have changed
             self._clients_accuracy = measured
         return self._clients_accuracy
 
-    def _record(self, phase: str, strategy: FrugalStrategy, score: float) -> RoundRecord:
+    def _record(
+        self, phase: str, strategy: FrugalStrategy, score: float, own: Iterable[EnergyRecord]
+    ) -> RoundRecord:
         traffic = strategy.traffic
-        energy = totals(traffic.energy)
+        energy, server = totals(traffic.energy), totals(own)
         return RoundRecord(
             federation=self._name,
             phase=phase,
@@ -307,5 +371,8 @@ class Federation:
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - traffic.started_s,
+            server_measured_j=server.measured_j,
+            server_estimated_j=server.estimated_j,
+            skipped=traffic.skipped,
             program_bytes=traffic.program_bytes,
         )

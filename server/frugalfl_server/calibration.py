@@ -29,7 +29,9 @@ from frugalfl_server.downlink import Downlink
 from frugalfl_server.export.ranges import probe_rows
 from frugalfl_server.merge import merge_ranges
 from frugalfl_server.programs import Programs, Sent
+from frugalfl_server.records import HeadRecord
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.told import check_energy
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +57,7 @@ class Answers:
         downlink_bytes: Length of all frames and training programs (B).
         program_bytes: Of these, training programs (B).
         energy: Energy records of the clients.
+        heads: Where their ledgers ended.
         complaints: One line for each thing that went wrong.
     """
 
@@ -65,6 +68,7 @@ class Answers:
     downlink_bytes: int = 0
     program_bytes: int = 0
     energy: list[EnergyRecord] = field(default_factory=list)
+    heads: list[HeadRecord] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
 
@@ -141,11 +145,19 @@ def _ask(
             )
         )
     replies = grid.send_and_receive(messages, timeout=_TIMEOUT_S) if messages else ()
-    return list(_received(replies, answers, downlink, programs))
+    return [
+        node
+        for node in _received(replies, request, answers, downlink, programs)
+        if node is not None
+    ]
 
 
 def _received(
-    replies: Iterable[Message], answers: Answers, downlink: Downlink, programs: Programs | None
+    replies: Iterable[Message],
+    request: wire.CalibrateRequest,
+    answers: Answers,
+    downlink: Downlink,
+    programs: Programs | None,
 ) -> Iterable[int]:
     """Take answers in; yield the nodes that could not give one this time."""
     for message in replies:
@@ -154,11 +166,13 @@ def _received(
             if message.has_error():
                 raise FrameError(message.error.reason)
             reply = wire.unpack_calibrate_reply(message)
+            heads = check_energy(reply.records, reply.head, request.run, request.round)
         except FrameError as error:
             answers.complaints.append(f"node {node}: {error}")
             continue
         downlink.confirm(node, reply.held)
         answers.energy += reply.records
+        answers.heads += heads
         answers.uplink_bytes += reply.ranges.nbytes
         if reply.notice:
             answers.complaints.append(f"node {node}: {reply.notice}")
@@ -197,16 +211,15 @@ def merged(answers: Answers, module: torch.nn.Module, input_shape: tuple[int, ..
     return ranges
 
 
-def keep_ranges(run: RunDirectory, parameters: Parameters, ranges: FloatArray, of: int) -> None:
+def keep_ranges(run: RunDirectory, parameters: Parameters, ranges: FloatArray) -> None:
     """Write merged ranges into a run, with the fingerprint of the model that they belong to.
 
     Args:
         run: The run.
         parameters: The model.
         ranges: Shape ``(tensors, 2)``.
-        of: Clients that the ranges are of.
     """
-    known = {"model": fingerprint(parameters), "clients": of, "ranges": ranges.tolist()}
+    known = {"model": fingerprint(parameters), "ranges": ranges.tolist()}
     run.write_json(FILE, known)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from frugalfl.errors import ExportError, OverBudgetError, RunError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
-from frugalfl.task import Task, load_task
+from frugalfl.task import FloatArray, Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.calibration import is_federated, kept_ranges
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model
@@ -87,9 +87,23 @@ def why_private_is_not_exported(settings: Settings) -> str:
 
 
 def export_into(
-    run: RunDirectory, module: torch.nn.Module, task: Task, settings: Settings, folder: Path
+    run: RunDirectory,
+    module: torch.nn.Module,
+    task: Task,
+    settings: Settings,
+    folder: Path,
+    ranges: FloatArray | None = None,
 ) -> ExportResult:
     """Export a module, and keep what was measured in ``export.json`` beside the files.
+
+    Args:
+        run: The run that it is of.
+        module: The trained model.
+        task: Its task.
+        settings: The run's, or what takes their place.
+        folder: Where the files go.
+        ranges: Of its activations, shape ``(tensors, 2)``; by default those that the run kept, if
+            clients calibrate.
 
     Raises:
         ExportError: The model cannot be converted or does not pass its checks, or the run has no
@@ -97,14 +111,15 @@ def export_into(
     """
     card = {"run": run.name, "settings": settings.as_config()}
     public = task.public_rows()
-    federated = is_federated(settings, public)
+    if ranges is None and is_federated(settings, public):
+        ranges = kept_ranges(run, read_parameters(module))
     result = export_model(
         module,
         name=task.name,
         public=public,
         folder=folder,
         model_card=card,
-        ranges=kept_ranges(run, read_parameters(module)) if federated else None,
+        ranges=ranges,
         activations=settings.activations,
         budget=DeviceBudget.of_settings(settings),
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from frugalfl.blocks import Layout, Parameters
+from frugalfl.energy import totals
+from frugalfl.energy.record import known_sum
 from frugalfl.plans import Plan, PlanContext
 from frugalfl.wire import TrainReply
 
@@ -67,9 +69,11 @@ class Planner:
     def heard(self, node: int, reply: TrainReply) -> None:
         """Note what a client says of itself."""
         self._links[node] = reply.link
-        joules = [record.energy_j for record in reply.records if record.energy_j is not None]
-        if joules:
-            self._joules[node] = sum(joules)
+        # A threshold wants one number: here, and nowhere that reports, the two kinds add up.
+        total = totals(reply.records)
+        joules = known_sum([total.measured_j, total.estimated_j])
+        if joules is not None:
+            self._joules[node] = joules
 
 
 def _mean_square(tensors: list[np.ndarray]) -> float:

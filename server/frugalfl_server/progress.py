@@ -36,13 +36,14 @@ class Progress:
         """Print the round's line."""
         self._done += 1
         elapsed = time.monotonic() - self._started_s
-        left = elapsed / self._done * (self._rounds - self._done)
+        left = elapsed / self._done * (self._rounds - record.round)
+        skipped = f"  {record.skipped} skipped" if record.skipped else ""
         self.say(
             f"{record.phase:>8} {record.round:>4}/{self._rounds}"
             f"  accuracy {record.accuracy:.3f}"
             f"  up {size_text(record.uplink_bytes):>9}"
             f"  down {size_text(record.downlink_bytes):>9}"
-            f"  {_joules(record)}"
+            f"  {_joules(record)}{skipped}"
             f"  left {int(left // 60)}:{int(left % 60):02d}"
         )
 

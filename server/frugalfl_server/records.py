@@ -25,6 +25,10 @@ class RoundRecord:
         energy_measured_j: Joules from meters on the clients; ``None``: none was metered.
         energy_estimated_j: Joules from models; ``None``: none was estimated.
         wall_s: Duration of the round on the server (s).
+        server_measured_j: Joules from meters on the server; ``None``: none was metered.
+        server_estimated_j: Joules from models; ``None``: none was estimated.
+        skipped: Clients that were there and could not be asked, because of ``energy-budget`` or
+            ``min-battery``.
         program_bytes: Of ``downlink_bytes``, training programs (B).
     """
 
@@ -40,4 +44,24 @@ class RoundRecord:
     energy_measured_j: float | None
     energy_estimated_j: float | None
     wall_s: float
+    server_measured_j: float | None = None
+    server_estimated_j: float | None = None
+    skipped: int = 0
     program_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class HeadRecord:
+    """One row of ``heads.parquet``: where a device's ledger ended when it answered.
+
+    Attributes:
+        client: Number of the client, as text.
+        round: Round of the answer.
+        number: Entries of the ledger so far.
+        hash: The newest entry's hash, hexadecimal.
+    """
+
+    client: str
+    round: int
+    number: int
+    hash: str

@@ -3,7 +3,9 @@
     run.json          settings, versions, seed, where the app is
     summary.json      the figures of the run, under stable names (docs/run-directory.md)
     rounds.parquet    one row a round
-    energy.parquet    one row a client, round and phase
+    energy.parquet    one row a client (or the server), round and phase
+    heads.parquet     where each device's energy ledger ended when it answered
+    stopped.json      where a phase ended before its last round: why
     fit.json          where there was a budget: the largest model that fits
     programs.json     where clients ran training programs: what was compiled
     checkpoints/      the newest global model
@@ -33,10 +35,11 @@ import pyarrow.parquet as pq
 import frugalfl
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
+from frugalfl.energy.parquet import read_records, read_rows, write_records
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
 from frugalfl_server.files import write_atomically, write_json
-from frugalfl_server.records import RoundRecord
+from frugalfl_server.records import HeadRecord, RoundRecord
 
 #: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
 _FLUSH_EVERY_S = 2.0
@@ -51,6 +54,7 @@ class RunDirectory:
         self.path = path
         self.rounds: list[RoundRecord] = []
         self.energy: list[EnergyRecord] = []
+        self.heads: list[HeadRecord] = []
         self._model: tuple[Parameters, dict[str, Any]] | None = None
         self._flushed_s = time.monotonic()
 
@@ -99,7 +103,9 @@ class RunDirectory:
             raise RunError(f"{path} is not a run directory (it has no run.json); see `ls runs`")
         run = cls(path.resolve())
         run.rounds = [RoundRecord(**row) for row in run._rows("rounds.parquet")]
-        run.energy = [EnergyRecord(**row) for row in run._rows("energy.parquet")]
+        run.heads = [HeadRecord(**row) for row in run._rows("heads.parquet")]
+        if (path / "energy.parquet").exists():
+            run.energy = read_records(path / "energy.parquet")
         return run
 
     @property
@@ -123,10 +129,20 @@ class RunDirectory:
         """Write one of the run's JSON files, atomically."""
         write_json(self.path / name, value)
 
-    def add_round(self, record: RoundRecord, energy: Sequence[EnergyRecord] = ()) -> None:
+    def add_energy(self, records: Iterable[EnergyRecord]) -> None:
+        """Add energy records that belong to no client; they reach the disk with the next flush."""
+        self.energy += records
+
+    def add_round(
+        self,
+        record: RoundRecord,
+        energy: Sequence[EnergyRecord] = (),
+        heads: Sequence[HeadRecord] = (),
+    ) -> None:
         """Add one finished round to the tables; they reach the disk within seconds."""
         self.rounds.append(record)
         self.energy += energy
+        self.heads += heads
         if time.monotonic() - self._flushed_s > _FLUSH_EVERY_S:
             self.flush()
 
@@ -137,7 +153,10 @@ class RunDirectory:
     def flush(self) -> None:
         """Write the tables and the newest model."""
         self._table("rounds.parquet", RoundRecord, self.rounds)
-        self._table("energy.parquet", EnergyRecord, self.energy)
+        self._table("heads.parquet", HeadRecord, self.heads)
+        write_atomically(
+            self.path / "energy.parquet", lambda part: write_records(part, self.energy)
+        )
         if self._model is not None:
             parameters, about = self._model
             write_atomically(
@@ -175,13 +194,7 @@ class RunDirectory:
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         path = self.path / name
-        if not path.exists():
-            return []
-        try:
-            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise RunError(f"cannot read {path}: {error}") from error
-        return rows
+        return read_rows(path) if path.exists() else []
 
 
 def _save(path: Path, parameters: Parameters) -> None:

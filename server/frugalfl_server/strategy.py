@@ -32,12 +32,18 @@ from frugalfl.plans import Plan
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import unpack
 from frugalfl_server.budget import Budget
+from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
 from frugalfl_server.programs import Programs, Sent
+from frugalfl_server.records import HeadRecord
+from frugalfl_server.sampling import CohortGrid, Sampler
 from frugalfl_server.steering import Steering
+from frugalfl_server.stopping import TrainingOver
+from frugalfl_server.told import check_energy
+from frugalfl_server.views import AllowedGrid, PaddedGrid
 
 _MOST_SAMPLES = 1 << 31
 
@@ -49,12 +55,14 @@ class Traffic:
     round: int
     started_s: float
     clients: int = 0
+    skipped: int = 0
     updates: int = 0
     uplink_bytes: int = 0
     downlink_bytes: int = 0
     program_bytes: int = 0
     loss: float = 0.0
     energy: list[EnergyRecord] = field(default_factory=list)
+    heads: list[HeadRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     scores: list[tuple[float, int]] = field(default_factory=list)
 
@@ -78,9 +86,13 @@ class FrugalStrategy(Strategy):
         first_round: int = 1,
         on_failure: Callable[[str], None] = lambda _: None,
         seed: int = 0,
+        sampler: Sampler | None = None,
+        control: Control | None = None,
         programs: Programs | None = None,
     ) -> None:
-        """Wrap a strategy; without ``programs``, every client has to train with PyTorch.
+        """Wrap a strategy; choose clients for it if there is a sampler or a control.
+
+        Without ``programs``, every client has to train with PyTorch.
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -93,6 +105,8 @@ class FrugalStrategy(Strategy):
         self._run = run
         self._first_round = first_round
         self._on_failure = on_failure
+        self._sampler = sampler
+        self._control = control
         self._programs = programs
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
@@ -103,13 +117,17 @@ class FrugalStrategy(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Let the inner strategy pick clients; send each the frames that it lacks."""
+        """Let the inner strategy pick clients; send each the frames that it lacks.
+
+        Raises:
+            TrainingOver: Too few clients may be asked.
+        """
         self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
         before, self._model = self._model, self._downlink.advance(unpack(arrays))
         self._planner.begin(server_round, before, self._model)
         self._planned = {}
         self._trained = set()
-        picked = list(self._inner.configure_train(server_round, arrays, config, grid))
+        picked = self._picked(server_round, arrays, config, grid)
         uplink = self._steering.codec_for(len(picked))
         bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
         messages = []
@@ -119,6 +137,31 @@ class FrugalStrategy(Strategy):
                 messages.append(self._framed(message, bundles[node], uplink))
         self._keep_to(self._downlink.budget, "downloads", self.traffic.downlink_bytes, len(picked))
         return messages
+
+    def _picked(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> list[Message]:
+        """Let the inner strategy pick from those who may be asked and whose turn it is."""
+        control, view = self._control, grid
+        if control is not None:
+            control.begin(list(grid.get_node_ids()))
+            view = AllowedGrid(view, control.may_train)
+        if self._sampler is not None:
+            view = CohortGrid(view, self._sampler)
+        if control is not None:
+            view = PaddedGrid(view, grid, control.clients)
+        picked = list(self._inner.configure_train(server_round, arrays, config, view))
+        if control is None:
+            return picked
+        picked = [m for m in picked if control.may_train(m.metadata.dst_node_id)]
+        nodes = list(grid.get_node_ids())
+        self.traffic.skipped = sum(not control.may_train(node) for node in nodes)
+        if len(picked) < control.fewest:
+            raise TrainingOver(
+                f"{len(nodes) - self.traffic.skipped} of {len(nodes)} clients may still be asked, "
+                f"a round needs {control.fewest}: {control.why_left_out(nodes)}"
+            )
+        return picked
 
     def _keep_to(self, budget: Budget, what: str, spent: int, clients: int) -> None:
         complaint = budget.spent(what, spent / clients) if clients else None
@@ -139,7 +182,7 @@ class FrugalStrategy(Strategy):
         self.traffic.program_bytes += len(file)
         request = wire.TrainRequest(
             self._run, self.traffic.round, base, self._downlink.version, planned, frames, uplink,
-            mu, program, file,
+            mu, 0 if self._control is None else self._control.epochs_of(node), program, file,
         )  # fmt: skip
         return Message(
             wire.pack_request(request),
@@ -183,7 +226,7 @@ class FrugalStrategy(Strategy):
         samples, loss = 0, 0.0
         last: Message | None = None
         for message in replies:
-            with self._blamed(message.metadata.src_node_id):
+            with self._answering(message.metadata.src_node_id):
                 reply = self._received(message)
                 if reply is not None:
                     check = partial(self._as_asked, message.metadata.src_node_id)
@@ -203,7 +246,7 @@ class FrugalStrategy(Strategy):
         """Replace the frame in each reply by arrays."""
         decoded: list[tuple[Message, wire.TrainReply, Parameters]] = []
         for message in replies:
-            with self._blamed(message.metadata.src_node_id):
+            with self._answering(message.metadata.src_node_id):
                 reply = self._received(message)
                 if reply is not None:
                     coded = read_frame(reply.frame, self._limits)
@@ -248,10 +291,14 @@ class FrugalStrategy(Strategy):
         if message.has_error():
             raise FrameError(message.error.reason)
         reply = wire.unpack_reply(message)
-        self.traffic.energy += reply.records
         self.traffic.uplink_bytes += len(reply.frame)
+        heads = check_energy(reply.records, reply.head, self._run, self.traffic.round)
+        self.traffic.heads += heads
+        self.traffic.energy += reply.records
         self._downlink.confirm(node, reply.held)
         self._planner.heard(node, reply)
+        if self._control is not None:
+            self._control.heard(node, reply)
         if self._programs is not None:
             self._programs.heard(node, reply, worked=bool(reply.frame))
         if reply.notice:
@@ -269,6 +316,14 @@ class FrugalStrategy(Strategy):
             yield
         except (FrameError, ExportError) as error:
             self.traffic.failures.append(f"node {node}: {error}")
+
+    @contextmanager
+    def _answering(self, node: int) -> Iterator[None]:
+        """Take a reply in: a client that has answered as it should counts for the sampling."""
+        with self._blamed(node):
+            yield
+            if self._sampler is not None:
+                self._sampler.heard(node)
 
     def _tidy(self, arrays: ArrayRecord) -> None:
         """Settle what a strategy returned, in float32; what nobody trained keeps its bits.

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from frugalfl.energy import SERVER, totals
+from frugalfl.energy.record import known_sum
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
 
@@ -15,6 +17,8 @@ OURS = "frugalfl"
 BASELINE = "flower-fedavg-float32"
 #: The pruned model's architecture, trained from scratch.
 SLIM = "slim"
+#: Where a run keeps why its training ended before the last round.
+STOPPED = "stopped.json"
 
 
 def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]:
@@ -26,7 +30,17 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
         reason: Why it failed, if it did.
     """
     ours = [record for record in run.rounds if record.federation == OURS]
-    figures = _figures(ours) | _of_export(run, "model")
+    own = totals(record for record in run.energy if record.client == SERVER)
+    clients = totals(record for record in run.energy if record.client != SERVER)
+    figures = _figures(ours) | {
+        "energy_idle_j": clients.idle_j,
+        "server_energy_j": own.as_summary(),
+        "carbon_g": clients.carbon_summary(),
+        "server_carbon_g": own.carbon_summary(),
+        "stopped": run.read_json(STOPPED)["why"] if (run.path / STOPPED).exists() else None,
+        "skipped": sum(record.skipped for record in ours),
+        **_of_export(run, "model"),
+    }
     baseline = [record for record in run.rounds if record.federation == BASELINE]
     slim = [record for record in run.rounds if record.federation == SLIM]
     return {
@@ -56,16 +70,11 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
         # Of the whole model only: pruned ones are smaller, and the baseline prunes nothing.
         "uplink_bytes_per_update": sent / updates if updates else None,
         "energy_j": {
-            "measured": _total(record.energy_measured_j for record in rounds),
-            "estimated": _total(record.energy_estimated_j for record in rounds),
+            "measured": known_sum(record.energy_measured_j for record in rounds),
+            "estimated": known_sum(record.energy_estimated_j for record in rounds),
         },
         "wall_s": sum(record.wall_s for record in rounds),
     }
-
-
-def _total(joules: Any) -> float | None:
-    known = [value for value in joules if value is not None]
-    return sum(known) if known else None
 
 
 def _of_export(run: RunDirectory, folder: str) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 import frugalfl
-from frugalfl.energy import PROFILES
+from frugalfl.energy import profile_named, profiles
+from frugalfl.energy.choose import explain
+from frugalfl.energy.profiles import links
 
 command = typer.Typer(add_completion=False)
 
@@ -51,8 +53,14 @@ def doctor(
             found = row["version"] or f"missing: {row['install']}"
             table.add_row(name, escape(found), row["for"])
         console.print(table)
-    console.print(f"Energy: {findings['energy']}", soft_wrap=True)
-    console.print(f"Device profiles: {', '.join(PROFILES)}", soft_wrap=True)
+    console.print("\nEnergy")
+    for name, row in findings["energy"]["sources"].items():
+        # Lines, not a table: commands to copy are not broken in two.
+        found = "found" if row["found"] else "-"
+        console.print(f"  {name:8} {found:6} {row['note']}", soft_wrap=True, markup=False)
+    for line in (findings["energy"]["used"], findings["energy"]["radio"]):
+        console.print(line, soft_wrap=True, markup=False)
+    console.print(f"Device profiles: {', '.join(findings['profiles'])}", soft_wrap=True)
 
 
 def examine() -> dict[str, Any]:
@@ -69,9 +77,18 @@ def examine() -> dict[str, Any]:
             package: _found(package, purpose, f"pip install --pre {package}")
             for package, purpose in _INTERPRETERS.items()
         },
-        "energy": "no meter is read by this version; joules are estimated from processor time "
-        "and a device profile (setting 'device'), and are labelled estimated everywhere",
-        "profiles": {name: profile.source for name, profile in PROFILES.items()},
+        "energy": _energy(),
+        "profiles": {name: profile.source for name, profile in profiles().items()},
+    }
+
+
+def _energy() -> dict[str, Any]:
+    found, used = explain(profile_named("generic"))
+    return {
+        "used": f"Here {used}.",
+        "radio": "Radio joules are estimated from bytes and contacts, for links "
+        f"{', '.join(links())} (node config 'link', or the setting 'device').",
+        "sources": {f.method: {"found": bool(f.sources), "note": f.note} for f in found},
     }
 
 

@@ -13,9 +13,12 @@ from typing import Any
 
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
-from frugalfl.energy import profile_named
+from frugalfl.energy import parse_grid
+from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
+from frugalfl.sampling import parse_sampling
+from frugalfl.schedule import parse_schedule
 from frugalfl.sizes import parse_size
 from frugalfl.strategies import parse_strategy
 from frugalfl.targets import target_named
@@ -43,7 +46,10 @@ class Settings:
     local_epochs: int = _setting(5, "passes over a client's own data in a round")
     batch_size: int = _setting(16, "rows per training step")
     learning_rate: float = _setting(0.05, "step size of the local SGD in the first round")
-    final_learning_rate: float = _setting(0.01, "step size in the last round; cosine decay between")
+    final_learning_rate: float = _setting(0.01, "step size in the last round of cosine and linear")
+    schedule: str = _setting(
+        "cosine", "step size between: cosine, linear, constant, step(factor, rounds) (below)"
+    )
     momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
     trainer: str = _setting(
         "auto", "what trains on clients: torch, litert, or auto (PyTorch where it is installed)"
@@ -57,7 +63,20 @@ class Settings:
         0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
     )
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
+    sampling: str = _setting("uniform", "which clients train in a round (below)")
     refresh: str = _setting("full", "refresh plan: which blocks a client trains and exchanges")
+    energy_budget: float = _setting(
+        0.0, "most joules that a client may use in the whole run; 0: none"
+    )
+    min_battery: int = _setting(
+        0, "battery (%) below which a device does not train, unless it is charging; 0: none"
+    )
+    stop_joules: float = _setting(
+        0.0, "training ends once all clients together have used so many joules; 0: never"
+    )
+    stop_accuracy: float = _setting(
+        0.0, "training ends at this accuracy, mean of the last three rounds; 0: never"
+    )
     private: str = _setting(
         "", "blocks that never leave their device: shell patterns, commas between; empty for none"
     )
@@ -78,7 +97,13 @@ class Settings:
     flash: str = _setting("", "most flash of the exported model, such as 64KiB; empty for none")
     ram: str = _setting("", "most RAM of its tensors, such as 16KiB; empty for none")
     macs: int = _setting(0, "most multiply-accumulates of one inference; 0: none")
-    device: str = _setting("generic", "device profile for estimated joules")
+    device: str = _setting("generic", "device profile, or a fleet of them, for joules")
+    grid: str = _setting(
+        "", "electricity, for grams of CO2e: ES, world, 120 g/kWh; empty: grams are unknown"
+    )
+    evaluate_rows: int = _setting(
+        0, "most own rows that a client measures each model on that it receives; 0: none"
+    )
 
     def __post_init__(self) -> None:
         for name in ("clients", "clients_per_round", "local_epochs", "batch_size"):
@@ -128,8 +153,14 @@ class Settings:
             raise UsageError("uplink-budget needs an uplink that begins with stochastic(auto)")
         if self.downlink_budget and not downlink.text.startswith(("dyadic(", "topk(")):
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
+        parse_schedule(self.schedule)
+        for name in ("energy_budget", "stop_joules"):
+            self._need(0 <= getattr(self, name) < math.inf, name, "0 or more")
+        self._need(0 <= self.min_battery < 100, "min_battery", "from 0 to below 100")
+        self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)
+        parse_sampling(self.sampling, self.clients_per_round)
         self._check_budget()
         if self.private and self.prunes:
             raise UsageError(
@@ -141,7 +172,9 @@ class Settings:
                 "private blocks begin as the task's model makes them, which takes PyTorch on the "
                 "device; leave trainer = litert out"
             )
-        profile_named(self.device)
+        parse_fleet(self.device)
+        parse_grid(self.grid)
+        self._need(self.evaluate_rows >= 0, "evaluate_rows", "0 or more")
 
     @property
     def has_budget(self) -> bool:
@@ -166,21 +199,18 @@ class Settings:
             raise UsageError(f"{_key(name)} is {getattr(self, name)}; it must be {what}")
 
     def learning_rate_at(self, number: int) -> float:
-        """Return the step size of a round: cosine decay (Loshchilov and Hutter 2017) in each phase.
+        """Return the step size of a round.
 
         Args:
             number: Round, from 1; rounds after ``rounds`` are recovery rounds and start anew.
         """
-        place, of = (
-            (number, self.rounds)
-            if number <= self.rounds
-            else (number - self.rounds, self.recover_rounds)
-        )
-        share = (place - 1) / max(of - 1, 1)
-        span = self.learning_rate - self.final_learning_rate
+        first, last = self.learning_rate, self.final_learning_rate
+        place, rounds = number - 1, self.rounds
         if number > self.rounds:
-            span /= 2  # what is left of a trained model needs smaller steps than a new one
-        return self.final_learning_rate + span * (1 + math.cos(math.pi * share)) / 2
+            # What is left of a trained model needs smaller steps than a new one.
+            first = (first + last) / 2
+            place, rounds = number - 1 - self.rounds, self.recover_rounds
+        return parse_schedule(self.schedule)(first, last, place, rounds)
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Settings:

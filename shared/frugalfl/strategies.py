@@ -113,3 +113,16 @@ def parse_strategy(text: str, clients: int) -> Chosen:
             f"strategy {call} needs at least {least:.0f} clients a round, not {clients}"
         )
     return Chosen(call.name, numbers)
+
+
+def fewest_clients(text: str, clients: int) -> int:
+    """Return how many clients a round of a strategy needs.
+
+    >>> fewest_clients("krum(1)", 10), fewest_clients("fedavg", 10)
+    (5, 1)
+
+    Raises:
+        UsageError: As :func:`parse_strategy`.
+    """
+    chosen = parse_strategy(text, clients)
+    return int(STRATEGIES[chosen.name].least_clients(*chosen.numbers))

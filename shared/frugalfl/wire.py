@@ -6,16 +6,18 @@ Array, and compresses none. The bytes are frames, one after the other.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from frugalfl.blocks import FloatArray
-from frugalfl.energy import EnergyRecord
+from frugalfl.energy import EnergyRecord, Head, bundle
+from frugalfl.energy.chain import HASH_BYTES
+from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 
 STYPE = "frugalfl.frames.v1"
@@ -28,16 +30,14 @@ _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
+_EPOCHS, _BATTERY, _CHARGING = "epochs", "battery", "charging"
+_RECORDS, _NUMBER, _HASH = "records", "number", "hash"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
 #: Most digests that are read from a reply, each SHA-256 in hexadecimal digits.
 _MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
 #: Longest text that is read from a reply (characters).
 _MAX_TEXT = 300
-
-#: Fields of an energy record that differ between the phases of one round; the others are sent once.
-_PER_PHASE = ("phase", "start_unix_s", "wall_s", "cpu_s", "energy_j", "idle_j", "samples",
-              "uplink_bytes", "downlink_bytes")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class TrainRequest:
         frames: Frames that lead from what the client holds to ``version``; may be empty.
         uplink: Text of the codec for the client's update.
         proximal_mu: Weight of FedProx's proximal term in the client's loss; 0 for none.
+        epochs: Passes over the client's own rows; 0: as the settings say.
         program: Digest of the training program to run; empty: none, PyTorch trains.
         program_file: That program, where the client is not known to have it.
     """
@@ -65,6 +66,7 @@ class TrainRequest:
     frames: bytes
     uplink: str
     proximal_mu: float = 0.0
+    epochs: int = 0
     program: str = ""
     program_file: bytes = b""
 
@@ -76,15 +78,17 @@ class TrainReply:
     Attributes:
         held: Version of the model that the client holds now; -1: none.
         frame: One frame with its update; empty where the client could not train, because it does
-            not hold the version that it was thought to hold.
+            not hold the version that it was thought to hold, or its battery is too low.
         samples: Training rows of the client.
         loss: Mean training loss over the last local epoch.
         records: Energy records of this round, one a phase.
+        head: Where the device's ledger ends, with these records in it.
         link: The link that the device declares; empty: none.
         notice: One line for the person at the server about what went wrong on the device without
             costing its contribution; empty: nothing.
         accuracy: Share of ``scored`` rows that the client's own model gets right.
         scored: Rows of its own that the client measured on; 0: it did not.
+        battery: How full its battery is; ``None``: it has none, or was not asked to look.
         trainer: What trains on this client: :data:`TORCH`, or :data:`LITERT`.
         programs: Digests of the training programs that it has, where it could not train.
     """
@@ -94,10 +98,12 @@ class TrainReply:
     samples: int = 0
     loss: float = 0.0
     records: tuple[EnergyRecord, ...] = ()
+    head: Head | None = None
     link: str = ""
     notice: str = ""
     accuracy: float = 0.0
     scored: int = 0
+    battery: BatteryLevel | None = None
     trainer: str = TORCH
     programs: tuple[str, ...] = ()
 
@@ -137,6 +143,7 @@ class CalibrateReply:
         ranges: Minimum and maximum of every tensor, float32, shape ``(tensors, 2)``; no tensors
             where the client does not hold the version that it was thought to hold.
         records: Energy records, one a phase.
+        head: Where the device's ledger ends, with these records in it.
         notice: One line for the person at the server; empty: nothing.
         trainer: As of :class:`TrainReply`.
         programs: As of :class:`TrainReply`.
@@ -145,6 +152,7 @@ class CalibrateReply:
     held: int
     ranges: FloatArray
     records: tuple[EnergyRecord, ...] = ()
+    head: Head | None = None
     notice: str = ""
     trainer: str = TORCH
     programs: tuple[str, ...] = ()
@@ -164,6 +172,8 @@ def pack_request(request: TrainRequest) -> RecordDict:
     )
     if request.proximal_mu:
         config[PROXIMAL_MU] = request.proximal_mu
+    if request.epochs:
+        config[_EPOCHS] = request.epochs
     return RecordDict({_ARRAYS: _pack_sent(request, config), _CONFIG: config})
 
 
@@ -174,16 +184,23 @@ def unpack_request(message: Message) -> TrainRequest:
         FrameError: Something that belongs there is missing.
     """
     config = _record(message.content, _CONFIG, ConfigRecord)
+    blocks = _item(config, "blocks")
+    if not isinstance(blocks, list) or not all(type(block) is int for block in blocks):
+        raise FrameError(f"the message's blocks are {blocks!r:.60}, not a list of whole numbers")
+    epochs = _whole(config, _EPOCHS) if _EPOCHS in config else 0
+    if epochs < 0:
+        raise FrameError(f"the message asks for {epochs} epochs")
     return TrainRequest(
-        run=str(_item(config, "run")),
-        round=int(_item(config, "round")),
-        base=int(_item(config, "base")),
-        version=int(_item(config, "version")),
-        blocks=tuple(_item(config, "blocks")),
+        run=_text(config, "run"),
+        round=_whole(config, "round"),
+        base=_whole(config, "base"),
+        version=_whole(config, "version"),
+        blocks=tuple(blocks),
         frames=_unpack_bytes(message.content),
-        uplink=str(_item(config, "uplink")),
-        proximal_mu=float(config.get(PROXIMAL_MU, 0.0)),
-        program=str(config.get(_PROGRAM, "")),
+        uplink=_text(config, "uplink"),
+        proximal_mu=_number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0,
+        epochs=epochs,
+        program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(message.content),
     )
 
@@ -195,11 +212,13 @@ def pack_reply(reply: TrainReply) -> RecordDict:
     )
     if reply.scored:
         metrics["accuracy"], metrics["scored"] = reply.accuracy, reply.scored
-    ledger = _pack_records(reply.records)
+    ledger = _pack_ledger(reply.records, reply.head)
     # Beside the ledger, not in a record of their own, which Flower would send as one more POST.
     _note(ledger, reply)
     if reply.link:
         ledger[_LINK] = reply.link
+    if reply.battery is not None:
+        ledger[_BATTERY], ledger[_CHARGING] = reply.battery.percent, reply.battery.charging
     return RecordDict({_ARRAYS: _pack_bytes(reply.frame), _METRICS: metrics, _LEDGER: ledger})
 
 
@@ -210,24 +229,26 @@ def unpack_reply(message: Message) -> TrainReply:
         FrameError: Something that belongs there is missing or of another type.
     """
     metrics = _record(message.content, _METRICS, MetricRecord)
-    ledger = dict(_record(message.content, _LEDGER, ConfigRecord))
-    link = str(ledger.pop(_LINK, ""))[:_MAX_TEXT]
+    ledger = _record(message.content, _LEDGER, ConfigRecord)
     notice, trainer, programs = _noted(ledger)
-    accuracy, scored = float(metrics.get("accuracy", 0.0)), int(metrics.get("scored", 0))
+    accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else 0.0
+    scored = _whole(metrics, "scored") if "scored" in metrics else 0
     if not 0 <= accuracy <= 1 or scored < 0:
         raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
     return TrainReply(
-        held=int(_item(metrics, "held-version")),
+        held=_whole(metrics, "held-version"),
         frame=_unpack_bytes(message.content),
-        samples=int(_item(metrics, "num-examples")),
-        loss=float(_item(metrics, "train-loss")),
-        records=_unpack_records(ledger),
-        link=link,
+        samples=_whole(metrics, "num-examples"),
+        loss=_number(metrics, "train-loss"),
+        records=_records(ledger),
+        head=_head(ledger),
+        link=_any_text(ledger, _LINK)[:_MAX_TEXT],
         notice=notice,
         accuracy=accuracy,
         scored=scored,
         trainer=trainer,
         programs=programs,
+        battery=_battery(ledger),
     )
 
 
@@ -253,13 +274,13 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
     """
     config = _record(message.content, _CONFIG, ConfigRecord)
     return CalibrateRequest(
-        run=str(_item(config, "run")),
-        round=int(_item(config, "round")),
-        base=int(_item(config, "base")),
-        version=int(_item(config, "version")),
+        run=_text(config, "run"),
+        round=_whole(config, "round"),
+        base=_whole(config, "base"),
+        version=_whole(config, "version"),
         frames=_unpack_bytes(message.content),
-        percentile=float(_item(config, "percentile")),
-        program=str(config.get(_PROGRAM, "")),
+        percentile=_number(config, "percentile"),
+        program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(message.content),
     )
 
@@ -268,7 +289,7 @@ def pack_calibrate_reply(reply: CalibrateReply) -> RecordDict:
     """Return the content of a reply with ranges."""
     data = reply.ranges.astype("<f4").tobytes()
     ranges = Array(dtype="float32", shape=reply.ranges.shape, stype=RANGES_STYPE, data=data)
-    ledger = _pack_records(reply.records)
+    ledger = _pack_ledger(reply.records, reply.head)
     _note(ledger, reply)
     metrics = MetricRecord({"held-version": reply.held})
     return RecordDict({_ARRAYS: ArrayRecord({_RANGES: ranges}), _METRICS: metrics, _LEDGER: ledger})
@@ -283,12 +304,13 @@ def unpack_calibrate_reply(message: Message) -> CalibrateReply:
     array = _record(message.content, _ARRAYS, ArrayRecord).get(_RANGES)
     if array is None or array.stype != RANGES_STYPE or len(array.data) % 8:
         raise FrameError("the reply carries no ranges; is the other end of the same version?")
-    ledger = dict(_record(message.content, _LEDGER, ConfigRecord))
+    ledger = _record(message.content, _LEDGER, ConfigRecord)
     notice, trainer, programs = _noted(ledger)
     return CalibrateReply(
-        held=int(_item(_record(message.content, _METRICS, MetricRecord), "held-version")),
+        held=_whole(_record(message.content, _METRICS, MetricRecord), "held-version"),
         ranges=np.frombuffer(array.data, "<f4").astype(np.float32).reshape(-1, 2),
-        records=_unpack_records(ledger),
+        records=_records(ledger),
+        head=_head(ledger),
         notice=notice,
         trainer=trainer,
         programs=programs,
@@ -339,19 +361,17 @@ def _note(ledger: ConfigRecord, reply: TrainReply | CalibrateReply) -> None:
         ledger[_PROGRAMS] = list(reply.programs)
 
 
-def _noted(ledger: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
-    """Take the same out of a reply: notice, trainer and programs."""
-    notice = str(ledger.pop(_NOTICE, ""))[:_MAX_TEXT]
-    trainer, programs = ledger.pop(_TRAINER, TORCH), ledger.pop(_PROGRAMS, [])
+def _noted(ledger: Any) -> tuple[str, str, tuple[str, ...]]:
+    """Read the same from a reply: notice, trainer and programs."""
+    trainer = _text(ledger, _TRAINER) if _TRAINER in ledger else TORCH
+    programs = ledger.get(_PROGRAMS, [])
     if trainer not in (TORCH, LITERT):
-        raise FrameError(
-            f"the reply names the trainer {str(trainer)[:20]!r}; is it of this version?"
-        )
+        raise FrameError(f"the reply names the trainer {trainer[:20]!r}; is it of this version?")
     if not isinstance(programs, list) or len(programs) > _MAX_PROGRAMS:
         raise FrameError("the reply's list of training programs cannot be read")
     if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in programs):
         raise FrameError("the reply names a training program by something that is no SHA-256")
-    return notice, str(trainer), tuple(programs)
+    return _any_text(ledger, _NOTICE)[:_MAX_TEXT], trainer, tuple(programs)
 
 
 def _unpack_bytes(content: RecordDict) -> bytes:
@@ -377,35 +397,61 @@ def _item(record: Any, name: str) -> Any:
     return record[name]
 
 
-def _pack_records(records: Sequence[EnergyRecord]) -> ConfigRecord:
-    """Turn records into columns; Flower's records hold no None, so an unknown joule is NaN."""
-    if not records:
-        return ConfigRecord({})
-    rows = [asdict(record) for record in records]
-    columns: dict[str, Any] = {name: _column(name, rows) for name in rows[0]}
-    return ConfigRecord(columns)
+def _whole(record: Any, name: str) -> int:
+    value = _item(record, name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise FrameError(f"the message's {name} is {value!r:.60}, not a whole number")
+    return value
 
 
-def _column(name: str, rows: list[dict[str, Any]]) -> Any:
-    optional = name in ("energy_j", "idle_j", "uncertainty_rel")
-    values = [float("nan") if optional and row[name] is None else row[name] for row in rows]
-    return values if name in _PER_PHASE else values[0]
+def _number(record: Any, name: str) -> float:
+    value = _item(record, name)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise FrameError(f"the message's {name} is {value!r:.60}, not a number")
+    return float(value) if math.isfinite(value) else math.nan
 
 
-def _unpack_records(columns: Any) -> tuple[EnergyRecord, ...]:
-    if not columns:
-        return ()
-    names = [field.name for field in fields(EnergyRecord)]
-    count = len(_item(columns, "phase"))
-    rows = []
-    for index in range(count):
-        row = {name: _cell(name, _item(columns, name), index, count) for name in names}
-        rows.append(EnergyRecord(**row))
-    return tuple(rows)
+def _text(record: Any, name: str) -> str:
+    value = _item(record, name)
+    if not isinstance(value, str):
+        raise FrameError(f"the message's {name} is {value!r:.60}, not a text")
+    return value
 
 
-def _cell(name: str, column: Any, index: int, count: int) -> Any:
-    if name in _PER_PHASE and len(column) != count:
-        raise FrameError(f"the reply's energy column {name!r} has {len(column)} rows, not {count}")
-    value = column[index] if name in _PER_PHASE else column
-    return None if isinstance(value, float) and np.isnan(value) else value
+def _any_text(record: Any, name: str) -> str:
+    return _text(record, name) if name in record else ""
+
+
+def _pack_ledger(records: tuple[EnergyRecord, ...], head: Head | None) -> ConfigRecord:
+    ledger = ConfigRecord({_RECORDS: bundle.pack(records)} if records else {})
+    if head is not None:
+        ledger[_NUMBER], ledger[_HASH] = head.number, head.hash
+    return ledger
+
+
+def _records(ledger: Any) -> tuple[EnergyRecord, ...]:
+    data = ledger.get(_RECORDS, b"")
+    try:
+        if not isinstance(data, bytes):
+            raise ValueError("they are no bytes")
+        return bundle.unpack(data)
+    except ValueError as error:
+        raise FrameError(f"the reply's energy records cannot be read: {error}") from error
+
+
+def _head(ledger: Any) -> Head | None:
+    if _NUMBER not in ledger:
+        return None
+    number, digest = _whole(ledger, _NUMBER), _item(ledger, _HASH)
+    if number < 0 or not isinstance(digest, bytes) or len(digest) != HASH_BYTES:
+        raise FrameError(f"the reply's ledger ends at {number} with the hash {digest!r:.60}")
+    return Head(number, digest)
+
+
+def _battery(ledger: Any) -> BatteryLevel | None:
+    if _BATTERY not in ledger:
+        return None
+    percent, charging = _number(ledger, _BATTERY), _item(ledger, _CHARGING)
+    if not 0 <= percent <= 100 or not isinstance(charging, bool):
+        raise FrameError(f"the reply's battery is at {percent} %, charging: {charging!r:.60}")
+    return BatteryLevel(percent, charging)

@@ -12,6 +12,8 @@ from typing import Any
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from frugalfl.energy import counted
+from frugalfl.energy.record import known_sum
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task
@@ -27,6 +29,8 @@ from frugalfl_server.strategies import averaging
 from frugalfl_sim.engine.grid import InProcessGrid
 
 _app = ClientApp()
+#: Names of a client's joules in its reply: measured, and estimated.
+_JOULES = {True: "measured-j", False: "estimated-j"}
 
 
 @_app.train()
@@ -47,8 +51,10 @@ def _train(message: Message, context: Context) -> Message:
         )
     local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
     metrics = MetricRecord({"num-examples": len(device.examples), "train-loss": trained.loss})
-    if window.energy_j is not None:
-        metrics["energy-j"] = window.energy_j
+    for measured, name in _JOULES.items():
+        joules = known_sum(r.energy_j for r in counted(window.readings) if r.measured is measured)
+        if joules is not None:
+            metrics[name] = joules
     return Message(RecordDict({"arrays": pack(local), "metrics": metrics}), reply_to=message)
 
 
@@ -56,13 +62,14 @@ class _CountingGrid(InProcessGrid):
     """Counts the bytes of all arrays, each way, and sums what Flower would average."""
 
     uplink_bytes = downlink_bytes = updates = rows = 0
+    measured_j: float | None = None
     estimated_j: float | None = None
     summed_loss = 0.0
 
     def reset(self) -> None:
         """Begin a new round."""
         self.uplink_bytes = self.downlink_bytes = self.updates = self.rows = 0
-        self.estimated_j = None
+        self.measured_j = self.estimated_j = None
         self.summed_loss = 0.0
 
     def _answered(self, message: Message, reply: Message) -> None:
@@ -72,8 +79,8 @@ class _CountingGrid(InProcessGrid):
         metrics: Mapping[str, Any] = reply.content.metric_records["metrics"]
         self.rows += metrics["num-examples"]
         self.summed_loss += metrics["num-examples"] * metrics["train-loss"]
-        if "energy-j" in metrics:
-            self.estimated_j = (self.estimated_j or 0.0) + metrics["energy-j"]
+        self.measured_j = known_sum([self.measured_j, metrics.get(_JOULES[True])])
+        self.estimated_j = known_sum([self.estimated_j, metrics.get(_JOULES[False])])
 
 
 def _array_bytes(message: Message) -> int:
@@ -83,8 +90,10 @@ def _array_bytes(message: Message) -> int:
 
 
 def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool = False) -> None:
-    """Run the baseline's rounds into the run directory."""
-    progress = Progress(settings.rounds, quiet)
+    """Run the baseline's rounds into the run directory: as many as ours trained, where it did."""
+    ours = sum((r.federation, r.phase) == (summary.OURS, "train") for r in run.rounds)
+    rounds = ours or settings.rounds
+    progress = Progress(rounds, quiet)
     progress.say("baseline: Flower's stock FedAvg, float32, same seed and rounds")
     public = task.public_rows()
     module = initial_model(task, settings)
@@ -110,7 +119,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
             updates=grid.updates,
             uplink_bytes=grid.uplink_bytes,
             downlink_bytes=grid.downlink_bytes,
-            energy_measured_j=None,
+            energy_measured_j=grid.measured_j,
             energy_estimated_j=grid.estimated_j,
             wall_s=time.monotonic() - started,
         )
@@ -121,5 +130,5 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
         return None
 
     averaging(settings).start(
-        grid, pack(read_parameters(module)), num_rounds=settings.rounds, evaluate_fn=finish_round
+        grid, pack(read_parameters(module)), num_rounds=rounds, evaluate_fn=finish_round
     )

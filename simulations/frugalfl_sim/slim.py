@@ -16,6 +16,7 @@ from frugalfl.task import Task
 from frugalfl_client.app import app as client_app
 from frugalfl_server import summary
 from frugalfl_server.app import Federation
+from frugalfl_server.calibration import is_federated
 from frugalfl_server.export_run import export_into
 from frugalfl_server.progress import Progress
 from frugalfl_server.run_directory import RunDirectory
@@ -50,21 +51,25 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
         task: Its task.
         run: Its run directory, with the pruned model as checkpoint; the slim rounds are added.
     """
-    rounds = settings.rounds + settings.recover_rounds
+    rounds = sum(r.federation == summary.OURS and r.phase != "calibrate" for r in run.rounds)
     progress = Progress(rounds)
     shapes = {name: tensor.shape for name, tensor in run.load_checkpoint().items()}
     if shapes == _shapes_before(task):
         progress.say("slim: nothing was pruned to fit the budget, so there is nothing to compare")
         return
     progress.say("slim: the pruned model's architecture from scratch, same seed, codecs and rounds")
-    own = replace(settings, rounds=rounds, prune=0.0, target="", flash="", ram="", macs=0)
+    own = replace(
+        settings, rounds=rounds, prune=0.0, target="", flash="", ram="", macs=0,
+        stop_joules=0.0, stop_accuracy=0.0,
+    )  # fmt: skip
     grid = InProcessGrid(
         client_app, own.clients, own.as_config(), run.path / "devices" / summary.SLIM
     )
     federation = Federation(grid, own, task, run, name=summary.SLIM)
     module = federation.train(slim_model(task, own, shapes))
     try:
-        export_into(run, module, task, own, run.path / summary.SLIM)
+        ranges = federation.calibrate(module) if is_federated(own, task.public_rows()) else None
+        export_into(run, module, task, own, run.path / summary.SLIM, ranges)
     except ExportError as error:
         progress.warn(f"the slim model has no int8 figures: {error}")
 

@@ -15,9 +15,11 @@ from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.app import initial_model
 from frugalfl_server.arrays import pack, unpack
+from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export import kept_channels, prune
 from frugalfl_server.programs import Programs
+from frugalfl_server.sampling import sampler_of
 from frugalfl_server.steering import Steering
 from frugalfl_server.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
@@ -29,8 +31,8 @@ from .conftest import DIGITS
 class Rounds:
     """One run, a round at a time; several may share the devices in a folder."""
 
-    def __init__(self, settings, devices, run="run", client=client_app):
-        self.settings, self.run = settings, run
+    def __init__(self, settings, devices, run="run", client=client_app, inner=None):
+        self.settings, self.run, self.inner = settings, run, inner
         self.task = load_task(settings.task)
         parameters = read_parameters(initial_model(self.task, settings))
         self.model, _ = split(parameters, settings.private)
@@ -38,6 +40,8 @@ class Rounds:
         self.downlink = Downlink(self.model, settings.downlink, budget_b=settings.downlink_budget)
         self.programs = Programs(self.task, settings, self.task.public_rows().test)
         self.programs.follow(self.task.new_model())
+        control = Control(settings)
+        self.control = control if control.active else None
         self.warnings = []
         self.strategy = self._strategy()
         self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
@@ -47,9 +51,11 @@ class Rounds:
     def _strategy(self, first=1):
         settings = self.settings
         return FrugalStrategy(
-            FedAvg(fraction_evaluate=0.0), self.downlink, parse_plan(settings.refresh),
+            self.inner or FedAvg(fraction_evaluate=0.0), self.downlink,
+            parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self.run, first,
-            on_failure=self.warnings.append, seed=settings.seed, programs=self.programs,
+            on_failure=self.warnings.append, seed=settings.seed, sampler=sampler_of(settings),
+            control=self.control, programs=self.programs,
         )  # fmt: skip
 
     def prune(self, ratio):

@@ -94,7 +94,9 @@ def test_it_is_within_two_decibels_of_all_rows_in_one_place(calibrated_run):
         )
     float_model = export.convert(module, test.x.shape[1:])
     pooled = export.quantize(float_model, export.to_model_layout(everything, float_model))
-    best = export.verify(module, float_model, pooled, test, max_accuracy_drop=None).sqnr_db
+    best = export.verify(
+        export.of_pytorch(module), float_model, pooled, test, max_accuracy_drop=None
+    ).sqnr_db
     federated = run.read_json("model/export.json")["verification"]["sqnr_db"]
     print(f"\n{task.name}: federated {federated:.2f} dB, all rows in one place {best:.2f} dB")
     assert federated > best - 2
@@ -117,7 +119,7 @@ def test_its_bytes_and_joules_are_in_the_tables(calibrated_run):
     assert summary["rounds"] + summary["recover_rounds"] == len(rounds)
     records = [record for record in run.energy if record.phase == "calibrate"]
     assert len(records) == 8
-    assert all(record.energy_j > 0 and record.samples > 0 for record in records)
+    assert all(record.estimated_j > 0 and record.samples > 0 for record in records)
     for record in records:
         own = Ledger(run.path / "devices" / f"client-{record.client}" / "ledger.sqlite")
         assert "calibrate" in {row.phase for row in own.records()}
@@ -228,7 +230,7 @@ def test_ranges_of_another_model_are_refused(tmp_path):
     with pytest.raises(ExportError, match="no calibration ranges: clients are asked"):
         kept_ranges(run, model)
     ranges = np.array([[-0.1, 1 / 3]], np.float32)
-    keep_ranges(run, model, ranges, of=1)
+    keep_ranges(run, model, ranges)
     np.testing.assert_array_equal(kept_ranges(run, model), ranges)
     with pytest.raises(ExportError, match="are of another model"):
         kept_ranges(run, {"a.weight": np.zeros((2, 2), np.float32)})

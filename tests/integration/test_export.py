@@ -326,7 +326,7 @@ def test_int16_activations_are_finer(
     card = json.loads(fine.paths["model_card.json"].read_text())
     assert (card["input"]["dtype"], card["output"]["dtype"]) == ("int16", "int16")
     assert card["input"]["zero_point"] == 0
-    assert fine.verification.sqnr_db > result.verification.sqnr_db
+    assert fine.verification.sqnr_db > result.verification.sqnr_db + 2
     off = fine.verification.micro_max_lsb
     assert off is None or off <= 3
     outputs = predict(fine.paths["model_int8_edge.tflite"], public.test.x.transpose(0, 2, 3, 1))

@@ -170,7 +170,7 @@ def answers_other_blocks(message, reply):
         (names_no_block, None, "names no block to train", 1),
         (names_an_unknown_block, None, r"names block 99, the model here has 4 \(0 to 3\)", 1),
         (leads_from_another_version, None, "leads on from version 70, version 1 is held", 2),
-        (leads_elsewhere, None, "lead to version 2, the round is to train version 7", 2),
+        (leads_elsewhere, None, "lead to version 2, the request is for version 7", 2),
         (is_cut_short, None, "ends 3 B too early", 2),
         (None, answers_for_another_version, "its update is to version 70, this round trains", 1),
         (None, answers_other_blocks, r"has blocks \[0, 1\], it was asked for \[3\]", 1),

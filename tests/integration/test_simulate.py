@@ -6,6 +6,7 @@ import pty
 import signal
 import sqlite3
 import subprocess
+from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
@@ -55,10 +56,47 @@ def test_the_figures_add_up(finished):
     assert [row["round"] for row in rounds] == list(range(1, 11))  # the last one calibrates
     assert summary["uplink_bytes"] == sum(row["uplink_bytes"] for row in energy)
     assert summary["downlink_bytes"] == sum(row["downlink_bytes"] for row in energy)
-    assert summary["energy_j"]["estimated"] == pytest.approx(sum(row["energy_j"] for row in energy))
-    assert {row["phase"] for row in energy} == {"download", "train", "encode", "calibrate"}
-    # A record a phase, client and round: 4 clients a round, and all 8 of them calibrate.
-    assert len(energy) == 3 * 4 * 9 + 2 * 8
+    clients = [row for row in energy if row["client"] != "server"]
+    trained = [row for row in clients if row["round"] < 10]
+    assert Counter((row["client"], row["round"]) for row in trained).most_common()[-1][1] == 6
+    assert Counter(row["phase"] for row in trained) == dict.fromkeys(
+        ("download", "decode", "evaluate", "train", "encode", "upload"), 4 * 9
+    )
+    # All 8 of them calibrate.
+    assert Counter(row["phase"] for row in clients if row["round"] == 10) == dict.fromkeys(
+        ("download", "decode", "calibrate", "upload"), 8
+    )
+
+
+def test_joules_reconcile_from_records_to_rounds_to_the_summary(finished):
+    run, _ = finished
+    summary = json.loads((run / "summary.json").read_text())
+    energy = pq.read_table(run / "energy.parquet").to_pylist()
+    rounds = pq.read_table(run / "rounds.parquet").to_pylist()
+    own = [row for row in rounds if row["federation"] == "frugalfl"]
+    for row in own:
+        of_round = [record for record in energy if record["round"] == row["round"]]
+        clients = [r["estimated_j"] for r in of_round if r["client"] != "server"]
+        server = [
+            r["estimated_j"]
+            for r in of_round
+            if r["client"] == "server" and r["phase"] in ("encode", "aggregate", "evaluate")
+        ]
+        assert len(server) == (0 if row["phase"] == "calibrate" else 3)
+        assert row["energy_estimated_j"] == pytest.approx(sum(clients))
+        assert (row["server_estimated_j"] or 0) == pytest.approx(sum(server))
+        assert row["energy_measured_j"] is None
+    assert summary["energy_j"]["estimated"] == pytest.approx(
+        sum(row["energy_estimated_j"] for row in own)
+    )
+    for name, server in (("energy_j", False), ("server_energy_j", True)):
+        mine = [r["estimated_j"] for r in energy if (r["client"] == "server") is server]
+        assert summary[name]["estimated"] == pytest.approx(sum(mine))
+    grams = [r["estimated_g"] for r in energy if r["client"] != "server"]
+    assert summary["carbon_g"]["estimated"] == pytest.approx(sum(grams))
+    for record in energy:  # nested readings say the same as the flat columns
+        parts = [reading["energy_j"] for reading in record["readings"]]
+        assert record["estimated_j"] == pytest.approx(sum(parts))
 
 
 def test_the_devices_own_ledgers_agree_with_the_run(finished):
@@ -67,7 +105,9 @@ def test_the_devices_own_ledgers_agree_with_the_run(finished):
     for path in run.glob("devices/client-*/ledger.sqlite"):
         with sqlite3.connect(path) as ledger:
             rows += ledger.execute("SELECT count(*) FROM energy").fetchone()[0]
-    assert rows == pq.read_table(run / "energy.parquet").num_rows
+        ledger.close()
+    told = pq.read_table(run / "energy.parquet").to_pylist()
+    assert rows == sum(row["client"] != "server" for row in told)
 
 
 def test_updates_are_far_smaller_than_the_baselines(finished):

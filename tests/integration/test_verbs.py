@@ -1,8 +1,17 @@
 """The other verbs, on a run that is there."""
 
+import csv
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+
+from frugalfl.energy.parquet import read_records, write_records
 
 from .conftest import frugalfl
 
@@ -29,8 +38,72 @@ def test_energy_by_phase_and_client(finished):
     assert "estimated by cpu-time" in text
     for phase in ("download", "train", "encode"):
         assert phase in text
+    assert "server: aggregate" in text
+    assert "475 g/kWh (WORLD 2018" in text
     records = json.loads(frugalfl("energy", run, "--json", cwd=run).stdout)
-    assert all(record["measured"] is False for record in records)
+    assert not [r for record in records for r in record["readings"] if r["measured"]]
+
+
+def test_energy_for_other_tools(finished, tmp_path):
+    run, _ = finished
+    records = list(
+        csv.DictReader(frugalfl("energy", run, "--format", "csv", cwd=run).stdout.split("\n"))
+    )
+    joules = sum(float(record["estimated_j"]) for record in records)
+    by_client = list(
+        csv.DictReader(
+            frugalfl("energy", run, "--format", "csv", "--by", "client", cwd=run).stdout.split("\n")
+        )
+    )
+    assert by_client[-1]["client"] == "server"
+    assert sum(float(row["estimated_j"]) for row in by_client) == pytest.approx(joules)
+    table = tmp_path / "joules.parquet"
+    assert frugalfl("energy", run, "--format", "parquet", "--out", table, cwd=run).returncode == 0
+    assert pq.read_table(table).num_rows == len(records)
+    lines = frugalfl("energy", run, "--format", "prometheus", cwd=run).stdout.split("\n")
+    values = [float(line.split()[-1]) for line in lines if line.startswith("frugalfl_energy")]
+    assert sum(values) == pytest.approx(joules)
+
+
+def test_grams_of_another_place(finished):
+    run, _ = finished
+    rows = [
+        json.loads(frugalfl("energy", run, "--json", "--grid", grid, cwd=run).stdout)
+        for grid in ("100 g/kWh", "200 g/kWh")
+    ]
+    low, high = (sum(record["estimated_g"] for record in one) for one in rows)
+    assert high == pytest.approx(2 * low)
+
+
+def test_verify_a_run_and_name_what_was_edited(finished, tmp_path):
+    run, _ = finished
+    assert "every chain is unbroken" in frugalfl("energy", "verify", run, cwd=run).stdout
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy, symlinks=True)
+    ledger = next(copy.glob("devices/client-*/ledger.sqlite"))
+    alone = frugalfl("energy", "verify", ledger, "--against", copy, cwd=run)
+    assert "agrees with what the server was told" in alone.stdout
+    with sqlite3.connect(ledger) as db:
+        db.execute("UPDATE entries SET text = json_set(text, '$.cpu_s', 0) WHERE number = 4")
+    db.close()
+    result = frugalfl("energy", "verify", copy, cwd=run)
+    assert result.returncode == 8
+    assert f"{ledger.relative_to(copy)}: record 4 (client" in result.stdout
+    assert "train) does not match its hash" in result.stdout
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_run_whose_table_was_changed_does_not_verify(finished, tmp_path):
+    run, _ = finished
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy, symlinks=True)
+    records = read_records(copy / "energy.parquet")
+    place = next(i for i, record in enumerate(records) if record.phase == "train")
+    records[place] = replace(records[place], cpu_s=0.0)
+    write_records(copy / "energy.parquet", records)
+    result = frugalfl("energy", "verify", copy, cwd=run)
+    assert result.returncode == 8
+    assert f"client {records[place].client}, round {records[place].round}, train" in result.stdout
 
 
 def test_energy_of_one_devices_ledger(finished):

@@ -17,7 +17,7 @@ from frugalfl.errors import ExportError
 from frugalfl_edge import Interpreter, dequantize, quantize, run_rows
 from frugalfl_server import export
 from frugalfl_server.export import ExportResult, export_model, run_micro, to_model_layout
-from frugalfl_server.export.verify import MAX_LSB
+from frugalfl_server.export.gates import MAX_LSB
 
 #: By net: worst score of the trained float model, least signal-to-noise ratio of int8 (dB), most
 #: bytes of the microcontroller's file.
@@ -148,15 +148,16 @@ def test_rounding_that_a_layer_enlarges_is_no_reason_to_refuse(tmp_path: Path) -
     pytest.importorskip("tflite_micro")
     model, rows = amplifier()
     done = export_model(model, name="x", public=PublicData(rows, rows), folder=tmp_path)
-    assert done.verification.micro_max_lsb > MAX_LSB
+    assert done.verification.micro_max_lsb > MAX_LSB["int8"]
 
 
 def test_a_microcontroller_that_computes_something_else_is_refused() -> None:
     pytest.importorskip("tflite_micro")
-    model, rows = amplifier()
+    x = np.random.default_rng(0).uniform(0, 1, (60, 16)).astype(np.float32)
+    rows = Examples(x, x)
+    model, other = (nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 8)) for _ in "ab")
     float_model = export.convert(model, (16,))
     int8_model = export.quantize(float_model, rows.x)
-    other = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 8))
     wrong = export.quantize(export.convert(other, (16,)), rows.x)
     with pytest.raises(ExportError, match="would compute something else"):
         export.verify(

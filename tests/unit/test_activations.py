@@ -113,7 +113,8 @@ def test_the_same_rows_give_the_same_file_either_way():
     rows = np.random.default_rng(0).normal(size=(40, 3, 16)).astype(np.float32)
     float_model = export.convert(model, (3, 16))
     named = export.name_ranges(model, float_model, (3, 16), ranges_of(model, rows))
-    direct, federated = (export.quantize(float_model, one) for one in (rows, named))
+    typical = export.to_model_layout(rows, float_model)
+    direct, federated = (export.quantize(float_model, one) for one in (typical, named))
     apart = np.frombuffer(direct, np.uint8) != np.frombuffer(federated, np.uint8)
     assert len(direct) == len(federated)
     assert apart.mean() < 0.01  # scales differ in their last bits, as float kernels do

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from frugalfl import wire
 from frugalfl.blocks import Layout
-from frugalfl.energy import EnergyRecord
+from frugalfl.energy import EnergyRecord, Reading
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
 from frugalfl_server.partial import complete
@@ -22,7 +22,17 @@ LAYOUT = Layout.of(START)
 
 def reply(link="", joules=()):
     records = tuple(
-        EnergyRecord("run", "1", 1, phase, 0.0, 1.0, 1.0, energy, None, False, "m", "s", None)
+        EnergyRecord(
+            "run",
+            "1",
+            1,
+            phase,
+            "generic",
+            0.0,
+            1.0,
+            1.0,
+            (Reading("cpu", energy, None, False, "m", "s", "process", None),),
+        )
         for phase, energy in zip(("download", "train", "encode"), joules, strict=False)
     )
     return wire.TrainReply(0, link=link, records=records)

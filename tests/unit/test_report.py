@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from frugalfl.energy import EnergyRecord
+from frugalfl.energy import EnergyRecord, Reading, parse_grid
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
 from frugalfl_server import summary
@@ -52,12 +52,24 @@ BASELINE = [
     replace(record, federation=summary.BASELINE, uplink_bytes=616_608, downlink_bytes=616_608)
     for record in TRAINED
 ]
+
+
+def record(client, phase, joules, grid=None):
+    reading = Reading("cpu", joules, None, False, "cpu-time", "generic 4 W per busy core",
+                      "process", 0.5)  # fmt: skip
+    return EnergyRecord("run", client, 1, phase, "generic", 0.0, 0.1, 0.1, (reading,), grid=grid)
+
+
+def changed(one, **changes):
+    """The record with its reading changed."""
+    return replace(one, readings=(replace(one.readings[0], **changes),))
+
+
 ENERGY = [
-    EnergyRecord("run", str(client), 1, phase, 0.0, 0.1, 0.1, joules, None, False, "cpu-time",
-                 "generic 4 W per busy core", 0.5)
+    record(str(client), phase, joules)
     for client in range(4)
-    for phase, joules in (("download", 0.01), ("train", 0.4 + client), ("encode", 0.05))
-]  # fmt: skip
+    for phase, joules in (("decode", 0.01), ("train", 0.4 + client), ("encode", 0.05))
+]
 
 
 @pytest.fixture
@@ -121,7 +133,7 @@ def test_importing_the_package_loads_no_drawing_library():
 
 def test_a_full_run_has_every_part(full):
     page = report(full)
-    for name in ("accuracy", "traffic", "energy"):
+    for name in ("accuracy", "traffic", "energy", "joules"):
         assert page.figure(name).count("<svg") == 2  # wide and narrow
     for table in ("federation", "sources", "clients", "model"):
         assert f"table-{table}" in page.ids
@@ -206,23 +218,43 @@ def test_joules_are_called_estimated_wherever_they_stand(full, capsys):
     assert "3.10 J estimated" in page.text  # the rounds
     assert "Energy: 7.84 J estimated" in page.text  # the records
     for drawing in re.findall(r"<svg.*?</svg>", page.figure("energy"), re.S):
-        assert ">estimated<" in drawing
-        assert ">measured<" not in drawing
+        assert ">estimated by cpu-time<" in drawing
+        assert ">measured" not in drawing
         assert "url(#" in drawing  # hatched
     terminal.print_summary(full)
     assert "3.10 J estimated" in capsys.readouterr().out
 
 
 def test_measured_and_estimated_joules_stay_apart(run):
-    energy = [replace(one, measured=one.client == "3", method="rapl") for one in ENERGY]
-    energy[0] = replace(energy[0], energy_j=None)
+    energy = [changed(one, measured=one.client == "3", method="rapl") for one in ENERGY]
+    energy[0] = changed(energy[0], energy_j=None)
     rounds = [replace(one, energy_measured_j=0.25) for one in TRAINED]
     fill(run, rounds, energy)
     page = report(run)
     assert "1.25 J measured + 2.50 J estimated" in page.text
     assert "1 of 12 records without joules" in page.text
-    assert ">measured<" in page.figure("energy")
-    assert ">estimated<" in page.figure("energy")
+    assert ">measured by rapl<" in page.figure("energy")
+    assert ">estimated by rapl<" in page.figure("energy")
+    assert ">FrugalFL, measured<" in page.figure("joules")
+    assert ">FrugalFL, estimated<" in page.figure("joules")
+
+
+def test_ticks_are_not_cut_short(run):
+    fill(run, TRAINED, [changed(one, energy_j=1 / 3) for one in ENERGY[:3]])
+    assert ">0.25 J<" in report(run).figure("energy")
+
+
+def test_the_servers_joules_and_grams_of_co2e_stand_apart(run):
+    energy = [replace(one, grid=parse_grid("100 g/kWh")) for one in ENERGY]
+    fill(
+        run, TRAINED, [*energy, record("server", "aggregate", 7.0), record("server", "export", 1.0)]
+    )
+    page = report(run)
+    assert "Energy: 7.84 J estimated" in page.text
+    assert "energy on the server 8.00 J estimated" in page.text
+    assert "218 µg CO2e of estimated joules" in page.text  # 7.84 J / 3.6 MJ x 100 g
+    assert "100 g/kWh (as set)" in page.text
+    assert not re.search(r">(server|aggregate)<", page.figure("energy"))
 
 
 def test_an_interrupted_run_says_so_and_what_is_missing(run):
@@ -304,10 +336,10 @@ def test_the_summary_of_no_round_has_no_zeros_for_unknowns(run):
 
 def test_unknown_joules_are_unknown(run):
     rounds = [replace(one, energy_estimated_j=None) for one in TRAINED]
-    fill(run, rounds, [replace(one, energy_j=None) for one in ENERGY])
+    fill(run, rounds, [changed(one, energy_j=None) for one in ENERGY])
     page = report(run)
     assert "Energy: unknown" in page.text
-    assert "unknown; 12 records without joules" in page.text
+    assert "unknown; 12 readings without joules" in page.text
     assert "figure-energy" not in page.ids
     assert not re.search(r"\d m?J\b", page.text)
 

@@ -31,6 +31,11 @@ def test_defaults_are_usable_and_survive_the_run_config():
         ),
         ({"refresh": "first(2)"}, "unknown refresh plan"),
         ({"device": "toaster"}, "unknown device profile"),
+        ({"schedule": "warmup"}, "unknown schedule"),
+        ({"energy-budget": -1.0}, "energy-budget is -1.0; it must be 0 or more"),
+        ({"stop-joules": float("nan")}, "stop-joules is nan"),
+        ({"stop-accuracy": 95}, "from 0 to 1"),
+        ({"min-battery": 100}, "from 0 to below 100"),
     ],
 )
 def test_a_wrong_setting_is_explained(config, message):

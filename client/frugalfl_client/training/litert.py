@@ -18,6 +18,7 @@ from frugalfl.settings import Settings
 from frugalfl.task import Examples, TargetArray
 from frugalfl_client.training.bound import BoundProgram
 from frugalfl_client.training.trainer import Trained, batches, mean_loss
+from frugalfl_edge.interpreter import runtime_package
 
 #: Entries of a frame that are always accepted: this model may have been pruned from a larger one.
 _LEAST_ENTRIES = 1 << 24
@@ -25,6 +26,9 @@ _LEAST_ENTRIES = 1 << 24
 
 class LiteRTTrainer:
     """Trains the model of one training program; keeps its interpreter between rounds."""
+
+    #: The package that does the work, for the version in energy records.
+    software: str
 
     def __init__(self, program: Program, settings: Settings) -> None:
         """Load the program.
@@ -40,6 +44,7 @@ class LiteRTTrainer:
         self._program = program
         self._settings = settings
         self._bound = BoundProgram(program)
+        self.software = runtime_package()
         self._shapes = {one.name: one.shape for one in program.parameters}
         shared, _ = split(_empty(self._shapes), settings.private)
         #: Blocks of the program's model that travel, pruned or not.
@@ -56,8 +61,8 @@ class LiteRTTrainer:
         learning_rate: float,
         seed: tuple[int, ...],
         private: Parameters | None = None,
-        held_out: Examples | None = None,
         proximal_mu: float = 0.0,
+        epochs: int = 0,
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
         private = private or {}
@@ -65,7 +70,7 @@ class LiteRTTrainer:
         self._check_plan(planned, proximal_mu)
         targets = self._targets(examples)
         self._bound.begin(parameters | private, learning_rate, proximal_mu)
-        loss = self._epochs(examples.x, targets, seed)
+        loss = self._epochs(examples.x, targets, seed, epochs or self._settings.local_epochs)
         after = {
             one.name: self._bound.parameter(place)
             for place, one in enumerate(self._program.parameters)
@@ -76,7 +81,6 @@ class LiteRTTrainer:
             {name: after.get(name, parameters[name]) - parameters[name] for name in names},
             loss,
             {name: after.get(name, tensor) for name, tensor in private.items()},
-            0.0 if held_out is None else self._share_right(parameters | private | after, held_out),
         )
 
     def calibrate(
@@ -92,11 +96,23 @@ class LiteRTTrainer:
             rows.append(self._bound.call("calibrate", x=np.ascontiguousarray(x), **inputs))
         return over_rows(np.array([one["ranges"] for one in rows], np.float32), percentile)
 
-    def _epochs(self, x: FloatArray, y: TargetArray, seed: tuple[int, ...]) -> float:
+    def count_right(self, parameters: Parameters, examples: Examples) -> int:
+        """Return how many rows a whole model gets right."""
+        targets, inputs = self._targets(examples), self._inputs(parameters)
+        right, batch = 0, self._program.batch
+        for start in range(0, len(examples), batch):
+            # The last batch is filled up with the last row.
+            x = examples.x.take(range(start, start + batch), 0, mode="clip")
+            chosen = self._bound.call("predict", x=x, **inputs)["outputs"].argmax(1)
+            expected = targets[start : start + batch]
+            right += int((chosen[: len(expected)] == expected).sum())
+        return right
+
+    def _epochs(self, x: FloatArray, y: TargetArray, seed: tuple[int, ...], epochs: int) -> float:
         bound, rng = self._bound, np.random.default_rng(seed)
         masks = np.random.default_rng((*seed, 1))
         losses: list[float] = []
-        for _ in range(self._settings.local_epochs):
+        for _ in range(epochs):
             losses = []
             for rows in batches(len(x), self._program.batch, rng):
                 count = len(rows)
@@ -109,18 +125,6 @@ class LiteRTTrainer:
                     np.multiply(kept, np.float32(1 / (1 - mask.drop)), out=entries)
                 losses.append(bound.step())
         return mean_loss(losses)
-
-    def _share_right(self, parameters: Parameters, examples: Examples) -> float:
-        """Return the share of rows whose largest output is their class."""
-        targets, inputs = self._targets(examples), self._inputs(parameters)
-        right, batch = 0, self._program.batch
-        for start in range(0, len(examples), batch):
-            # The last batch is filled up with the last row.
-            x = examples.x.take(range(start, start + batch), 0, mode="clip")
-            chosen = self._bound.call("predict", x=x, **inputs)["outputs"].argmax(1)
-            expected = targets[start : start + batch]
-            right += int((chosen[: len(expected)] == expected).sum())
-        return right / len(examples)
 
     def _inputs(self, parameters: Parameters) -> Parameters:
         return {

@@ -20,6 +20,9 @@ from frugalfl_client.training.trainer import Trained, batches, mean_loss
 class TorchTrainer:
     """Trains one task; keeps its module between rounds, so that it is built once a process."""
 
+    #: The package that does the work, for the version in energy records.
+    software = "torch"
+
     def __init__(self, task: Task, settings: Settings) -> None:
         self._task = task
         self._settings = settings
@@ -39,8 +42,8 @@ class TorchTrainer:
         learning_rate: float,
         seed: tuple[int, ...],
         private: Parameters | None = None,
-        held_out: Examples | None = None,
         proximal_mu: float = 0.0,
+        epochs: int = 0,
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
         private = private or self._private
@@ -52,14 +55,13 @@ class TorchTrainer:
             optimizer = Sgd(
                 module.parameters(), learning_rate, self._settings.momentum, proximal_mu
             )
-            loss = self._epochs(module, examples, optimizer, np.random.default_rng(seed))
-            right = 0.0 if held_out is None else _share_right(module, held_out)
+            epochs = epochs or self._settings.local_epochs
+            loss = self._epochs(module, examples, optimizer, np.random.default_rng(seed), epochs)
         after = read_parameters(module)
         return Trained(
             {name: after[name] - parameters[name] for name in names},
             loss,
             {name: after[name] for name in private},
-            right,
         )
 
     def calibrate(
@@ -69,6 +71,14 @@ class TorchTrainer:
         module = self._loaded(parameters)
         with self._task.blamed("calibration"):
             return ranges_of(module, examples.x, percentile)
+
+    def count_right(self, parameters: Parameters, examples: Examples) -> int:
+        """Return how many rows a whole model, private blocks included, gets right."""
+        with self._task.blamed("evaluating"):
+            module = self._loaded(parameters).eval()
+            with torch.inference_mode():
+                predicted = module(torch.from_numpy(examples.x)).argmax(1)
+            return int((predicted == torch.from_numpy(examples.y)).sum())
 
     def _loaded(self, parameters: Parameters) -> torch.nn.Module:
         shapes = {name: tensor.shape for name, tensor in parameters.items()}
@@ -85,11 +95,12 @@ class TorchTrainer:
         examples: Examples,
         optimizer: Sgd,
         rng: np.random.Generator,
+        epochs: int,
     ) -> float:
         loss_of = _loss(self._task)
         x, y = torch.from_numpy(examples.x), torch.from_numpy(examples.y)
         losses: list[float] = []
-        for _ in range(self._settings.local_epochs):
+        for _ in range(epochs):
             losses = []
             for chosen in batches(len(examples), self._settings.batch_size, rng):
                 rows = torch.from_numpy(chosen)
@@ -114,13 +125,6 @@ def _freeze(module: torch.nn.Module, layout: Layout, planned: set[str]) -> None:
     for name, layer in module.named_modules():
         if name in frozen:
             layer.eval()
-
-
-def _share_right(module: torch.nn.Module, examples: Examples) -> float:
-    module.eval()
-    with torch.inference_mode():
-        predicted = module(torch.from_numpy(examples.x)).argmax(1)
-    return float((predicted == torch.from_numpy(examples.y)).double().mean())
 
 
 def _loss(task: Task) -> Loss:

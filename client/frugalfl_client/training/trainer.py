@@ -23,17 +23,19 @@ class Trained:
         update: Local minus global tensors, of the planned blocks only.
         loss: Mean loss over the last epoch.
         private: The private tensors, as training left them.
-        right: Share of the held-out rows that the trained model gets right; 0 without such rows.
     """
 
     update: Parameters
     loss: float
     private: Parameters = field(default_factory=dict)
-    right: float = 0.0
 
 
 class Trainer(Protocol):
     """Trains one task's model; both kinds give the same update for the same rows and seed."""
+
+    @property
+    def software(self) -> str:
+        """The package that does the work, for its version in energy records."""
 
     @property
     def layout(self) -> Layout:
@@ -51,8 +53,8 @@ class Trainer(Protocol):
         learning_rate: float,
         seed: tuple[int, ...],
         private: Parameters | None = None,
-        held_out: Examples | None = None,
         proximal_mu: float = 0.0,
+        epochs: int = 0,
     ) -> Trained:
         """Run the local epochs.
 
@@ -63,8 +65,8 @@ class Trainer(Protocol):
             learning_rate: Step size.
             seed: Decides the order of the rows and any dropout; same seed, same bits.
             private: This device's private blocks, always trained; empty: as they begin.
-            held_out: Rows to measure the trained model on.
             proximal_mu: Weight of FedProx's proximal term.
+            epochs: Passes over the rows; 0: as the settings say.
 
         Raises:
             TaskError: The rows cannot be trained on, the task's code raised, or the loss is not
@@ -88,6 +90,18 @@ class Trainer(Protocol):
         Raises:
             TaskError: The rows do not fit the model, or the task's code raised.
             ProgramError: The training program is for another model.
+        """
+
+    def count_right(self, parameters: Parameters, examples: Examples) -> int:
+        """Return how many rows a whole model, private blocks included, gets right.
+
+        Args:
+            parameters: The model.
+            examples: Rows whose targets are class numbers.
+
+        Raises:
+            TaskError: The task's model raised.
+            ProgramError: The rows or the model do not fit the training program.
         """
 
 

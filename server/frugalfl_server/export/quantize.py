@@ -90,6 +90,8 @@ INT16_VERSIONS = {
     "TRANSPOSE": 5,
 }
 
+#: int16 has steps to spare: two bits of it are for values beyond every range that was seen.
+HEADROOM = 4
 #: What the quantizer knows of each tensor, by its name: ``min`` and ``max`` among others.
 Statistics = dict[str, dict[str, Any]]
 
@@ -128,6 +130,9 @@ def quantize(
     else:
         _check_rows(model, calibration)
         statistics = calibrated(model, calibration)
+    if activations == "int16":
+        for known in statistics.values():
+            known["min"], known["max"] = HEADROOM * known["min"], HEADROOM * known["max"]
     with explained("the model cannot be quantized"), quiet():
         quantized = _run_quantizer(model, statistics, activations)
     return repair(quantized, activations)

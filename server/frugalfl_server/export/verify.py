@@ -112,8 +112,7 @@ def verify(
     test = _thin(test, max_rows)
     runs = run_stages(Models(reference, float_model, int8_model, mcu_model), test.x)
     result = _measured(reference, runs, test.y, operators(mcu_model))
-    numbers = str(runs.reference.dtype)
-    for gate in _gates(result, reference.framework, numbers, max_accuracy_drop, min_sqnr_db):
+    for gate in _gates(result, runs, reference.framework, max_accuracy_drop, min_sqnr_db):
         gate.check()
         passed.append(gate)
     return dataclasses.replace(result, gates=tuple(passed))
@@ -121,13 +120,13 @@ def verify(
 
 def _gates(
     result: Verification,
+    runs: StageRuns,
     framework: str,
-    numbers: str,
     max_accuracy_drop: float | None,
     min_sqnr_db: float | None,
 ) -> Iterator[Gate]:
     yield gates.conversion(result.float_error, framework)
-    yield gates.same_steps(result.micro_max_lsb, numbers)
+    yield gates.same_steps(result.micro_max_lsb, _lost_db(runs), str(runs.reference.dtype))
     exact = result.accuracy[result.reference]
     if max_accuracy_drop is not None and exact is not None:
         shares = result.accuracy.items()
@@ -178,6 +177,14 @@ def _bytes_apart(runs: StageRuns) -> tuple[int | None, float | None]:
         return None, None
     apart = np.abs(np.subtract(runs.micro.outputs, runs.reference, dtype=np.int32))
     return int(apart.max()), float((apart > 0).mean())
+
+
+def _lost_db(runs: StageRuns) -> float | None:
+    if runs.micro is None:
+        return None
+    exact, stages = runs.outputs["litert_float"], ("litert_int8_reference", "tflite_micro_int8")
+    ours, theirs = (sqnr_db(runs.outputs[stage], exact) for stage in stages)
+    return ours - theirs
 
 
 def _float_error(exact: FloatArray, converted: FloatArray) -> float:

@@ -84,9 +84,15 @@ def _key(axes: Axes, clients: Sequence[ClientJoules], phases: Sequence[str], wid
         Patch(facecolor=colour, label=phase)
         for phase, colour in zip(phases, _colours(phases), strict=True)
     ]
+    words: dict[bool, set[str]] = {}
+    for one in clients:
+        words.setdefault(one.measured, set()).update(one.methods)
     kinds = [
-        Patch(**_style(MUTED, measured), label="measured" if measured else "estimated")
-        for measured in sorted({one.measured for one in clients})
+        Patch(
+            **_style(MUTED, measured),
+            label=f"{'measured' if measured else 'estimated'} by {', '.join(sorted(methods))}",
+        )
+        for measured, methods in sorted(words.items())
     ]
     entries = [*kinds, *colours]
     axes.legend(

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from frugalfl.energy import totals
+from frugalfl.energy import Totals, totals
 from frugalfl_server import summary
 from frugalfl_server.files import short_path
 from frugalfl_server.records import RoundRecord
+from frugalfl_server.report.joules import of_clients
 from frugalfl_server.run_directory import RunDirectory
 
 #: The accuracy that both federations are timed to, where both get there.
@@ -84,8 +85,18 @@ class Facts:
 
     @property
     def client_energy(self) -> Mapping[str, float | None]:
-        """Joules in the energy records, measured and estimated apart."""
-        return totals(self.run.energy).as_summary()
+        """Joules in the clients' energy records, measured and estimated apart."""
+        return self.client_totals.as_summary()
+
+    @property
+    def client_totals(self) -> Totals:
+        """What the clients' energy records add up to."""
+        return totals(of_clients(self.run.energy))
+
+    @property
+    def grids(self) -> list[str]:
+        """The carbon intensities that the clients' grams are computed with."""
+        return sorted({str(r.grid) for r in of_clients(self.run.energy) if r.grid is not None})
 
     @property
     def comparable(self) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from frugalfl.energy import totals
 from frugalfl.sizes import size_text
 from frugalfl_server.report.facts import Facts, bytes_to
-from frugalfl_server.report.texts import duration, energy, less, percent
+from frugalfl_server.report.texts import carbon, duration, energy, less, percent
 
 BASELINE_NAME = "Flower FedAvg float32"
 
@@ -33,7 +32,8 @@ def status(facts: Facts) -> str:
     done = f"{len(facts.done)} of {facts.planned} rounds"
     match facts.summary["status"]:
         case "finished":
-            return f"Finished: {done}."
+            stopped = facts.summary["stopped"]
+            return f"Finished: {done}{f', because {stopped}' if stopped else ''}."
         case "interrupted":
             return f"Interrupted after {done}; the figures cover what was done."
         case "failed":
@@ -58,6 +58,11 @@ def missing(facts: Facts) -> list[str]:
         notes.append(
             f"The baseline stopped after {len(facts.baseline)} of {facts.summary['rounds']} "
             "rounds, so its totals are too small."
+        )
+    if skipped := facts.summary["skipped"]:
+        notes.append(
+            f"{skipped:,} times a client could not be asked in a round, because of energy-budget "
+            "or min-battery."
         )
     if not facts.run.energy:
         notes.append("There are no energy records, so joules by client are not known.")
@@ -174,11 +179,13 @@ def _traffic(facts: Facts) -> Headline:
 
 def _energy(facts: Facts) -> Headline:
     note = "all clients, above idle"
-    unknown = totals(facts.run.energy).unknown
-    if unknown:
-        note += f"; {unknown:,} of {len(facts.run.energy):,} records without joules"
+    total = facts.client_totals
+    if total.unknown:
+        note += f"; {total.unknown:,} of {total.records:,} records without joules"
     if facts.baseline:
         note += f"; baseline {energy(facts.summary['baseline']['energy_j'])}"
+    if facts.grids:
+        note += f"; {carbon(facts.summary['carbon_g'])}"
     return Headline("energy", energy(facts.summary["energy_j"]), note)
 
 

@@ -85,6 +85,7 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "model_rows": model_rows(facts),
         "model_facts": model_facts(facts),
         "energy_total": texts.energy(facts.client_energy if records else facts.summary["energy_j"]),
+        "grids": facts.grids,
         "energy_sources": by_source(records),
         "phases": phases_of(records),
         "clients": clients[:_MOST_CLIENTS],

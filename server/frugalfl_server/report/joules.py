@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from frugalfl.energy import EnergyRecord, Totals, totals
+from frugalfl.energy import SERVER, EnergyRecord, Reading, counted
+from frugalfl.energy.record import known_sum
 from frugalfl_server.report.texts import energy
 
 #: In the order they happen; other phases come behind.
-PHASES = ("download", "train", "encode", "calibrate")
+PHASES = ("download", "decode", "evaluate", "train", "encode", "calibrate", "upload")
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,15 @@ class ClientJoules:
         measured: Whether these are joules from a meter.
         phases: Joules by phase.
         rounds: Rounds that the client took part in.
-        uncertainty_rel: The largest relative uncertainty among the records (k = 2).
+        methods: How the joules were obtained.
+        uncertainty_rel: The largest relative uncertainty among the readings (k = 2).
     """
 
     client: str
     measured: bool
     phases: dict[str, float]
     rounds: int
+    methods: tuple[str, ...]
     uncertainty_rel: float | None
 
     @property
@@ -38,73 +41,117 @@ class ClientJoules:
 
     @property
     def word(self) -> str:
-        """``measured`` or ``estimated``."""
-        return "measured" if self.measured else "estimated"
+        """``measured`` or ``estimated``, and by what."""
+        return f"{'measured' if self.measured else 'estimated'} by {', '.join(self.methods)}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where joules come from, and how many."""
+    """Where joules come from, and how many.
 
+    Attributes:
+        whose: ``clients`` or ``server``.
+        component: What they are of.
+        measured: Whether a meter measured them.
+        method: How they were obtained.
+        source: From what.
+        uncertainty_rel: Relative uncertainty (k = 2).
+        clients: Clients that have such readings.
+        readings: How many there are.
+        unknown: How many of them have no joules.
+        total_j: Joules of the others; ``None`` if there are none.
+    """
+
+    whose: str
+    component: str
+    measured: bool
     method: str
     source: str
     uncertainty_rel: float | None
     clients: int
-    records: int
-    totals: Totals
+    readings: int
+    unknown: int
+    total_j: float | None
 
     @property
     def joules(self) -> str:
-        """The joules with their word, and how many records have none."""
-        unknown = self.totals.unknown
-        known = energy(self.totals.as_summary())
-        return f"{known}; {unknown:,} records without joules" if unknown else known
+        """The joules with their word, and how many readings have none."""
+        word = "measured" if self.measured else "estimated"
+        known = energy({word: self.total_j})
+        return f"{known}; {self.unknown:,} readings without joules" if self.unknown else known
+
+
+def of_clients(records: Iterable[EnergyRecord]) -> list[EnergyRecord]:
+    """Return the records of the clients, without the server's."""
+    return [record for record in records if record.client != SERVER]
 
 
 def phases_of(records: Sequence[EnergyRecord]) -> list[str]:
-    """Return the phases that occur, in the order they happen."""
-    seen = {record.phase for record in records}
+    """Return the phases in which clients used joules, in the order they happen."""
+    seen = {record.phase for record, reading in _counted(of_clients(records)) if reading.energy_j}
     return [phase for phase in PHASES if phase in seen] + sorted(seen.difference(PHASES))
 
 
 def by_client(records: Sequence[EnergyRecord]) -> list[ClientJoules]:
     """Add up the known joules of each client, the most first."""
-    groups: dict[tuple[str, bool], list[EnergyRecord]] = defaultdict(list)
-    for record in records:
-        if record.energy_j is not None:
-            groups[record.client, record.measured].append(record)
+    groups: dict[tuple[str, bool], list[tuple[EnergyRecord, Reading]]] = defaultdict(list)
+    for record, reading in _counted(of_clients(records)):
+        groups[record.client, reading.measured].append((record, reading))
     clients = [_client(*key, group) for key, group in groups.items()]
     return sorted(clients, key=lambda one: (-one.total_j, one.client))
 
 
 def by_source(records: Sequence[EnergyRecord]) -> list[Source]:
-    """Group the records by how their joules were obtained."""
-    groups: dict[tuple[bool, str, str, float | None], list[EnergyRecord]] = defaultdict(list)
+    """Group the readings by how their joules were obtained, the clients' before the server's."""
+    groups: dict[tuple[bool, Reading], list[tuple[str, float | None]]] = defaultdict(list)
     for record in records:
-        key = (record.measured, record.method, record.source, record.uncertainty_rel)
-        groups[key].append(record)
+        known = counted(record.readings)
+        for reading in known or record.readings:
+            key = (record.client == SERVER, _without_joules(reading))
+            groups[key].append((record.client, reading.energy_j))
     return [
         Source(
-            method=method,
-            source=source,
-            uncertainty_rel=uncertainty,
-            clients=len({record.client for record in group}),
-            records=len(group),
-            totals=totals(group),
+            whose="server" if own else "clients",
+            component=reading.component,
+            measured=reading.measured,
+            method=reading.method,
+            source=reading.source,
+            uncertainty_rel=reading.uncertainty_rel,
+            clients=len({client for client, _ in group}),
+            readings=len(group),
+            unknown=sum(joules is None for _, joules in group),
+            total_j=known_sum(joules for _, joules in group),
         )
-        for (_, method, source, uncertainty), group in groups.items()
+        for (own, reading), group in sorted(groups.items(), key=lambda item: item[0][0])
     ]
 
 
-def _client(client: str, measured: bool, records: Sequence[EnergyRecord]) -> ClientJoules:
-    phases: dict[str, float] = defaultdict(float)
+def _counted(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord, Reading]]:
     for record in records:
-        phases[record.phase] += record.energy_j or 0.0
-    known = [r.uncertainty_rel for r in records if r.uncertainty_rel is not None]
+        for reading in counted(record.readings):
+            yield record, reading
+
+
+def _without_joules(reading: Reading) -> Reading:
+    return Reading(
+        reading.component, None, None, reading.measured, reading.method, reading.source,
+        reading.scope, reading.uncertainty_rel,
+    )  # fmt: skip
+
+
+def _client(
+    client: str, measured: bool, group: Sequence[tuple[EnergyRecord, Reading]]
+) -> ClientJoules:
+    phases: dict[str, float] = defaultdict(float)
+    for record, reading in group:
+        phases[record.phase] += reading.energy_j or 0.0
+    using = [reading for _, reading in group if reading.energy_j] or [group[0][1]]
+    known = [r.uncertainty_rel for r in using if r.uncertainty_rel is not None]
     return ClientJoules(
         client=client,
         measured=measured,
         phases=dict(phases),
-        rounds=len({record.round for record in records}),
+        rounds=len({record.round for record, _ in group}),
+        methods=tuple(sorted({reading.method for reading in using})),
         uncertainty_rel=max(known, default=None),
     )

@@ -28,6 +28,8 @@ _VARIABLES = {
     "#080808": "--phase-2",
     "#090909": "--phase-3",
     "#0a0a0a": "--phase-4",
+    "#0b0b0b": "--phase-5",
+    "#0c0c0c": "--phase-6",
 }
 INK, MUTED, GRID, PAPER, OURS, OTHER, *PHASE_COLOURS = _VARIABLES
 
@@ -97,7 +99,8 @@ def _for_page(svg: str, name: str, size: tuple[int, int], label: str) -> str:
     body = re.sub(r'(xlink:href="#|url\(#)', rf"\1{name}-", body).replace("xlink:href", "href")
     body = re.sub(r' ?transform="rotate\(-0 [^"]*"', "", body)
     body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
-    body = re.sub(r"(\d+\.\d)\d+", r"\1", body)
+    # Coordinates only: between the tags stand numbers to read.
+    body = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d)\d+", r"\1", tag[0]), body)
     body = re.sub(r"\s*\n\s*", " ", body)
     body = re.sub(r'fill="(#0\w0\w0\w)"', r'style="fill: \1"', body)
     for colour, variable in _VARIABLES.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 from frugalfl.sizes import size_text
 from frugalfl_server.report.facts import Facts, bytes_to
-from frugalfl_server.report.texts import duration, energy, less, percent
+from frugalfl_server.report.texts import carbon, duration, energy, less, percent
 
 #: Stages of the proof in the order a model goes through them: name, file, key of the file's size.
 _STAGES = (
@@ -83,6 +83,8 @@ def comparison_rows(facts: Facts) -> list[Row]:
             other.get("uplink_bytes_per_update"),
         ),
         _energy_row(ours["energy_j"], other.get("energy_j")),
+        *_carbon_rows(facts),
+        Row("energy on the server", energy(ours["server_energy_j"]), "–", ""),
         Row(
             "wall time of the rounds",
             duration(ours["wall_s"]),
@@ -150,6 +152,12 @@ def _to_target(facts: Facts) -> list[Row]:
 
 def _energy_row(ours: Mapping[str, float | None], other: Mapping[str, float | None] | None) -> Row:
     return Row("energy on the clients", energy(ours), energy(other) if other else "–", "")
+
+
+def _carbon_rows(facts: Facts) -> list[Row]:
+    if not facts.grids:
+        return []
+    return [Row("carbon of the clients", carbon(facts.summary["carbon_g"]), "–", "")]
 
 
 def model_rows(facts: Facts) -> list[ModelRow]:

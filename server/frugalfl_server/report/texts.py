@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+_GRAMS = ((1e6, "t"), (1e3, "kg"), (1.0, "g"), (1e-3, "mg"), (1e-6, "µg"))
 _JOULES = ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"))
 
 
@@ -22,12 +23,25 @@ def joules(value: float | None) -> str:
     >>> joules(23.93), joules(0.0042), joules(1500), joules(0), joules(None)
     ('23.9 J', '4.20 mJ', '1.50 kJ', '0 J', '–')
     """
+    return _scaled(value, _JOULES, "J")
+
+
+def grams(value: float | None) -> str:
+    """Return grams with the prefix that keeps the number short.
+
+    >>> grams(0.0137), grams(None)
+    ('13.7 mg', '–')
+    """
+    return _scaled(value, _GRAMS, "g")
+
+
+def _scaled(value: float | None, units: tuple[tuple[float, str], ...], base: str) -> str:
     if value is None:
         return "–"
-    for scale, unit in _JOULES:
+    for scale, unit in units:
         if abs(value) >= scale:
             return f"{_three_digits(value / scale)} {unit}"
-    return "0 J" if value == 0 else f"{value:.1e} J"
+    return f"0 {base}" if value == 0 else f"{value:.1e} {base}"
 
 
 def energy(sums: Mapping[str, float | None]) -> str:
@@ -37,6 +51,17 @@ def energy(sums: Mapping[str, float | None]) -> str:
     ('3.00 J measured + 5.25 J estimated', 'unknown')
     """
     parts = [f"{joules(value)} {word}" for word, value in sums.items() if value is not None]
+    return " + ".join(parts) or "unknown"
+
+
+def carbon(sums: Mapping[str, float | None]) -> str:
+    """Return the CO2e of measured and of estimated joules, never added together.
+
+    >>> carbon({"measured": None, "estimated": 0.0137}), carbon({})
+    ('13.7 mg CO2e of estimated joules', 'unknown')
+    """
+    known = {word: value for word, value in sums.items() if value is not None}
+    parts = [f"{grams(value)} CO2e of {word} joules" for word, value in known.items()]
     return " + ".join(parts) or "unknown"
 
 

@@ -1,42 +1,151 @@
-"""``frugalfl energy``: what the clients used, by phase and by client."""
+"""``frugalfl energy``: joules to look at, to hand to other tools, and to verify."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
+from frugalfl.energy import formats, parquet
 from frugalfl.energy.ledger import Ledger
-from frugalfl.energy.record import EnergyRecord, totals
-from frugalfl.errors import MissingExtraError, RunError
+from frugalfl.energy.reading import Reading
+from frugalfl.energy.record import SERVER, EnergyRecord
+from frugalfl.energy.totals import Totals, totals
+from frugalfl.energy.verify import Findings, verify_ledger, verify_run
+from frugalfl.errors import RunError, UsageError
 
-command = typer.Typer(add_completion=False)
+_EPILOG = """
+Examples:
+
+- frugalfl energy runs/latest
+
+- frugalfl energy runs/latest --by client --format csv --out joules.csv
+
+- frugalfl energy devices/client-3/ledger.sqlite --grid ES
+
+- frugalfl energy verify runs/latest
+"""
 
 
-@command.command(epilog="Example: frugalfl energy runs/latest")
-def energy(
+class _ShowUnlessNamed(TyperGroup):
+    """A group whose first verb, ``show``, need not be typed: ``frugalfl energy runs/latest``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``show`` in front of anything but a verb or a call for help."""
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+class By(StrEnum):
+    """What to add up by."""
+
+    phase = "phase"
+    client = "client"
+    round = "round"
+
+
+class Format(StrEnum):
+    """How to write figures."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    parquet = "parquet"
+    prometheus = "prometheus"
+
+
+command = typer.Typer(
+    cls=_ShowUnlessNamed,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    no_args_is_help=True,
+    epilog=_EPILOG,
+    help="Show, export and verify the joules of a run, or of one device's own ledger.",
+)
+
+
+@command.command(epilog=_EPILOG)
+def show(
     source: Annotated[Path, typer.Argument(help="A run directory, or one device's ledger.sqlite.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print every record as JSON.")] = False,
+    by: Annotated[By | None, typer.Option(help="Add up by this; else every record.")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
+    out: Annotated[Path | None, typer.Option(help="A file to write; else the screen.")] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(
+            help="Other electricity for the grams: ES, world, 120 g/kWh; with CodeCarbon "
+            "installed also codecarbon:us/texas or codecarbon:gcp/europe-west1."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As --format json.")] = False,
 ) -> None:
-    """Show the energy records of a run, or of one device's own ledger.
+    """Show or export joules, grams of CO2e, and joules per correct prediction.
 
-    Joules that no meter measured are called estimated; the two are never added up together.
+    Joules that no meter measured are called estimated; the two are never added up together. The
+    word **show** may be left out.
     """
     records = read_records(source)
-    if as_json:
-        typer.echo(json.dumps([asdict(record) for record in records], indent=2))
+    if grid is not None:
+        from frugalfl.energy.codecarbon import any_grid
+
+        other = any_grid(grid)
+        records = [replace(record, grid=other) for record in records]
+    chosen = Format.json if as_json else format_
+    if chosen is Format.parquet:
+        if out is None or by is not None:
+            raise UsageError("--format parquet needs --out FILE, and takes no --by")
+        parquet.write_records(out, records)
         return
-    console = Console(highlight=False)
-    console.print(_table("phase", records, lambda record: record.phase))
-    console.print(_table("client", records, lambda record: record.client))
-    for method in sorted({_method(record) for record in records}):
-        console.print(method, soft_wrap=True, markup=False)
+    if chosen is Format.table:
+        if out is not None:
+            raise UsageError("--out goes with --format json, csv, parquet or prometheus")
+        _print_tables(records, [by] if by else [By.phase, By.client], _control_lines(source))
+        return
+    text = _text(records, chosen, None if by is None else by.value)
+    if out is None:
+        typer.echo(text.rstrip("\n"))
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+@command.command(epilog="Example: frugalfl energy verify runs/latest")
+def verify(
+    source: Annotated[Path, typer.Argument(help="A run directory, or one device's ledger.sqlite.")],
+    against: Annotated[
+        Path | None, typer.Option(help="With a ledger: the run that its device took part in.")
+    ] = None,
+) -> None:
+    """Check that no energy record was edited, removed, inserted or reordered.
+
+    Each record is hashed with the one before it; a run also remembers where each ledger ended
+    after every round, so that a ledger that was cut off or written anew shows.
+    """
+    found = verify_run(source) if source.is_dir() else verify_ledger(source, against)
+    for fault in found.faults:
+        typer.echo(fault)
+    if found.faults:
+        raise RunError(f"{len(found.faults)} of {found.ledgers} ledgers do not verify: see above")
+    typer.echo(_verified(found))
+
+
+def _verified(found: Findings) -> str:
+    ledgers = "1 ledger" if found.ledgers == 1 else f"{found.ledgers} ledgers"
+    text = f"{ledgers}, {found.records:,} records: every chain is unbroken"
+    if found.sealed:
+        text += f"; {found.sealed:,} older records were rotated out and sealed"
+    if not found.compared:
+        return f"{text}; --against RUN would also show one that was cut off or written anew"
+    return f"{text}, and agrees with what the server was told"
 
 
 def read_records(source: Path) -> list[EnergyRecord]:
@@ -47,7 +156,10 @@ def read_records(source: Path) -> list[EnergyRecord]:
         MissingExtraError: A run's Parquet table needs pyarrow, which is not installed.
     """
     if source.is_dir():
-        records = _of_run(source / "energy.parquet")
+        table = source / "energy.parquet"
+        if not table.is_file():
+            raise RunError(f"{source} has no energy.parquet; is it a run directory?")
+        records = parquet.read_records(table)
     elif source.is_file():
         with Ledger(source) as ledger:
             records = ledger.records()
@@ -58,37 +170,92 @@ def read_records(source: Path) -> list[EnergyRecord]:
     return records
 
 
-def _of_run(table: Path) -> list[EnergyRecord]:
-    if not table.is_file():
-        raise RunError(f"{table.parent} has no energy.parquet; is it a run directory?")
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("reading a run's Parquet tables", "server") from error
-    try:
-        return [EnergyRecord(**row) for row in pyarrow.parquet.read_table(table).to_pylist()]
-    except (pyarrow.ArrowException, TypeError) as error:
-        raise RunError(f"cannot read {table}: {error}") from error
+def _text(records: list[EnergyRecord], chosen: Format, by: str | None) -> str:
+    if chosen is Format.json:
+        return formats.to_json(records, by)
+    if chosen is Format.csv:
+        return formats.to_csv(records, by)
+    if by is not None:
+        raise UsageError("--format prometheus is by client and phase already: leave --by out")
+    return formats.to_prometheus(records)
 
 
-def _table(
-    title: str, records: Iterable[EnergyRecord], key: Callable[[EnergyRecord], str]
-) -> Table:
-    groups: dict[str, list[EnergyRecord]] = {}
-    for record in records:
-        groups.setdefault(key(record), []).append(record)
-    table = Table(title, *("records", "CPU s", "measured J", "estimated J", "unknown"))
-    for name, group in sorted(groups.items(), key=lambda item: (len(item[0]), item[0])):
-        total = totals(group)
-        cells = (total.measured_j, total.estimated_j)
-        joules = ["-" if value is None else f"{value:.3f}" for value in cells]
-        cpu = sum(record.cpu_s for record in group)
-        table.add_row(name, str(len(group)), f"{cpu:.3f}", *joules, str(total.unknown))
+def _control_lines(source: Path) -> list[str]:
+    """Return what energy limits did to a run that has ended."""
+    if not (source / "summary.json").is_file():
+        return []
+    try:
+        summary = json.loads((source / "summary.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"cannot read {source / 'summary.json'}: {error}") from error
+    lines = []
+    if skipped := summary.get("skipped"):
+        lines.append(f"skipped: {skipped:,} times a client could not be asked in a round")
+    if stopped := summary.get("stopped"):
+        lines.append(f"stopped: {stopped}")
+    return lines
+
+
+def _print_tables(records: list[EnergyRecord], groups: list[By], about: list[str]) -> None:
+    console = Console(highlight=False)
+    for by in groups:
+        console.print(_table(by.value, formats.grouped(records, by.value)))
+    server = [record for record in records if record.client == SERVER]
+    clients = [record for record in records if record.client != SERVER]
+    both = {"clients": clients, "server": server}
+    lines = [f"{whose}: {_sums(totals(mine))}" for whose, mine in both.items() if mine]
+    lines += about
+    lines += dict.fromkeys(_how(reading) for record in records for reading in record.readings)
+    lines += dict.fromkeys(f"grams: {record.grid}" for record in records if record.grid)
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _table(title: str, groups: dict[str, Totals]) -> Table:
+    columns = {
+        "CPU s": [total.cpu_s for total in groups.values()],
+        "measured J": [total.measured_j for total in groups.values()],
+        "estimated J": [total.estimated_j for total in groups.values()],
+        "idle J": [total.idle_j for total in groups.values()],
+        "measured mg CO2e": [_milli(total.measured_g) for total in groups.values()],
+        "estimated mg CO2e": [_milli(total.estimated_g) for total in groups.values()],
+        "measured mJ/correct": [_milli(t.measured_j_per_correct) for t in groups.values()],
+        "estimated mJ/correct": [_milli(t.estimated_j_per_correct) for t in groups.values()],
+    }
+    always = ("measured J", "estimated J")
+    shown = [name for name, column in columns.items() if name in always or any(column)]
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(title, no_wrap=True)
+    for name in ("n", *shown):
+        table.add_column(name, justify="right")
+    for place, (name, total) in enumerate(groups.items()):
+        table.add_row(name, str(total.records), *(_cell(columns[c][place]) for c in shown))
     return table
 
 
-def _method(record: EnergyRecord) -> str:
-    how = "measured" if record.measured else "estimated"
-    spread = "" if record.uncertainty_rel is None else f", ±{record.uncertainty_rel:.0%}"
-    return f"{how} by {record.method} ({record.source}{spread})"
+def _milli(value: float | None) -> float | None:
+    return None if value is None else value * 1000
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _sums(total: Totals) -> str:
+    """Return joules, watt-hours and grams of both kinds, each with its word."""
+    parts = []
+    for word, joules, grams in (
+        ("measured", total.measured_j, total.measured_g),
+        ("estimated", total.estimated_j, total.estimated_g),
+    ):
+        if joules is not None:
+            carbon = "" if grams is None else f", {grams:.3g} gCO2e"
+            parts.append(f"{joules:.4g} J {word} ({joules / 3600:.3g} Wh{carbon})")
+    text = " + ".join(parts) or "joules unknown"
+    return text + (f"; {total.unknown:,} records without joules" if total.unknown else "")
+
+
+def _how(reading: Reading) -> str:
+    how = "measured" if reading.measured else "estimated"
+    spread = "" if reading.uncertainty_rel is None else f", ±{reading.uncertainty_rel:.0%}"
+    return f"{reading.component} {how} by {reading.method} ({reading.source}{spread})"

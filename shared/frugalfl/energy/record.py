@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+from frugalfl.energy.grid import Grid
+from frugalfl.energy.meter import Window
+from frugalfl.energy.reading import Reading, counted
 
 #: Raised with every change of :class:`EnergyRecord`; written into each ledger.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: What stands for a client's number in the records of the server.
+SERVER = "server"
 
 
 @dataclass(frozen=True)
@@ -15,70 +22,110 @@ class EnergyRecord:
 
     Attributes:
         run: Name of the run.
-        client: Number of the client, as text.
+        client: Number of the client, as text, and nothing else of its owner; or :data:`SERVER`.
         round: Round of the run, from 1.
-        phase: ``download``, ``train``, ``encode`` or ``calibrate``.
+        phase: On a client ``download``, ``decode``, ``evaluate``, ``train``, ``encode``,
+            ``calibrate`` and ``upload``; on the server ``encode``, ``aggregate``, ``evaluate``,
+            ``prune`` and ``export``. A download or an upload is the transfer alone, which the node
+            does outside the client's own process: bytes and contacts, and what the radio is
+            estimated to take.
+        device: Name of the device profile.
         start_unix_s: When the phase began (s since 1970, wall clock).
-        wall_s: How long it took (s, monotonic clock).
-        cpu_s: Processor time of this process in it (s, all threads).
-        energy_j: Joules that the work added above idle; ``None`` where nothing is known, never 0.
-        idle_j: Joules the device would have used anyway in ``wall_s``; ``None`` where unknown.
-        measured: True only if a meter measured ``energy_j``; otherwise it is an estimate.
-        method: How: the meter's name.
-        source: From what: the device profile or the meter's files.
-        uncertainty_rel: Relative uncertainty of ``energy_j`` (coverage factor 2).
-        samples: The device's rows that were trained on, or calibrated with.
-        uplink_bytes: Length of the frame sent because of this phase (B).
-        downlink_bytes: Length of the frames received before this phase (B).
+        wall_s: How long it took (s, monotonic clock); ``None`` for a transfer, which is not timed.
+        cpu_s: Processor time of this process in it (s, all threads); ``None`` for a transfer.
+        readings: Joules by component.
+        samples: Rows that were trained on, evaluated or calibrated with.
+        correct: Rows that the model got right; ``None`` where nobody looked.
+        uplink_bytes: Length of the frame that is sent (B).
+        downlink_bytes: Length of the frames that were received (B).
+        contacts: Connections that the transfer takes.
+        link: What the device says it is connected by; empty: it does not say.
+        grid: Carbon intensity of the device's electricity; ``None``: not stated.
+        software: Versions of FrugalFL, the trainer and the runtime.
     """
 
     run: str
     client: str
     round: int
     phase: str
+    device: str
     start_unix_s: float
-    wall_s: float
-    cpu_s: float
-    energy_j: float | None
-    idle_j: float | None
-    measured: bool
-    method: str
-    source: str
-    uncertainty_rel: float | None
+    wall_s: float | None
+    cpu_s: float | None
+    readings: tuple[Reading, ...]
     samples: int = 0
+    correct: int | None = None
     uplink_bytes: int = 0
     downlink_bytes: int = 0
+    contacts: int = 0
+    link: str = ""
+    grid: Grid | None = None
+    software: str = ""
+
+    @property
+    def measured_j(self) -> float | None:
+        """Joules above idle from meters; ``None``: none was metered."""
+        return known_sum(r.energy_j for r in counted(self.readings) if r.measured)
+
+    @property
+    def estimated_j(self) -> float | None:
+        """Joules above idle from models; ``None``: none was estimated."""
+        return known_sum(r.energy_j for r in counted(self.readings) if not r.measured)
+
+    @property
+    def idle_j(self) -> float | None:
+        """Joules that the device would have used anyway; ``None``: not known."""
+        return known_sum(reading.idle_j for reading in counted(self.readings))
+
+    @property
+    def measured_g(self) -> float | None:
+        """Grams of CO2e of ``measured_j``; ``None``: not known."""
+        return None if self.grid is None else self.grid.grams(self.measured_j)
+
+    @property
+    def estimated_g(self) -> float | None:
+        """Grams of CO2e of ``estimated_j``; ``None``: not known."""
+        return None if self.grid is None else self.grid.grams(self.estimated_j)
 
 
-@dataclass(frozen=True)
-class Totals:
-    """Sums that never mix what was measured with what was estimated.
+def record_of(window: Window, **about: Any) -> EnergyRecord:
+    """Make the record of a window.
 
-    Attributes:
-        measured_j: Joules from meters; ``None`` if no record was measured.
-        estimated_j: Joules from models; ``None`` if no record was estimated.
-        unknown: Records without joules.
+    Args:
+        window: A window that has ended.
+        about: The record's other fields.
     """
+    return EnergyRecord(
+        phase=window.phase,
+        start_unix_s=round(window.start_unix_s, 3),
+        wall_s=significant(window.wall_s),
+        cpu_s=significant(window.cpu_s),
+        readings=tuple(map(tidied, window.readings)),
+        **about,
+    )
 
-    measured_j: float | None
-    estimated_j: float | None
-    unknown: int
 
-    def as_summary(self) -> dict[str, float | None]:
-        """Return the two sums under the names of ``summary.json``."""
-        return {"measured": self.measured_j, "estimated": self.estimated_j}
+def tidied(reading: Reading) -> Reading:
+    """Return a reading with six significant digits: more are noise, and cost bytes on the wire."""
+    return replace(
+        reading, energy_j=significant(reading.energy_j), idle_j=significant(reading.idle_j)
+    )
 
 
-def totals(records: Iterable[EnergyRecord]) -> Totals:
-    """Add up records, measured and estimated apart."""
-    measured: float | None = None
-    estimated: float | None = None
-    unknown = 0
-    for record in records:
-        if record.energy_j is None:
-            unknown += 1
-        elif record.measured:
-            measured = (measured or 0.0) + record.energy_j
-        else:
-            estimated = (estimated or 0.0) + record.energy_j
-    return Totals(measured, estimated, unknown)
+def significant(value: float | None) -> float | None:
+    """Round to six significant digits.
+
+    >>> significant(0.012345678), significant(None)
+    (0.0123457, None)
+    """
+    return None if value is None else float(f"{value:.6g}")
+
+
+def known_sum(values: Iterable[float | None]) -> float | None:
+    """Add up what is known; ``None``, not 0, where nothing is.
+
+    >>> known_sum([1.0, None, 2.0]), known_sum([None])
+    (3.0, None)
+    """
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

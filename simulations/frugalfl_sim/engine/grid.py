@@ -18,6 +18,8 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from frugalfl.energy.fleet import parse_fleet
+
 #: Node ids are free to choose; these look unlike client numbers, so that mix-ups show.
 _FIRST_NODE = 1000
 
@@ -51,6 +53,7 @@ class InProcessGrid(Grid):
         self._client_app = client_app
         self._run = Run.create_empty(run_id)
         self._replies: dict[str, Message] = {}
+        fleet = parse_fleet(str(config.get("device", "generic")))
         self._contexts: Mapping[int, Context] = {
             _FIRST_NODE + number: Context(
                 run_id=run_id,
@@ -59,6 +62,7 @@ class InProcessGrid(Grid):
                     "partition-id": number,
                     "num-partitions": clients,
                     "state-dir": str(devices / f"client-{number}"),
+                    "link": fleet.of(number).link or "loopback",
                 },
                 state=RecordDict(),
                 run_config=config,

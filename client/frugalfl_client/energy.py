@@ -1,0 +1,66 @@
+"""The energy records of one round on one device, in the order of its phases."""
+
+from __future__ import annotations
+
+import platform
+import time
+from functools import lru_cache
+from importlib import metadata
+
+import frugalfl
+from frugalfl.energy import EnergyRecord, radio_reading, tidied
+from frugalfl.energy.recorder import Recorder
+from frugalfl.wire import CalibrateRequest, TrainRequest
+from frugalfl_client.device import Device
+from frugalfl_client.training.trainer import Trainer
+
+_Request = TrainRequest | CalibrateRequest
+
+
+class RoundEnergy(Recorder):
+    """Collects the records of a round: windows, and the transfers before and after them."""
+
+    def __init__(self, device: Device, request: _Request, trainer: Trainer | None = None) -> None:
+        """Begin without records; ``None``: nothing trains in this round."""
+        super().__init__(
+            device.meter,
+            run=request.run,
+            client=str(device.number),
+            round=request.round,
+            device=device.profile,
+            link=device.link,
+            grid=device.grid,
+            software=_versions("" if trainer is None else trainer.software),
+        )
+        self._link = device.link
+
+    def downloaded(self, request: _Request) -> None:
+        """Note that a request has come: its frames, and its training program if it had one."""
+        self._transferred("download", 0, len(request.frames) + len(request.program_file))
+
+    def uploading(self, size_bytes: int) -> None:
+        """Note the frame that is about to go: its radio is estimated, so it can be told with it."""
+        self._transferred("upload", size_bytes, 0)
+
+    def _transferred(self, phase: str, uplink_bytes: int, downlink_bytes: int) -> None:
+        """Add a transfer, which the node does outside any window of this process.
+
+        A record of its own, since a board's meter in a window beside it has not seen the radio.
+        """
+        reading = radio_reading(self._link, uplink_bytes, downlink_bytes, contacts=1)
+        self.add(
+            EnergyRecord(
+                phase=phase, start_unix_s=round(time.time(), 3), wall_s=None, cpu_s=None,
+                readings=(tidied(reading),), uplink_bytes=uplink_bytes,
+                downlink_bytes=downlink_bytes, contacts=1, **self._about,
+            )
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def _versions(trainer: str) -> str:
+    """Return the versions of FrugalFL, the trainer's package where one works, and the runtime."""
+    packages = [f"frugalfl {frugalfl.__version__}"]
+    if trainer:
+        packages.append(f"{trainer} {metadata.version(trainer)}")
+    return ", ".join([*packages, f"{platform.python_implementation()} {platform.python_version()}"])

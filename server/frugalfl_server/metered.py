@@ -1,0 +1,69 @@
+"""The server's own joules: the same record as a client's, with ``server`` in place of a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import metadata
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+
+import frugalfl
+from frugalfl.energy import SERVER, choose_meter, parse_grid, profile_named
+from frugalfl.energy.recorder import Recorder
+
+#: The server is none of the devices that the setting ``device`` speaks of.
+_PROFILE = "generic"
+
+
+def server_energy(run: str, grid: str) -> Recorder:
+    """Return what collects the server's energy records of a run; windows name their round."""
+    return Recorder(
+        choose_meter(profile_named(_PROFILE)),
+        run=run,
+        client=SERVER,
+        device=_PROFILE,
+        grid=parse_grid(grid),
+        software=f"frugalfl {frugalfl.__version__}, flwr {metadata.version('flwr')}",
+    )
+
+
+class MeteredStrategy(Strategy):
+    """A strategy whose own work, before and after the clients', is metered."""
+
+    def __init__(self, inner: Strategy, energy: Recorder, first_round: int) -> None:
+        self._inner = inner
+        self._energy = energy
+        self._before = first_round - 1
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Let the strategy encode what goes down."""
+        with self._energy.window("encode", round=self._before + server_round):
+            return list(self._inner.configure_train(server_round, arrays, config, grid))
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Let the strategy aggregate what came up, once it is all there."""
+        received = list(replies)
+        with self._energy.window("aggregate", round=self._before + server_round):
+            return self._inner.aggregate_train(server_round, received)
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Hand on."""
+        return self._inner.configure_evaluate(server_round, arrays, config, grid)
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Hand on."""
+        return self._inner.aggregate_evaluate(server_round, replies)
+
+    def summary(self) -> None:
+        """Hand on."""
+        self._inner.summary()

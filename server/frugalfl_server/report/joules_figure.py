@@ -1,0 +1,86 @@
+"""Figure 4: accuracy against the joules that the clients have used so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from frugalfl_server.records import RoundRecord
+from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.headlines import BASELINE_NAME
+from frugalfl_server.report.svg import GRID, INK, OTHER, OURS, PAPER, draw
+from frugalfl_server.report.texts import energy, percent
+from frugalfl_server.report.ticks import only_grid
+
+#: Beyond this many rounds a dot for each hides the line.
+_MOST_DOTS = 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 16, 40, 50
+_STYLES: dict[str, Any] = {"measured": "-", "estimated": (0, (4, 2))}
+
+
+def has_joules(facts: Facts) -> bool:
+    """Whether any round's joules are known."""
+    return any(_kinds(rounds) for rounds in (facts.ours, facts.baseline))
+
+
+def joules_figure(facts: Facts, width: int) -> str:
+    """Draw it as SVG, so many px wide."""
+    wide = width > 600
+
+    def paint(axes: Axes) -> None:
+        lines = []
+        for rounds, colour, name in (
+            (facts.ours, OURS, "FrugalFL"),
+            (facts.baseline, OTHER, BASELINE_NAME),
+        ):
+            for kind in _kinds(rounds):
+                _line(axes, rounds, kind, colour)
+                style = _STYLES[kind]
+                lines.append(Line2D([], [], color=colour, linestyle=style, label=f"{name}, {kind}"))
+        axes.set_xlim(left=0)
+        axes.set_xlabel("joules of all clients so far, above idle", labelpad=8)
+        axes.xaxis.set_major_locator(MaxNLocator(8 if wide else 4, min_n_ticks=2))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} J"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
+        only_grid(axes)
+        axes.grid(axis="x", color=GRID, linewidth=0.8)
+        axes.legend(
+            handles=lines, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.4,
+            ncols=len(lines) if wide else 1, frameon=False, labelcolor=INK, borderpad=0,
+        )  # fmt: skip
+
+    ended = f"{percent(facts.ours[-1].accuracy)} after {energy(facts.summary['energy_j'])}"
+    top = _TOP if wide else _TOP + 22
+    return draw(
+        f"joules-{width}", (width, 320 + top), f"Accuracy against joules: {ended}", paint,
+        (_LEFT, _RIGHT, top, _BOTTOM),
+    )  # fmt: skip
+
+
+def _kinds(rounds: Sequence[RoundRecord]) -> list[str]:
+    """Return the kinds of joules that are known of these rounds; each gets a line of its own."""
+    kinds = {
+        "measured": [record.energy_measured_j for record in rounds],
+        "estimated": [record.energy_estimated_j for record in rounds],
+    }
+    return [kind for kind, values in kinds.items() if any(value for value in values)]
+
+
+def _line(axes: Axes, rounds: Sequence[RoundRecord], kind: str, colour: str) -> None:
+    name = f"energy_{kind}_j"
+    x = list(accumulate(getattr(record, name) or 0.0 for record in rounds))
+    y = [record.accuracy for record in rounds]
+    axes.plot(x, y, color=colour, linestyle=_STYLES[kind], linewidth=1.8, zorder=3)
+    if len(rounds) > _MOST_DOTS:
+        return
+    for phase, face in (("train", colour), ("recover", PAPER)):
+        chosen = [place for place, record in enumerate(rounds) if record.phase == phase]
+        axes.plot(
+            [x[place] for place in chosen], [y[place] for place in chosen], "o", color=colour,
+            markersize=5 if len(rounds) < 40 else 3.8, markerfacecolor=face, zorder=4,
+        )  # fmt: skip

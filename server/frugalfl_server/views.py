@@ -1,0 +1,88 @@
+"""Views of Flower's Grid on which a strategy sees some clients only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+
+
+class View(Grid):
+    """A Grid that hands everything on; a subclass names the nodes."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+
+    def set_run(self, run: Run) -> None:
+        """Set Flower's description of the run."""
+        self._grid.set_run(run)
+
+    @property
+    def run(self) -> Run:
+        """Flower's description of the run."""
+        return self._grid.run
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """Make a message to a node."""
+        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the nodes that are connected."""
+        return self._grid.get_node_ids()
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages."""
+        return self._grid.push_messages(messages)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Fetch the replies to these messages."""
+        return self._grid.pull_messages(message_ids)
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Send messages and wait for the replies."""
+        return self._grid.send_and_receive(messages, timeout=timeout)
+
+
+class AllowedGrid(View):
+    """The clients that may be asked."""
+
+    def __init__(self, grid: Grid, allowed: Callable[[int], bool]) -> None:
+        super().__init__(grid)
+        self._allowed = allowed
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the nodes that may be asked, as far as they are connected."""
+        return [node for node in self._grid.get_node_ids() if self._allowed(node)]
+
+
+class PaddedGrid(View):
+    """A view, filled up to the clients of a round with others of the Grid behind it.
+
+    A strategy waits for as many clients as it was told. Where too few of those that are connected
+    may be asked, waiting is in vain: it is shown others, and what it wants to send them is not
+    sent.
+    """
+
+    def __init__(self, grid: Grid, behind: Grid, clients: int) -> None:
+        super().__init__(grid)
+        self._behind = behind
+        self._clients = clients
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the view's nodes, and others where they are too few."""
+        nodes = list(self._grid.get_node_ids())
+        if len(nodes) < self._clients:
+            others = [node for node in self._behind.get_node_ids() if node not in nodes]
+            nodes += others[: self._clients - len(nodes)]
+        return nodes

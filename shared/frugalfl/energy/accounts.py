@@ -1,0 +1,120 @@
+"""What one source adds from tick to tick: our joules above idle, and joules at idle.
+
+Everything is added up tick by tick, and a window takes differences of the sums. So joules are
+additive over windows whatever the ticks were, and no joule is given to two windows of one process
+unless one holds the other.
+"""
+
+from __future__ import annotations
+
+from frugalfl.energy.profiles import WORN_UNCERTAINTY, DeviceProfile
+from frugalfl.energy.reading import Reading
+
+# Type checkers take it for true; a device without a meter never loads the sources.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frugalfl.energy.sources import Source
+
+#: A counter that moves in steps looks idle between them: so long may it owe joules (s).
+_OWED_S = 1.0
+
+
+class Estimated:
+    """E = processor seconds x W of a busy core; idle W x time, apart.
+
+    Processor time, not load: it does not change when a neighbour on the same host is busy, so the
+    clients of one simulation never add up to more than they used.
+    """
+
+    failures = 0
+
+    def __init__(self, profile: DeviceProfile, here: bool) -> None:
+        """Take the profile's figures.
+
+        Args:
+            profile: With ``busy_w_per_core``.
+            here: Whether this machine is such a device; otherwise a client wears the profile, and
+                its processor time is stretched by the difference in speed.
+        """
+        self._busy_w = profile.busy_w_per_core or 0.0
+        self._idle_w = profile.idle_w
+        self._here, self._slowdown = here, 1.0 if here else profile.slowdown
+        self._uncertainty = profile.uncertainty_rel if here else WORN_UNCERTAINTY
+        worn = "" if here else f", worn: {self._slowdown:.3g} times slower than this host"
+        self.source = f"{profile.name}: {profile.source}{worn}"
+
+    def advance(self, wall_s: float, cpu_s: float, share: float | None) -> tuple[float, float]:
+        """Return what a tick adds: joules above idle, and joules at idle (J); neither negative.
+
+        Args:
+            wall_s: Since the last tick, on the monotonic clock (s).
+            cpu_s: Processor time of this process since then, all its threads (s).
+            share: Our share of the host's processor time; ``None`` where the host hides it.
+        """
+        # Time that a client waits for its neighbours on the host would not pass on its own device.
+        idle_s = wall_s if self._here else min(wall_s, cpu_s)
+        return (
+            cpu_s * self._slowdown * self._busy_w,
+            idle_s * self._slowdown * (self._idle_w or 0.0),
+        )
+
+    def reading(self, energy_j: float, idle_j: float, known: bool) -> Reading:
+        """Make the reading of a window."""
+        return Reading("cpu", energy_j, None if self._idle_w is None else idle_j, False,
+                       "cpu-time", self.source, "process", self._uncertainty)  # fmt: skip
+
+
+class Metered:
+    """E = (meter - idle W x time) x our share of the host's processor time."""
+
+    def __init__(self, source: Source, idle_w: float | None = None) -> None:
+        self.source = source
+        self.idle_w = idle_w
+        self.failures = 0
+        self._why = ""
+        self._whole = False
+        self._last_j: float | None = None
+        self._owed_j = 0.0
+
+    def total_j(self) -> float | None:
+        """Return the source's total (J); ``None``, and a failure more, where it cannot be read."""
+        try:
+            return self.source.total_j()
+        except (OSError, ValueError) as error:
+            self.failures += 1
+            self._why = str(error)
+            return None
+
+    def advance(self, wall_s: float, cpu_s: float, share: float | None) -> tuple[float, float]:
+        """Return what a tick adds, as :meth:`Estimated.advance` does."""
+        last_j, self._last_j = self._last_j, self.total_j()
+        if last_j is None or self._last_j is None:
+            return 0.0, 0.0
+        idle_j = (self.idle_w or 0.0) * wall_s
+        above_j = self._last_j - last_j - idle_j + self._owed_j
+        self._owed_j = min(0.0, max(above_j, -_OWED_S * (self.idle_w or 0.0)))
+        return max(0.0, above_j) * self._share(share), idle_j
+
+    def _share(self, of_processors: float | None) -> float:
+        if self.source.share is not None:
+            return self.source.share() or 0.0
+        self._whole = of_processors is None
+        return 1.0 if of_processors is None else of_processors
+
+    def reading(self, energy_j: float, idle_j: float, known: bool) -> Reading | None:
+        """Make the reading of a window."""
+        source = self.source
+        if not known:
+            return Reading(source.component, None, None, source.measured, source.method,
+                           f"{source.source}: {self._why}", source.scope, None)  # fmt: skip
+        if source.share is not None and not energy_j:
+            return None
+        told = "whole machine" if self._whole else "by processor time"
+        idle = "idle unknown" if self.idle_w is None else f"idle {self.idle_w:.3g} W"
+        text = source.source if source.share is not None else f"{source.source}, {told}, {idle}"
+        return Reading(source.component, energy_j, None if self.idle_w is None else idle_j,
+                       source.measured, source.method, text, source.scope,
+                       source.uncertainty_rel)  # fmt: skip
+
+
+Account = Estimated | Metered

@@ -1,0 +1,89 @@
+"""``energy.parquet``: flat columns that any tool can add up, and each record's readings, nested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frugalfl.energy.columns import DERIVED, PLAIN, flat, unflat
+from frugalfl.energy.record import EnergyRecord
+from frugalfl.energy.schema1 import upgraded
+from frugalfl.energy.text import as_dict, from_dict
+from frugalfl.errors import MissingExtraError, RunError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def write_records(path: Path, records: Iterable[EnergyRecord]) -> None:
+    """Write a table.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    arrow, parquet = _pyarrow()
+    rows = [flat(record) | {"readings": as_dict(record)["readings"]} for record in records]
+    table = arrow.Table.from_pylist(rows, schema=_schema(arrow))
+    parquet.write_table(table, path, compression="zstd")
+
+
+def read_records(path: Path) -> list[EnergyRecord]:
+    """Read a table, also one of schema 1.
+
+    Raises:
+        RunError: It cannot be read, or holds something else.
+        MissingExtraError: pyarrow is not installed.
+    """
+    try:
+        return [_record(row) for row in read_rows(path)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"cannot read {path}: {error}") from error
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read any Parquet table as plain rows.
+
+    Raises:
+        RunError: It cannot be read.
+        MissingExtraError: pyarrow is not installed.
+    """
+    arrow, parquet = _pyarrow()
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except (arrow.ArrowException, OSError) as error:
+        raise RunError(f"cannot read {path}: {error}") from error
+    return rows
+
+
+def _record(row: dict[str, Any]) -> EnergyRecord:
+    if "readings" not in row:
+        return upgraded(row)  # type: ignore[no-any-return]
+    return from_dict(unflat(row, row["readings"]))
+
+
+def _schema(arrow: Any) -> pyarrow.Schema:
+    kinds = {str: arrow.string(), int: arrow.int64(), float: arrow.float64()}
+    reading = arrow.struct(
+        [
+            ("component", arrow.string()),
+            ("energy_j", arrow.float64()),
+            ("idle_j", arrow.float64()),
+            ("measured", arrow.bool_()),
+            ("method", arrow.string()),
+            ("source", arrow.string()),
+            ("scope", arrow.string()),
+            ("uncertainty_rel", arrow.float64()),
+        ]
+    )
+    columns = [(name, kinds[kind]) for name, kind in (PLAIN | DERIVED).items()]
+    return arrow.schema([*columns, ("readings", arrow.list_(reading))])
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("reading and writing Parquet tables", "server") from error
+    return pyarrow, pyarrow.parquet
