@@ -64,6 +64,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         aten.sign: steps.sign,
         aten.sgn: steps.sign,
     }
+    table[aten.empty_like.default] = steps.empty_like
     table[aten.pow.Tensor_Scalar] = steps.power
     table[aten.clamp.default] = activations.clamp
     for packet, written in own.items():
