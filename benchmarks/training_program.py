@@ -22,7 +22,8 @@ from frugalfl.errors import ExportError
 from frugalfl.modules import read_parameters
 from frugalfl.program import Program
 from frugalfl_server import compiler
-from frugalfl_server.compiler.check import example_step
+from frugalfl_server.compiler.plan import plan_of
+from frugalfl_server.compiler.reference import example_step
 from frugalfl_server.compiler.runner import Runner
 
 ZOO = ("mlp", "digits-cnn", "ds-cnn", "residual", "sensor-1d", "autoencoder")
@@ -71,9 +72,8 @@ def figures(
 ) -> dict[str, Any]:
     given = example_step(program, module, how["optimizer"], 0)
     given |= {"learning_rate": np.float32(RATE), "w": np.ones(program.batch, np.float32)}
-    trained = set(how["planned"])
     mine, theirs = best_of(
-        steps, program_step(program, given), torch_step(net, module, trained, given)
+        steps, program_step(program, given), torch_step(net, module, how, program, given)
     )
     return {
         "file_bytes": len(program.model),
@@ -100,22 +100,26 @@ def program_step(program: Program, given: dict[str, Any]) -> Callable[[], Any]:
 
 
 def torch_step(
-    net: Net, module: torch.nn.Module, trained: set[str], given: dict[str, Any]
+    net: Net, module: torch.nn.Module, how: dict[str, Any], program: Program, given: dict[str, Any]
 ) -> Callable[[], Any]:
-    """The same step, written as one writes it."""
-    named = list(module.named_parameters())
-    for name, one in named:
-        one.requires_grad_(name in trained)
+    """The same step, written as one writes it; frozen layers need no gradients there either."""
+    plan = plan_of(
+        module,
+        **how,
+        batch=program.batch,
+        input_shape=program.input_shape,
+        target_shape=program.target_shape,
+    )
+    for name, one in plan.module.named_parameters():
+        one.requires_grad_(name in plan.trained)
     x, y = torch.from_numpy(given["x"]), torch.from_numpy(given["y"])
     y = y if y.is_floating_point() else y.long()
     loss = torch.nn.functional.cross_entropy if isinstance(net.task.loss, str) else net.task.loss
-    rule = torch.optim.SGD([one for name, one in named if name in trained], RATE)
-    # Batch norm in training mode refuses a single value a channel.
-    module.train(len(x) > 1)
+    rule = torch.optim.SGD([one for one in plan.module.parameters() if one.requires_grad], RATE)
 
     def step() -> None:
         rule.zero_grad()
-        loss(module(x), y).backward()
+        loss(plan.module(x), y).backward()
         rule.step()
 
     return step
@@ -132,27 +136,34 @@ def best_of(steps: int, *works: Callable[[], Any]) -> list[float]:
     return best
 
 
+def table_row(one: dict[str, Any]) -> str:
+    """One line of the table in ``docs/training-programs.md``."""
+    room = "refused" if one["arena_bytes"] is None else f"{one['arena_bytes']:,}"
+    cells = (
+        one["net"], one["plan"], one["batch"], f"{one['file_bytes']:,}", one["operators"], room,
+        f"{one['difference']:.0e}", f"{one['litert_ms']:.3f}", f"{one['pytorch_ms']:.3f}",
+        f"{one['pytorch_ms'] / one['litert_ms']:.1f}",
+    )  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |"
+
+
 def main() -> None:
     options = arguments(__doc__)
     torch.set_num_threads(1)
-    nets = ("mlp", "ds-cnn") if options.quick else ZOO
+    nets, plans, batches, steps = (
+        (("mlp", "ds-cnn"), (1,), (1,), 20) if options.quick else (ZOO, (1, 2, 0), BATCHES, STEPS)
+    )
+    print(
+        "| net | trained | batch | file B | operators | arena B | difference | ms | PyTorch ms "
+        "| times faster |"
+    )
+    print("| --- | --- |" + " ---: |" * 8)
     rows = []
-    print("| net | trained | batch | file B | operators | arena B | difference | ms | PyTorch ms | ratio |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name in nets:
-        for last in (1,) if options.quick else (1, 2, 0):
-            for one in measured(
-                NETS[name], last, BATCHES[:1] if options.quick else BATCHES, STEPS // 10 if options.quick else STEPS
-            ):
+        for last in plans:
+            for one in measured(NETS[name], last, batches, steps):
                 rows.append(one)
-                ratio = one["pytorch_ms"] / one["litert_ms"]
-                room = "refused" if one["arena_bytes"] is None else f"{one['arena_bytes']:,}"
-                print(
-                    f"| {name} | {one['plan']} | {one['batch']} | {one['file_bytes']:,} | "
-                    f"{one['operators']} | {room} | {one['difference']:.0e} | "
-                    f"{one['litert_ms']:.3f} | {one['pytorch_ms']:.3f} | {ratio:.1f} |",
-                    flush=True,
-                )
+                print(table_row(one), flush=True)
     finish(options, {"programs": rows})
 
 

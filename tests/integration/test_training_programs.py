@@ -15,7 +15,7 @@ from frugalfl.modules import read_parameters
 from frugalfl.program import Program, from_bytes, to_bytes
 from frugalfl_server import compiler
 from frugalfl_server.compiler import Adam, Optimizer, Sgd
-from frugalfl_server.compiler.check import example_step
+from frugalfl_server.compiler.reference import example_step
 from frugalfl_server.compiler.runner import Runner
 
 TOLERANCE = 1e-6
@@ -167,9 +167,7 @@ def test_a_program_of_other_weights_than_it_says_is_not_shipped() -> None:
     program, _ = compiled(mlp(), (6,), Sgd())
     with pytest.raises(ExportError, match="differs from PyTorch"):
         how = {"optimizer": Sgd(), "planned": list(read_parameters(mlp()))}
-        compiler.check_program(
-            program, mlp(), loss=nn.CrossEntropyLoss(label_smoothing=0.1), **how
-        )
+        compiler.check_program(program, mlp(), loss=nn.CrossEntropyLoss(label_smoothing=0.1), **how)
 
 
 class Author(nn.Module):
