@@ -1,4 +1,4 @@
-"""Training programs in LiteRT beside eager PyTorch: time, memory, disk, and the accuracy they reach.
+"""Training programs in LiteRT beside eager PyTorch: time, memory, disk, accuracy.
 
     python benchmarks/training.py [--quick] [--json FILE] [--federation]
 
@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import one_client
 import torch
 from common import finish, parser_of
 from packaging.requirements import Requirement
@@ -38,17 +39,17 @@ from zoo import NETS, Net
 
 from frugalfl.blocks import Layout
 from frugalfl.modules import read_parameters
-from frugalfl.program_file import pack
+from frugalfl.program_file import digest_of, pack
 from frugalfl.settings import Settings
 from frugalfl_client.device import forget_devices
 from frugalfl_client.training.litert import LiteRTTrainer
 from frugalfl_client.training.pytorch import TorchTrainer
 from frugalfl_client.training.trainer import Trainer
 from frugalfl_server.compiler import Sgd, compile_program
+from frugalfl_server.downlink import Downlink
 from frugalfl_server.programs import SIGNATURES
 
 APP = Path(__file__).parents[1] / "simulations" / "digits"
-CLIENT = Path(__file__).with_name("one_client.py")
 QUICK = ("mlp", "digits-cnn")
 REPEATS, QUICK_REPEATS = 9, 3
 SEEDS = (0, 1, 2)
@@ -56,7 +57,10 @@ SEEDS = (0, 1, 2)
 CLIENTS = 8
 SETTINGS = Settings(local_epochs=1, prune=0.0)
 RATE, SEED = 0.05, (0, 1)
-EXTRAS = {"frugalfl[client,edge]": {"client", "edge"}, "frugalfl[client,torch]": {"client", "torch"}}
+EXTRAS = {
+    "frugalfl[client,edge]": {"client", "edge"},
+    "frugalfl[client,torch]": {"client", "torch"},
+}
 
 
 def compare(net: Net, head_only: bool, repeats: int) -> dict[str, Any]:
@@ -103,12 +107,29 @@ def compare(net: Net, head_only: bool, repeats: int) -> dict[str, Any]:
     }
 
 
-def peak_of_client(trainer: str) -> float:
+def peaks_of_clients() -> dict[str, float]:
     """Return the peak resident set (MB) of a client's process that trains for one round."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, CLIENT, trainer, folder]
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(result.stdout.splitlines()[-1])["peak_mb"])
+    settings = Settings(prune=0.0)
+    module = one_client.task.new_model()
+    parameters = read_parameters(module)
+    program = pack(
+        compile_program(
+            module, loss="cross_entropy", optimizer=Sgd(momentum=settings.momentum),
+            planned=list(parameters), batch=settings.batch_size, input_shape=(1, 8, 8),
+            signatures=SIGNATURES,
+        )
+    )  # fmt: skip
+    peaks = {}
+    for trainer in ("torch", "litert"):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "frames").write_bytes(Downlink(parameters, settings.downlink, 1).full())
+            (folder / "program").write_bytes(program)
+            (folder / "digest").write_text(digest_of(program))
+            command = [sys.executable, one_client.__file__, trainer, folder]
+            result = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks[trainer] = float(json.loads(result.stdout.splitlines()[-1])["peak_mb"])
+    return peaks
 
 
 def installed_mb(extras: set[str]) -> float:
@@ -167,7 +188,7 @@ def main() -> None:
             print(f"{label:<22}{found['parameters']:>10,}{found['program_bytes']:>7,} B"
                   f"{found['torch_ms']:>7.2f} ms{found['litert_ms']:>6.2f} ms"
                   f"{found['ratio']:>7.1f}{found['difference']:>12.1e}", flush=True)  # fmt: skip
-    peaks = {trainer: peak_of_client(trainer) for trainer in ("torch", "litert")}
+    peaks = peaks_of_clients()
     sizes = {name: installed_mb(extras) for name, extras in EXTRAS.items()}
     figures["client"] = {"peak_mb": peaks, "installed_mb": sizes}
     print(f"peak of a client: PyTorch {peaks['torch']:.0f} MB, LiteRT {peaks['litert']:.0f} MB "
@@ -180,8 +201,8 @@ def main() -> None:
             for seed in (SEEDS[:1] if options.quick else SEEDS)
         ]
         for one in figures["federation"]:
-            print(f"seed {one['seed']}: accuracy after {rounds} rounds PyTorch "
-                  f"{one['torch']['accuracy']:.4f}, LiteRT {one['litert']['accuracy']:.4f}")  # fmt: skip
+            scores = [f"{trainer} {one[trainer]['accuracy']:.4f}" for trainer in peaks]
+            print(f"seed {one['seed']}, accuracy after {rounds} rounds: {', '.join(scores)}")
     finish(options, figures)
 
 
