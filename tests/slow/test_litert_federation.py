@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+DIGITS = Path(__file__).parents[2] / "simulations" / "digits"
 BIN = Path(sys.executable).parent
 NODES = 3
 #: Python imports this before anything else, from the first folder of its path.
@@ -27,10 +27,10 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 """
-SETTINGS = (
-    f"rounds=4 clients={NODES} clients-per-round={NODES} local-epochs=1 prune=0 "
-    "refresh='alternate(full,last(2))' trainer='auto'"
-)
+SETTINGS = {
+    "rounds": "5", "clients": f"{NODES}", "clients-per-round": f"{NODES}", "local-epochs": "2",
+    "prune": "0", "refresh": "'alternate(full,last(2))'",
+}  # fmt: skip
 
 pytestmark = pytest.mark.slow
 
@@ -90,11 +90,17 @@ class Machines:
         )  # fmt: skip
 
     def run(self, app, settings):
+        config = " ".join(f"{key}={value}" for key, value in settings.items())
         return subprocess.run(
-            [BIN / "flwr", "run", app, "test", "--stream", "--run-config", settings],
+            [BIN / "flwr", "run", app, "test", "--stream", "--run-config", config],
             cwd=self._folder, env=self.environment, capture_output=True, text=True, timeout=400,
             check=False,
         )  # fmt: skip
+
+    def beside(self):
+        folder = self._folder / "pytorch"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def stop(self):
         for process in self._started:
@@ -117,15 +123,23 @@ def test_a_federation_without_pytorch_on_its_clients(machines, tmp_path):
     for number in range(NODES):
         path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
         machines.supernode(number, PYTHONPATH=path)
-    result = machines.run(ROOT / "simulations" / "digits", SETTINGS)
+    result = machines.run(DIGITS, SETTINGS | {"trainer": "'litert'"})
     said = result.stdout + result.stderr
-    assert "train    4/4" in said, said
-    [run] = [path for path in (tmp_path / "runs").iterdir() if not path.is_symlink()]
-    summary = json.loads((run / "summary.json").read_text())
-    assert summary["status"] == "finished", said
-    # The first contact tells the server that a client needs a program; three rounds train.
-    assert summary["updates"] == 3 * NODES
-    assert summary["accuracy"] > 0.5
-    assert 0 < summary["program_bytes"] < summary["downlink_bytes"]
+    assert "train    5/5" in said, said
+    without = summary_of(tmp_path / "runs")
+    assert without["updates"] == 5 * NODES, said
+    assert 0 < without["program_bytes"] < without["downlink_bytes"]
     for number in range(NODES):
-        assert "No module named 'torch'" not in (tmp_path / f"node-{number}.log").read_text()
+        assert "Traceback" not in (tmp_path / f"node-{number}.log").read_text()
+
+    changes = [f"{key}={value.strip(chr(39))}" for key, value in SETTINGS.items()]
+    here = [BIN / "frugalfl", "simulate", DIGITS, "trainer=torch", *changes]
+    subprocess.run(here, cwd=machines.beside(), env=machines.environment, check=True, timeout=400)
+    beside = summary_of(machines.beside() / "runs")
+    assert beside["program_bytes"] == 0
+    assert without["accuracy"] > 0.6
+    assert abs(without["accuracy"] - beside["accuracy"]) <= 0.02
+
+
+def summary_of(runs):
+    return json.loads((runs / "latest" / "summary.json").read_text())

@@ -1,4 +1,4 @@
-"""The training-program compiler: a PyTorch model and its training to a TFLite file of builtin operators.
+"""The compiler of training programs: a PyTorch model's training as a TFLite file.
 
     program = compile_program(module, loss="cross_entropy", optimizer=Sgd(momentum=0.9),
                               planned=names, batch=16, input_shape=(1, 8, 8))

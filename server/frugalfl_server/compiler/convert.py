@@ -61,4 +61,6 @@ def _stripped(model: bytes) -> bytes:
 
 def _check_builtin(name: str) -> None:
     if name.startswith(("CUSTOM", "STABLEHLO")) or name in ("DELEGATE", "CALL_ONCE"):
-        raise ExportError(f"the training program needs {name}, which is no builtin operator of LiteRT")
+        raise ExportError(
+            f"the training program needs {name}, which is no builtin operator of LiteRT"
+        )

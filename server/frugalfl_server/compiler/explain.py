@@ -50,8 +50,8 @@ def check_operators(graph: torch.nn.Module) -> None:
     Raises:
         RuntimeError: The first of them, as the converter names others.
     """
-    nodes: Any = graph.graph
-    for node in nodes.graph.nodes:
+    inside: Any = graph.traced
+    for node in inside.graph.nodes:
         name = str(node.target).removeprefix("aten.")
         if node.op == "call_function" and name.startswith(_REFUSED):
             raise RuntimeError(f"Lowering not found: aten.{name}")

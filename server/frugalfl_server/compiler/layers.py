@@ -45,14 +45,15 @@ class Training:
         return _mode()(self)
 
     def batch_norm(self, options: dict[str, Any]) -> torch.Tensor:
-        """Normalise; in training with statistics of the rows that count (Ioffe and Szegedy 2015)."""
+        """Normalise (Ioffe and Szegedy 2015); in training, by the rows that count."""
         x, weight, bias = options["input"], options["weight"], options["bias"]
         shape = (1, -1, *[1] * (x.ndim - 2))
         if not options["training"]:
             mean, variance = options["running_mean"], options["running_var"]
             scale = _times((variance + options["eps"]).rsqrt(), weight)
             shift = -mean * scale if bias is None else bias - mean * scale
-            return x * scale.reshape(shape) + shift.reshape(shape)
+            fixed: torch.Tensor = x * scale.reshape(shape) + shift.reshape(shape)
+            return fixed
         mean, centred, variance = self._statistics(x, shape)
         self._note(options, mean, variance, self.weights.sum() * x[0, 0].numel())
         scale = _times((variance + options["eps"]).rsqrt(), weight)
@@ -104,7 +105,7 @@ def _mode() -> Any:
     from torch.overrides import TorchFunctionMode
 
     drops = {functional.dropout: False, functional.dropout1d: True, functional.dropout2d: True}
-    functions = (functional.batch_norm, *drops)
+    functions: tuple[Any, ...] = (functional.batch_norm, *drops)
     signatures = {function: inspect.signature(function) for function in functions}
     refused = {functional.alpha_dropout, functional.feature_alpha_dropout, functional.dropout3d}
 

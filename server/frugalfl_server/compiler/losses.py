@@ -155,4 +155,5 @@ def _of_log_probabilities(options: dict[str, Any], weights: torch.Tensor) -> tor
         wanted = wanted * (1 - smoothing) + smoothing / count
     if classes is not None:
         wanted = wanted * classes
-    return -(weights * (wanted * logs).sum(1)).sum() / total
+    loss: torch.Tensor = -(weights * (wanted * logs).sum(1)).sum() / total
+    return loss

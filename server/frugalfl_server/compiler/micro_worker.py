@@ -1,6 +1,6 @@
 """Make one step of a training program in TFLite-Micro: a script for a process of its own.
 
-    python micro_worker.py MODEL.tflite INPUTS.npz RESULT.npz OUTPUTS
+python micro_worker.py MODEL.tflite INPUTS.npz RESULT.npz OUTPUTS
 """
 
 from __future__ import annotations

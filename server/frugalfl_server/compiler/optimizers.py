@@ -81,7 +81,7 @@ class Sgd(Optimizer):
     def moved(
         self, parameters: Named, gradients: Named, state: Named, learning_rate: torch.Tensor
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """v = momentum v + g; p = p - learning_rate v."""
+        """One step: v = momentum v + g; p = p - learning_rate v."""
         after, kept = {}, {}
         for name, parameter in parameters.items():
             gradient = step = _decayed(gradients[name], parameter, self.weight_decay)
@@ -110,29 +110,27 @@ class Adam(Optimizer):
     def state_of(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         """Two means a parameter, and what is left to correct of their start at 0."""
         means = {
-            f"{mean}.{name}": shape
-            for mean in ("mean", "square")
-            for name, shape in shapes.items()
+            f"{mean}.{name}": shape for mean in ("mean", "square") for name, shape in shapes.items()
         }
         return {"weight.mean": (), "weight.square": (), **means}
 
     def moved(
         self, parameters: Named, gradients: Named, state: Named, learning_rate: torch.Tensor
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g²; p = p - rate m' / (√v' + eps)."""
+        """One step, with m = b1 m + (1 - b1) g and v = b2 v + (1 - b2) g², corrected."""
         first, second = self.betas
         # 1 - beta**t by recurrence: as a power it would lose four digits at the first steps.
         weight = first * state["weight.mean"] + (1 - first)
         square_weight = second * state["weight.square"] + (1 - second)
         after, kept = {}, {"weight.mean": weight, "weight.square": square_weight}
-        for name, parameter in parameters.items():
-            decay = 0.0 if self.decoupled else self.weight_decay
+        for name, old in parameters.items():
+            parameter, decay = old, self.weight_decay
+            if self.decoupled and decay:
+                parameter, decay = old * (1 - learning_rate * decay), 0.0
             gradient = _decayed(gradients[name], parameter, decay)
             mean = first * state[f"mean.{name}"] + (1 - first) * gradient
             square = second * state[f"square.{name}"] + (1 - second) * (gradient * gradient)
             kept |= {f"mean.{name}": mean, f"square.{name}": square}
-            if self.decoupled and self.weight_decay:
-                parameter = parameter * (1 - learning_rate * self.weight_decay)
             root = square.sqrt() / square_weight.sqrt() + self.eps
             after[name] = parameter - (learning_rate / weight) * (mean / root)
         return after, kept

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from frugalfl.blocks import Layout, Shape
+from frugalfl.blocks import Layout, Parameters, Shape
 from frugalfl.errors import ExportError, TaskError
 from frugalfl.modules import read_parameters
 from frugalfl.program import Mask
@@ -121,14 +121,16 @@ def example_targets(outputs: torch.Tensor, batch: int, target_shape: Shape) -> t
     return torch.randint(0, classes, (batch,), generator=generator, dtype=torch.int32)
 
 
-def _check_tensors(
-    module: torch.nn.Module, parameters: dict[str, object], planned: Sequence[str]
-) -> None:
+def _check_tensors(module: torch.nn.Module, parameters: Parameters, planned: Sequence[str]) -> None:
     import torch
 
     unknown = [name for name in planned if name not in parameters]
     if unknown or not planned:
-        raise TaskError(f"the model has no tensor {unknown[0]!r} to train" if unknown else "the plan names no tensor to train")
+        raise TaskError(
+            f"the model has no tensor {unknown[0]!r} to train"
+            if unknown
+            else "the plan names no tensor to train"
+        )
     places: dict[int, str] = {}
     for name, tensor in module.state_dict().items():
         if tensor.numel() and places.setdefault(tensor.data_ptr(), name) != name:

@@ -45,10 +45,10 @@ def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> torch.nn.M
     class Signature(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.graph = graph
+            self.traced = graph  # as `graph` it would hide the exporter's own
 
         def forward(self, **inputs: torch.Tensor) -> dict[str, Any]:
-            outputs = self.graph(*(inputs[name] for name in names))
+            outputs = self.traced(*(inputs[name] for name in names))
             return dict(zip(returned, outputs, strict=True))
 
     return Signature().eval()

@@ -12,13 +12,13 @@ from typing import Any
 from frugalfl_server.compiler.backward import activations, convolution, pooling, steps
 
 #: Operators of PyTorch whose own decompositions are right as they are.
-_PLAIN = """
+_NAMES = """
 addcdiv addcmul binary_cross_entropy binary_cross_entropy_backward
 binary_cross_entropy_with_logits dot elu_backward gelu_backward huber_loss huber_loss_backward
 log_sigmoid_backward log_sigmoid_forward mse_loss mse_loss_backward native_layer_norm
-native_layer_norm_backward rsub select_backward  slice_backward smooth_l1_loss
-smooth_l1_loss_backward soft_margin_loss softplus_backward unsafe_split xlogy
-""".split()
+native_layer_norm_backward rsub select_backward slice_backward smooth_l1_loss
+smooth_l1_loss_backward softplus_backward unsafe_split xlogy
+"""
 
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
@@ -28,7 +28,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
 
     aten = torch.ops.aten
     table: dict[Any, Callable[..., Any]] = dict(
-        get_decompositions([getattr(aten, name) for name in _PLAIN])
+        get_decompositions([getattr(aten, name) for name in _NAMES.split()])
     )
     own: dict[Any, Callable[..., Any]] = {
         aten.convolution: convolution.convolution,
@@ -64,6 +64,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         aten.sign: steps.sign,
         aten.sgn: steps.sign,
     }
+    table[aten.empty_like.default] = steps.empty_like
     table[aten.pow.Tensor_Scalar] = steps.power
     table[aten.clamp.default] = activations.clamp
     for packet, written in own.items():

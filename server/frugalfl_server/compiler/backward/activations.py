@@ -43,31 +43,31 @@ def leaky_relu_backward(
 
 
 def sigmoid_backward(gradient: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
-    """y (1 - y)."""
+    """The result times one minus it."""
     return gradient * (result * (1 - result))
 
 
 def tanh_backward(gradient: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
-    """1 - y²."""
+    """One minus the result's square."""
     return gradient * (1 - result * result)
 
 
 def log_softmax_backward(
     gradient: torch.Tensor, result: torch.Tensor, axis: int, dtype: Any
 ) -> torch.Tensor:
-    """g - softmax Σg."""
+    """The gradient minus softmax times its sum."""
     return gradient - result.exp() * gradient.sum(axis, keepdim=True)
 
 
 def softmax_backward(
     gradient: torch.Tensor, result: torch.Tensor, axis: int, dtype: Any
 ) -> torch.Tensor:
-    """y (g - Σ g y)."""
+    """The result times the gradient minus their product's sum."""
     return result * (gradient - (gradient * result).sum(axis, keepdim=True))
 
 
 def silu_backward(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """s (1 + x (1 - s)), s the sigmoid."""
+    """With s the sigmoid: s (1 + x (1 - s))."""
     share = x.sigmoid()
     return gradient * (share * (1 + x * (1 - share)))
 

@@ -43,7 +43,8 @@ def upsample_nearest2d_backward(
         raise ExportError("upsampling by no whole number cannot be trained on a device; scale by 2")
     tall, wide = size[0] // height, size[1] // width
     tiles = gradient.reshape(rows * channels * height, tall, width, wide)
-    return tiles.sum((1, 3)).reshape(shape)
+    total: torch.Tensor = tiles.sum((1, 3)).reshape(rows, channels, height, width)
+    return total
 
 
 def avg_pool2d_backward(
@@ -71,7 +72,8 @@ def avg_pool2d_backward(
     else:
         share = 1 / (divisor or size[0] * size[1])
     if tuple(gradient.shape[2:]) == (1, 1) and not any(around) and tuple(x.shape[2:]) == size:
-        return (gradient * share).expand(x.shape)
+        spread: torch.Tensor = (gradient * share).expand(x.shape)
+        return spread
     if size == steps and not any(around):
         return _filled(_repeated(gradient * share, size), x.shape)
     channels = x.shape[1]
@@ -148,7 +150,9 @@ def _of_windows(
         part = given[:, number].reshape(gradient.shape)
         one = torch.ones(channels, 1, 1, 1)
         shape = (rows, channels, wide.shape[2] - i, wide.shape[3] - j)
-        total = total + pad(of_input(part, one, shape, steps, (0, 0), (1, 1), channels), (j, 0, i, 0))
+        total = total + pad(
+            of_input(part, one, shape, steps, (0, 0), (1, 1), channels), (j, 0, i, 0)
+        )
     high, broad = x.shape[2:]
     return total[:, :, around[0] : around[0] + high, around[1] : around[1] + broad]
 
@@ -190,7 +194,9 @@ def _windows(x: torch.Tensor, size: Sequence[int]) -> tuple[int, int]:
     return height // size[0], width // size[1]
 
 
-def _refuse_ceil(ceil_mode: bool, shape: Sequence[int], size: Pair, steps: Pair, around: Pair) -> None:
+def _refuse_ceil(
+    ceil_mode: bool, shape: Sequence[int], size: Pair, steps: Pair, around: Pair
+) -> None:
     lengths = zip(shape[2:], size, steps, around, strict=True)
     if ceil_mode and any((n + 2 * p - k) % s for n, k, s, p in lengths):
         raise ExportError(

@@ -91,6 +91,13 @@ def power(x: torch.Tensor, exponent: float) -> Any:
     return x * x * x if exponent == 3 else NotImplemented
 
 
+def empty_like(x: torch.Tensor, **_options: Any) -> torch.Tensor:
+    """Return zeros: there is no tensor without values."""
+    import torch
+
+    return torch.zeros(x.shape, dtype=x.dtype)
+
+
 def one_hot(y: torch.Tensor, classes: int) -> torch.Tensor:
     """Return float32 rows, 1 at the class and 0 elsewhere: no ONE_HOT in TFLite-Micro.
 
