@@ -212,5 +212,5 @@ def _name_of_trainer(wanted: str) -> str:
 
 def forget_devices() -> None:
     """Drop every cached device, task and trainer; the next round opens them anew."""
-    for cache in (_device, _meter, _task, _torch_trainer, _programs):
+    for cache in (_device, _meter, _task, _torch_trainer, _programs, _name_of_trainer):
         cache.cache_clear()
