@@ -70,15 +70,19 @@ def check_program(
         seed: Of the rows, of dropout and of the distance to the global model.
 
     Raises:
-        ExportError: They differ by more than :data:`LIMIT`; the tensor is in the message.
+        ExportError: LiteRT refuses the program, or they differ by more than :data:`LIMIT`; the
+            tensor is in the message.
     """
     given = [
         example_step(program, module, optimizer, seed + i) for i in range(optimizer.accumulate)
     ]
-    runner = Runner(program.model)
     found: dict[str, Array] = {}
-    for inputs in given:
-        found = runner.run("train", inputs | found_state(found))
+    try:
+        runner = Runner(program.model)
+        for inputs in given:
+            found = runner.run("train", inputs | found_state(found))
+    except (RuntimeError, ValueError) as error:
+        raise ExportError(f"LiteRT refuses the training program: {error}") from error
     before, learnt = read_parameters(module), dict(module.named_parameters())
     after, expected = reference_step(program, module, loss, optimizer, planned, given)
     changes = {f"p{i}": one.name for i, one in enumerate(program.parameters) if one.changes}

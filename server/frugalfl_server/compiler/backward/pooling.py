@@ -72,7 +72,8 @@ def avg_pool2d_backward(
     else:
         share = 1 / (divisor or size[0] * size[1])
     if tuple(gradient.shape[2:]) == (1, 1) and not any(around) and tuple(x.shape[2:]) == size:
-        return (gradient * share).expand(x.shape)
+        spread: torch.Tensor = (gradient * share).expand(x.shape)
+        return spread
     if size == steps and not any(around):
         return _filled(_repeated(gradient * share, size), x.shape)
     channels = x.shape[1]
@@ -84,7 +85,8 @@ def adaptive_avg_pool2d(x: torch.Tensor, size: Pair) -> torch.Tensor:
     """Write it as an average over windows of one size."""
     import torch
 
-    return torch.ops.aten.avg_pool2d(x, _windows(x, size))
+    pooled: torch.Tensor = torch.ops.aten.avg_pool2d(x, _windows(x, size))
+    return pooled
 
 
 def adaptive_avg_pool2d_backward(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
