@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 #: What a client calls; no more is compiled, so that no more travels.
-SIGNATURES = ("train", "predict", "calibrate")
+SIGNATURES = ("train", "evaluate", "calibrate")
 
 
 class Sent(NamedTuple):

@@ -85,6 +85,7 @@ class Program:
         state: In the order of ``s0`` ...; zero when training begins.
         proximal: True if ``train`` takes ``proximal_mu`` and ``g0`` ...
         masks: In the order of ``m0`` ...
+        classes: Number of classes; 0 where targets are values.
     """
 
     model: bytes
@@ -95,6 +96,7 @@ class Program:
     state: tuple[Tensor, ...]
     proximal: bool
     masks: tuple[Mask, ...] = ()
+    classes: int = 0
 
     @property
     def digest(self) -> str:
@@ -153,6 +155,7 @@ def _described(text: Any, model: bytes) -> Program:
         masks=tuple(
             Mask(_shape(one["shape"]), _probability(one["drop"])) for one in _few(text["masks"])
         ),
+        classes=_whole(text["classes"], 0, _MAX_ENTRIES),
     )
 
 

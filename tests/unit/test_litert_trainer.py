@@ -51,7 +51,7 @@ class Pair:
 
     def __init__(
         self, model, shape, planned=None, momentum=0.9, proximal=False,
-        signatures=("train", "predict"),
+        signatures=("train",),
     ):  # fmt: skip
         self.settings = Settings(local_epochs=2, batch_size=BATCH, momentum=momentum, prune=0.0)
         self.rows = rows_for(shape)

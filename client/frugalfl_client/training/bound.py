@@ -35,7 +35,6 @@ class BoundProgram:
         y: Their targets.
         w: Their weights: 1, or 0 for a row that is only there to fill the batch.
         masks: Dropout masks, in the program's order.
-        classes: Number of classes, 0 where targets are values.
     """
 
     def __init__(self, program: Program) -> None:
@@ -48,12 +47,9 @@ class BoundProgram:
         self.program = program
         try:
             self._runtime = load_runtime(program.model, name="the training program")
-            details = {name: self._details(name) for name in ("train", "predict")}
+            self._inputs, self._outputs = self._details("train")
         except (UsageError, ValueError) as error:
             raise ProgramError(f"the training program does not run here: {error}") from error
-        self._inputs, self._outputs = details["train"]
-        outputs = details["predict"][1].get("outputs", {"shape": (0,)})
-        self.classes = 0 if program.target_shape else int(outputs["shape"][-1])
         self._check()
         # A running statistic changes too, but the proximal term is not about it.
         self._trained = [

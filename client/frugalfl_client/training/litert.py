@@ -98,14 +98,15 @@ class LiteRTTrainer:
 
     def count_right(self, parameters: Parameters, examples: Examples) -> int:
         """Return how many rows a whole model gets right."""
+        self._check_model(parameters)
         targets, inputs = self._targets(examples), self._inputs(parameters)
         right, batch = 0, self._program.batch
         for start in range(0, len(examples), batch):
-            # The last batch is filled up with the last row.
-            x = examples.x.take(range(start, start + batch), 0, mode="clip")
-            chosen = self._bound.call("predict", x=x, **inputs)["outputs"].argmax(1)
-            expected = targets[start : start + batch]
-            right += int((chosen[: len(expected)] == expected).sum())
+            # The last batch is filled up with the last row, which then weighs nothing.
+            rows = range(start, start + batch)
+            x, y = (array.take(rows, 0, mode="clip") for array in (examples.x, targets))
+            w = (np.arange(start, start + batch) < len(examples)).astype(np.float32)
+            right += round(float(self._bound.call("evaluate", x=x, y=y, w=w, **inputs)["right"]))
         return right
 
     def _epochs(self, x: FloatArray, y: TargetArray, seed: tuple[int, ...], epochs: int) -> float:
@@ -171,7 +172,7 @@ class LiteRTTrainer:
         Raises:
             ProgramError: Rows or targets of another shape, or a class that the model does not have.
         """
-        program, classes = self._program, self._bound.classes
+        program, classes = self._program, self._program.classes
         if examples.x.shape[1:] != program.input_shape:
             raise ProgramError(
                 f"rows have shape {examples.x.shape[1:]}, the training program takes "

@@ -70,7 +70,8 @@ def check_program(
         seed: Of the rows, of dropout and of the distance to the global model.
 
     Raises:
-        ExportError: LiteRT refuses the program; or they differ by more than :data:`LIMIT`; the tensor is in the message.
+        ExportError: LiteRT refuses the program, or they differ by more than :data:`LIMIT`; the
+            tensor is in the message.
     """
     given = [
         example_step(program, module, optimizer, seed + i) for i in range(optimizer.accumulate)

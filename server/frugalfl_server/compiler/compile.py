@@ -84,4 +84,5 @@ def _program(plan: Plan, model: bytes) -> Program:
         state=tuple(Tensor(name, shape, True) for name, shape in plan.state.items()),
         proximal=plan.optimizer.proximal,
         masks=plan.masks,
+        classes=plan.classes,
     )

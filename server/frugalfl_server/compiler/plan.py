@@ -36,6 +36,7 @@ class Plan:
         batch: Rows.
         input_shape: Of a row of inputs.
         target_shape: Of a row of targets; empty for a class number.
+        classes: How many there are; 0 where targets are values.
     """
 
     module: torch.nn.Module
@@ -49,6 +50,7 @@ class Plan:
     batch: int
     input_shape: Shape
     target_shape: Shape
+    classes: int
 
     @property
     def state(self) -> dict[str, Shape]:
@@ -107,6 +109,7 @@ def plan_of(
         batch=batch,
         input_shape=tuple(input_shape),
         target_shape=tuple(target_shape),
+        classes=0 if target_shape or outputs.ndim < 2 else outputs.shape[1],
     )
 
 

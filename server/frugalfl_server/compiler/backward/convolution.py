@@ -138,7 +138,8 @@ def of_input(
         before.append(reach - padding[axis])
         after.append(shape[2 + axis] + padding[axis] - spread.shape[2 + axis])
     spread = _padded(spread, before, after)
-    flipped = weight if weight.shape[2:] == (1, 1) else weight.flip(2, 3)
+    # One axis at a time: tflite-runtime 2.14 reverses the first of several axes, and is silent.
+    flipped = weight if weight.shape[2:] == (1, 1) else weight.flip(2).flip(3)
     if groups == 1:
         flipped = flipped.transpose(0, 1)
     return torch.conv2d(spread, flipped, dilation=list(dilation), groups=groups)

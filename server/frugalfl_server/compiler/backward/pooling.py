@@ -85,7 +85,8 @@ def adaptive_avg_pool2d(x: torch.Tensor, size: Pair) -> torch.Tensor:
     """Write it as an average over windows of one size."""
     import torch
 
-    return torch.ops.aten.avg_pool2d(x, _windows(x, size))
+    pooled: torch.Tensor = torch.ops.aten.avg_pool2d(x, _windows(x, size))
+    return pooled
 
 
 def adaptive_avg_pool2d_backward(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
