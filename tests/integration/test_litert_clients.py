@@ -114,13 +114,18 @@ def test_clients_of_both_kinds_agree_whatever_blocks_each_of_them_trains(tmp_pat
 def test_the_first_contact_tells_that_a_client_needs_a_program(tmp_path):
     client = Twins(tmp_path, litert={0, 3})
     with digits():
-        run = Rounds(small(trainer="auto"), tmp_path, client=client)
+        run = Rounds(small(trainer="auto", evaluate_rows=20), tmp_path, client=client)
         for _ in range(3):
             run.next()
     assert run.updates == [2, 4, 4]
     assert [traffic.program_bytes > 0 for traffic in run.traffic] == [False, True, False]
     assert run.warnings == []
     assert max(client.differences) < 1e-5
+    records = run.traffic[1].energy
+    assert sum(record.downlink_bytes for record in records) == run.traffic[1].downlink_bytes
+    by_litert = [record for record in records if record.client in ("0", "3")]
+    assert all("litert" in record.software for record in by_litert)
+    assert sum(record.correct is not None for record in by_litert) == 2
 
 
 def test_a_returning_device_that_still_has_the_program_is_not_sent_it_again(tmp_path):
