@@ -15,6 +15,7 @@ from frugalfl.errors import FrameError
 from frugalfl_client.device import Device, device_of
 from frugalfl_client.energy import RoundEnergy
 from frugalfl_client.held import Held
+from frugalfl_client.training.trainer import Trainer
 
 app = ClientApp()
 
@@ -30,39 +31,46 @@ def train(message: Message, context: Context) -> Message:
     battery = device.battery()
     if battery is not None and battery.below(device.settings.min_battery):
         return _answer(_declined(device, held, request, battery), message)
-    if held.version != request.base and request.base >= 0:
-        # The disk was lost or damaged, or another server used this name for its run: ask for a
-        # full model in the next round.
-        return _answer(wire.TrainReply(held.version, link=device.link, notice=held.damage), message)
     try:
-        device.trainer.layout.check(request.blocks)
+        trainer = device.trainer(request.program, request.program_file)
+        if trainer is not None:
+            trainer.layout.check(request.blocks)
     except FrameError as error:
         return _refuse(error, message)
-    missed = held.missed(request.version)
-    energy = RoundEnergy(device, request)
-    energy.downloaded(len(request.frames))
-    try:
-        _bring_up(device, held, request, energy)
-    except FrameError as error:
-        return _refuse(error, message)
-
-    if device.evaluated is not None:
-        with energy.window("evaluate", samples=len(device.evaluated)) as window:
-            window.correct = device.trainer.count_right(held.model, device.evaluated)
-    with energy.window("train", samples=len(device.examples)):
-        seed = (device.settings.seed, device.number, request.round)
-        rate = device.settings.learning_rate_at(request.round)
-        trained = device.trainer.train(
-            held.model, request.blocks, device.examples, rate, seed,
-            held.private, request.proximal_mu, request.epochs,
+    if trainer is None or (held.version != request.base and request.base >= 0):
+        # A training program is missing; or the disk was lost or damaged, or another server used
+        # this name for its run. What is held now decides what the next round brings.
+        return _answer(
+            wire.TrainReply(
+                held.version, link=device.link, notice=held.damage,
+                trainer=device.trainer_name, programs=device.programs,
+            ),
+            message,
         )  # fmt: skip
-        held.private = trained.private
-    right, scored = 0, 0 if device.held_out is None else len(device.held_out)
-    if device.held_out is not None:
-        moved = {name: held.model[name] + step for name, step in trained.update.items()}
-        with energy.window("evaluate", samples=scored) as window:
-            right = device.trainer.count_right(held.model | moved | held.private, device.held_out)
-            window.correct = right
+    missed = held.missed(request.version)
+    energy = RoundEnergy(device, request, trainer)
+    energy.downloaded(request)
+    try:
+        _bring_up(device, trainer, held, request, energy)
+        if device.evaluated is not None:
+            with energy.window("evaluate", samples=len(device.evaluated)) as window:
+                window.correct = trainer.count_right(held.model, device.evaluated)
+        with energy.window("train", samples=len(device.examples)):
+            seed = (device.settings.seed, device.number, request.round)
+            rate = device.settings.learning_rate_at(request.round)
+            trained = trainer.train(
+                held.model, request.blocks, device.examples, rate, seed,
+                held.private, request.proximal_mu, request.epochs,
+            )  # fmt: skip
+            held.private = trained.private
+        right, scored = 0, 0 if device.held_out is None else len(device.held_out)
+        if device.held_out is not None:
+            moved = {name: held.model[name] + step for name, step in trained.update.items()}
+            with energy.window("evaluate", samples=scored) as window:
+                right = trainer.count_right(held.model | moved | held.private, device.held_out)
+                window.correct = right
+    except FrameError as error:
+        return _refuse(error, message)
     with energy.window("encode"):
         frame, held.residual = encode_frame(
             parse_codec(request.uplink),
@@ -90,6 +98,7 @@ def train(message: Message, context: Context) -> Message:
         notice="; ".join(filter(None, (held.damage, device.take_notice()))),
         accuracy=right / scored if scored else 0.0,
         scored=scored,
+        trainer=device.trainer_name,
         battery=device.battery(),
     )
     return _answer(reply, message)
@@ -101,22 +110,25 @@ def calibrate(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_calibrate_request(message)
     held = device.store.load(request.run)
-    energy = RoundEnergy(device, request)
-    energy.downloaded(len(request.frames))
     ranges = np.zeros((0, 2), np.float32)
-    if held.version == request.base or request.base < 0:
-        try:
-            _bring_up(device, held, request, energy)
-        except FrameError as error:
-            return _refuse(error, message)
-        with energy.window("calibrate", samples=len(device.examples)):
-            ranges = device.trainer.calibrate(held.model, device.examples, request.percentile)
-        device.store.save(request.run, held)
+    try:
+        trainer = device.trainer(request.program, request.program_file)
+        energy = RoundEnergy(device, request, trainer)
+        energy.downloaded(request)
+        if trainer is not None and (held.version == request.base or request.base < 0):
+            _bring_up(device, trainer, held, request, energy)
+            with energy.window("calibrate", samples=len(device.examples)):
+                ranges = trainer.calibrate(held.model, device.examples, request.percentile)
+            device.store.save(request.run, held)
+    except FrameError as error:
+        return _refuse(error, message)
     energy.uploading(ranges.nbytes)
     records = energy.take()
     head = device.ledger.append(records)
     notice = "; ".join(filter(None, (held.damage, device.take_notice())))
-    reply = wire.CalibrateReply(held.version, ranges, records, head, notice)
+    reply = wire.CalibrateReply(
+        held.version, ranges, records, head, notice, device.trainer_name, device.programs
+    )
     return Message(wire.pack_calibrate_reply(reply), reply_to=message)
 
 
@@ -125,16 +137,19 @@ def _declined(
 ) -> wire.TrainReply:
     """Say that the battery is too low: the model stays as it is, only the radio has worked."""
     energy = RoundEnergy(device, request)
-    energy.downloaded(len(request.frames))
+    energy.downloaded(request)
     energy.uploading(0)
     records = energy.take()
     return wire.TrainReply(
         held.version, records=records, head=device.ledger.append(records), link=device.link,
         notice="; ".join(filter(None, (held.damage, device.take_notice()))), battery=battery,
+        trainer=device.trainer_name, programs=device.programs,
     )  # fmt: skip
 
 
-def _bring_up(device: Device, held: Held, request: _Request, energy: RoundEnergy) -> None:
+def _bring_up(
+    device: Device, trainer: Trainer, held: Held, request: _Request, energy: RoundEnergy
+) -> None:
     """Apply a request's frames to what is held.
 
     Raises:
@@ -144,7 +159,7 @@ def _bring_up(device: Device, held: Held, request: _Request, energy: RoundEnergy
     """
     try:
         with energy.window("decode"):
-            held.apply(request.frames, device.trainer.layout)
+            held.apply(request.frames, trainer.layout, trainer.limits)
         if held.version != request.version:
             raise FrameError(
                 f"the frames lead to version {held.version}, the request is for version "

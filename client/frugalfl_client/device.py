@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from flwr.app import Context
 
+from frugalfl import wire
 from frugalfl.energy import Ledger, Meter, choose_meter, parse_grid, profile_named
 from frugalfl.energy.fleet import parse_fleet
 from frugalfl.energy.host import is_this_machine
 from frugalfl.energy.level import BatteryLevel, battery_level
 from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
-from frugalfl.settings import Settings
+from frugalfl.settings import TRAINERS, Settings
 from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.store import Store
 
 if TYPE_CHECKING:
+    from frugalfl_client.programs import Programs
     from frugalfl_client.training.pytorch import TorchTrainer
+    from frugalfl_client.training.trainer import Trainer
 
 _ROOT = Path("/")
 #: With private blocks nobody else can measure a device's model: it keeps one row in so many for it.
@@ -33,7 +36,7 @@ class Device:
 
     def __init__(
         self, number: int, of: int, folder: Path, settings: Settings, link: str = "",
-        grid: str = "", battery_file: str = "",
+        grid: str = "", battery_file: str = "", trainer: str = "auto",
     ) -> None:  # fmt: skip
         self.number = number
         self._battery_file = battery_file
@@ -42,10 +45,10 @@ class Device:
         self.link = link or worn.link
         self.profile = worn.profile
         self.grid = parse_grid(grid)
+        self.trainer_name = _name_of_trainer(trainer)
         self.store = Store(folder / "store.sqlite")
         self.ledger, self._notice = _ledger(folder / "ledger.sqlite")
         self.meter = _meter(worn.profile)
-        self.trainer = _trainer(settings)
         self.examples = _task(settings.task).rows_of(number, of)
         self.held_out: Examples | None = None
         if settings.private:
@@ -71,6 +74,26 @@ class Device:
         notice, self._notice = self._notice, ""
         return notice
 
+    def trainer(self, program: str = "", program_file: bytes = b"") -> Trainer | None:
+        """Return the trainer; ``None``: it needs a training program that is not here.
+
+        Args:
+            program: Digest of the training program to run; PyTorch needs none.
+            program_file: That program, if it came along.
+
+        Raises:
+            ProgramError: The program is damaged, or cannot run here.
+            MissingExtraError: What trains is not installed.
+        """
+        if self.trainer_name == wire.TORCH:
+            return _torch_trainer(self.settings)
+        return _programs().trainer(program, program_file, self.store, self.settings)
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Digests of the training programs on this device's disk; of interest without PyTorch."""
+        return self.store.programs() if self.trainer_name == wire.LITERT else ()
+
 
 def device_of(context: Context) -> Device:
     """Return the device that a Flower context speaks of; the same one for every round of a process.
@@ -80,8 +103,9 @@ def device_of(context: Context) -> Device:
     ``~/.frugalfl``, and in it one folder a client. ``link``, where it is there, is the device's
     own word for what it is connected by, for ``by-link`` refresh plans and for the joules of its
     radio; without it, what the setting ``device`` says. ``grid`` is the electricity that it runs
-    on, where that is not the setting's. ``battery-file`` names a file that says how full its
-    battery is, where the system does not know (:func:`~frugalfl.energy.level.battery_level`).
+    on and ``trainer`` what trains there, where these are not the settings' own. ``battery-file``
+    names a file that says how full its battery is, where the system does not know
+    (:func:`~frugalfl.energy.level.battery_level`).
 
     Raises:
         UsageError: A setting or the node config is unusable.
@@ -101,14 +125,16 @@ def device_of(context: Context) -> Device:
     link = str(context.node_config.get("link", ""))
     grid = str(context.node_config.get("grid", settings.grid))
     battery_file = str(context.node_config.get("battery-file", ""))
-    return _device(number, of, Path(str(folder)), settings, link, grid, battery_file)
+    trainer = str(context.node_config.get("trainer", settings.trainer))
+    return _device(number, of, Path(str(folder)), settings, link, grid, battery_file, trainer)
 
 
 @lru_cache(maxsize=256)
 def _device(
-    number: int, of: int, folder: Path, settings: Settings, link: str, grid: str, battery_file: str
-) -> Device:
-    return Device(number, of, folder, settings, link, grid, battery_file)
+    number: int, of: int, folder: Path, settings: Settings, link: str, grid: str,
+    battery_file: str, trainer: str,
+) -> Device:  # fmt: skip
+    return Device(number, of, folder, settings, link, grid, battery_file, trainer)
 
 
 def _ledger(path: Path) -> tuple[Ledger, str]:
@@ -151,15 +177,40 @@ def _task(reference: str) -> Task:
 
 
 @lru_cache(maxsize=4)
-def _trainer(settings: Settings) -> TorchTrainer:
+def _torch_trainer(settings: Settings) -> TorchTrainer:
     try:
         from frugalfl_client.training.pytorch import TorchTrainer
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise MissingExtraError("training with PyTorch", "torch") from error
     return TorchTrainer(_task(settings.task), settings)
 
 
+@lru_cache(maxsize=1)
+def _programs() -> Programs:
+    from frugalfl_client.programs import Programs
+
+    return Programs()
+
+
+@lru_cache(maxsize=3)
+def _name_of_trainer(wanted: str) -> str:
+    """Return what trains: as wanted; with ``auto`` PyTorch where it can be imported.
+
+    Raises:
+        UsageError: There is no such trainer.
+    """
+    if wanted not in TRAINERS:
+        raise UsageError(f"trainer is {wanted!r}; it must be {', '.join(TRAINERS)}")
+    if wanted != "auto":
+        return wanted
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        return wire.LITERT
+    return wire.TORCH
+
+
 def forget_devices() -> None:
     """Drop every cached device, task and trainer; the next round opens them anew."""
-    for cache in (_device, _meter, _task, _trainer):
+    for cache in (_device, _meter, _task, _torch_trainer, _programs, _name_of_trainer):
         cache.cache_clear()

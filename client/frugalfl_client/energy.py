@@ -12,12 +12,16 @@ from frugalfl.energy import EnergyRecord, radio_reading, tidied
 from frugalfl.energy.recorder import Recorder
 from frugalfl.wire import CalibrateRequest, TrainRequest
 from frugalfl_client.device import Device
+from frugalfl_client.training.trainer import Trainer
+
+_Request = TrainRequest | CalibrateRequest
 
 
 class RoundEnergy(Recorder):
     """Collects the records of a round: windows, and the transfers before and after them."""
 
-    def __init__(self, device: Device, request: TrainRequest | CalibrateRequest) -> None:
+    def __init__(self, device: Device, request: _Request, trainer: Trainer | None = None) -> None:
+        """Begin without records; ``None``: nothing trains in this round."""
         super().__init__(
             device.meter,
             run=request.run,
@@ -26,13 +30,13 @@ class RoundEnergy(Recorder):
             device=device.profile,
             link=device.link,
             grid=device.grid,
-            software=_versions(device.trainer.software),
+            software=_versions("" if trainer is None else trainer.software),
         )
         self._link = device.link
 
-    def downloaded(self, size_bytes: int) -> None:
-        """Note that frames have come."""
-        self._transferred("download", 0, size_bytes)
+    def downloaded(self, request: _Request) -> None:
+        """Note that a request has come: its frames, and its training program if it had one."""
+        self._transferred("download", 0, len(request.frames) + len(request.program_file))
 
     def uploading(self, size_bytes: int) -> None:
         """Note the frame that is about to go: its radio is estimated, so it can be told with it."""
@@ -55,6 +59,8 @@ class RoundEnergy(Recorder):
 
 @lru_cache(maxsize=4)
 def _versions(trainer: str) -> str:
-    """Return the versions of FrugalFL, the trainer's package and the runtime."""
-    runtime = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"frugalfl {frugalfl.__version__}, {trainer} {metadata.version(trainer)}, {runtime}"
+    """Return the versions of FrugalFL, the trainer's package where one works, and the runtime."""
+    packages = [f"frugalfl {frugalfl.__version__}"]
+    if trainer:
+        packages.append(f"{trainer} {metadata.version(trainer)}")
+    return ", ".join([*packages, f"{platform.python_implementation()} {platform.python_version()}"])

@@ -36,18 +36,20 @@ class Held:
         """Return how many versions were let pass between the last update and this one."""
         return max(version - self.version - 1, 0) if self.version >= 0 else 0
 
-    def apply(self, bundle: bytes, layout: Layout) -> None:
+    def apply(self, bundle: bytes, layout: Layout, limits: Limits | None = None) -> None:
         """Apply frames, one after the other.
 
         Args:
             bundle: Frames and cuts without anything between them; may be empty.
-            layout: The task's own layout: block names, and the shapes before any pruning.
+            layout: The task's own layout: block names, and shapes.
+            limits: Bounds of what is decoded; by default those of the layout, whose shapes are then
+                the ones before any pruning.
 
         Raises:
             FrameError: A damaged frame, one for another model, or one that leads on from a
                 version that is not held.
         """
-        for part in decode_bundle(bundle, Limits.of(layout), most=MOST_FRAMES):
+        for part in decode_bundle(bundle, limits or Limits.of(layout), most=MOST_FRAMES):
             if part.base is not None and part.base != self.version:
                 raise FrameError(
                     f"the frame leads on from version {part.base}, version {self.version} is held"

@@ -1,8 +1,9 @@
-"""What a device keeps between rounds, on its own disk: models, residuals, private blocks.
+"""What a device keeps between rounds, on its own disk: models, residuals, private blocks, programs.
 
 One SQLite file, in which every run has its own rows; those of the last :data:`KEPT_RUNS` runs are
 kept. So the disk that a device needs is bounded by that many models (float16), residuals and
-private blocks (float32), and as much again where a damaged file was set aside. Every change is one
+private blocks (float32), :data:`KEPT_PROGRAM_BYTES` of training programs, whatever run they are of,
+and as much again where a damaged file was set aside. Every change is one
 transaction: a device that loses power in the middle of a round has either the old state or the new
 one.
 
@@ -27,6 +28,9 @@ from frugalfl_client.held import Held
 
 #: Runs that take turns on a device keep their state; the one unused the longest is dropped.
 KEPT_RUNS = 4
+#: Training programs together (B), the ones unused the longest dropped; one larger than that is kept
+#: alone.
+KEPT_PROGRAM_BYTES = 8 << 20
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -36,6 +40,8 @@ CREATE TABLE IF NOT EXISTS parts (
 CREATE TABLE IF NOT EXISTS tensors (
     run TEXT NOT NULL, kind TEXT NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL,
     shape TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, kind, name));
+CREATE TABLE IF NOT EXISTS programs (
+    digest TEXT PRIMARY KEY, used INTEGER NOT NULL, data BLOB NOT NULL);
 """
 #: Parts of a run, as they are called in :class:`Held`.
 _KINDS = ("model", "residual", "private")
@@ -89,9 +95,52 @@ class Store:
             RunError: The file cannot be written, for another reason than damage.
         """
         for _ in range(2):
-            if self._guarded(lambda: self._save(run, held)):
+            if self._guarded(lambda: self._in_transaction(self._replace, run, held)):
                 return
         raise RunError(f"the device's store {self.path} is damaged as soon as it is written")
+
+    def programs(self) -> tuple[str, ...]:
+        """Return the digests of the training programs that are kept, the last used one first.
+
+        Raises:
+            RunError: The file cannot be read, for another reason than damage.
+        """
+        order = "SELECT digest FROM programs ORDER BY used DESC"
+        rows = self._guarded(lambda: self._db.execute(order).fetchall()) or []
+        return tuple(str(digest) for (digest,) in rows)
+
+    def program(self, digest: str) -> bytes | None:
+        """Return a training program, and note that it was used; ``None``: it is not kept, any more.
+
+        Its bytes are as the disk gave them: whoever reads them checks their digest.
+
+        Raises:
+            RunError: The file cannot be read, for another reason than damage.
+        """
+        row = self._guarded(
+            lambda: self._db.execute(
+                "UPDATE programs SET used = (SELECT max(used) + 1 FROM programs) WHERE digest = ? "
+                "RETURNING data", (digest,)
+            ).fetchone()
+        )  # fmt: skip
+        return None if row is None else bytes(row[0])
+
+    def keep_program(self, digest: str, data: bytes) -> None:
+        """Keep a training program, in place of those that were not used the longest.
+
+        Raises:
+            RunError: The file cannot be written, for another reason than damage.
+        """
+        for _ in range(2):
+            if self._guarded(lambda: self._in_transaction(self._keep_program, digest, data)):
+                return
+        raise RunError(f"the device's store {self.path} is damaged as soon as it is written")
+
+    def forget_program(self, digest: str) -> None:
+        """Drop a training program that turned out to be damaged."""
+        self._guarded(
+            lambda: self._db.execute("DELETE FROM programs WHERE digest = ?", (digest,)).rowcount
+        )
 
     def close(self) -> None:
         """Close the file; nothing is lost without it."""
@@ -161,16 +210,27 @@ class Store:
             held.damage = f"the device's store was damaged: {', '.join(lost)} lost"
         return held
 
-    def _save(self, run: str, held: Held) -> bool:
+    def _in_transaction(self, work: Callable[..., None], *arguments: Any) -> bool:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._replace(run, held)
+            work(*arguments)
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
         return True
+
+    def _keep_program(self, digest: str, data: bytes) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO programs VALUES "
+            "(?, (SELECT coalesce(max(used), 0) + 1 FROM programs), ?)", (digest, data),
+        )  # fmt: skip
+        self._db.execute(
+            "DELETE FROM programs WHERE digest != ? AND digest NOT IN (SELECT digest FROM "
+            "(SELECT digest, sum(length(data)) OVER (ORDER BY used DESC) AS bytes FROM programs) "
+            "WHERE bytes <= ?)", (digest, KEPT_PROGRAM_BYTES),
+        )  # fmt: skip
 
     def _replace(self, run: str, held: Held) -> None:
         (used,) = self._db.execute("SELECT coalesce(max(used), 0) + 1 FROM runs").fetchone()

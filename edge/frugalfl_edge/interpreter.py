@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,7 +63,7 @@ class Interpreter:
             UsageError: No such file, not a .tflite model, or not one input and one output.
             MissingExtraError: Neither runtime is installed.
         """
-        self._runtime = _load(_content(model), kernels, _name(model))
+        self._runtime = load_runtime(_content(model), kernels, _name(model))
         inputs, outputs = self._runtime.get_input_details(), self._runtime.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             counts = f"{len(inputs)} inputs and {len(outputs)} outputs"
@@ -104,8 +106,19 @@ def _content(model: ModelSource) -> bytes:
         raise UsageError(f"cannot read the model {_name(model)}: {error.strerror}") from error
 
 
-def _load(content: bytes, kernels: Kernels, name: str) -> Any:
-    runtime = _import_runtime()
+def load_runtime(content: bytes, kernels: Kernels = "default", name: str = "the model") -> Any:
+    """Return the runtime's own interpreter of a model, on one thread, with its tensors in place.
+
+    Args:
+        content: A .tflite file.
+        kernels: As for :class:`Interpreter`.
+        name: Of the model, for messages.
+
+    Raises:
+        UsageError: Not a .tflite model, or one that does not run here.
+        MissingExtraError: Neither runtime is installed.
+    """
+    runtime = import_runtime()
     resolver = runtime.OpResolverType.AUTO
     if kernels == "reference":
         resolver = runtime.OpResolverType.BUILTIN_REF
@@ -121,13 +134,29 @@ def _load(content: bytes, kernels: Kernels, name: str) -> Any:
     return loaded
 
 
-def _import_runtime() -> Any:
+def import_runtime() -> Any:
+    """Import ai-edge-litert, or tflite-runtime.
+
+    Raises:
+        MissingExtraError: Neither is installed.
+    """
     for name in RUNTIMES:
         try:
             return importlib.import_module(name)
         except ImportError:
             continue
     raise MissingExtraError("Running a model", "edge")
+
+
+@lru_cache(maxsize=1)
+def runtime_package() -> str:
+    """Return the name of the package that :func:`import_runtime` finds, as pip knows it.
+
+    Raises:
+        MissingExtraError: Neither is installed.
+    """
+    module = str(import_runtime().__name__).partition(".")[0]
+    return next(iter(metadata.packages_distributions().get(module, ())), module)
 
 
 def _info(details: dict[str, Any]) -> TensorInfo:

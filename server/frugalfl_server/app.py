@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from flwr.app import ArrayRecord, Context, MetricRecord
@@ -38,6 +39,7 @@ from frugalfl_server.evaluate import accuracy, count_right
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.metered import MeteredStrategy, server_energy
+from frugalfl_server.programs import Programs
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
@@ -116,6 +118,8 @@ class Federation:
         self._federated = is_federated(settings, self._public)
         self._progress = Progress(settings.rounds, quiet)
         self._clients_accuracy = 0.0
+        self._programs = Programs(task, settings, self._public.test, self._compiled)
+        self._compilations: list[dict[str, Any]] = []
         self._downlink: Downlink | None = None
         self._control = Control(settings)
         self._stopped: list[str] = []
@@ -150,6 +154,15 @@ class Federation:
 
     def _last_round(self) -> int:
         return self._run.rounds[-1].round if self._run.rounds else 0
+
+    def _compiled(self, figures: dict[str, Any]) -> None:
+        """Keep what is known of a training program that was compiled for clients."""
+        self._progress.say(
+            f"compile: {len(figures['trained'])} tensors train, {size_text(figures['bytes'])}"
+        )
+        if self._name == summary.OURS:
+            self._compilations.append(figures)
+            self._run.write_json("programs.json", {"programs": self._compilations})
 
     def _warn_of_export(self) -> None:
         """Say before the first round what would stop the export after the last one."""
@@ -216,12 +229,14 @@ class Federation:
         downlink = self._downlink_from(parameters, first, seed)
         if rounds == 0:
             return
+        self._programs.follow(module)
         strategy = FrugalStrategy(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
             on_failure=self._progress.warn, seed=settings.seed,
             sampler=sampler_of(settings),
             control=self._control if self._control.active else None,
+            programs=self._programs,
         )  # fmt: skip
 
         def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
@@ -291,7 +306,8 @@ class Federation:
         question = wire.CalibrateRequest(
             self._run.name, number, -1, -1, b"", self._settings.calibration_percentile
         )
-        answers = ask_clients(self._grid, downlink, chosen, question)
+        self._programs.follow(module)
+        answers = ask_clients(self._grid, downlink, chosen, question, self._programs)
         record = self._calibrated(number, module, answers)
         if self._name == summary.OURS:
             self._run.add_round(record, answers.energy, answers.heads)
@@ -321,6 +337,7 @@ class Federation:
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - answers.started_s,
+            program_bytes=answers.program_bytes,
         )
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:
@@ -357,4 +374,5 @@ class Federation:
             server_measured_j=server.measured_j,
             server_estimated_j=server.estimated_j,
             skipped=traffic.skipped,
+            program_bytes=traffic.program_bytes,
         )

@@ -28,6 +28,7 @@ from frugalfl.task import FloatArray, PublicData
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export.ranges import probe_rows
 from frugalfl_server.merge import merge_ranges
+from frugalfl_server.programs import Programs, Sent
 from frugalfl_server.records import HeadRecord
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.told import check_energy
@@ -53,7 +54,8 @@ class Answers:
         clients: Clients that were asked.
         ranges: By node, shape ``(tensors, 2)``.
         uplink_bytes: Length of all ranges (B).
-        downlink_bytes: Length of all frames (B).
+        downlink_bytes: Length of all frames and training programs (B).
+        program_bytes: Of these, training programs (B).
         energy: Energy records of the clients.
         heads: Where their ledgers ended.
         complaints: One line for each thing that went wrong.
@@ -64,6 +66,7 @@ class Answers:
     ranges: dict[int, FloatArray] = field(default_factory=dict)
     uplink_bytes: int = 0
     downlink_bytes: int = 0
+    program_bytes: int = 0
     energy: list[EnergyRecord] = field(default_factory=list)
     heads: list[HeadRecord] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -86,22 +89,28 @@ def is_federated(settings: Settings, public: PublicData) -> bool:
 
 
 def ask_clients(
-    grid: Grid, downlink: Downlink, nodes: Sequence[int], request: wire.CalibrateRequest
+    grid: Grid,
+    downlink: Downlink,
+    nodes: Sequence[int],
+    request: wire.CalibrateRequest,
+    programs: Programs | None = None,
 ) -> Answers:
     """Bring clients to the downlink's model and collect their ranges.
 
-    A client that turns out to hold another version than was thought is asked once more.
+    A client that turns out to hold another version than was thought, or to lack a training program,
+    is asked once more.
 
     Args:
         grid: Flower's way to the clients.
         downlink: Its current version is the model that the ranges are of.
         nodes: Clients to ask.
         request: What to ask; frames and versions are filled in for each client.
+        programs: For clients without PyTorch; without it, there are none of them.
     """
     answers = Answers(clients=len(nodes))
-    again = _ask(grid, downlink, nodes, request, answers)
-    still = _ask(grid, downlink, again, request, answers)
-    answers.complaints += [f"node {node}: it does not keep the model it is sent" for node in still]
+    again = _ask(grid, downlink, nodes, request, programs, answers)
+    still = _ask(grid, downlink, again, request, programs, answers)
+    answers.complaints += [f"node {node}: it does not keep what it is sent" for node in still]
     return answers
 
 
@@ -110,15 +119,23 @@ def _ask(
     downlink: Downlink,
     nodes: Sequence[int],
     request: wire.CalibrateRequest,
+    programs: Programs | None,
     answers: Answers,
 ) -> list[int]:
     """Ask once; return the nodes that lack what the frames build on."""
     messages = []
     for node, (base, frames) in downlink.bundles_for(nodes).items():
-        answers.downlink_bytes += len(frames)
+        try:
+            program, file = Sent() if programs is None else programs.for_calibration(node)
+        except ExportError as error:
+            answers.complaints.append(f"node {node}: {error}")
+            continue
+        answers.downlink_bytes += len(frames) + len(file)
+        answers.program_bytes += len(file)
         own = wire.CalibrateRequest(
-            request.run, request.round, base, downlink.version, frames, request.percentile
-        )
+            request.run, request.round, base, downlink.version, frames, request.percentile,
+            program, file,
+        )  # fmt: skip
         messages.append(
             Message(
                 wire.pack_calibrate_request(own),
@@ -128,7 +145,11 @@ def _ask(
             )
         )
     replies = grid.send_and_receive(messages, timeout=_TIMEOUT_S) if messages else ()
-    return [node for node in _received(replies, request, answers, downlink) if node is not None]
+    return [
+        node
+        for node in _received(replies, request, answers, downlink, programs)
+        if node is not None
+    ]
 
 
 def _received(
@@ -136,7 +157,9 @@ def _received(
     request: wire.CalibrateRequest,
     answers: Answers,
     downlink: Downlink,
-) -> Iterable[int | None]:
+    programs: Programs | None,
+) -> Iterable[int]:
+    """Take answers in; yield the nodes that could not give one this time."""
     for message in replies:
         node = message.metadata.src_node_id
         try:
@@ -153,7 +176,10 @@ def _received(
         answers.uplink_bytes += reply.ranges.nbytes
         if reply.notice:
             answers.complaints.append(f"node {node}: {reply.notice}")
-        if reply.held == downlink.version:
+        worked = reply.held == downlink.version and len(reply.ranges) > 0
+        if programs is not None:
+            programs.heard(node, reply, worked)
+        if worked:
             answers.ranges[node] = reply.ranges
         else:
             yield node

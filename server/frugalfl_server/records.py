@@ -21,7 +21,7 @@ class RoundRecord:
         clients: Clients that were asked.
         updates: Updates that were aggregated.
         uplink_bytes: Length of all frames from clients (B).
-        downlink_bytes: Length of all frames to clients (B).
+        downlink_bytes: Length of all frames and training programs to clients (B).
         energy_measured_j: Joules from meters on the clients; ``None``: none was metered.
         energy_estimated_j: Joules from models; ``None``: none was estimated.
         wall_s: Duration of the round on the server (s).
@@ -29,6 +29,7 @@ class RoundRecord:
         server_estimated_j: Joules from models; ``None``: none was estimated.
         skipped: Clients that were there and could not be asked, because of ``energy-budget`` or
             ``min-battery``.
+        program_bytes: Of ``downlink_bytes``, training programs (B).
     """
 
     federation: str
@@ -46,6 +47,7 @@ class RoundRecord:
     server_measured_j: float | None = None
     server_estimated_j: float | None = None
     skipped: int = 0
+    program_bytes: int = 0
 
 
 @dataclass(frozen=True)

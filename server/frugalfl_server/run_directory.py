@@ -7,6 +7,7 @@
     heads.parquet     where each device's energy ledger ended when it answered
     stopped.json      where a phase ended before its last round: why
     fit.json          where there was a budget: the largest model that fits
+    programs.json     where clients ran training programs: what was compiled
     checkpoints/      the newest global model
     model/            what export made
     report.html       all of it to look at

@@ -27,7 +27,7 @@ from frugalfl import wire
 from frugalfl.blocks import Parameters
 from frugalfl.codec import CodedFrame, Limits, read_frame
 from frugalfl.energy import EnergyRecord
-from frugalfl.errors import FederationError, FrameError, UsageError
+from frugalfl.errors import ExportError, FederationError, FrameError, UsageError
 from frugalfl.plans import Plan
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import unpack
@@ -37,6 +37,7 @@ from frugalfl_server.downlink import Downlink
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
+from frugalfl_server.programs import Programs, Sent
 from frugalfl_server.records import HeadRecord
 from frugalfl_server.sampling import CohortGrid, Sampler
 from frugalfl_server.steering import Steering
@@ -58,6 +59,7 @@ class Traffic:
     updates: int = 0
     uplink_bytes: int = 0
     downlink_bytes: int = 0
+    program_bytes: int = 0
     loss: float = 0.0
     energy: list[EnergyRecord] = field(default_factory=list)
     heads: list[HeadRecord] = field(default_factory=list)
@@ -86,8 +88,11 @@ class FrugalStrategy(Strategy):
         seed: int = 0,
         sampler: Sampler | None = None,
         control: Control | None = None,
+        programs: Programs | None = None,
     ) -> None:
         """Wrap a strategy; choose clients for it if there is a sampler or a control.
+
+        Without ``programs``, every client has to train with PyTorch.
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -102,6 +107,7 @@ class FrugalStrategy(Strategy):
         self._on_failure = on_failure
         self._sampler = sampler
         self._control = control
+        self._programs = programs
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
         self._planned: dict[int, tuple[int, ...]] = {}
@@ -124,7 +130,11 @@ class FrugalStrategy(Strategy):
         picked = self._picked(server_round, arrays, config, grid)
         uplink = self._steering.codec_for(len(picked))
         bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
-        messages = [self._framed(m, bundles[m.metadata.dst_node_id], uplink) for m in picked]
+        messages = []
+        for message in picked:
+            node = message.metadata.dst_node_id
+            with self._blamed(node):
+                messages.append(self._framed(message, bundles[node], uplink))
         self._keep_to(self._downlink.budget, "downloads", self.traffic.downlink_bytes, len(picked))
         return messages
 
@@ -162,12 +172,17 @@ class FrugalStrategy(Strategy):
         node = message.metadata.dst_node_id
         planned = self._planned[node] = self._planner.blocks_of(node)
         base, frames = bundle
+        mu = _proximal_mu(message)
         self.traffic.clients += 1
-        self.traffic.downlink_bytes += len(frames)
+        program, file = Sent()
+        if self._programs is not None:
+            names = self._downlink.layout.names(planned)
+            program, file = self._programs.for_training(node, names, mu > 0)
+        self.traffic.downlink_bytes += len(frames) + len(file)
+        self.traffic.program_bytes += len(file)
         request = wire.TrainRequest(
             self._run, self.traffic.round, base, self._downlink.version, planned, frames, uplink,
-            proximal_mu=_proximal_mu(message),
-            epochs=0 if self._control is None else self._control.epochs_of(node),
+            mu, 0 if self._control is None else self._control.epochs_of(node), program, file,
         )  # fmt: skip
         return Message(
             wire.pack_request(request),
@@ -211,7 +226,7 @@ class FrugalStrategy(Strategy):
         samples, loss = 0, 0.0
         last: Message | None = None
         for message in replies:
-            with self._blamed(message):
+            with self._answering(message.metadata.src_node_id):
                 reply = self._received(message)
                 if reply is not None:
                     check = partial(self._as_asked, message.metadata.src_node_id)
@@ -231,7 +246,7 @@ class FrugalStrategy(Strategy):
         """Replace the frame in each reply by arrays."""
         decoded: list[tuple[Message, wire.TrainReply, Parameters]] = []
         for message in replies:
-            with self._blamed(message):
+            with self._answering(message.metadata.src_node_id):
                 reply = self._received(message)
                 if reply is not None:
                     coded = read_frame(reply.frame, self._limits)
@@ -284,6 +299,8 @@ class FrugalStrategy(Strategy):
         self._planner.heard(node, reply)
         if self._control is not None:
             self._control.heard(node, reply)
+        if self._programs is not None:
+            self._programs.heard(node, reply, worked=bool(reply.frame))
         if reply.notice:
             self._on_failure(f"node {node}: {reply.notice}")
         if not reply.frame:
@@ -293,15 +310,20 @@ class FrugalStrategy(Strategy):
         return reply
 
     @contextmanager
-    def _blamed(self, message: Message) -> Iterator[None]:
-        """Let a bad reply cost its own contribution only, and note whose it was."""
-        node = message.metadata.src_node_id
+    def _blamed(self, node: int) -> Iterator[None]:
+        """Let one client's trouble cost its own contribution only, and note whose it was."""
         try:
+            yield
+        except (FrameError, ExportError) as error:
+            self.traffic.failures.append(f"node {node}: {error}")
+
+    @contextmanager
+    def _answering(self, node: int) -> Iterator[None]:
+        """Take a reply in: a client that has answered as it should counts for the sampling."""
+        with self._blamed(node):
             yield
             if self._sampler is not None:
                 self._sampler.heard(node)
-        except FrameError as error:
-            self.traffic.failures.append(f"node {node}: {error}")
 
     def _tidy(self, arrays: ArrayRecord) -> None:
         """Settle what a strategy returned, in float32; what nobody trained keeps its bits.

@@ -66,6 +66,7 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
         "updates": sum(record.updates for record in rounds),
         "uplink_bytes": uplink,
         "downlink_bytes": sum(record.downlink_bytes for record in rounds),
+        "program_bytes": sum(record.program_bytes for record in rounds),
         # Of the whole model only: pruned ones are smaller, and the baseline prunes nothing.
         "uplink_bytes_per_update": sent / updates if updates else None,
         "energy_j": {

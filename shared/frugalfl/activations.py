@@ -4,7 +4,7 @@ Every floating-point tensor that an operator makes is recorded as it is made. It
 of execution names it, on every machine that runs the same model, so that nothing but numbers has to
 travel. The order is that of one row at a time, which is also how the exported model runs.
 
-This file is for machines with PyTorch: it is imported by a function, never by the package.
+PyTorch is imported where it is used: a device without it has the ranges from its training program.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def row_ranges(module: torch.nn.Module, x: FloatArray) -> FloatArray:
     module.eval()
     recorded = []
     for start in range(len(x)):
-        recorder = _recorder()()
+        recorder = recorder_class()()
         row = torch.tensor(x[start : start + 1])  # a copy: the first layer may work in place
         recorder.note(row)
         with torch.no_grad(), recorder:
@@ -60,9 +60,23 @@ def ranges_of(module: torch.nn.Module, x: FloatArray, percentile: float = 100.0)
     Returns:
         Shape ``(tensors, 2)``, float32. Every range holds 0, as the quantizer's do.
     """
-    if len(x) > MOST_ROWS:
-        x = x[np.linspace(0, len(x) - 1, MOST_ROWS).astype(np.int64)]
-    rows = row_ranges(module, x)
+    return over_rows(row_ranges(module, thinned(x)), percentile)
+
+
+def thinned(x: FloatArray) -> FloatArray:
+    """Return at most :data:`MOST_ROWS` of the rows, evenly chosen."""
+    if len(x) <= MOST_ROWS:
+        return x
+    return x[np.linspace(0, len(x) - 1, MOST_ROWS).astype(np.int64)]
+
+
+def over_rows(rows: FloatArray, percentile: float) -> FloatArray:
+    """Return the range of every tensor, of its ranges on single rows.
+
+    Args:
+        rows: Shape ``(rows, tensors, 2)``.
+        percentile: As for :func:`ranges_of`.
+    """
     low = np.percentile(rows[..., 0], 100 - percentile, axis=0)
     high = np.percentile(rows[..., 1], percentile, axis=0)
     return with_zero(np.stack([low, high], axis=-1).astype(np.float32))
@@ -74,8 +88,11 @@ def with_zero(ranges: FloatArray) -> FloatArray:
 
 
 @cache
-def _recorder() -> Any:
-    """Return the class of recorders; its base is PyTorch's, which is not imported before."""
+def recorder_class() -> Any:
+    """Return the class of recorders; its base is PyTorch's, which is not imported before.
+
+    A recorder is a mode in which operators run; ``note`` gets each tensor that counts.
+    """
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 

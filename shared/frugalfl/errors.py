@@ -5,6 +5,7 @@
     │   └── MissingExtraError          exit 2   a verb or room whose optional packages are absent
     ├── TaskError                      exit 3   the user's task: it raised, or has no data
     ├── FrameError                     exit 4   bytes that are not a valid frame
+    │   └── ProgramError               exit 4   bytes that are not a valid training program
     ├── CodecError                     exit 5   a codec text or an array that a codec refuses
     ├── FederationError                exit 6   rounds that cannot go on: every client failed
     ├── ExportError                    exit 7   a model that cannot be pruned, converted or proven
@@ -50,6 +51,10 @@ class FrameError(FrugalFLError):
     """Bytes that are not a valid frame: truncated, corrupt, or beyond the stated bounds."""
 
     exit_code = 4
+
+
+class ProgramError(FrameError):
+    """Bytes that are not a valid training program, or a program that does not fit the data."""
 
 
 class CodecError(FrugalFLError):

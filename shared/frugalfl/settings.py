@@ -23,6 +23,9 @@ from frugalfl.sizes import parse_size
 from frugalfl.strategies import parse_strategy
 from frugalfl.targets import target_named
 
+#: What may train on clients.
+TRAINERS = ("auto", "torch", "litert")
+
 
 def _setting(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
@@ -48,6 +51,9 @@ class Settings:
         "cosine", "step size between: cosine, linear, constant, step(factor, rounds) (below)"
     )
     momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
+    trainer: str = _setting(
+        "auto", "what trains on clients: torch, litert, or auto (PyTorch where it is installed)"
+    )
     uplink: str = _setting("stochastic(auto) | range", "codec of updates, client to server")
     downlink: str = _setting("dyadic(auto) | range", "codec of updates, server to client")
     uplink_budget: int = _setting(
@@ -117,6 +123,7 @@ class Settings:
         )
         self._need(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
         self._need(0 <= self.prune < 1, "prune", "from 0 to below 1")
+        self._need(self.trainer in TRAINERS, "trainer", "auto, torch or litert")
         ways = ("auto", "federated", "public")
         self._need(self.calibration in ways, "calibration", "auto, federated or public")
         self._need(
@@ -159,6 +166,11 @@ class Settings:
             raise UsageError(
                 "private blocks cannot be pruned with the others, because the server does not "
                 "have them; set prune = 0 and no target, flash, ram or macs"
+            )
+        if self.private and self.trainer == "litert":
+            raise UsageError(
+                "private blocks begin as the task's model makes them, which takes PyTorch on the "
+                "device; leave trainer = litert out"
             )
         parse_fleet(self.device)
         parse_grid(self.grid)

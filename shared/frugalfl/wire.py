@@ -7,7 +7,8 @@ Array, and compresses none. The bytes are frames, one after the other.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,20 @@ from frugalfl.errors import FrameError
 
 STYPE = "frugalfl.frames.v1"
 RANGES_STYPE = "frugalfl.ranges.v1"
+PROGRAM_STYPE = "frugalfl.program.v1"
 #: Flower's message type of the question for activation ranges.
 CALIBRATE = "query.calibrate"
 _ARRAYS, _CONFIG, _METRICS, _LEDGER = "arrays", "config", "metrics", "ledger"
-_FRAMES, _RANGES = "frames", "ranges"
+_FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
-_LINK, _NOTICE = "link", "notice"
+_LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
 _EPOCHS, _BATTERY, _CHARGING = "epochs", "battery", "charging"
 _RECORDS, _NUMBER, _HASH = "records", "number", "hash"
+#: The trainer that a reply which names none comes from.
+TORCH, LITERT = "torch", "litert"
+#: Most digests that are read from a reply, each SHA-256 in hexadecimal digits.
+_MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
 #: Longest text that is read from a reply (characters).
 _MAX_TEXT = 300
 
@@ -48,6 +54,8 @@ class TrainRequest:
         uplink: Text of the codec for the client's update.
         proximal_mu: Weight of FedProx's proximal term in the client's loss; 0 for none.
         epochs: Passes over the client's own rows; 0: as the settings say.
+        program: Digest of the training program to run; empty: none, PyTorch trains.
+        program_file: That program, where the client is not known to have it.
     """
 
     run: str
@@ -59,6 +67,8 @@ class TrainRequest:
     uplink: str
     proximal_mu: float = 0.0
     epochs: int = 0
+    program: str = ""
+    program_file: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,8 @@ class TrainReply:
         accuracy: Share of ``scored`` rows that the client's own model gets right.
         scored: Rows of its own that the client measured on; 0: it did not.
         battery: How full its battery is; ``None``: it has none, or was not asked to look.
+        trainer: What trains on this client: :data:`TORCH`, or :data:`LITERT`.
+        programs: Digests of the training programs that it has, where it could not train.
     """
 
     held: int
@@ -92,6 +104,8 @@ class TrainReply:
     accuracy: float = 0.0
     scored: int = 0
     battery: BatteryLevel | None = None
+    trainer: str = TORCH
+    programs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,8 @@ class CalibrateRequest:
         frames: Frames that lead from what the client holds to ``version``; may be empty.
         percentile: Which row's minimum and maximum count, from 50 to 100
             (:func:`~frugalfl.activations.ranges_of`).
+        program: As of :class:`TrainRequest`; any that holds this model.
+        program_file: As of :class:`TrainRequest`.
     """
 
     run: str
@@ -114,6 +130,8 @@ class CalibrateRequest:
     version: int
     frames: bytes
     percentile: float = 100.0
+    program: str = ""
+    program_file: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -127,6 +145,8 @@ class CalibrateReply:
         records: Energy records, one a phase.
         head: Where the device's ledger ends, with these records in it.
         notice: One line for the person at the server; empty: nothing.
+        trainer: As of :class:`TrainReply`.
+        programs: As of :class:`TrainReply`.
     """
 
     held: int
@@ -134,6 +154,8 @@ class CalibrateReply:
     records: tuple[EnergyRecord, ...] = ()
     head: Head | None = None
     notice: str = ""
+    trainer: str = TORCH
+    programs: tuple[str, ...] = ()
 
 
 def pack_request(request: TrainRequest) -> RecordDict:
@@ -152,7 +174,7 @@ def pack_request(request: TrainRequest) -> RecordDict:
         config[PROXIMAL_MU] = request.proximal_mu
     if request.epochs:
         config[_EPOCHS] = request.epochs
-    return RecordDict({_ARRAYS: _pack_bytes(request.frames), _CONFIG: config})
+    return RecordDict({_ARRAYS: _pack_sent(request, config), _CONFIG: config})
 
 
 def unpack_request(message: Message) -> TrainRequest:
@@ -178,6 +200,8 @@ def unpack_request(message: Message) -> TrainRequest:
         uplink=_text(config, "uplink"),
         proximal_mu=_number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0,
         epochs=epochs,
+        program=_any_text(config, _PROGRAM),
+        program_file=_unpack_program(message.content),
     )
 
 
@@ -190,9 +214,9 @@ def pack_reply(reply: TrainReply) -> RecordDict:
         metrics["accuracy"], metrics["scored"] = reply.accuracy, reply.scored
     ledger = _pack_ledger(reply.records, reply.head)
     # Beside the ledger, not in a record of their own, which Flower would send as one more POST.
-    for name, text in ((_LINK, reply.link), (_NOTICE, reply.notice)):
-        if text:
-            ledger[name] = text
+    _note(ledger, reply)
+    if reply.link:
+        ledger[_LINK] = reply.link
     if reply.battery is not None:
         ledger[_BATTERY], ledger[_CHARGING] = reply.battery.percent, reply.battery.charging
     return RecordDict({_ARRAYS: _pack_bytes(reply.frame), _METRICS: metrics, _LEDGER: ledger})
@@ -206,9 +230,7 @@ def unpack_reply(message: Message) -> TrainReply:
     """
     metrics = _record(message.content, _METRICS, MetricRecord)
     ledger = _record(message.content, _LEDGER, ConfigRecord)
-    link, notice = (
-        _text(ledger, name)[:_MAX_TEXT] if name in ledger else "" for name in (_LINK, _NOTICE)
-    )
+    notice, trainer, programs = _noted(ledger)
     accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else 0.0
     scored = _whole(metrics, "scored") if "scored" in metrics else 0
     if not 0 <= accuracy <= 1 or scored < 0:
@@ -220,18 +242,28 @@ def unpack_reply(message: Message) -> TrainReply:
         loss=_number(metrics, "train-loss"),
         records=_records(ledger),
         head=_head(ledger),
-        link=link,
+        link=_any_text(ledger, _LINK)[:_MAX_TEXT],
         notice=notice,
         accuracy=accuracy,
         scored=scored,
+        trainer=trainer,
+        programs=programs,
         battery=_battery(ledger),
     )
 
 
 def pack_calibrate_request(request: CalibrateRequest) -> RecordDict:
     """Return the content of a calibrate message."""
-    config = {name: value for name, value in asdict(request).items() if name != "frames"}
-    return RecordDict({_ARRAYS: _pack_bytes(request.frames), _CONFIG: ConfigRecord(config)})
+    config = ConfigRecord(
+        {
+            "run": request.run,
+            "round": request.round,
+            "base": request.base,
+            "version": request.version,
+            "percentile": request.percentile,
+        }
+    )
+    return RecordDict({_ARRAYS: _pack_sent(request, config), _CONFIG: config})
 
 
 def unpack_calibrate_request(message: Message) -> CalibrateRequest:
@@ -248,6 +280,8 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
         version=_whole(config, "version"),
         frames=_unpack_bytes(message.content),
         percentile=_number(config, "percentile"),
+        program=_any_text(config, _PROGRAM),
+        program_file=_unpack_program(message.content),
     )
 
 
@@ -256,8 +290,7 @@ def pack_calibrate_reply(reply: CalibrateReply) -> RecordDict:
     data = reply.ranges.astype("<f4").tobytes()
     ranges = Array(dtype="float32", shape=reply.ranges.shape, stype=RANGES_STYPE, data=data)
     ledger = _pack_ledger(reply.records, reply.head)
-    if reply.notice:
-        ledger[_NOTICE] = reply.notice
+    _note(ledger, reply)
     metrics = MetricRecord({"held-version": reply.held})
     return RecordDict({_ARRAYS: ArrayRecord({_RANGES: ranges}), _METRICS: metrics, _LEDGER: ledger})
 
@@ -272,12 +305,15 @@ def unpack_calibrate_reply(message: Message) -> CalibrateReply:
     if array is None or array.stype != RANGES_STYPE or len(array.data) % 8:
         raise FrameError("the reply carries no ranges; is the other end of the same version?")
     ledger = _record(message.content, _LEDGER, ConfigRecord)
+    notice, trainer, programs = _noted(ledger)
     return CalibrateReply(
         held=_whole(_record(message.content, _METRICS, MetricRecord), "held-version"),
         ranges=np.frombuffer(array.data, "<f4").astype(np.float32).reshape(-1, 2),
         records=_records(ledger),
         head=_head(ledger),
-        notice=_text(ledger, _NOTICE)[:_MAX_TEXT] if _NOTICE in ledger else "",
+        notice=notice,
+        trainer=trainer,
+        programs=programs,
     )
 
 
@@ -291,6 +327,51 @@ def pack_average(arrays: dict[str, np.ndarray[Any, Any]], samples: int, loss: fl
 
 def _pack_bytes(data: bytes) -> ArrayRecord:
     return ArrayRecord({_FRAMES: Array(dtype="uint8", shape=(len(data),), stype=STYPE, data=data)})
+
+
+def _pack_sent(request: TrainRequest | CalibrateRequest, config: ConfigRecord) -> ArrayRecord:
+    """Return a request's frames, and its program where it goes along; name that in ``config``."""
+    arrays = _pack_bytes(request.frames)
+    if request.program:
+        config[_PROGRAM] = request.program
+    data = request.program_file
+    if data:
+        arrays[_PROGRAM] = Array(dtype="uint8", shape=(len(data),), stype=PROGRAM_STYPE, data=data)
+    return arrays
+
+
+def _unpack_program(content: RecordDict) -> bytes:
+    array = _record(content, _ARRAYS, ArrayRecord).get(_PROGRAM)
+    if array is None:
+        return b""
+    if array.stype != PROGRAM_STYPE:
+        raise FrameError(
+            f"the message's program is {array.stype}; is the other end of this version?"
+        )
+    return bytes(array.data)
+
+
+def _note(ledger: ConfigRecord, reply: TrainReply | CalibrateReply) -> None:
+    """Put what a device says of itself beside its energy records; what goes without saying, not."""
+    if reply.notice:
+        ledger[_NOTICE] = reply.notice
+    if reply.trainer != TORCH:
+        ledger[_TRAINER] = reply.trainer
+    if reply.programs:
+        ledger[_PROGRAMS] = list(reply.programs)
+
+
+def _noted(ledger: Any) -> tuple[str, str, tuple[str, ...]]:
+    """Read the same from a reply: notice, trainer and programs."""
+    trainer = _text(ledger, _TRAINER) if _TRAINER in ledger else TORCH
+    programs = ledger.get(_PROGRAMS, [])
+    if trainer not in (TORCH, LITERT):
+        raise FrameError(f"the reply names the trainer {trainer[:20]!r}; is it of this version?")
+    if not isinstance(programs, list) or len(programs) > _MAX_PROGRAMS:
+        raise FrameError("the reply's list of training programs cannot be read")
+    if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in programs):
+        raise FrameError("the reply names a training program by something that is no SHA-256")
+    return _any_text(ledger, _NOTICE)[:_MAX_TEXT], trainer, tuple(programs)
 
 
 def _unpack_bytes(content: RecordDict) -> bytes:
@@ -335,6 +416,10 @@ def _text(record: Any, name: str) -> str:
     if not isinstance(value, str):
         raise FrameError(f"the message's {name} is {value!r:.60}, not a text")
     return value
+
+
+def _any_text(record: Any, name: str) -> str:
+    return _text(record, name) if name in record else ""
 
 
 def _pack_ledger(records: tuple[EnergyRecord, ...], head: Head | None) -> ConfigRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,12 @@ def _train(message: Message, context: Context) -> Message:
     device = device_of(context)
     parameters = unpack(message.content.array_records["arrays"])
     number = int(message.content.config_records["config"]["server-round"])  # type: ignore[arg-type]
+    trainer = device.trainer()
+    assert trainer is not None  # only a LiteRT trainer has to wait for its program
     with device.meter.window("train") as window:
-        trained = device.trainer.train(
+        trained = trainer.train(
             parameters,
-            device.trainer.layout.everything,
+            trainer.layout.everything,
             device.examples,
             device.settings.learning_rate_at(number),
             (device.settings.seed, device.number, number),
@@ -95,8 +98,9 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
     public = task.public_rows()
     module = initial_model(task, settings)
     random.seed(settings.seed)
+    stock = replace(settings, trainer="torch")
     grid = _CountingGrid(
-        _app, settings.clients, settings.as_config(), Path(run.path) / "devices" / "baseline"
+        _app, settings.clients, stock.as_config(), Path(run.path) / "devices" / "baseline"
     )
     started = time.monotonic()
 

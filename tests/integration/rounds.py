@@ -18,6 +18,7 @@ from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export import kept_channels, prune
+from frugalfl_server.programs import Programs
 from frugalfl_server.sampling import sampler_of
 from frugalfl_server.steering import Steering
 from frugalfl_server.strategy import FrugalStrategy
@@ -37,6 +38,8 @@ class Rounds:
         self.model, _ = split(parameters, settings.private)
         self.start = self.model
         self.downlink = Downlink(self.model, settings.downlink, budget_b=settings.downlink_budget)
+        self.programs = Programs(self.task, settings, self.task.public_rows().test)
+        self.programs.follow(self.task.new_model())
         control = Control(settings)
         self.control = control if control.active else None
         self.warnings = []
@@ -52,7 +55,7 @@ class Rounds:
             parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self.run, first,
             on_failure=self.warnings.append, seed=settings.seed, sampler=sampler_of(settings),
-            control=self.control,
+            control=self.control, programs=self.programs,
         )  # fmt: skip
 
     def prune(self, ratio):
@@ -63,6 +66,7 @@ class Rounds:
         pruned, report = prune(module, example, ratio)
         self.downlink.prune(kept_channels(module, pruned, example, report.history))
         self.model = read_parameters(pruned)
+        self.programs.follow(pruned)
         self.strategy = self._strategy(first=len(self.updates) + 1)
 
     def next(self, only=None):

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 
 from frugalfl.activations import ranges_of
 from frugalfl.blocks import FloatArray, Layout, Parameters
-from frugalfl.errors import TaskError
+from frugalfl.codec import Limits
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.private import split
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Loss, Task
 from frugalfl_client.training.sgd import Sgd
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Result of a local training.
-
-    Attributes:
-        update: Local minus global tensors, of the planned blocks only.
-        loss: Mean loss over the last epoch.
-        private: The private tensors, as training left them.
-    """
-
-    update: Parameters
-    loss: float
-    private: Parameters = field(default_factory=dict)
+from frugalfl_client.training.trainer import Trained, batches, mean_loss
 
 
 class TorchTrainer:
@@ -49,6 +32,7 @@ class TorchTrainer:
             shared, self._private = split(read_parameters(task.new_model()), settings.private)
         #: Blocks of the task's own model that travel, before any pruning.
         self.layout = Layout.of(shared)
+        self.limits = Limits.of(self.layout)
 
     def train(
         self,
@@ -61,21 +45,7 @@ class TorchTrainer:
         proximal_mu: float = 0.0,
         epochs: int = 0,
     ) -> Trained:
-        """Run the local epochs.
-
-        Args:
-            parameters: The global model, without private blocks.
-            planned: Numbers of the blocks to train; the others get no gradients.
-            examples: This device's own rows.
-            learning_rate: Step size.
-            seed: Decides the order of the rows and any dropout; same seed, same bits.
-            private: This device's private blocks, always trained; empty: as they begin.
-            proximal_mu: Weight of FedProx's proximal term.
-            epochs: Passes over the rows; 0: as the settings say.
-
-        Raises:
-            TaskError: The task's model or loss raised, or the loss is not finite.
-        """
+        """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
         private = private or self._private
         module = self._loaded(parameters | private)
         names = Layout.of(parameters).names(planned)
@@ -97,33 +67,13 @@ class TorchTrainer:
     def calibrate(
         self, parameters: Parameters, examples: Examples, percentile: float = 100.0
     ) -> FloatArray:
-        """Return the range of every tensor that the model makes of this device's rows.
-
-        Args:
-            parameters: The whole model.
-            examples: This device's own rows.
-            percentile: As in :func:`~frugalfl.activations.ranges_of`.
-
-        Returns:
-            Shape ``(tensors, 2)``, float32: minimum and maximum, in the order of execution.
-
-        Raises:
-            TaskError: The task's model raised.
-        """
+        """Return the range of every tensor that the model makes of this device's rows."""
         module = self._loaded(parameters)
         with self._task.blamed("calibration"):
             return ranges_of(module, examples.x, percentile)
 
     def count_right(self, parameters: Parameters, examples: Examples) -> int:
-        """Return how many rows a whole model, private blocks included, gets right.
-
-        Args:
-            parameters: The model.
-            examples: Rows whose targets are class numbers.
-
-        Raises:
-            TaskError: The task's model raised.
-        """
+        """Return how many rows a whole model, private blocks included, gets right."""
         with self._task.blamed("evaluating"):
             module = self._loaded(parameters).eval()
             with torch.inference_mode():
@@ -152,15 +102,13 @@ class TorchTrainer:
         losses: list[float] = []
         for _ in range(epochs):
             losses = []
-            for rows in _batches(len(examples), self._settings.batch_size, rng):
+            for chosen in batches(len(examples), self._settings.batch_size, rng):
+                rows = torch.from_numpy(chosen)
                 loss = loss_of(module(x[rows]), y[rows])
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 losses.append(loss.item())
-        mean = float(np.mean(losses))
-        if not np.isfinite(mean):
-            raise TaskError(f"the training loss is {mean}; lower learning-rate, or check the data")
-        return mean
+        return mean_loss(losses)
 
 
 def _shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
@@ -177,11 +125,6 @@ def _freeze(module: torch.nn.Module, layout: Layout, planned: set[str]) -> None:
     for name, layer in module.named_modules():
         if name in frozen:
             layer.eval()
-
-
-def _batches(rows: int, size: int, rng: np.random.Generator) -> Iterator[torch.Tensor]:
-    order = torch.from_numpy(rng.permutation(rows))
-    yield from torch.split(order, size)
 
 
 def _loss(task: Task) -> Loss:

@@ -51,15 +51,22 @@ def run_micro(model: bytes, x: Array) -> MicroRun:
         folder = Path(name)
         (folder / "model.tflite").write_bytes(model)
         np.save(folder / "rows.npy", x)
-        _run_worker(folder / "model.tflite", folder / "rows.npy", folder / "result.npz")
+        run_worker(
+            Path(__file__).with_name("micro_worker.py"),
+            folder / "model.tflite", folder / "rows.npy", folder / "result.npz",
+        )  # fmt: skip
         with np.load(folder / "result.npz") as result:
             return MicroRun(result["outputs"], int(result["arena_bytes"]))
 
 
-def _run_worker(*paths: Path) -> None:
-    worker = Path(__file__).with_name("micro_worker.py")
+def run_worker(worker: Path, *arguments: object) -> None:
+    """Run a script that loads a model in TFLite-Micro, in a process of its own.
+
+    Raises:
+        ExportError: It failed or crashed; the last thing it said is in the message.
+    """
     # -P: the worker's folder must not be searched for modules.
-    command = [sys.executable, "-P", str(worker), *map(str, paths)]
+    command = [sys.executable, "-P", str(worker), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode == 0:
         return

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def main(model_path: str, rows_path: str, result_path: str) -> int:
         outputs = infer(model, ARENA_LIMIT_BYTES, rows)
     except RuntimeError:
         return 1  # TFLite-Micro has said why on stderr
-    np.savez(result_path, outputs=outputs, arena_bytes=smallest_arena(model, rows[:1]))
+    arena_bytes = smallest_arena(lambda size: infer(model, size, rows[:1]))
+    np.savez(result_path, outputs=outputs, arena_bytes=arena_bytes)
     return 0
 
 
@@ -51,25 +53,25 @@ def infer(model: bytes, arena_bytes: int, rows: Array) -> Array:
     return np.concatenate(outputs)
 
 
-def smallest_arena(model: bytes, row: Array) -> int:
-    """Bisect the smallest arena that the model loads and runs with, bytes."""
+def smallest_arena(attempt: Callable[[int], object]) -> int:
+    """Bisect the smallest arena, bytes, that an attempt with a model comes back with."""
     high = ARENA_STEP_BYTES
-    while not survives(model, high, row):
+    while not survives(attempt, high):
         high *= 2
     low = high // 2
     while high - low > ARENA_STEP_BYTES:
         middle = (low + high) // 2 // ARENA_STEP_BYTES * ARENA_STEP_BYTES
-        low, high = (low, middle) if survives(model, middle, row) else (middle, high)
+        low, high = (low, middle) if survives(attempt, middle) else (middle, high)
     return high
 
 
-def survives(model: bytes, arena_bytes: int, row: Array) -> bool:
-    """Try one inference in a fork, and say whether it came back."""
+def survives(attempt: Callable[[int], object], arena_bytes: int) -> bool:
+    """Make one attempt in a fork, and say whether it came back."""
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
         try:
-            infer(model, arena_bytes, row)
+            attempt(arena_bytes)
         except RuntimeError:
             os._exit(1)
         os._exit(0)

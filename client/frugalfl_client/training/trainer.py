@@ -1,0 +1,124 @@
+"""What every trainer does: parameters and a device's own rows in, an update out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from frugalfl.blocks import FloatArray, Layout, Parameters
+from frugalfl.codec import Limits
+from frugalfl.errors import TaskError
+from frugalfl.task import Examples
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Result of a local training.
+
+    Attributes:
+        update: Local minus global tensors, of the planned blocks only.
+        loss: Mean loss over the last epoch.
+        private: The private tensors, as training left them.
+    """
+
+    update: Parameters
+    loss: float
+    private: Parameters = field(default_factory=dict)
+
+
+class Trainer(Protocol):
+    """Trains one task's model; both kinds give the same update for the same rows and seed."""
+
+    @property
+    def software(self) -> str:
+        """The package that does the work, for its version in energy records."""
+
+    @property
+    def layout(self) -> Layout:
+        """Blocks of the model that travel."""
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds of the frames that bring this model up to date."""
+
+    def train(
+        self,
+        parameters: Parameters,
+        planned: tuple[int, ...],
+        examples: Examples,
+        learning_rate: float,
+        seed: tuple[int, ...],
+        private: Parameters | None = None,
+        proximal_mu: float = 0.0,
+        epochs: int = 0,
+    ) -> Trained:
+        """Run the local epochs.
+
+        Args:
+            parameters: The global model, without private blocks.
+            planned: Numbers of the blocks to train; the others get no gradients.
+            examples: This device's own rows.
+            learning_rate: Step size.
+            seed: Decides the order of the rows and any dropout; same seed, same bits.
+            private: This device's private blocks, always trained; empty: as they begin.
+            proximal_mu: Weight of FedProx's proximal term.
+            epochs: Passes over the rows; 0: as the settings say.
+
+        Raises:
+            TaskError: The rows cannot be trained on, the task's code raised, or the loss is not
+                finite.
+            ProgramError: The training program is for another model or plan.
+        """
+
+    def calibrate(
+        self, parameters: Parameters, examples: Examples, percentile: float = 100.0
+    ) -> FloatArray:
+        """Return the range of every tensor that the model makes of this device's rows.
+
+        Args:
+            parameters: The whole model.
+            examples: This device's own rows.
+            percentile: As in :func:`~frugalfl.activations.ranges_of`.
+
+        Returns:
+            Shape ``(tensors, 2)``, float32: minimum and maximum, in the order of execution.
+
+        Raises:
+            TaskError: The rows do not fit the model, or the task's code raised.
+            ProgramError: The training program is for another model.
+        """
+
+    def count_right(self, parameters: Parameters, examples: Examples) -> int:
+        """Return how many rows a whole model, private blocks included, gets right.
+
+        Args:
+            parameters: The model.
+            examples: Rows whose targets are class numbers.
+
+        Raises:
+            TaskError: The task's model raised.
+            ProgramError: The rows or the model do not fit the training program.
+        """
+
+
+def batches(rows: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the row numbers of each mini-batch of one epoch: all rows once, in a drawn order."""
+    order = rng.permutation(rows)
+    for start in range(0, rows, size):
+        yield order[start : start + size]
+
+
+def mean_loss(losses: Sequence[float]) -> float:
+    """Return the mean of an epoch's mini-batches.
+
+    Raises:
+        TaskError: It is not finite.
+    """
+    mean = float(np.mean(losses))
+    if not np.isfinite(mean):
+        raise TaskError(f"the training loss is {mean}; lower learning-rate, or check the data")
+    return mean

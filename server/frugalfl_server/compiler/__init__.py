@@ -1,0 +1,27 @@
+"""The compiler of training programs: a PyTorch model's training as a TFLite file.
+
+    program = compile_program(module, loss="cross_entropy", optimizer=Sgd(momentum=0.9),
+                              planned=names, batch=16, input_shape=(1, 8, 8))
+    check = check_program(program, module, loss="cross_entropy", optimizer=Sgd(momentum=0.9),
+                          planned=names)
+
+`docs/training-programs.md` says what compiles.
+"""
+
+from frugalfl_server.compiler.check import Check, check_program
+from frugalfl_server.compiler.compile import SIGNATURES, compile_program
+from frugalfl_server.compiler.micro import gaps, micro_model, run_micro_step
+from frugalfl_server.compiler.optimizers import Adam, Optimizer, Sgd
+
+__all__ = [
+    "SIGNATURES",
+    "Adam",
+    "Check",
+    "Optimizer",
+    "Sgd",
+    "check_program",
+    "compile_program",
+    "gaps",
+    "micro_model",
+    "run_micro_step",
+]

@@ -1,0 +1,88 @@
+"""From a module, a loss and an optimiser to a training program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from frugalfl.blocks import Shape
+from frugalfl.program import Program, Tensor
+from frugalfl.task import Loss
+from frugalfl_server.compiler.convert import convert_signatures
+from frugalfl_server.compiler.explain import check_operators, explained
+from frugalfl_server.compiler.optimizers import Optimizer
+from frugalfl_server.compiler.plan import Plan, plan_of
+from frugalfl_server.compiler.signatures import functions
+from frugalfl_server.compiler.trace import traced
+
+if TYPE_CHECKING:
+    import torch
+
+SIGNATURES = ("train", "evaluate", "predict", "calibrate")
+
+
+def compile_program(
+    module: torch.nn.Module,
+    *,
+    loss: str | Loss,
+    optimizer: Optimizer,
+    planned: Sequence[str],
+    batch: int,
+    input_shape: Shape,
+    target_shape: Shape = (),
+    signatures: Sequence[str] = SIGNATURES,
+) -> Program:
+    """Compile the training of a model.
+
+    Args:
+        module: Float module with one input and one output; left as it was.
+        loss: ``"cross_entropy"`` or ``(outputs, targets) -> scalar``, a mean over rows.
+        optimizer: The rule and its constants; the learning rate is an input of every step.
+        planned: Names of the tensors to train, as of
+            :meth:`frugalfl.blocks.Layout.names`; layers without one keep their running statistics.
+        batch: Rows of a batch; a shorter one is padded, with row weights of 0.
+        input_shape: Of a row as PyTorch takes it.
+        target_shape: Of a row of float32 targets; empty for class numbers.
+        signatures: Which of :data:`SIGNATURES` the file gets.
+
+    Raises:
+        ExportError: Something of it cannot be compiled: the operator, the line of the author's
+            code and what to write instead are in the message.
+        TaskError: A planned tensor that the model does not have.
+        MissingExtraError: litert-torch is not installed.
+    """
+    plan = plan_of(
+        module,
+        loss=loss,
+        optimizer=optimizer,
+        planned=planned,
+        batch=batch,
+        input_shape=input_shape,
+        target_shape=target_shape,
+    )
+    with explained(plan):
+        ready = {
+            name: (traced(function, given), given)
+            for name, (function, given) in functions(plan).items()
+            if name in signatures
+        }
+        for graph, _ in ready.values():
+            check_operators(graph)
+        return _program(plan, convert_signatures(ready))
+
+
+def _program(plan: Plan, model: bytes) -> Program:
+    changing = {*plan.trained, *plan.statistics}
+    return Program(
+        model=model,
+        batch=plan.batch,
+        input_shape=plan.input_shape,
+        target_shape=plan.target_shape,
+        parameters=tuple(
+            Tensor(name, shape, name in changing) for name, shape in plan.shapes.items()
+        ),
+        state=tuple(Tensor(name, shape, True) for name, shape in plan.state.items()),
+        proximal=plan.optimizer.proximal,
+        masks=plan.masks,
+        classes=plan.classes,
+    )

@@ -1,0 +1,215 @@
+"""Training programs for clients without PyTorch: compiled when one needs it, sent to each once.
+
+A client says in its replies what trains on it. To one that runs training programs, every request
+names the digest of a program, for the model as it is now and for the blocks that this client is to
+train; the program itself goes along unless the client has run it before. A client that lacks it
+after all lists those that it has, and gets it with its next request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from frugalfl import wire
+from frugalfl.blocks import Shape
+from frugalfl.errors import ExportError
+from frugalfl.modules import read_parameters
+from frugalfl.program_file import digest_of, pack
+from frugalfl.settings import Settings
+from frugalfl.task import Examples, Task
+
+if TYPE_CHECKING:
+    import torch
+
+
+#: What a client calls; no more is compiled, so that no more travels.
+SIGNATURES = ("train", "evaluate", "calibrate")
+
+
+class Sent(NamedTuple):
+    """What a request carries of a program: its digest, and the file where it goes along."""
+
+    digest: str = ""
+    file: bytes = b""
+
+
+@dataclass(frozen=True)
+class _Purpose:
+    """What a program is compiled for."""
+
+    model: tuple[tuple[str, Shape], ...]
+    trained: tuple[str, ...]
+    proximal: bool
+
+
+class Programs:
+    """The programs of one run, and which client has which."""
+
+    def __init__(
+        self,
+        task: Task,
+        settings: Settings,
+        rows: Examples,
+        on_compiled: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
+        """Begin without any.
+
+        Args:
+            task: Its loss is compiled in.
+            settings: Batch size and optimiser.
+            rows: Some rows of the task, whose shapes are compiled in.
+            on_compiled: Told the figures of each program once it is compiled.
+        """
+        self._task = task
+        self._settings = settings
+        self._rows = rows
+        self._module: torch.nn.Module | None = None
+        self._model: dict[str, Shape] = {}
+        self._compiled: dict[_Purpose, Sent | ExportError] = {}
+        #: By client that runs programs: digests of those that it has.
+        self._held: dict[int, set[str]] = {}
+        self._asked: dict[int, str] = {}
+        self._with_torch: set[int] = set()
+        self._on_compiled = on_compiled
+
+    def follow(self, module: torch.nn.Module) -> None:
+        """Compile for this model from now on, pruned or not."""
+        self._module = module
+        self._model = {name: array.shape for name, array in read_parameters(module).items()}
+
+    def for_training(self, node: int, trained: Sequence[str], proximal: bool) -> Sent:
+        """Return the program for a client's round; nothing for one that trains with PyTorch.
+
+        Args:
+            node: The client.
+            trained: Names of the tensors to train.
+            proximal: Whether the loss has FedProx's term.
+
+        Raises:
+            ExportError: The task's model or loss cannot be compiled, or blocks are private.
+        """
+        if not self._runs_programs(node):
+            return Sent()
+        if self._settings.private:
+            raise ExportError(
+                "it has no PyTorch, but private blocks begin as the task's model makes them; "
+                "install PyTorch there, or set private to nothing"
+            )
+        return self._sent(node, self._purpose(trained, proximal))
+
+    def for_calibration(self, node: int) -> Sent:
+        """Return a program with the model as it is now, if possible one that the client has.
+
+        Raises:
+            ExportError: The task's model or loss cannot be compiled.
+        """
+        if not self._runs_programs(node):
+            return Sent()
+        held = self._held.get(node, set())
+        model = tuple(self._model.items())
+        usable = [
+            (program.digest not in held, len(program.file), purpose)
+            for purpose, program in self._compiled.items()
+            if isinstance(program, Sent) and purpose.model == model
+        ]
+        if usable:
+            return self._sent(node, min(usable, key=lambda one: one[:2])[2])
+        return self._sent(node, self._purpose(tuple(self._model), proximal=False))
+
+    def heard(self, node: int, reply: wire.TrainReply | wire.CalibrateReply, worked: bool) -> None:
+        """Note what a client says of itself.
+
+        Args:
+            node: The client.
+            reply: Its reply.
+            worked: Whether it could do what it was asked.
+        """
+        if reply.trainer == wire.TORCH:
+            self._with_torch.add(node)
+            self._held.pop(node, None)
+            return
+        self._with_torch.discard(node)
+        held = self._held.setdefault(node, set())
+        if not worked:
+            self._held[node] = set(reply.programs)
+        elif node in self._asked:
+            held.add(self._asked[node])
+
+    def _runs_programs(self, node: int) -> bool:
+        """What trains on a client that never answered is the setting's guess."""
+        return node in self._held or (
+            self._settings.trainer == wire.LITERT and node not in self._with_torch
+        )
+
+    def _purpose(self, trained: Sequence[str], proximal: bool) -> _Purpose:
+        return _Purpose(tuple(self._model.items()), tuple(trained), proximal)
+
+    def _sent(self, node: int, purpose: _Purpose) -> Sent:
+        if purpose not in self._compiled:
+            try:
+                self._compiled[purpose] = self._compile(purpose)
+            except ExportError as error:
+                self._compiled[purpose] = error
+        program = self._compiled[purpose]
+        if isinstance(program, ExportError):
+            raise program
+        self._asked[node] = program.digest
+        has = program.digest in self._held.get(node, ())
+        return Sent(program.digest) if has else program
+
+    def _compile(self, purpose: _Purpose) -> Sent:
+        """Compile and check a program.
+
+        Raises:
+            ExportError: It cannot be compiled, or does not do what PyTorch does.
+        """
+        from frugalfl_server.compiler import Sgd, check_program, compile_program
+
+        assert self._module is not None, "follow() comes first"
+        optimizer = Sgd(momentum=self._settings.momentum, proximal=purpose.proximal)
+        program = compile_program(
+            self._module,
+            loss=self._task.loss,
+            optimizer=optimizer,
+            planned=purpose.trained,
+            batch=self._settings.batch_size,
+            input_shape=self._rows.x.shape[1:],
+            target_shape=_target_shape(self._rows),
+            signatures=SIGNATURES,
+        )
+        check = check_program(
+            program, self._module, loss=self._task.loss, optimizer=optimizer,
+            planned=purpose.trained,
+        )  # fmt: skip
+        file = pack(program)
+        sent = Sent(digest_of(file), file)
+        self._on_compiled(
+            {
+                "digest": sent.digest,
+                "bytes": len(file),
+                "parameters": sum(prod(shape) for _, shape in purpose.model),
+                "trained": list(purpose.trained),
+                "difference": {"loss": check.loss, **check.tensors},
+            }
+        )
+        return sent
+
+
+def _target_shape(rows: Examples) -> Shape:
+    """Return the shape of one target as a program describes it: empty for a class number.
+
+    Raises:
+        ExportError: Targets that a program cannot take.
+    """
+    classes = np.issubdtype(rows.y.dtype, np.integer)
+    if classes != (rows.y.ndim == 1):
+        raise ExportError(
+            f"targets are {rows.y.dtype} of shape {rows.y.shape[1:]} a row; a training program "
+            "takes one class number a row, or float32 values of shape (1,) or more"
+        )
+    return () if classes else rows.y.shape[1:]

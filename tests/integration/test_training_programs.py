@@ -1,0 +1,280 @@
+"""Compiled training programs, run in LiteRT, against PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from zoo import NETS
+
+from frugalfl.activations import ranges_of
+from frugalfl.blocks import Layout
+from frugalfl.errors import ExportError, TaskError
+from frugalfl.modules import read_parameters
+from frugalfl.program import Program, from_bytes, to_bytes
+from frugalfl_server import compiler
+from frugalfl_server.compiler import Adam, Optimizer, Sgd
+from frugalfl_server.compiler.reference import example_step
+from frugalfl_server.compiler.runner import Runner
+
+TOLERANCE = 1e-6
+
+
+def compiled(
+    module: nn.Module, shape, optimizer: Optimizer, *, loss="cross_entropy", target=(), last=0,
+    batch=5, signatures=("train",),
+) -> tuple[Program, compiler.Check]:  # fmt: skip
+    """Compile and check; ``last``: train so many blocks only."""
+    layout = Layout.of(read_parameters(module))
+    how = {
+        "loss": loss,
+        "optimizer": optimizer,
+        "planned": layout.names(layout.everything[-last:]),
+    }
+    program = compiler.compile_program(
+        module, **how, batch=batch, input_shape=shape, target_shape=target, signatures=signatures
+    )
+    return program, compiler.check_program(program, module, **how)
+
+
+def of_zoo(name: str, optimizer: Optimizer, **options):
+    net = NETS[name]
+    torch.manual_seed(0)
+    module, rows = net.task.new_model(), net.task.rows_of(0, 50)
+    return compiled(
+        module, rows.x.shape[1:], optimizer, loss=net.task.loss, target=rows.y.shape[1:], **options
+    )
+
+
+def mlp() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4))
+
+
+@pytest.fixture(scope="module")
+def whole() -> tuple[nn.Module, Program]:
+    """Every signature of a small CNN with batch norm."""
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(2, 4, 3, stride=2, padding=1, groups=2), nn.BatchNorm2d(4), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3),
+    )  # fmt: skip
+    module[1].running_mean.normal_()
+    program, _ = compiled(module, (2, 8, 8), Sgd(0.0), signatures=compiler.SIGNATURES)
+    return module, program
+
+
+def inputs_of(program: Program, module: nn.Module, *names: str) -> dict[str, np.ndarray]:
+    given = example_step(program, module, Sgd(), 3)
+    return {n: v for n, v in given.items() if n in names or n.startswith("p")}
+
+
+def test_predict_and_evaluate_are_the_model_in_evaluation_mode(whole) -> None:
+    module, program = whole
+    given = inputs_of(program, module, "x", "y", "w")
+    outputs = Runner(program.model).run("predict", inputs_of(program, module, "x"))["outputs"]
+    found = Runner(program.model).run("evaluate", given)
+    rows = given["w"] > 0
+    with torch.no_grad():
+        expected = module.eval()(torch.from_numpy(given["x"]))
+    y = torch.from_numpy(given["y"][rows]).long()
+    assert outputs == pytest.approx(expected.numpy(), abs=1e-5)
+    assert found["loss"] == pytest.approx(float(nn.functional.cross_entropy(expected[rows], y)))
+    assert found["right"] == int((expected[rows].argmax(1) == y).sum())
+
+
+def test_calibrate_records_what_pytorch_clients_record(whole) -> None:
+    module, program = whole
+    given = inputs_of(program, module, "x")
+    found = Runner(program.model).run("calibrate", given)["ranges"]
+    assert found == pytest.approx(ranges_of(module, given["x"]), abs=1e-5)
+
+
+def test_a_program_survives_the_wire_and_trains(whole) -> None:
+    module, program = whole
+    arrived = from_bytes(to_bytes(program))
+    given = inputs_of(arrived, module, "x", "y", "w") | {"learning_rate": np.float32(0.1)}
+    runner, losses = Runner(arrived.model), []
+    for _ in range(20):
+        found = runner.run("train", given)
+        losses.append(float(found.pop("loss")))
+        given |= found
+    assert losses[-1] < losses[0] / 4
+    assert {f"p{i}" for i, tensor in enumerate(arrived.parameters) if tensor.changes} == set(found)
+
+
+OPTIMIZERS = {
+    "everything of SGD": Sgd(
+        momentum=0.9, nesterov=True, weight_decay=0.01, clip_norm=0.1, proximal=True
+    ),
+    "AdamW, of three batches": Adam(weight_decay=0.01, decoupled=True, accumulate=3),
+}
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_one_step_is_pytorchs(name: str) -> None:
+    _, check = compiled(mlp(), (6,), OPTIMIZERS[name])
+    assert check.worst < TOLERANCE
+    assert set(check.tensors) == set(read_parameters(mlp()))
+
+
+def test_steps_follow_each_other_as_pytorchs_do() -> None:
+    module = mlp()
+    program, _ = compiled(module, (6,), Adam(clip_norm=0.5))
+    parameters = list(module.parameters())
+    rule, runner = torch.optim.Adam(parameters, lr=0.01), Runner(program.model)
+    given = example_step(program, module, Sgd(), 0) | {"learning_rate": np.float32(0.01)}
+    for step in range(5):
+        data = example_step(program, module, Sgd(), step)
+        given |= {key: data[key] for key in ("x", "y", "w")}
+        given |= {k: v for k, v in runner.run("train", given).items() if k != "loss"}
+        rule.zero_grad()
+        rows = data["w"] > 0
+        y = torch.from_numpy(data["y"][rows]).long()
+        nn.functional.cross_entropy(module(torch.from_numpy(data["x"][rows])), y).backward()
+        nn.utils.clip_grad_norm_(parameters, 0.5)
+        rule.step()
+    for i, expected in enumerate(parameters):
+        assert given[f"p{i}"] == pytest.approx(expected.detach().numpy(), abs=1e-5)
+
+
+def test_a_head_only_program_is_small_and_moves_the_head_only() -> None:
+    every, of_every = compiled(deep(), (2, 6, 6), Sgd())
+    head, of_head = compiled(deep(), (2, 6, 6), Sgd(), last=1)
+    assert set(of_head.tensors) == {"4.weight", "4.bias"} < set(of_every.tensors)
+    operators = [len(compiler.micro_model(program).operators) for program in (head, every)]
+    assert operators[0] < 0.6 * operators[1]
+    assert len(head.model) < len(every.model)
+
+
+def deep() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.Hardswish(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 3)
+    )
+
+
+def test_dropout_masks_are_inputs() -> None:
+    program, check = compiled(
+        nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.25), nn.Linear(8, 4)), (6,), Sgd()
+    )
+    assert [(mask.shape, mask.drop) for mask in program.masks] == [((5, 8), 0.25)]
+    assert check.worst < TOLERANCE
+
+
+def test_a_program_of_other_weights_than_it_says_is_not_shipped() -> None:
+    program, _ = compiled(mlp(), (6,), Sgd())
+    with pytest.raises(ExportError, match="differs from PyTorch"):
+        how = {"optimizer": Sgd(), "planned": list(read_parameters(mlp()))}
+        compiler.check_program(program, mlp(), loss=nn.CrossEntropyLoss(label_smoothing=0.1), **how)
+
+
+class Author(nn.Module):
+    """A module with lines of its own."""
+
+    def __init__(self, forward) -> None:
+        super().__init__()
+        self.inner, self.end, self.formula = nn.Linear(6, 6), nn.Linear(6, 4), forward
+
+    def forward(self, x):
+        return self.end(self.formula(self.inner(x)))
+
+
+@pytest.mark.parametrize(
+    ("formula", "operator", "instead"),
+    [
+        (lambda x: x.sort(1)[0], "sort", "amax"),
+        (lambda x: x + torch.rand_like(x), "rand_like", "nn.Dropout"),
+        (lambda x: x if x.sum() > 0 else -x, "local_scalar", "torch.where"),
+    ],
+)
+def test_what_cannot_be_compiled_names_operator_line_and_remedy(
+    formula, operator: str, instead: str
+) -> None:
+    line = formula.__code__.co_firstlineno
+    with pytest.raises(ExportError) as caught:
+        compiled(Author(formula), (6,), Sgd())
+    message = str(caught.value)
+    assert operator in message and instead in message and "\n" not in message
+    assert f"test_training_programs.py:{line}" in message
+
+
+def test_a_dropout_without_masks_is_refused() -> None:
+    with pytest.raises(ExportError, match=r"alpha_dropout cannot be compiled; write nn\.Dropout"):
+        compiled(nn.Sequential(nn.Linear(6, 4), nn.AlphaDropout()), (6,), Sgd())
+
+
+def test_a_loss_that_is_no_mean_over_rows_is_refused() -> None:
+    with pytest.raises(ExportError, match="not a mean over the rows"):
+        compiled(mlp(), (6,), Sgd(), loss=lambda outputs, _: outputs.std())
+
+
+def test_a_plan_with_an_unknown_tensor_is_refused() -> None:
+    with pytest.raises(TaskError, match=r"no tensor '9\.weight'"):
+        compiler.compile_program(
+            mlp(), loss="cross_entropy", optimizer=Sgd(), planned=["9.weight"], batch=2,
+            input_shape=(6,),
+        )  # fmt: skip
+
+
+def test_tflite_micro_makes_the_same_step_bit_for_bit() -> None:
+    program, _ = of_zoo("mlp", Sgd(momentum=0.9))
+    assert compiler.gaps(program) == ()
+    same_on_micro(program, NETS["mlp"])
+
+
+def same_on_micro(program: Program, net) -> None:
+    torch.manual_seed(0)
+    given = example_step(program, net.task.new_model(), Sgd(), 0)
+    given |= {"learning_rate": np.float32(0.1)}
+    expected = Runner(program.model, "reference").run("train", given)
+    step = compiler.run_micro_step(program, given)
+    assert set(step.outputs) == set(expected)
+    for name, value in expected.items():
+        assert np.array_equal(step.outputs[name], value), name
+    assert step.arena_bytes > len(program.parameters)
+
+
+ZOO = ("mlp", "digits-cnn", "ds-cnn", "residual", "sensor-1d", "autoencoder")
+RULES = {
+    "sgd": Sgd(),
+    "momentum": Sgd(momentum=0.9),
+    "nesterov": Sgd(momentum=0.9, nesterov=True, weight_decay=1e-3),
+    "adam": Adam(weight_decay=1e-3),
+    "adamw": Adam(weight_decay=1e-2, decoupled=True),
+    "proximal": Sgd(proximal=True),
+    "clipped": Sgd(clip_norm=0.1),
+    "accumulated": Sgd(momentum=0.9, accumulate=2),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", sorted(RULES))
+@pytest.mark.parametrize("name", ZOO)
+def test_every_net_of_the_zoo_with_every_optimiser(name: str, rule: str) -> None:
+    _, check = of_zoo(name, RULES[rule], batch=8)
+    assert check.worst < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", [1, 2])
+@pytest.mark.parametrize("name", ZOO)
+def test_every_net_of_the_zoo_with_its_last_blocks_only(name: str, last: int) -> None:
+    _, check = of_zoo(name, Sgd(), batch=8, last=last)
+    assert check.worst < TOLERANCE
+
+
+@pytest.mark.slow
+def test_one_row_at_a_time_as_on_a_microcontroller() -> None:
+    # With one row the converter merged a transposed reshape into a dense layer that then failed.
+    program, check = of_zoo("ds-cnn", Sgd(), batch=1)
+    assert check.worst < TOLERANCE
+    same_on_micro(program, NETS["ds-cnn"])
+
+
+@pytest.mark.slow
+def test_a_head_only_program_of_a_cnn_runs_in_tflite_micro_bit_for_bit() -> None:
+    program, _ = of_zoo("ds-cnn", Sgd(), last=1)
+    assert compiler.gaps(program) == ()
+    same_on_micro(program, NETS["ds-cnn"])

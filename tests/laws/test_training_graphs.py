@@ -1,0 +1,162 @@
+"""Laws of the traced training step: what is traced does what PyTorch's autograd does.
+
+No conversion is needed for these, so that many small networks can be tried.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from frugalfl.modules import read_parameters
+from frugalfl_server.compiler import Sgd
+from frugalfl_server.compiler.plan import plan_of
+from frugalfl_server.compiler.signatures import functions
+from frugalfl_server.compiler.trace import traced
+
+TOLERANCE = 1e-5
+ACTIVATIONS = (
+    nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh, nn.LeakyReLU, nn.SiLU,
+    lambda: nn.Hardtanh(-0.7, 0.9),
+)  # fmt: skip
+LOSSES = {
+    "cross_entropy": "cross_entropy",
+    "smooth": nn.CrossEntropyLoss(label_smoothing=0.1),
+    "class weights": nn.CrossEntropyLoss(weight=torch.tensor([0.5, 2.0, 1.0, 1.5])),
+    "both": nn.CrossEntropyLoss(torch.tensor([0.5, 2.0, 1.0, 1.5]), label_smoothing=0.2),
+}
+VALUE_LOSSES = {
+    "mse": nn.functional.mse_loss,
+    "l1": nn.functional.l1_loss,
+    "huber": nn.HuberLoss(delta=0.3),
+    "smooth l1": nn.SmoothL1Loss(beta=0.4),
+    "bce": nn.BCEWithLogitsLoss(),
+    "bce, positives weigh more": nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1.0, 2, 3, 4])),
+    "written out": lambda outputs, targets: ((outputs - targets) ** 2).mean(),
+    "two terms": lambda outputs, targets: (
+        nn.functional.mse_loss(outputs, targets) + 0.1 * nn.functional.l1_loss(outputs, targets)
+    ),
+}
+
+
+@st.composite
+def networks(draw) -> tuple[nn.Module, tuple[int, ...]]:
+    """A small CNN, of images or of series, and the shape of a row."""
+    flat = draw(st.booleans())
+    size = draw(st.integers(6, 9))
+    channels = draw(st.integers(1, 3))
+    shape = (channels, size) if flat else (channels, size, size)
+    conv = nn.Conv1d if flat else nn.Conv2d
+    norm = nn.BatchNorm1d if flat else nn.BatchNorm2d
+    layers: list[nn.Module] = []
+    for _ in range(draw(st.integers(1, 3))):
+        groups = draw(st.sampled_from([1, channels]))
+        wide = groups * draw(st.integers(1, 3)) if groups > 1 else draw(st.sampled_from([2, 4]))
+        kernel = draw(st.integers(1, 3))
+        layers.append(
+            conv(
+                channels, wide, kernel, stride=draw(st.integers(1, 2)),
+                padding=draw(st.integers(0, kernel // 2)), dilation=draw(st.integers(1, 2)),
+                groups=groups, bias=draw(st.booleans()),
+            )
+        )  # fmt: skip
+        channels = wide
+        if draw(st.booleans()):
+            layers.append(norm(channels))
+        layers.append(draw(st.sampled_from(ACTIVATIONS))())
+    pool = draw(st.sampled_from(["max", "max, overlapping", "average", "average, inside", "none"]))
+    rank = "1d" if flat else "2d"
+    if pool.startswith("max"):
+        overlap = {"stride": 1, "padding": 1} if "," in pool else {}
+        layers.append(getattr(nn, f"MaxPool{rank}")(2, **overlap))
+    elif pool.startswith("average"):
+        inside = {"stride": 1, "padding": 1, "count_include_pad": False} if "," in pool else {}
+        layers.append(getattr(nn, f"AvgPool{rank}")(2, **inside))
+    layers += [getattr(nn, f"AdaptiveAvgPool{rank}")(1), nn.Flatten(), nn.Linear(channels, 4)]
+    return nn.Sequential(*layers), shape
+
+
+def built(network: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether a network has any pixels left at its end."""
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(2, *shape))
+    except RuntimeError:
+        return False
+    return True
+
+
+def gradients_differ(network, shape, loss, target_shape=(), planned=None, rows=4, batch=5) -> float:
+    """Trace one step of SGD on a padded batch; return how far it is from autograd's on the rows."""
+    tensors = read_parameters(network)
+    plan = plan_of(
+        network, loss=loss, optimizer=Sgd(momentum=0.9), planned=planned or list(tensors),
+        batch=batch, input_shape=shape, target_shape=target_shape,
+    )  # fmt: skip
+    function, inputs = functions(plan)["train"]
+    rng = torch.Generator().manual_seed(1)
+    inputs["x"] = torch.randn(batch, *shape, generator=rng)
+    inputs["w"] = (torch.arange(batch) < rows).float()
+    found = traced(function, inputs)(**inputs)
+
+    plain = nn.functional.cross_entropy if isinstance(loss, str) else loss
+    y = inputs["y"][:rows] if target_shape else inputs["y"][:rows].long()
+    value = plain(plan.module(inputs["x"][:rows]), y)
+    parameters = dict(plan.module.named_parameters())
+    wanted = torch.autograd.grad(value, [parameters[name] for name in plan.trained])
+    largest = max(float(one.abs().max()) for one in wanted)
+    errors = [float((found["loss"] - value).abs().detach()) / max(float(value.detach().abs()), 1)]
+    for i, gradient in enumerate(wanted):
+        errors.append(float((found[f"s{i}"] - gradient).abs().max()) / max(largest, 1e-3))
+    after = plan.module.state_dict()
+    for i, name in enumerate(plan.shapes):
+        if name in plan.statistics:
+            scale = float(after[name].abs().max())
+            errors.append(float((found[f"p{i}"] - after[name]).abs().max()) / max(scale, 1e-3))
+    return float(np.max(errors))
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@given(networks(), st.sampled_from(sorted(LOSSES)))
+def test_a_traced_step_has_the_gradients_of_autograd_whatever_the_network(made, loss) -> None:
+    network, shape = made
+    if built(network, shape):
+        assert gradients_differ(network, shape, LOSSES[loss]) < TOLERANCE
+
+
+@pytest.mark.parametrize("loss", sorted(VALUE_LOSSES))
+def test_losses_of_values_ignore_padded_rows_and_have_the_gradients_of_autograd(loss) -> None:
+    network = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4))
+    assert gradients_differ(network, (6,), VALUE_LOSSES[loss], (4,)) < TOLERANCE
+
+
+@pytest.mark.parametrize("rows", [1, 3, 5])
+def test_a_frozen_batch_norm_keeps_its_statistics_and_a_planned_one_takes_only_real_rows(
+    rows: int,
+) -> None:
+    network = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3),
+        nn.Flatten(), nn.Linear(27, 4),
+    )  # fmt: skip
+    network[1].running_var.fill_(4.0)
+    planned = [name for name in read_parameters(network) if name.startswith(("3.", "4.", "6."))]
+    assert gradients_differ(network, (2, 5, 5), "cross_entropy", (), planned, rows) < TOLERANCE
+
+
+def test_overlapping_and_tied_maxima_get_gradients_where_pytorch_puts_them() -> None:
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix, self.end = nn.Conv2d(2, 2, 1), nn.Linear(18, 4)
+            self.mix.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])[..., None, None]
+
+        def forward(self, x):
+            # Rounded so that most windows have several equal maxima.
+            steps = self.mix((x * 2).detach().round())
+            return self.end(nn.functional.max_pool2d(steps, 3, 2, 1).flatten(1))
+
+    assert gradients_differ(Steps(), (2, 6, 6), "cross_entropy") < TOLERANCE

@@ -1,0 +1,227 @@
+"""The LiteRT trainer beside the PyTorch trainer: same rows, same seed, same update."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from frugalfl.blocks import Layout
+from frugalfl.errors import ProgramError, TaskError
+from frugalfl.modules import read_parameters
+from frugalfl.program_file import digest_of, pack, unpack
+from frugalfl.settings import Settings
+from frugalfl.task import Examples, Task
+from frugalfl_client.programs import Programs
+from frugalfl_client.store import Store
+from frugalfl_client.training.litert import LiteRTTrainer
+from frugalfl_client.training.pytorch import TorchTrainer
+from frugalfl_server.compiler import Sgd, compile_program
+from frugalfl_server.programs import SIGNATURES
+
+#: 3 rows are left over for the last batch.
+BATCH, ROWS, CLASSES = 8, 27, 5
+
+
+def mlp():
+    from torch import nn
+
+    return nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, CLASSES))
+
+
+def cnn():
+    """Strides, groups, batch norm: what a ragged batch must not disturb."""
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(),
+        nn.Conv2d(4, 8, 3, padding=1, groups=4), nn.ReLU(),
+        nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8 * 4, CLASSES),
+    )  # fmt: skip
+
+
+def rows_for(shape, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(ROWS, *shape)).astype(np.float32)
+    return Examples(x, rng.integers(0, CLASSES, ROWS))
+
+
+class Pair:
+    """Both trainers of one model, one plan and one set of constants."""
+
+    def __init__(
+        self, model, shape, planned=None, momentum=0.9, proximal=False,
+        signatures=("train",),
+    ):  # fmt: skip
+        self.settings = Settings(local_epochs=2, batch_size=BATCH, momentum=momentum, prune=0.0)
+        self.rows = rows_for(shape)
+        torch.manual_seed(3)
+        module = model()
+        self.parameters = read_parameters(module)
+        layout = Layout.of(self.parameters)
+        self.planned = layout.everything if planned is None else planned
+        task = Task("t", model=model, client_data=lambda *_: self.rows, public_data=lambda: None)
+        self.program = compile_program(
+            module, loss="cross_entropy", optimizer=Sgd(momentum=momentum, proximal=proximal),
+            planned=layout.names(self.planned), batch=BATCH, input_shape=shape, signatures=signatures,
+        )  # fmt: skip
+        self.torch = TorchTrainer(task, self.settings)
+        self.litert = LiteRTTrainer(self.program, self.settings)
+
+    def train(self, trainer, rate=0.05, seed=(1, 2), **options):
+        return trainer.train(self.parameters, self.planned, self.rows, rate, seed, **options)
+
+
+@pytest.fixture(scope="module")
+def net():
+    return Pair(cnn, (1, 8, 8), signatures=SIGNATURES)
+
+
+def assert_same(pair, **options):
+    by_torch, by_litert = (pair.train(one, **options) for one in (pair.torch, pair.litert))
+    assert list(by_litert.update) == list(by_torch.update)
+    for name, step in by_torch.update.items():
+        np.testing.assert_allclose(by_litert.update[name], step, rtol=0, atol=1e-5, err_msg=name)
+    assert by_litert.loss == pytest.approx(by_torch.loss, abs=1e-5)
+    return by_litert
+
+
+def test_after_local_epochs_both_have_the_same_update(net):
+    first = assert_same(net)
+    assert "1.running_mean" in first.update
+    # The next client trains in the same buffers: nothing of the last one is left in them.
+    assert_same(net, seed=(7, 7), rate=0.01)
+    again = net.train(net.litert)
+    assert all(np.array_equal(again.update[name], step) for name, step in first.update.items())
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        lambda: Pair(mlp, (12,), momentum=0.0),
+        lambda: Pair(cnn, (1, 8, 8), planned=(3,)),
+        lambda: Pair(cnn, (1, 8, 8), planned=(1, 2)),
+    ],
+    ids=["plain SGD", "the head alone", "two blocks, a batch norm in them"],
+)
+def test_other_rules_and_plans(pair):
+    assert_same(pair())
+
+
+def test_the_proximal_term():
+    pair = Pair(cnn, (1, 8, 8), proximal=True)
+    assert_same(pair, proximal_mu=0.0)
+    near = assert_same(pair, proximal_mu=2.0)
+    far = pair.train(pair.litert)
+    assert np.abs(near.update["7.weight"]).sum() < np.abs(far.update["7.weight"]).sum()
+
+
+def test_ranges_and_right_answers(net):
+    for percentile in (100.0, 90.0):
+        by_torch, by_litert = (
+            one.calibrate(net.parameters, net.rows, percentile) for one in (net.torch, net.litert)
+        )
+        np.testing.assert_allclose(by_litert, by_torch, rtol=1e-5, atol=1e-5)
+    other = rows_for((1, 8, 8), seed=5)
+    by_torch, by_litert = (
+        one.count_right(net.parameters, other) for one in (net.torch, net.litert)
+    )
+    assert by_litert == by_torch > 0
+
+
+def test_a_request_may_ask_for_fewer_epochs_than_the_settings(net):
+    few = assert_same(net, epochs=1)
+    assert few.loss > net.train(net.litert).loss
+    assert net.train(net.litert, epochs=2).loss == net.train(net.litert).loss
+
+
+def test_dropout_masks_are_drawn_from_the_seed():
+    from torch import nn
+
+    pair = Pair(lambda: nn.Sequential(nn.Linear(12, 16), nn.Dropout(0.5), nn.Linear(16, 5)), (12,))
+    one, same, other = (pair.train(pair.litert, seed=seed).loss for seed in ((1,), (1,), (2,)))
+    assert one == same != other
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda rows: replace(rows, x=rows.x[..., :7]), r"rows have shape \(1, 8, 7\), .* \(1, 8, 8\)"),
+        (lambda rows: replace(rows, y=rows.y + 1), "classes go from 1 to 5, the model has 0 to 4"),
+        (lambda rows: replace(rows, y=rows.y.astype(np.float32)), "targets are float32"),
+        (lambda rows: replace(rows, y=rows.y[:, None]), r"targets have shape \(1,\)"),
+    ],
+    ids=["pixels", "a class more", "values", "an axis more"],
+)  # fmt: skip
+def test_rows_that_do_not_fit_the_program_are_refused(net, change, says):
+    with pytest.raises(ProgramError, match=says):
+        net.litert.train(net.parameters, net.planned, change(net.rows), 0.1, (1,))
+
+
+def test_a_program_for_something_else_is_refused(net):
+    other = {name: array[..., :1] for name, array in net.parameters.items()}
+    with pytest.raises(ProgramError, match=r"has '.*' as \(.*\), the model here as \("):
+        net.litert.train(other, net.planned, net.rows, 0.1, (1,))
+    with pytest.raises(ProgramError, match=r"trains blocks \[0, 1, 2, 3\], .* names \[3\]"):
+        net.litert.train(net.parameters, (3,), net.rows, 0.1, (1,))
+    with pytest.raises(ProgramError, match="no proximal term"):
+        net.train(net.litert, proximal_mu=0.1)
+    with pytest.raises(ProgramError, match="batches of 8 rows, batch-size is 16"):
+        LiteRTTrainer(net.program, Settings(batch_size=16))
+
+
+def test_a_description_that_does_not_fit_its_file_is_refused(net):
+    wrong = replace(net.program, input_shape=(1, 8, 9))
+    with pytest.raises(ProgramError, match=r"takes x as \(8, 1, 8, 8\), .* says \(8, 1, 8, 9\)"):
+        LiteRTTrainer(wrong, net.settings)
+    with pytest.raises(ProgramError, match="does not run here"):
+        LiteRTTrainer(replace(net.program, model=b"no model" * 9), net.settings)
+
+
+def test_a_loss_that_is_not_finite_is_named(net):
+    with pytest.raises(TaskError, match="the training loss is nan; lower learning-rate"):
+        net.train(net.litert, rate=1e30)
+
+
+def test_a_device_keeps_what_it_was_sent_and_trusts_only_the_digest(net, tmp_path):
+    file = pack(net.program)
+    digest = digest_of(file)
+    assert unpack(file, digest) == net.program
+    store, programs = Store(tmp_path / "store.sqlite"), Programs()
+    assert programs.trainer(digest, b"", store, net.settings) is None
+    for wrong in (file[:-1], file[:99] + b"?" + file[100:]):
+        with pytest.raises(ProgramError, match="truncated or altered"):
+            programs.trainer(digest, wrong, store, net.settings)
+    assert store.programs() == ()
+    sent = programs.trainer(digest, file, store, net.settings)
+    assert programs.trainer(digest, b"", store, net.settings) is sent
+    # After a restart it is read from the disk; if that altered it, it is asked for again.
+    assert Programs().trainer(digest, b"", store, net.settings) is not None
+    store.keep_program(digest, file[:-1])
+    assert Programs().trainer(digest, b"", store, net.settings) is None
+    assert store.programs() == ()
+
+
+def test_a_packed_program_claims_no_more_than_is_read(net):
+    import zstandard
+
+    huge = zstandard.ZstdCompressor().compress(bytes(1 << 20))
+    with pytest.raises(ProgramError):
+        unpack(huge, digest_of(huge))
+    endless = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(99))
+    with pytest.raises(ProgramError, match="at most"):
+        unpack(endless, digest_of(endless))
+
+
+def test_the_disk_keeps_the_programs_that_were_used_last(tmp_path, monkeypatch):
+    monkeypatch.setattr("frugalfl_client.store.KEPT_PROGRAM_BYTES", 250)
+    store = Store(tmp_path / "store.sqlite")
+    for digest in ("a", "b"):
+        store.keep_program(digest, bytes(100))
+    assert store.program("a") == bytes(100)
+    store.keep_program("c", bytes(100))
+    assert store.programs() == ("c", "a")
+    store.keep_program("d", bytes(1000))  # larger than all that is kept: alone
+    assert store.programs() == ("d",)
+    store.close()
+    assert Store(tmp_path / "store.sqlite").program("d") == bytes(1000)
