@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -62,6 +61,16 @@ def main() -> None:
     finish(options, figures)
 
 
+#: What is imported: the package alone, with what a meter needs,
+#: and with all the rest, SQLite for the ledger above all.
+IMPORTS = {
+    "package": "import frugalfl.energy",
+    "meter": "from frugalfl.energy import choose_meter, profile_named",
+    "everything": "from frugalfl.energy import *",
+    "standard_library": "import contextlib, dataclasses, os, pathlib, threading, weakref",
+}
+
+
 def importing(times: int) -> dict[str, Any]:
     """Import in fresh interpreters: processor time (ms), and what is not the standard library."""
     program = (
@@ -70,32 +79,22 @@ def importing(times: int) -> dict[str, Any]:
         "tops = {{name.partition('.')[0] for name in set(sys.modules) - before}}\n"
         "print(*sorted(tops - set(sys.stdlib_module_names) - {{'frugalfl'}}))"
     )
-    library = "import contextlib, dataclasses, pathlib, re, sqlite3, threading, typing, weakref"
-    results = {"import_ms": "import frugalfl.energy", "import_standard_library_ms": library}
     figures: dict[str, Any] = {}
-    foreign = ""
-    for key, statement in results.items():
+    foreign = set()
+    for key, statement in IMPORTS.items():
         command = [sys.executable, "-c", program.format(statement)]
         answers = [
             subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
             for _ in range(times)
         ]
-        figures[key] = min(float(answer[0]) for answer in answers)
-        foreign += answers[0][1]
-    cumulative = re.compile(r"\|\s+(\d+) \| frugalfl\.energy$", re.MULTILINE)
-    shown = [
-        int(cumulative.findall(subprocess.run(
-            [sys.executable, "-X", "importtime", "-c", "import frugalfl.energy"],
-            capture_output=True, text=True, check=True,
-        ).stderr)[0])
-        for _ in range(times)
-    ]  # fmt: skip
-    figures["importtime_ms"] = min(shown) / 1e3
-    figures["import_third_party"] = foreign.split()
+        figures[f"import_{key}_ms"] = min(float(answer[0]) for answer in answers)
+        foreign |= set(answers[0][1].split())
+    figures["import_third_party"] = sorted(foreign)
     print(
-        f"import             {figures['import_ms']:.1f} ms of processor time, of it "
+        f"import             {figures['import_package_ms']:.1f} ms of processor time; with what a "
+        f"meter needs {figures['import_meter_ms']:.1f} ms, of it "
         f"{figures['import_standard_library_ms']:.1f} ms the standard library's own modules; "
-        f"{figures['importtime_ms']:.1f} ms by -X importtime; third-party modules: "
+        f"ledger and all {figures['import_everything_ms']:.1f} ms; third-party modules: "
         f"{', '.join(figures['import_third_party']) or 'none'}"
     )
     return figures

@@ -14,9 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 import frugalfl
-from frugalfl.energy import profile_named, profiles
 from frugalfl.energy.choose import explain
-from frugalfl.energy.profiles import links
+from frugalfl.energy.profiles import links, profile_named, profiles
 
 command = typer.Typer(add_completion=False)
 

@@ -22,6 +22,8 @@ def test_imports_run_one_way():
             "frugalfl, frugalfl.codec, frugalfl.energy, frugalfl.settings",
             {"torch", "flwr", "pyarrow"},
         ),
+        ("frugalfl.energy", {"dataclasses", "pathlib", "typing"}),
+        ("frugalfl.energy.choose", {"sqlite3", "datetime", "typing", "numpy"}),
         ("frugalfl_edge", {"torch", "flwr", "tensorflow", "pyarrow"}),
         ("frugalfl.cli, frugalfl_sim.cli.simulate, frugalfl_server.cli.export", {"torch", "flwr"}),
         ("frugalfl_client.app", {"torch", "litert_torch", "pyarrow"}),
@@ -39,3 +41,11 @@ def test_what_is_not_loaded(modules, spared):
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert not spared & set(result.stdout.split())
+
+
+def test_every_public_name_of_the_energy_part_is_found_where_it_is_said_to_be():
+    program = "from frugalfl.energy import *; print(callable(totals))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["True"]

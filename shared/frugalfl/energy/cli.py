@@ -19,7 +19,7 @@ from frugalfl.energy import formats, parquet
 from frugalfl.energy.ledger import Ledger
 from frugalfl.energy.reading import Reading
 from frugalfl.energy.record import SERVER, EnergyRecord
-from frugalfl.energy.totals import Totals, totals
+from frugalfl.energy.sums import Totals, totals
 from frugalfl.energy.verify import Findings, verify_ledger, verify_run
 from frugalfl.errors import RunError, UsageError
 

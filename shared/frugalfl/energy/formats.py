@@ -11,8 +11,8 @@ from typing import Any
 
 from frugalfl.energy.columns import DERIVED, flat
 from frugalfl.energy.record import SERVER, EnergyRecord
+from frugalfl.energy.sums import Totals, totals
 from frugalfl.energy.text import as_dict
-from frugalfl.energy.totals import Totals, totals
 
 #: What records can be grouped by; the server's phases are not the clients'.
 GROUPS: dict[str, Callable[[EnergyRecord], str]] = {

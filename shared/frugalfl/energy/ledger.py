@@ -21,8 +21,8 @@ from typing import Any
 from frugalfl.energy.chain import Entry, Head, fault, genesis, link
 from frugalfl.energy.record import SCHEMA_VERSION, EnergyRecord, known_sum
 from frugalfl.energy.schema1 import COLUMNS, upgraded
+from frugalfl.energy.sums import totals
 from frugalfl.energy.text import canonical, from_text, parse, to_text
-from frugalfl.energy.totals import totals
 from frugalfl.errors import RunError
 
 #: A ledger takes at most about this much of the device's disk (B), and its write-ahead file 4 MB.
