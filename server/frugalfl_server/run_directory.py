@@ -43,6 +43,8 @@ from frugalfl_server.records import HeadRecord, RoundRecord
 
 #: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
 _FLUSH_EVERY_S = 2.0
+#: A flush writes the tables anew. It may take one part in so many of a run's time, however long.
+_FLUSH_SHARE = 20
 _VERSIONS_OF = ("flwr", "numpy", "torch", "litert-torch", "ai-edge-quantizer", "tflite-micro")
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
@@ -56,7 +58,7 @@ class RunDirectory:
         self.energy: list[EnergyRecord] = []
         self.heads: list[HeadRecord] = []
         self._model: tuple[Parameters, dict[str, Any]] | None = None
-        self._flushed_s = time.monotonic()
+        self._flush_due_s = time.monotonic() + _FLUSH_EVERY_S
 
     @classmethod
     def create(cls, root: Path, task: str, settings: Settings, app: Path | None) -> RunDirectory:
@@ -143,7 +145,7 @@ class RunDirectory:
         self.rounds.append(record)
         self.energy += energy
         self.heads += heads
-        if time.monotonic() - self._flushed_s > _FLUSH_EVERY_S:
+        if time.monotonic() > self._flush_due_s:
             self.flush()
 
     def checkpoint(self, parameters: Parameters, **about: Any) -> None:
@@ -152,6 +154,7 @@ class RunDirectory:
 
     def flush(self) -> None:
         """Write the tables and the newest model."""
+        began = time.monotonic()
         self._table("rounds.parquet", RoundRecord, self.rounds)
         self._table("heads.parquet", HeadRecord, self.heads)
         write_atomically(
@@ -164,7 +167,8 @@ class RunDirectory:
             )
             write_json(self.path / "checkpoints" / "model.json", about)
             self._model = None
-        self._flushed_s = time.monotonic()
+        now = time.monotonic()
+        self._flush_due_s = now + max(_FLUSH_EVERY_S, _FLUSH_SHARE * (now - began))
 
     @property
     def has_checkpoint(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from frugalfl.energy.grid import Grid
@@ -35,8 +35,13 @@ def canonical(value: Any) -> str:
 
 
 def as_dict(record: EnergyRecord) -> dict[str, Any]:
-    """Return a record as plain values."""
-    return asdict(record)
+    """Return a record as plain values.
+
+    A run has tens of thousands, and `dataclasses.asdict` copies each value by recursion.
+    """
+    readings = [vars(reading).copy() for reading in record.readings]
+    grid = None if record.grid is None else vars(record.grid).copy()
+    return vars(record) | {"readings": readings, "grid": grid}
 
 
 def to_text(record: EnergyRecord) -> str:
