@@ -207,7 +207,7 @@ def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(rule, la
         value = plain(plan.module(x[:rows]), y[:rows])
         assert float(found["loss"]) == pytest.approx(value.item(), rel=1e-4)
         for whole, part in zip(total, torch.autograd.grad(value, trained), strict=True):
-            whole += rows * part
+            whole.add_(part, alpha=rows)
         seen += rows
         if (number + 1) % rule.accumulate:
             continue
