@@ -59,8 +59,9 @@ def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> torch.nn.M
 @contextmanager
 def _without_onednn() -> Iterator[None]:
     """Keep an LSTM from becoming one kernel of oneDNN's."""
-    from torch.backends import mkldnn
+    from torch import backends
 
+    mkldnn: Any = backends.mkldnn  # its flags are properties, which type checkers do not see
     before = mkldnn.enabled
     mkldnn.enabled = False
     try:
