@@ -29,6 +29,7 @@ from frugalfl.codec import CodedFrame, Limits, read_frame
 from frugalfl.energy import EnergyRecord
 from frugalfl.errors import ExportError, FederationError, FrameError, UsageError
 from frugalfl.plans import Plan
+from frugalfl_server import strategy_state
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import unpack
 from frugalfl_server.budget import Budget
@@ -89,10 +90,12 @@ class FrugalStrategy(Strategy):
         sampler: Sampler | None = None,
         control: Control | None = None,
         programs: Programs | None = None,
+        resumed: tuple[int, ...] = (),
     ) -> None:
         """Wrap a strategy; choose clients for it if there is a sampler or a control.
 
-        Without ``programs``, every client has to train with PyTorch.
+        Without ``programs``, every client has to train with PyTorch. ``resumed`` is told to every
+        client (:class:`~frugalfl.wire.TrainRequest`).
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -108,6 +111,7 @@ class FrugalStrategy(Strategy):
         self._sampler = sampler
         self._control = control
         self._programs = programs
+        self._resumed = resumed
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
         self._planned: dict[int, tuple[int, ...]] = {}
@@ -183,6 +187,7 @@ class FrugalStrategy(Strategy):
         request = wire.TrainRequest(
             self._run, self.traffic.round, base, self._downlink.version, planned, frames, uplink,
             mu, 0 if self._control is None else self._control.epochs_of(node), program, file,
+            self._resumed,
         )  # fmt: skip
         return Message(
             wire.pack_request(request),
@@ -349,6 +354,29 @@ class FrugalStrategy(Strategy):
     def summary(self) -> None:
         """Let the inner strategy describe itself in Flower's log."""
         self._inner.summary()
+
+    def state(self) -> dict[str, Any]:
+        """Return what is kept between rounds, beside downlink, control and programs.
+
+        Raises:
+            TypeError: The inner strategy keeps something that a checkpoint cannot hold.
+        """
+        return {
+            "model": self._model,
+            "planner": self._planner.state(),
+            "steering": self._steering.state(),
+            "sampler": None if self._sampler is None else self._sampler.state(),
+            "inner": strategy_state.state_of(self._inner),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._model = state["model"]
+        self._planner.restore(state["planner"])
+        self._steering.restore(state["steering"])
+        if self._sampler is not None:
+            self._sampler.restore(state["sampler"])
+        strategy_state.restore(self._inner, state["inner"])
 
 
 def _proximal_mu(message: Message) -> float:

@@ -81,6 +81,9 @@ class Settings:
         "", "blocks that never leave their device: shell patterns, commas between; empty for none"
     )
     start_from: str = _setting("", "run directory whose newest model to begin with; empty for none")
+    resume: str = _setting(
+        "", "run directory of a stopped run, to go on with it; empty: a new run"
+    )
     prune: float = _setting(
         0.5, "share of channels to prune before export, 0 for none; not used with a budget"
     )

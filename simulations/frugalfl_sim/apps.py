@@ -39,6 +39,15 @@ def read_settings(app: Path, changes: Sequence[str] = ()) -> Settings:
     return Settings.of(_flat(section.get("config", {})) | dict(map(_change, changes)))
 
 
+def apply_changes(settings: Settings, changes: Sequence[str]) -> Settings:
+    """Return settings with ``key=value`` changes on top.
+
+    Raises:
+        UsageError: An unknown key, or a wrong value.
+    """
+    return Settings.of(settings.as_config() | dict(map(_change, changes)))
+
+
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Join nested tables with dots, as Flower does."""
     flat: dict[str, Any] = {}
