@@ -51,6 +51,7 @@ from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
 from frugalfl_server.resume import Stopped, begin, changed_versions, to_resume
+from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
 from frugalfl_server.start import initial_model, model_with, pin_start
@@ -119,7 +120,6 @@ class Federation:
         quiet: bool = False,
         name: str = summary.OURS,
     ) -> None:
-        self._grid = grid
         self._settings = settings
         self._task = task
         self._run = run
@@ -127,6 +127,10 @@ class Federation:
         self._public = task.public_rows()
         self._federated = is_federated(settings, self._public)
         self._progress = Progress(settings.rounds, quiet)
+        self._grid = RoundGrid(
+            grid, settings.clients_per_round, settings.round_deadline,
+            close_early=settings.over_select > 0, say=self._progress.say,
+        )  # fmt: skip
         self._clients_accuracy = 0.0
         self._programs = Programs(task, settings, self._public.test, self._compiled)
         self._compilations: list[dict[str, Any]] = []
@@ -270,6 +274,7 @@ class Federation:
             sampler=sampler_of(settings),
             control=self._control if self._control.active else None,
             programs=self._programs, resumed=self._resumed,
+            quorum=settings.quorum, over_select=settings.over_select,
         )  # fmt: skip
         left = self._go_on(phase, module, strategy)
         done = left.done if left else 0
@@ -465,4 +470,5 @@ class Federation:
             server_estimated_j=server.estimated_j,
             skipped=traffic.skipped,
             program_bytes=traffic.program_bytes,
+            late=traffic.late,
         )

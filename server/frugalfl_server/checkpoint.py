@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from frugalfl.errors import RunError
 from frugalfl_server.files import write_atomically
@@ -92,6 +91,8 @@ def read_checkpoint(path: Path) -> Tree:
 
 def random_state() -> Tree:
     """Return the state of Python's, NumPy's and PyTorch's global generators."""
+    import torch
+
     version, numbers, gauss = random.getstate()
     kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
     return {
@@ -103,6 +104,8 @@ def random_state() -> Tree:
 
 def set_random_state(state: Tree) -> None:
     """Put the three generators back to where they were."""
+    import torch
+
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(map(int, numbers)), gauss))
     np.random.set_state(tuple(state["numpy"]))

@@ -36,8 +36,8 @@ import pyarrow.parquet as pq
 import frugalfl
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
-from frugalfl.energy.text import from_text, to_text
 from frugalfl.energy.parquet import read_records, read_rows, write_records
+from frugalfl.energy.text import from_text, to_text
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
 from frugalfl_server.files import write_atomically, write_json

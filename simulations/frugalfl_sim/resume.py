@@ -32,9 +32,7 @@ def named(run: Path, app: str | None, changes: Sequence[str]) -> tuple[Path, Set
     """
     directory, own = settings_of(run)
     refuse_finished(directory)
-    if app is not None and "=" in app and not Path(app).is_dir():
-        app, changes = None, [app, *changes]
-    if app is not None:
+    if app is not None and (Path(app).is_dir() or "=" not in app):
         return Path(app), read_settings(Path(app), changes)
     folder = directory.read_json("run.json")["app"]
     if folder is None or not Path(folder).is_dir():
@@ -42,4 +40,4 @@ def named(run: Path, app: str | None, changes: Sequence[str]) -> tuple[Path, Set
             f"the app of {run} is not at {folder}: name its folder, as in "
             f"frugalfl simulate FOLDER --resume {run}"
         )
-    return Path(folder), apply_changes(own, changes)
+    return Path(folder), apply_changes(own, changes if app is None else [app, *changes])
