@@ -47,7 +47,7 @@ from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.metered import MeteredStrategy, server_energy
 from frugalfl_server.programs import Programs
-from frugalfl_server.progress import Progress
+from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
 from frugalfl_server.resume import Stopped, begin, changed_versions, to_resume
@@ -126,7 +126,7 @@ class Federation:
         self._name = name
         self._public = task.public_rows()
         self._federated = is_federated(settings, self._public)
-        self._progress = Progress(settings.rounds, quiet)
+        self._progress = Progress(settings.rounds, quiet, run.path / LOG)
         self._grid = RoundGrid(
             grid, settings.clients_per_round, settings.round_deadline,
             close_early=settings.over_select > 0, say=self._progress.say,

@@ -97,7 +97,7 @@ def random_state() -> Tree:
     kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": [version, np.array(numbers, np.uint64), gauss],
-        "numpy": [kind, keys, int(place), int(has_gauss), float(cached)],  # type: ignore[arg-type]
+        "numpy": [kind, keys, int(place), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state().numpy(),
     }
 

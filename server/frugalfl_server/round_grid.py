@@ -1,6 +1,6 @@
 """A Grid with deadlines, for devices that are slow, away, or still at work on something else.
 
-Flower's own ``send_and_receive`` looks for replies every 3 s, sends messages that live for 12 hours,
+Flower's own ``send_and_receive`` looks for replies every 3 s, sends messages that live for 12 h,
 and forgets what comes after its timeout: a device that was late works off old questions and misses
 the rounds after it as well. Here
 

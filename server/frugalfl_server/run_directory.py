@@ -8,6 +8,7 @@
     stopped.json      where a phase ended before its last round: why
     fit.json          where there was a budget: the largest model that fits
     programs.json     where clients ran training programs: what was compiled
+    progress.log      the lines that a person saw
     attempts.json     with which round the run was begun, and resumed
     checkpoints/      the newest global model, and all that resuming takes
     model/            what export made

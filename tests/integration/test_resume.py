@@ -135,7 +135,7 @@ def test_error_feedback_and_private_blocks_go_on_where_they_were(killed, killing
         "uplink=feedback(momentum 0.5, decay 0.9) | topk(5%) | sign | golomb",
         "strategy=fedavgm(0.9)",
     ]  # fmt: skip
-    plain, resumed = killed(killing_app, settings, "3 14", "1 10")
+    plain, resumed = killed(killing_app, settings, "2 14", "0 20")
     assert figures(resumed) == figures(plain)
     assert same_model(resumed, plain)
     for kind in ("model", "residual", "private"):

@@ -81,7 +81,7 @@ def simulate(
             raise UsageError("name the folder of a Flower app, such as simulations/digits")
         folder, checked = Path(app), read_settings(Path(app), settings or [])
     else:
-        from frugalfl_sim.resume import found, named
+        from frugalfl_server.which_run import found, named
 
         resume = found(resume, runs)
         folder, checked = named(resume, app, settings or [])

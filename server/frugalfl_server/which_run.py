@@ -7,8 +7,8 @@ from pathlib import Path
 
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
+from frugalfl_server.apps import apply_changes, read_settings
 from frugalfl_server.resume import refuse_finished, settings_of
-from frugalfl_sim.apps import apply_changes, read_settings
 
 _LATEST = Path("latest")
 
