@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import random
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -67,17 +66,20 @@ def read_checkpoint(path: Path) -> Tree:
         RunError: It is missing, damaged, or of another version of FrugalFL.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"cannot read the checkpoint {path}: {error}") from error
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
             entries = {name: file[name] for name in file.files}
         checksum = entries.pop(_CHECKSUM).tobytes()
         if checksum != _checksum(entries):
             raise ValueError("its checksum does not agree")
         about = json.loads(entries[_TREE].tobytes())
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing: no round of this run was finished") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy, zipfile and zlib raise whatever they trip over
+        said = " ".join(str(error).split())[:100]
         raise RunError(
-            f"the checkpoint {path} is damaged ({error}): this run cannot be resumed; begin a new "
+            f"the checkpoint {path} is damaged ({said}): this run cannot be resumed; begin a new "
             "one, with start-from for its newest model"
         ) from error
     if about["format"] != FORMAT:

@@ -8,6 +8,8 @@ of the client).
 
 from __future__ import annotations
 
+import fcntl
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,8 +101,9 @@ def begin(run: RunDirectory) -> tuple[Stopped | None, tuple[int, ...]]:
         was resumed so far.
 
     Raises:
-        RunError: It cannot be resumed.
+        RunError: It cannot be resumed, or another process works on it.
     """
+    _claim(run)
     stopped = None
     if (run.path / FILE).exists():
         tree = read_checkpoint(run.path / FILE)
@@ -128,6 +131,28 @@ def changed_versions(run: RunDirectory, now: dict[str, Any]) -> str:
         if before.get(name) != now.get(name)
     ]
     return ", ".join(changed)
+
+
+def _claim(run: RunDirectory) -> None:
+    """Lock a run for as long as it is open in this process.
+
+    Raises:
+        RunError: Another process has it.
+    """
+    path = run.path / "lock"
+    handle = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.seek(0)
+        raise RunError(
+            f"process {handle.read().strip()} still works on {short_path(run.path)}; wait for it, "
+            "or end it first"
+        ) from error
+    handle.truncate(0)
+    handle.write(f"{os.getpid()}\n")
+    handle.flush()
+    run.lock = handle
 
 
 def _attempts(run: RunDirectory) -> list[int]:

@@ -59,6 +59,7 @@ class RoundGrid(View):
         close_early: bool = False,
         say: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Wrap a Grid.
 
@@ -69,6 +70,7 @@ class RoundGrid(View):
             close_early: Close a training round once so many clients have answered.
             say: Told one line where a round has to wait for nodes.
             clock: Seconds that only go forward.
+            sleep: Lets so many seconds (s) pass.
         """
         super().__init__(grid)
         self._clients = clients
@@ -76,6 +78,7 @@ class RoundGrid(View):
         self._close_early = close_early
         self._say = say
         self._clock = clock
+        self._sleep = sleep
         self._open: dict[str, _Sent] = {}
         self._places: dict[str, int] = {}
         self._late: list[Message] = []
@@ -131,7 +134,7 @@ class RoundGrid(View):
             if over or useful >= enough or not own & self._open.keys():
                 break
             pause_s = min(max(_SHARE * waited_s, _SHORTEST_S), _LONGEST_S)
-            time.sleep(pause_s if limit_s is None else min(pause_s, max(limit_s - waited_s, 0)))
+            self._sleep(pause_s if limit_s is None else min(pause_s, max(limit_s - waited_s, 0)))
         for number in own & self._open.keys():
             self.missing[self._open[number].node] = "has not answered yet"
         if training:
