@@ -50,7 +50,7 @@ from frugalfl_server.programs import Programs
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
-from frugalfl_server.resume import Stopped, begin, changed_versions, to_resume
+from frugalfl_server.resume import Stopped, begin, changed_versions, claimed, to_resume
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
@@ -80,7 +80,7 @@ def main(grid: Grid, context: Context) -> None:
         run = to_resume(Path(settings.resume), settings)
     else:
         run = RunDirectory.create(Path("runs"), task.name, settings, app=None)
-    with keeping_status(run):
+    with claimed(run), keeping_status(run):
         Federation(grid, settings, task, run).conduct()
     write_report(run)
 

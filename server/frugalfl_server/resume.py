@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,28 @@ def settings_of(path: Path) -> tuple[RunDirectory, Settings]:
     return run, Settings.of(run.read_json("run.json")["settings"])
 
 
+@contextmanager
+def claimed(run: RunDirectory) -> Iterator[None]:
+    """Keep other processes from working on a run while the ``with`` block lasts.
+
+    Raises:
+        RunError: Another one does.
+    """
+    with (run.path / "lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise RunError(
+                f"process {file.read().strip()} still works on {short_path(run.path)}; wait for "
+                "it, or end it first"
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
 def begin(run: RunDirectory) -> tuple[Stopped | None, tuple[int, ...]]:
     """Begin a run, or go on with it: bring its tables to its checkpoint, and note the attempt.
 
@@ -101,9 +125,8 @@ def begin(run: RunDirectory) -> tuple[Stopped | None, tuple[int, ...]]:
         was resumed so far.
 
     Raises:
-        RunError: It cannot be resumed, or another process works on it.
+        RunError: It cannot be resumed.
     """
-    _claim(run)
     stopped = None
     if (run.path / FILE).exists():
         tree = read_checkpoint(run.path / FILE)
@@ -131,28 +154,6 @@ def changed_versions(run: RunDirectory, now: dict[str, Any]) -> str:
         if before.get(name) != now.get(name)
     ]
     return ", ".join(changed)
-
-
-def _claim(run: RunDirectory) -> None:
-    """Lock a run for as long as it is open in this process.
-
-    Raises:
-        RunError: Another process has it.
-    """
-    path = run.path / "lock"
-    handle = path.open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.seek(0)
-        raise RunError(
-            f"process {handle.read().strip()} still works on {short_path(run.path)}; wait for it, "
-            "or end it first"
-        ) from error
-    handle.truncate(0)
-    handle.write(f"{os.getpid()}\n")
-    handle.flush()
-    run.lock = handle
 
 
 def _attempts(run: RunDirectory) -> list[int]:

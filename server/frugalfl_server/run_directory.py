@@ -28,7 +28,7 @@ from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
 from types import UnionType
-from typing import Any, TextIO, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -61,8 +61,6 @@ class RunDirectory:
         self._model: tuple[Parameters, dict[str, Any]] | None = None
         self._flushed_s = time.monotonic()
         self._written = 0, 0, 0
-        #: Held by the process that conducts the run.
-        self.lock: TextIO | None = None
 
     @classmethod
     def create(cls, root: Path, task: str, settings: Settings, app: Path | None) -> RunDirectory:

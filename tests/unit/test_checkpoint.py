@@ -1,5 +1,6 @@
 """A checkpoint comes back as it was, or is refused."""
 
+import os
 import random
 
 import numpy as np
@@ -16,6 +17,8 @@ from frugalfl_server.checkpoint import (
     set_random_state,
     write_checkpoint,
 )
+from frugalfl_server.resume import claimed
+from frugalfl_server.run_directory import RunDirectory
 
 VALUES = st.recursive(
     st.none()
@@ -106,3 +109,12 @@ def test_random_numbers_go_on_where_they_were(tmp_path):
     drawn = [draw() for _ in range(3)]
     set_random_state(read_checkpoint(tmp_path / "resume.npz"))
     assert [draw() for _ in range(3)] == drawn
+
+
+def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path):
+    run = RunDirectory(tmp_path)
+    with claimed(run):
+        with pytest.raises(RunError, match=f"process {os.getpid()} still works on"), claimed(run):
+            pass
+    with claimed(run):
+        pass
