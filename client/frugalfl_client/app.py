@@ -27,7 +27,7 @@ def train(message: Message, context: Context) -> Message:
     """Apply the frames, train the planned blocks, encode the update, write the ledger, answer."""
     device = device_of(context)
     request = wire.unpack_request(message)
-    held = device.store.load(request.run)
+    held = device.store.load(request.run, request.resumed)
     battery = device.battery()
     if battery is not None and battery.below(device.settings.min_battery):
         return _answer(_declined(device, held, request, battery), message)
@@ -86,7 +86,7 @@ def train(message: Message, context: Context) -> Message:
     energy.uploading(len(frame))
     records = energy.take()
     head = device.ledger.append(records)
-    device.store.save(request.run, held)
+    _save(device, request, held)
     reply = wire.TrainReply(
         held.version,
         frame,
@@ -109,7 +109,7 @@ def calibrate(message: Message, context: Context) -> Message:
     """Apply the frames, run this device's rows, answer with the ranges of the activations."""
     device = device_of(context)
     request = wire.unpack_calibrate_request(message)
-    held = device.store.load(request.run)
+    held = device.store.load(request.run, request.resumed)
     ranges = np.zeros((0, 2), np.float32)
     try:
         trainer = device.trainer(request.program, request.program_file)
@@ -119,7 +119,7 @@ def calibrate(message: Message, context: Context) -> Message:
             _bring_up(device, trainer, held, request, energy)
             with energy.window("calibrate", samples=len(device.examples)):
                 ranges = trainer.calibrate(held.model, device.examples, request.percentile)
-            device.store.save(request.run, held)
+            _save(device, request, held)
     except FrameError as error:
         return _refuse(error, message)
     energy.uploading(ranges.nbytes)
@@ -166,9 +166,16 @@ def _bring_up(
                 f"{request.version}"
             )
     except FrameError:
-        kept = device.store.load(request.run)
-        device.store.save(request.run, Held(residual=kept.residual, private=kept.private))
+        kept = device.store.load(request.run, request.resumed)
+        kept.model, kept.version = {}, -1
+        _save(device, request, kept)
         raise
+
+
+def _save(device: Device, request: _Request, held: Held) -> None:
+    """Keep what a request left, and which request it was: a resumed run may ask for it again."""
+    held.round, held.attempt = request.round, len(request.resumed)
+    device.store.save(request.run, held)
 
 
 def _refuse(error: FrameError, message: Message) -> Message:

@@ -134,7 +134,7 @@ def _ask(
         answers.program_bytes += len(file)
         own = wire.CalibrateRequest(
             request.run, request.round, base, downlink.version, frames, request.percentile,
-            program, file,
+            program, file, request.resumed,
         )  # fmt: skip
         messages.append(
             Message(

@@ -30,6 +30,7 @@ class RoundRecord:
         skipped: Clients that were there and could not be asked, because of ``energy-budget`` or
             ``min-battery``.
         program_bytes: Of ``downlink_bytes``, training programs (B).
+        late: Of ``updates``, answers to an earlier round, which came too late for that one.
     """
 
     federation: str
@@ -48,6 +49,7 @@ class RoundRecord:
     server_estimated_j: float | None = None
     skipped: int = 0
     program_bytes: int = 0
+    late: int = 0
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median, median_high
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,15 @@ class Steering:
         if self._round.bases:
             self._medians.append(median(self._round.bases))
         return self._round.settle(model)
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known between rounds, for a checkpoint."""
+        return {"medians": list(self._medians), "factor": self.budget.factor}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._medians.extend(state["medians"])
+        self.budget.factor = state["factor"]
 
 
 class _Noise:

@@ -10,10 +10,11 @@ yet delivered is not lost.
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,7 @@ from frugalfl.codec import CodedFrame, Limits, read_frame
 from frugalfl.energy import EnergyRecord
 from frugalfl.errors import ExportError, FederationError, FrameError, UsageError
 from frugalfl.plans import Plan
+from frugalfl_server import strategy_state
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import unpack
 from frugalfl_server.budget import Budget
@@ -46,6 +48,18 @@ from frugalfl_server.told import check_energy
 from frugalfl_server.views import AllowedGrid, PaddedGrid
 
 _MOST_SAMPLES = 1 << 31
+#: An answer that is later than this (rounds) is of no use any more.
+_MOST_LATE = 4
+#: A run ends when nobody has answered for so many rounds.
+_MOST_SILENT = 3
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a client was asked for in a round: to which version, and which blocks."""
+
+    version: int
+    blocks: tuple[int, ...]
 
 
 @dataclass
@@ -57,6 +71,8 @@ class Traffic:
     clients: int = 0
     skipped: int = 0
     updates: int = 0
+    late: int = 0
+    answers: int = 0
     uplink_bytes: int = 0
     downlink_bytes: int = 0
     program_bytes: int = 0
@@ -89,10 +105,15 @@ class FrugalStrategy(Strategy):
         sampler: Sampler | None = None,
         control: Control | None = None,
         programs: Programs | None = None,
+        resumed: tuple[int, ...] = (),
+        quorum: float = 0.0,
+        over_select: float = 0.0,
     ) -> None:
         """Wrap a strategy; choose clients for it if there is a sampler or a control.
 
-        Without ``programs``, every client has to train with PyTorch.
+        Without ``programs``, every client has to train with PyTorch. ``resumed`` is told to every
+        client (:class:`~frugalfl.wire.TrainRequest`). ``quorum`` and ``over_select`` are the
+        settings of these names.
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -108,9 +129,13 @@ class FrugalStrategy(Strategy):
         self._sampler = sampler
         self._control = control
         self._programs = programs
+        self._resumed = resumed
+        self._quorum = quorum
+        self._over_select = over_select
+        self._silent = 0
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
-        self._planned: dict[int, tuple[int, ...]] = {}
+        self._asked: dict[tuple[int, int], _Asked] = {}
         self._trained: set[str] = set()
         self.traffic = Traffic(first_round, time.monotonic())
 
@@ -125,10 +150,12 @@ class FrugalStrategy(Strategy):
         self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
         before, self._model = self._model, self._downlink.advance(unpack(arrays))
         self._planner.begin(server_round, before, self._model)
-        self._planned = {}
+        oldest = self.traffic.round - _MOST_LATE
+        self._asked = {key: one for key, one in self._asked.items() if key[1] >= oldest}
         self._trained = set()
         picked = self._picked(server_round, arrays, config, grid)
         uplink = self._steering.codec_for(len(picked))
+        picked += self._spares(picked, grid)
         bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
         messages = []
         for message in picked:
@@ -163,6 +190,23 @@ class FrugalStrategy(Strategy):
             )
         return picked
 
+    def _spares(self, picked: list[Message], grid: Grid) -> list[Message]:
+        """Address what the first client gets to some more, in case others are slow or fail."""
+        count = math.ceil(self._over_select * len(picked))
+        if not count:
+            return []
+        taken = {message.metadata.dst_node_id for message in picked}
+        others = [
+            node
+            for node in grid.get_node_ids()
+            if node not in taken and (self._control is None or self._control.may_train(node))
+        ]
+        first = picked[0]
+        return [
+            Message(first.content, dst_node_id=node, message_type=first.metadata.message_type)
+            for node in random.sample(others, min(count, len(others)))
+        ]
+
     def _keep_to(self, budget: Budget, what: str, spent: int, clients: int) -> None:
         complaint = budget.spent(what, spent / clients) if clients else None
         if complaint:
@@ -170,7 +214,8 @@ class FrugalStrategy(Strategy):
 
     def _framed(self, message: Message, bundle: tuple[int, bytes], uplink: str) -> Message:
         node = message.metadata.dst_node_id
-        planned = self._planned[node] = self._planner.blocks_of(node)
+        planned = self._planner.blocks_of(node)
+        self._asked[node, self.traffic.round] = _Asked(self._downlink.version, planned)
         base, frames = bundle
         mu = _proximal_mu(message)
         self.traffic.clients += 1
@@ -183,6 +228,7 @@ class FrugalStrategy(Strategy):
         request = wire.TrainRequest(
             self._run, self.traffic.round, base, self._downlink.version, planned, frames, uplink,
             mu, 0 if self._control is None else self._control.epochs_of(node), program, file,
+            self._resumed,
         )  # fmt: skip
         return Message(
             wire.pack_request(request),
@@ -198,10 +244,10 @@ class FrugalStrategy(Strategy):
         """Check each frame, then let the inner strategy aggregate.
 
         A client that failed, sent a damaged frame or holds another version costs its own
-        contribution only.
+        contribution only. Where fewer contribute than the quorum, the model stays as it is.
 
         Raises:
-            FederationError: Not one client of the round contributed.
+            FederationError: Every client of the round failed, or nobody answers any more.
         """
         contributions = self._aggregate(replies)
         uplink = self.traffic.uplink_bytes, self.traffic.updates
@@ -213,6 +259,8 @@ class FrugalStrategy(Strategy):
                 f"round {self.traffic.round}: none of {self.traffic.clients} clients could train; "
                 f"the first said: {self.traffic.failures[0]}"
             )
+        if self._below_quorum():
+            return None, None
         arrays, metrics = self._inner.aggregate_train(server_round, contributions)
         if arrays is not None:
             self._tidy(arrays)
@@ -220,16 +268,39 @@ class FrugalStrategy(Strategy):
             self.traffic.loss = float(metrics["train-loss"])  # type: ignore[arg-type]
         return arrays, metrics
 
+    def _below_quorum(self) -> bool:
+        """Say so where a round brought too little to go on with.
+
+        Raises:
+            FederationError: Nobody has answered for several rounds.
+        """
+        traffic = self.traffic
+        self._silent = 0 if traffic.answers or not traffic.clients else self._silent + 1
+        if self._silent == _MOST_SILENT:
+            raise FederationError(
+                f"round {traffic.round}: nobody has answered in {self._silent} rounds in a row; "
+                "are the nodes connected, and is round-deadline long enough for a device to train?"
+            )
+        share = self._quorum * traffic.clients if self._quorum < 1 else self._quorum
+        if traffic.updates >= share or not traffic.clients:
+            return False
+        self._on_failure(
+            f"round {traffic.round}: {traffic.updates} of {traffic.clients} clients contributed in "
+            f"time, the quorum is {math.ceil(share)}: the model stays as it is"
+        )
+        traffic.updates = 0
+        return True
+
     def _mean(self, replies: Iterable[Message]) -> list[Message]:
         """Add all updates to one sum as they are; return one reply, with the mean of them."""
         total = Accumulator(self._downlink.layout)
         samples, loss = 0, 0.0
         last: Message | None = None
         for message in replies:
-            with self._answering(message.metadata.src_node_id):
+            with self._answering(message):
                 reply = self._received(message)
                 if reply is not None:
-                    check = partial(self._as_asked, message.metadata.src_node_id)
+                    check = partial(self._as_asked, message)
                     added = total.add(reply.frame, reply.samples, check)
                     if self._steering.active:
                         self._steering.note(added.steering(), reply.samples, added.magnitudes())
@@ -246,11 +317,11 @@ class FrugalStrategy(Strategy):
         """Replace the frame in each reply by arrays."""
         decoded: list[tuple[Message, wire.TrainReply, Parameters]] = []
         for message in replies:
-            with self._answering(message.metadata.src_node_id):
+            with self._answering(message):
                 reply = self._received(message)
                 if reply is not None:
                     coded = read_frame(reply.frame, self._limits)
-                    self._as_asked(message.metadata.src_node_id, coded)
+                    self._as_asked(message, coded)
                     frame = coded.decode()
                     update = frame.named(self._downlink.layout)
                     sizes = {name: float(np.abs(step).sum()) for name, step in update.items()}
@@ -268,18 +339,31 @@ class FrugalStrategy(Strategy):
         self.traffic.scores.append((reply.accuracy, reply.scored))
         self._trained.update(names)
 
-    def _as_asked(self, node: int, frame: CodedFrame) -> None:
+    def _as_asked(self, message: Message, frame: CodedFrame) -> None:
         """Refuse an update to another version, or of other blocks than were planned."""
-        if frame.base != self._downlink.version:
+        asked = self._asked[message.metadata.src_node_id, self._round_of(message)]
+        if frame.base != asked.version:
             raise FrameError(
                 f"its update is to version {frame.base}, this round trains version "
-                f"{self._downlink.version}; is it of another run?"
+                f"{asked.version}; is it of another run?"
             )
-        planned = self._planned.get(node, ())
-        if tuple(sorted(frame.shapes)) != planned:
+        if tuple(sorted(frame.shapes)) != asked.blocks:
             raise FrameError(
-                f"its update has blocks {sorted(frame.shapes)}, it was asked for {list(planned)}"
+                f"its update has blocks {sorted(frame.shapes)}, it was asked for "
+                f"{list(asked.blocks)}"
             )
+
+    def _round_of(self, message: Message) -> int:
+        """Return the round that a reply belongs to.
+
+        Raises:
+            FrameError: None of this phase in which its node was asked.
+        """
+        group = message.metadata.group_id
+        number = int(group) if group.isdecimal() else -1
+        if (message.metadata.src_node_id, number) not in self._asked:
+            raise FrameError(f"its answer belongs to round {group[:20]}, in which it was not asked")
+        return number
 
     def _received(self, message: Message) -> wire.TrainReply | None:
         """Unpack a reply and count it; ``None``: the client had nothing to give this time.
@@ -288,11 +372,13 @@ class FrugalStrategy(Strategy):
             FrameError: The client failed, or its reply is not as it should be.
         """
         node = message.metadata.src_node_id
+        self.traffic.answers += 1
         if message.has_error():
             raise FrameError(message.error.reason)
         reply = wire.unpack_reply(message)
         self.traffic.uplink_bytes += len(reply.frame)
-        heads = check_energy(reply.records, reply.head, self._run, self.traffic.round)
+        number = self._round_of(message)
+        heads = check_energy(reply.records, reply.head, self._run, number)
         self.traffic.heads += heads
         self.traffic.energy += reply.records
         self._downlink.confirm(node, reply.held)
@@ -307,7 +393,22 @@ class FrugalStrategy(Strategy):
             return None
         if not 0 < reply.samples <= _MOST_SAMPLES or not math.isfinite(reply.loss):
             raise FrameError(f"it trained on {reply.samples} rows, with a loss of {reply.loss}")
-        return reply
+        return self._discounted(reply, self.traffic.round - number)
+
+    def _discounted(self, reply: wire.TrainReply, late: int) -> wire.TrainReply:
+        """Give an update to an older model less weight: divided by the root of 1 + its lateness.
+
+        The model has moved on since, so that it is a step from a place where nobody stands any
+        more; the weight is that of FedBuff (Nguyen et al., AISTATS 2022).
+
+        Args:
+            reply: The reply.
+            late: Rounds that have passed.
+        """
+        if not late:
+            return reply
+        self.traffic.late += 1
+        return replace(reply, samples=max(int(reply.samples / math.sqrt(1 + late)), 1))
 
     @contextmanager
     def _blamed(self, node: int) -> Iterator[None]:
@@ -318,8 +419,18 @@ class FrugalStrategy(Strategy):
             self.traffic.failures.append(f"node {node}: {error}")
 
     @contextmanager
-    def _answering(self, node: int) -> Iterator[None]:
-        """Take a reply in: a client that has answered as it should counts for the sampling."""
+    def _answering(self, message: Message) -> Iterator[None]:
+        """Take a reply in: a client that has answered as it should counts for the sampling.
+
+        A late one that cannot be used is named, but it is no failure of this round.
+        """
+        node = message.metadata.src_node_id
+        if message.metadata.group_id != str(self.traffic.round):
+            try:
+                yield
+            except FrameError as error:
+                self._on_failure(f"node {node}, late by now: {error}")
+            return
         with self._blamed(node):
             yield
             if self._sampler is not None:
@@ -349,6 +460,29 @@ class FrugalStrategy(Strategy):
     def summary(self) -> None:
         """Let the inner strategy describe itself in Flower's log."""
         self._inner.summary()
+
+    def state(self) -> dict[str, Any]:
+        """Return what is kept between rounds, beside downlink, control and programs.
+
+        Raises:
+            TypeError: The inner strategy keeps something that a checkpoint cannot hold.
+        """
+        return {
+            "model": self._model,
+            "planner": self._planner.state(),
+            "steering": self._steering.state(),
+            "sampler": None if self._sampler is None else self._sampler.state(),
+            "inner": strategy_state.state_of(self._inner),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._model = state["model"]
+        self._planner.restore(state["planner"])
+        self._steering.restore(state["steering"])
+        if self._sampler is not None:
+            self._sampler.restore(state["sampler"])
+        strategy_state.restore(self._inner, state["inner"])
 
 
 def _proximal_mu(message: Message) -> float:

@@ -64,6 +64,15 @@ class Settings:
     )
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
     sampling: str = _setting("uniform", "which clients train in a round (below)")
+    round_deadline: float = _setting(
+        0.0, "longest time of a round (s); late devices are left out; 0: none"
+    )
+    quorum: float = _setting(
+        0.0, "least updates of a round: below 1 a share of the clients asked, else a count; 0: any"
+    )
+    over_select: float = _setting(
+        0.0, "share of clients-per-round asked beyond it; a round closes when enough have answered"
+    )
     refresh: str = _setting("full", "refresh plan: which blocks a client trains and exchanges")
     energy_budget: float = _setting(
         0.0, "most joules that a client may use in the whole run; 0: none"
@@ -81,6 +90,7 @@ class Settings:
         "", "blocks that never leave their device: shell patterns, commas between; empty for none"
     )
     start_from: str = _setting("", "run directory whose newest model to begin with; empty for none")
+    resume: str = _setting("", "run directory of a stopped run, to go on with it; empty: a new run")
     prune: float = _setting(
         0.5, "share of channels to prune before export, 0 for none; not used with a budget"
     )
@@ -135,6 +145,10 @@ class Settings:
                 f"clients-per-round is {self.clients_per_round}, "
                 f"but there are only {self.clients} clients"
             )
+        if self.quorum > self.clients_per_round * (1 + self.over_select):
+            raise UsageError(
+                f"quorum is {self.quorum:g}, but a round asks {self.clients_per_round} clients"
+            )
         uplink = parse_codec(self.uplink)
         if uplink.family == "biased" and not uplink.feedback:
             raise UsageError(
@@ -154,7 +168,7 @@ class Settings:
         if self.downlink_budget and not downlink.text.startswith(("dyadic(", "topk(")):
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
         parse_schedule(self.schedule)
-        for name in ("energy_budget", "stop_joules"):
+        for name in ("energy_budget", "stop_joules", "round_deadline", "quorum", "over_select"):
             self._need(0 <= getattr(self, name) < math.inf, name, "0 or more")
         self._need(0 <= self.min_battery < 100, "min_battery", "from 0 to below 100")
         self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")

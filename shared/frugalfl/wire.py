@@ -30,7 +30,7 @@ _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
-_EPOCHS, _BATTERY, _CHARGING = "epochs", "battery", "charging"
+_EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
 _RECORDS, _NUMBER, _HASH = "records", "number", "hash"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
@@ -56,6 +56,8 @@ class TrainRequest:
         epochs: Passes over the client's own rows; 0: as the settings say.
         program: Digest of the training program to run; empty: none, PyTorch trains.
         program_file: That program, where the client is not known to have it.
+        resumed: The round that the run began again with, for each time that its server was stopped
+            and resumed it: what a client did in that round or later before was never used.
     """
 
     run: str
@@ -69,6 +71,7 @@ class TrainRequest:
     epochs: int = 0
     program: str = ""
     program_file: bytes = b""
+    resumed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class CalibrateRequest:
             (:func:`~frugalfl.activations.ranges_of`).
         program: As of :class:`TrainRequest`; any that holds this model.
         program_file: As of :class:`TrainRequest`.
+        resumed: As of :class:`TrainRequest`.
     """
 
     run: str
@@ -132,6 +136,7 @@ class CalibrateRequest:
     percentile: float = 100.0
     program: str = ""
     program_file: bytes = b""
+    resumed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,9 +189,6 @@ def unpack_request(message: Message) -> TrainRequest:
         FrameError: Something that belongs there is missing.
     """
     config = _record(message.content, _CONFIG, ConfigRecord)
-    blocks = _item(config, "blocks")
-    if not isinstance(blocks, list) or not all(type(block) is int for block in blocks):
-        raise FrameError(f"the message's blocks are {blocks!r:.60}, not a list of whole numbers")
     epochs = _whole(config, _EPOCHS) if _EPOCHS in config else 0
     if epochs < 0:
         raise FrameError(f"the message asks for {epochs} epochs")
@@ -195,13 +197,14 @@ def unpack_request(message: Message) -> TrainRequest:
         round=_whole(config, "round"),
         base=_whole(config, "base"),
         version=_whole(config, "version"),
-        blocks=tuple(blocks),
+        blocks=_numbers(config, "blocks"),
         frames=_unpack_bytes(message.content),
         uplink=_text(config, "uplink"),
         proximal_mu=_number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0,
         epochs=epochs,
         program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(message.content),
+        resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
     )
 
 
@@ -282,6 +285,7 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
         percentile=_number(config, "percentile"),
         program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(message.content),
+        resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
     )
 
 
@@ -332,6 +336,8 @@ def _pack_bytes(data: bytes) -> ArrayRecord:
 def _pack_sent(request: TrainRequest | CalibrateRequest, config: ConfigRecord) -> ArrayRecord:
     """Return a request's frames, and its program where it goes along; name that in ``config``."""
     arrays = _pack_bytes(request.frames)
+    if request.resumed:
+        config[_RESUMED] = list(request.resumed)
     if request.program:
         config[_PROGRAM] = request.program
     data = request.program_file
@@ -402,6 +408,13 @@ def _whole(record: Any, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise FrameError(f"the message's {name} is {value!r:.60}, not a whole number")
     return value
+
+
+def _numbers(record: Any, name: str) -> tuple[int, ...]:
+    value = _item(record, name)
+    if not isinstance(value, list) or not all(type(one) is int for one in value):
+        raise FrameError(f"the message's {name} are {value!r:.60}, not a list of whole numbers")
+    return tuple(value)
 
 
 def _number(record: Any, name: str) -> float:
