@@ -25,6 +25,7 @@ from frugalfl.sizes import size_text
 from frugalfl.task import Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
+from frugalfl_server.buffered_rounds import add_to_last_row, metered, strategy_in
 from frugalfl_server.calibration import (
     FEWEST_CLIENTS,
     Answers,
@@ -38,13 +39,14 @@ from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy, count_right
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
-from frugalfl_server.metered import MeteredStrategy, server_energy
+from frugalfl_server.metered import server_energy
 from frugalfl_server.programs import Programs
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.sampling import sampler_of
+from frugalfl_server.simulated import SimulatedLaps
 from frugalfl_server.start import initial_model, pin_start
 from frugalfl_server.steering import Steering
 from frugalfl_server.stopping import TrainingOver, why_over
@@ -124,6 +126,7 @@ class Federation:
         self._control = Control(settings)
         self._stopped: list[str] = []
         self._energy = server_energy(run.name, settings.grid)
+        self._simulated = SimulatedLaps(grid)
 
     def conduct(self) -> None:
         """Train, prune, recover, calibrate, export."""
@@ -230,7 +233,7 @@ class Federation:
         if rounds == 0:
             return
         self._programs.follow(module)
-        strategy = FrugalStrategy(
+        strategy = strategy_in(settings)(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
             on_failure=self._progress.warn, seed=settings.seed,
@@ -260,11 +263,17 @@ class Federation:
             return MetricRecord({"accuracy": record.accuracy})
 
         try:
-            MeteredStrategy(strategy, self._energy, first).start(
+            metered(strategy, self._energy, first, settings).start(
                 self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round
             )
         except TrainingOver as over:
             self._ended_early(phase, rounds, str(over))
+        if settings.asynchronous:
+            late = strategy.traffic
+            add_to_last_row(self._run, late, self._simulated.lap())
+            if self._name == summary.OURS:
+                self._run.add_energy(late.energy)
+                self._run.heads += late.heads
 
     def _ended_early(self, phase: str, rounds: int, why: str) -> None:
         done = [r for r in self._run.rounds if (r.federation, r.phase) == (self._name, phase)]
@@ -280,7 +289,7 @@ class Federation:
         if self._downlink is None:
             self._downlink = Downlink(
                 parameters, settings.downlink, first, seed, settings.downlink_budget,
-                settings.clients_per_round,
+                settings.updates_per_step,
             )  # fmt: skip
         return self._downlink
 
@@ -338,6 +347,7 @@ class Federation:
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - answers.started_s,
             program_bytes=answers.program_bytes,
+            simulated_s=self._simulated.lap(),
         )
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:
@@ -375,4 +385,5 @@ class Federation:
             server_estimated_j=server.estimated_j,
             skipped=traffic.skipped,
             program_bytes=traffic.program_bytes,
+            simulated_s=self._simulated.lap(),
         )

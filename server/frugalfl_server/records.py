@@ -30,6 +30,8 @@ class RoundRecord:
         skipped: Clients that were there and could not be asked, because of ``energy-budget`` or
             ``min-battery``.
         program_bytes: Of ``downlink_bytes``, training programs (B).
+        simulated_s: Duration of the round on the clock of a simulation with ``delays`` (s);
+            ``None``: there is none.
     """
 
     federation: str
@@ -48,6 +50,7 @@ class RoundRecord:
     server_estimated_j: float | None = None
     skipped: int = 0
     program_bytes: int = 0
+    simulated_s: float | None = None
 
 
 @dataclass(frozen=True)

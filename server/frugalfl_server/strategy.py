@@ -34,6 +34,7 @@ from frugalfl_server.arrays import unpack
 from frugalfl_server.budget import Budget
 from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
+from frugalfl_server.gathered import Gathered
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
@@ -73,6 +74,15 @@ class Traffic:
         return sum(right * scored for right, scored in self.scores) / rows if rows else None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a client was last asked: in which round, to train which blocks of which version."""
+
+    round: int
+    version: int
+    blocks: tuple[int, ...]
+
+
 class FrugalStrategy(Strategy):
     """Wraps ``inner``; hooks run inwards on the way down and outwards on the way up."""
 
@@ -110,7 +120,7 @@ class FrugalStrategy(Strategy):
         self._programs = programs
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
-        self._planned: dict[int, tuple[int, ...]] = {}
+        self._asked: dict[int, Asked] = {}
         self._trained: set[str] = set()
         self.traffic = Traffic(first_round, time.monotonic())
 
@@ -122,11 +132,8 @@ class FrugalStrategy(Strategy):
         Raises:
             TrainingOver: Too few clients may be asked.
         """
-        self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
-        before, self._model = self._model, self._downlink.advance(unpack(arrays))
-        self._planner.begin(server_round, before, self._model)
-        self._planned = {}
-        self._trained = set()
+        self._begin(server_round, arrays)
+        self._asked = {}
         picked = self._picked(server_round, arrays, config, grid)
         uplink = self._steering.codec_for(len(picked))
         bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
@@ -137,6 +144,13 @@ class FrugalStrategy(Strategy):
                 messages.append(self._framed(message, bundles[node], uplink))
         self._keep_to(self._downlink.budget, "downloads", self.traffic.downlink_bytes, len(picked))
         return messages
+
+    def _begin(self, server_round: int, arrays: ArrayRecord) -> None:
+        """Begin a step of the model: bring the view to it, and the plan to this round."""
+        self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
+        before, self._model = self._model, self._downlink.advance(unpack(arrays))
+        self._planner.begin(server_round, before, self._model)
+        self._trained = set()
 
     def _picked(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -170,7 +184,8 @@ class FrugalStrategy(Strategy):
 
     def _framed(self, message: Message, bundle: tuple[int, bytes], uplink: str) -> Message:
         node = message.metadata.dst_node_id
-        planned = self._planned[node] = self._planner.blocks_of(node)
+        planned = self._planner.blocks_of(node)
+        self._asked[node] = Asked(self.traffic.round, self._downlink.version, planned)
         base, frames = bundle
         mu = _proximal_mu(message)
         self.traffic.clients += 1
@@ -203,12 +218,18 @@ class FrugalStrategy(Strategy):
         Raises:
             FederationError: Not one client of the round contributed.
         """
-        contributions = self._aggregate(replies)
+        return self._conclude(server_round, self._aggregate(replies))
+
+    def _conclude(
+        self, server_round: int, contributions: list[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Let the inner strategy make its step of what was contributed."""
         uplink = self.traffic.uplink_bytes, self.traffic.updates
         self._keep_to(self._steering.budget, "uploads", *uplink)
         for failure in self.traffic.failures:
             self._on_failure(failure)
-        if self.traffic.clients and len(self.traffic.failures) == self.traffic.clients:
+        failed = len(self.traffic.failures)
+        if self.traffic.clients and not self.traffic.updates and failed >= self.traffic.clients:
             raise FederationError(
                 f"round {self.traffic.round}: none of {self.traffic.clients} clients could train; "
                 f"the first said: {self.traffic.failures[0]}"
@@ -222,25 +243,25 @@ class FrugalStrategy(Strategy):
 
     def _mean(self, replies: Iterable[Message]) -> list[Message]:
         """Add all updates to one sum as they are; return one reply, with the mean of them."""
-        total = Accumulator(self._downlink.layout)
-        samples, loss = 0, 0.0
-        last: Message | None = None
+        gathered = Gathered(Accumulator(self._downlink.layout))
         for message in replies:
             with self._answering(message.metadata.src_node_id):
                 reply = self._received(message)
                 if reply is not None:
-                    check = partial(self._as_asked, message.metadata.src_node_id)
-                    added = total.add(reply.frame, reply.samples, check)
-                    if self._steering.active:
-                        self._steering.note(added.steering(), reply.samples, added.magnitudes())
-                    self._count(reply, added.names)
-                    samples += reply.samples
-                    loss += reply.samples * reply.loss
-                    last = message
-        if last is None:
-            return []
-        last.content = wire.pack_average(total.finish(self._model), samples, loss / samples)
-        return [last]
+                    self._gather(gathered, message, reply)
+        return gathered.as_replies(self._model)
+
+    def _gather(
+        self, gathered: Gathered, message: Message, reply: wire.TrainReply, share: float = 1.0
+    ) -> None:
+        """Add one update, multiplied by a share."""
+        check = partial(self._as_asked, message.metadata.src_node_id)
+        added = gathered.total.add(reply.frame, reply.samples, check, share)
+        if self._steering.active:
+            steering, sizes = added.steering(), added.magnitudes()
+            self._steering.note(steering, reply.samples, sizes, share)
+        self._count(reply, added.names)
+        gathered.count(message, reply)
 
     def _each(self, replies: Iterable[Message]) -> list[Message]:
         """Replace the frame in each reply by arrays."""
@@ -270,15 +291,16 @@ class FrugalStrategy(Strategy):
 
     def _as_asked(self, node: int, frame: CodedFrame) -> None:
         """Refuse an update to another version, or of other blocks than were planned."""
-        if frame.base != self._downlink.version:
+        asked = self._asked.get(node, Asked(self.traffic.round, self._downlink.version, ()))
+        if frame.base != asked.version:
             raise FrameError(
-                f"its update is to version {frame.base}, this round trains version "
-                f"{self._downlink.version}; is it of another run?"
+                f"its update is to version {frame.base}, it was asked to train version "
+                f"{asked.version}; is it of another run?"
             )
-        planned = self._planned.get(node, ())
-        if tuple(sorted(frame.shapes)) != planned:
+        if tuple(sorted(frame.shapes)) != asked.blocks:
             raise FrameError(
-                f"its update has blocks {sorted(frame.shapes)}, it was asked for {list(planned)}"
+                f"its update has blocks {sorted(frame.shapes)}, it was asked for "
+                f"{list(asked.blocks)}"
             )
 
     def _received(self, message: Message) -> wire.TrainReply | None:
@@ -292,7 +314,9 @@ class FrugalStrategy(Strategy):
             raise FrameError(message.error.reason)
         reply = wire.unpack_reply(message)
         self.traffic.uplink_bytes += len(reply.frame)
-        heads = check_energy(reply.records, reply.head, self._run, self.traffic.round)
+        asked = self._asked.get(node)
+        number = self.traffic.round if asked is None else asked.round
+        heads = check_energy(reply.records, reply.head, self._run, number)
         self.traffic.heads += heads
         self.traffic.energy += reply.records
         self._downlink.confirm(node, reply.held)
