@@ -5,10 +5,10 @@
 The settings of simulations/digits without pruning: 40 clients, 10 at work at a time, three seeds.
 A client answers after 1 s, every fifth after 10 s, on a simulated clock; nothing sleeps. Every row
 has 800 updates: 80 rounds, or as many steps as buffers of them. Accuracy is the mean of the last
-three steps. "s to sync" is when the mean of three steps reached the synchronous run's final accuracy
-on the same seed, less half a point; mean over the seeds on which it did, "of" says how many. "s in
-all" has the waiting for those who were still at work at the end. Joules are estimated from
-processor time.
+three steps. "s to sync" is when the mean of three steps reached the synchronous run's final
+accuracy on the same seed, less half a point; mean over the seeds on which it did, "of" says how
+many. "s in all" has the waiting for those who were still at work at the end. Joules are estimated
+from processor time.
 
 "slow turns" is the share of all turns that slow clients had, who are a fifth of the clients; "slow
 rows" and "quick rows" are what the final model gets right of the slow and of the quick clients' own

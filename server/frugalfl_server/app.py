@@ -263,7 +263,7 @@ class Federation:
             return MetricRecord({"accuracy": record.accuracy})
 
         try:
-            metered(strategy, self._energy, first, settings).start(
+            metered(strategy, self._energy, first, settings, self._progress.say).start(
                 self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round
             )
         except TrainingOver as over:

@@ -38,7 +38,12 @@ class BufferedRounds:
     """Drives a strategy, and meters the server's own work."""
 
     def __init__(
-        self, strategy: BufferedStrategy, energy: Recorder, first_round: int, clients: int
+        self,
+        strategy: BufferedStrategy,
+        energy: Recorder,
+        first_round: int,
+        clients: int,
+        say: Callable[[str], None],
     ) -> None:
         """Begin a phase.
 
@@ -48,11 +53,13 @@ class BufferedRounds:
             first_round: Number of the phase's first step.
             clients: Clients at work at a time. Where fewer are connected, and all of them have
                 done their part of a step, it waits for more.
+            say: Tells the person at the server what is waited for at the end.
         """
         self._strategy = strategy
         self._energy = energy
         self._before = first_round - 1
         self._clients = clients
+        self._say = say
 
     def start(
         self, grid: Grid, initial_arrays: ArrayRecord, num_rounds: int, evaluate_fn: _Evaluate
@@ -118,6 +125,8 @@ class BufferedRounds:
 
     def _leave(self, at_work: AtWork) -> None:
         self._strategy.begin_leaving()
+        if at_work:
+            self._say(f"waiting for {len(at_work)} clients that are still at work")
         while at_work.come or at_work:
             self._strategy.take_leave(at_work.receive())
 
@@ -131,11 +140,15 @@ def strategy_in(settings: Settings) -> Callable[..., FrugalStrategy]:
 
 
 def metered(
-    strategy: FrugalStrategy, energy: Recorder, first_round: int, settings: Settings
+    strategy: FrugalStrategy,
+    energy: Recorder,
+    first_round: int,
+    settings: Settings,
+    say: Callable[[str], None],
 ) -> BufferedRounds | MeteredStrategy:
     """Return what drives a strategy and meters the server's work; both have ``start``."""
     if isinstance(strategy, BufferedStrategy):
-        return BufferedRounds(strategy, energy, first_round, settings.clients_per_round)
+        return BufferedRounds(strategy, energy, first_round, settings.clients_per_round, say)
     return MeteredStrategy(strategy, energy, first_round)
 
 

@@ -294,7 +294,7 @@ class FrugalStrategy(Strategy):
         asked = self._asked.get(node, Asked(self.traffic.round, self._downlink.version, ()))
         if frame.base != asked.version:
             raise FrameError(
-                f"its update is to version {frame.base}, it was asked to train version "
+                f"its update is to version {frame.base}, this round trains version "
                 f"{asked.version}; is it of another run?"
             )
         if tuple(sorted(frame.shapes)) != asked.blocks:
