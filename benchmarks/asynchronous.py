@@ -1,6 +1,6 @@
 """Buffered asynchronous aggregation against rounds, where one client in five is ten times slower.
 
-    python benchmarks/asynchronous.py [--biased] [--quick] [--json FILE]
+    python benchmarks/asynchronous.py [--biased] [--seeds N] [--quick] [--json FILE]
 
 The settings of simulations/digits without pruning: 40 clients, 10 at work at a time, three seeds.
 A client answers after 1 s, every fifth after 10 s, on a simulated clock; nothing sleeps. Every row
@@ -42,7 +42,6 @@ from frugalfl_sim.apps import importable, quiet_flower, read_settings
 from frugalfl_sim.engine.grid import InProcessGrid
 
 DIGITS = Path(__file__).parents[1] / "simulations" / "digits"
-SEEDS = (0, 1, 2)
 DELAYS, SLOW_EVERY = "1 s * 4, 10 s", 5
 UPDATES = 800
 #: How far below the synchronous run's final accuracy counts as having reached it.
@@ -132,9 +131,10 @@ def main() -> None:
     """Run every way and print its row."""
     parser = parser_of(__doc__)
     parser.add_argument("--biased", action="store_true", help="8s and 9s on slow clients only")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    seeds = SEEDS[:1] if options.quick else SEEDS
+    seeds = range(1 if options.quick else options.seeds)
     updates = 60 if options.quick else UPDATES
     print(f"{'':14}" + "".join(f" {heading:>10}" for heading in HEADINGS))
     figures: dict[str, Any] = {}

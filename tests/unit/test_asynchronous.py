@@ -7,6 +7,7 @@ from frugalfl.asynchronous import Buffered, needs_whole_rounds, parse_asynchrono
 from frugalfl.delays import parse_delays
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
+from frugalfl_server.at_work import AtWork
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.strategies import strategy_of
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -99,3 +100,18 @@ def test_without_delays_there_is_no_simulated_clock(tmp_path):
     grid = grid_of(tmp_path, "")
     assert numbers(grid.pull_messages(ask(grid))) == [0, 1, 2, 3]
     assert grid.simulated_s is None
+
+
+def test_a_client_that_takes_too_long_is_given_up(tmp_path):
+    grid = grid_of(tmp_path, "2000 s, 5000 s", clients=2)
+    quick, slow = grid.get_node_ids()
+    at_work = AtWork(grid)
+    at_work.send([Message(RecordDict(), node, "train") for node in (quick, slow)])
+    assert numbers([at_work.receive()]) == [0]
+    assert at_work.nodes == {slow}
+    at_work.send([Message(RecordDict(), quick, "train")])
+    assert numbers([at_work.receive()]) == [0]
+    gone = at_work.receive()
+    assert gone.metadata.src_node_id == slow
+    assert gone.error.reason == "no answer within 3600 s"
+    assert not at_work.nodes
