@@ -122,6 +122,7 @@ class Accumulator:
         data: bytes | memoryview,
         weight: float,
         check: Callable[[CodedFrame], None] = lambda _: None,
+        share: float = 1.0,
     ) -> Contribution:
         """Add one frame.
 
@@ -129,6 +130,7 @@ class Accumulator:
             data: The frame, as it came.
             weight: Of this update in the mean; with FedAvg, the client's number of rows.
             check: Looks at the frame before it is decoded, and may raise :class:`FrameError`.
+            share: What the update is multiplied by; the mean is still over the whole weights.
 
         Returns:
             What was added; keep it no longer than needed, because it holds the decoded update.
@@ -147,6 +149,7 @@ class Accumulator:
             self._like, self._places = frame, places
         update = frame.decode_compact()
         # Every check has been made: from here on nothing fails. The arrays are ours to change.
+        counted, weight = weight, weight * share
         if isinstance(update, Sparse):
             np.multiply(update.values, np.float32(weight), out=update.values)
             self._add_sparse(update, places.spans)
@@ -156,7 +159,7 @@ class Accumulator:
                 np.multiply(factor, np.float32(weight), out=factor)
                 self._add_part(name, part)
         for number in places.blocks:
-            self._weights[number] += weight
+            self._weights[number] += counted
         return Contribution(weight, places.names, places.sizes, update, frame)
 
     def _add_sparse(self, update: Sparse, spans: list[_Span]) -> None:

@@ -25,6 +25,7 @@ from frugalfl.sizes import size_text
 from frugalfl.task import Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
+from frugalfl_server.buffered_rounds import add_to_last_row, metered, strategy_in
 from frugalfl_server.calibration import (
     FEWEST_CLIENTS,
     Answers,
@@ -45,7 +46,7 @@ from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy, count_right
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
-from frugalfl_server.metered import MeteredStrategy, server_energy
+from frugalfl_server.metered import server_energy
 from frugalfl_server.programs import Programs
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import RoundRecord
@@ -54,6 +55,7 @@ from frugalfl_server.resume import Stopped, begin, changed_versions, claimed, to
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
+from frugalfl_server.simulated import SimulatedLaps
 from frugalfl_server.start import initial_model, model_with, pin_start
 from frugalfl_server.steering import Steering
 from frugalfl_server.stopping import TrainingOver, why_over
@@ -141,6 +143,7 @@ class Federation:
         self._left_off: Stopped | None = None
         self._resumed: tuple[int, ...] = ()
         self._energy = server_energy(run.name, settings.grid)
+        self._simulated = SimulatedLaps(grid)
 
     def conduct(self) -> None:
         """Train, prune, recover, calibrate, export; or go on where the run was stopped."""
@@ -267,7 +270,7 @@ class Federation:
         if rounds == 0:
             return
         self._programs.follow(module)
-        strategy = FrugalStrategy(
+        strategy = strategy_in(settings)(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
             on_failure=self._progress.warn, seed=settings.seed,
@@ -301,11 +304,17 @@ class Federation:
         begin_with = pack(left.model if left else parameters)
         try:
             self._end_if_over(phase, done, rounds)
-            MeteredStrategy(strategy, self._energy, first, done).start(
+            metered(strategy, self._energy, first, settings, self._progress.say, done).start(
                 self._grid, begin_with, num_rounds=rounds - done, evaluate_fn=finish_round
             )
         except TrainingOver as over:
             self._ended_early(phase, rounds, str(over))
+        if settings.asynchronous:
+            late = strategy.traffic
+            add_to_last_row(self._run, late, self._simulated.lap())
+            if self._name == summary.OURS:
+                self._run.add_energy(late.energy)
+                self._run.heads += late.heads
 
     def _end_if_over(self, phase: str, done: int, rounds: int) -> None:
         """End training after so many rounds of its phase where a limit says so.
@@ -340,7 +349,9 @@ class Federation:
     def _checkpoint(
         self, phase: str, done: int, model: Parameters, strategy: FrugalStrategy | None = None
     ) -> None:
-        """Write down all that the next round depends on."""
+        """Write down all that the next round depends on; without rounds that is not all."""
+        if self._settings.asynchronous:
+            return
         try:
             tree: Tree = {
                 "phase": phase,
@@ -374,7 +385,7 @@ class Federation:
         if self._downlink is None:
             self._downlink = Downlink(
                 parameters, settings.downlink, first, seed, settings.downlink_budget,
-                settings.clients_per_round,
+                settings.updates_per_step,
             )  # fmt: skip
         return self._downlink
 
@@ -433,6 +444,7 @@ class Federation:
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - answers.started_s,
             program_bytes=answers.program_bytes,
+            simulated_s=self._simulated.lap(),
         )
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:
@@ -471,4 +483,5 @@ class Federation:
             skipped=traffic.skipped,
             program_bytes=traffic.program_bytes,
             late=traffic.late,
+            simulated_s=self._simulated.lap(),
         )

@@ -64,7 +64,6 @@ class Control:
         Where too few may be asked, those that rest are asked once before their time.
         """
         self._round += 1
-        self._asked = {}
         if self._too_few(nodes) and not self._woken:
             self._resting = {}
             self._woken = True

@@ -57,12 +57,13 @@ class Progress:
         elapsed = time.monotonic() - self._started_s
         left = elapsed / self._done * (self._rounds - record.round)
         skipped = f"  {record.skipped} skipped" if record.skipped else ""
+        clock = "" if record.simulated_s is None else f"  {record.simulated_s:.3g} s simulated"
         self.say(
             f"{record.phase:>8} {record.round:>4}/{self._rounds}"
             f"  accuracy {record.accuracy:.3f}"
             f"  up {size_text(record.uplink_bytes):>9}"
             f"  down {size_text(record.downlink_bytes):>9}"
-            f"  {_joules(record)}{skipped}"
+            f"  {_joules(record)}{skipped}{clock}"
             f"  left {int(left // 60)}:{int(left % 60):02d}"
         )
 

@@ -31,6 +31,8 @@ class RoundRecord:
             ``min-battery``.
         program_bytes: Of ``downlink_bytes``, training programs (B).
         late: Of ``updates``, answers to an earlier round, which came too late for that one.
+        simulated_s: Duration of the round on the clock of a simulation with ``delays`` (s);
+            ``None``: there is none.
     """
 
     federation: str
@@ -50,6 +52,7 @@ class RoundRecord:
     skipped: int = 0
     program_bytes: int = 0
     late: int = 0
+    simulated_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -66,21 +66,27 @@ def to_resume(path: Path, settings: Settings) -> RunDirectory:
                 f"{value!r}: a run is resumed with its own settings; for others begin a new one, "
                 f"with start-from = {short_path(run.path)} for its model"
             )
-    refuse_finished(run)
+    refuse_unresumable(run)
     return run
 
 
-def refuse_finished(run: RunDirectory) -> None:
-    """Say so where there is nothing left to do.
+def refuse_unresumable(run: RunDirectory) -> None:
+    """Say so where there is nothing left to do, or no way to go on.
 
     Raises:
-        RunError: The run is finished.
+        RunError: The run is finished, or was buffered: what clients were at work on is not known
+            any more.
     """
     summary = run.path / "summary.json"
     if summary.is_file() and run.read_json(summary.name)["status"] == "finished":
         raise RunError(
             f"{short_path(run.path)} is finished: there is nothing to resume; look at it with "
             f"frugalfl report {short_path(run.path)}"
+        )
+    if run.read_json("run.json")["settings"].get("asynchronous"):
+        raise RunError(
+            f"{short_path(run.path)} is asynchronous, and such runs cannot be resumed; begin a "
+            f"new one with start-from={short_path(run.path)}, for its newest model"
         )
 
 

@@ -36,6 +36,7 @@ from frugalfl_server.arrays import unpack
 from frugalfl_server.budget import Budget
 from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
+from frugalfl_server.gathered import Gathered
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
@@ -147,12 +148,9 @@ class FrugalStrategy(Strategy):
         Raises:
             TrainingOver: Too few clients may be asked.
         """
-        self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
-        before, self._model = self._model, self._downlink.advance(unpack(arrays))
-        self._planner.begin(server_round, before, self._model)
+        self._begin(server_round, arrays)
         oldest = self.traffic.round - _MOST_LATE
         self._asked = {key: one for key, one in self._asked.items() if key[1] >= oldest}
-        self._trained = set()
         picked = self._picked(server_round, arrays, config, grid)
         uplink = self._steering.codec_for(len(picked))
         picked += self._spares(picked, grid)
@@ -164,6 +162,13 @@ class FrugalStrategy(Strategy):
                 messages.append(self._framed(message, bundles[node], uplink))
         self._keep_to(self._downlink.budget, "downloads", self.traffic.downlink_bytes, len(picked))
         return messages
+
+    def _begin(self, server_round: int, arrays: ArrayRecord) -> None:
+        """Begin a step of the model: bring the view to it, and the plan to this round."""
+        self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
+        before, self._model = self._model, self._downlink.advance(unpack(arrays))
+        self._planner.begin(server_round, before, self._model)
+        self._trained = set()
 
     def _picked(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -249,12 +254,18 @@ class FrugalStrategy(Strategy):
         Raises:
             FederationError: Every client of the round failed, or nobody answers any more.
         """
-        contributions = self._aggregate(replies)
+        return self._conclude(server_round, self._aggregate(replies))
+
+    def _conclude(
+        self, server_round: int, contributions: list[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Let the inner strategy make its step of what was contributed."""
         uplink = self.traffic.uplink_bytes, self.traffic.updates
         self._keep_to(self._steering.budget, "uploads", *uplink)
         for failure in self.traffic.failures:
             self._on_failure(failure)
-        if self.traffic.clients and len(self.traffic.failures) == self.traffic.clients:
+        failed = len(self.traffic.failures)
+        if self.traffic.clients and not self.traffic.updates and failed >= self.traffic.clients:
             raise FederationError(
                 f"round {self.traffic.round}: none of {self.traffic.clients} clients could train; "
                 f"the first said: {self.traffic.failures[0]}"
@@ -293,25 +304,25 @@ class FrugalStrategy(Strategy):
 
     def _mean(self, replies: Iterable[Message]) -> list[Message]:
         """Add all updates to one sum as they are; return one reply, with the mean of them."""
-        total = Accumulator(self._downlink.layout)
-        samples, loss = 0, 0.0
-        last: Message | None = None
+        gathered = Gathered(Accumulator(self._downlink.layout))
         for message in replies:
             with self._answering(message):
                 reply = self._received(message)
                 if reply is not None:
-                    check = partial(self._as_asked, message)
-                    added = total.add(reply.frame, reply.samples, check)
-                    if self._steering.active:
-                        self._steering.note(added.steering(), reply.samples, added.magnitudes())
-                    self._count(reply, added.names)
-                    samples += reply.samples
-                    loss += reply.samples * reply.loss
-                    last = message
-        if last is None:
-            return []
-        last.content = wire.pack_average(total.finish(self._model), samples, loss / samples)
-        return [last]
+                    self._gather(gathered, message, reply)
+        return gathered.as_replies(self._model)
+
+    def _gather(
+        self, gathered: Gathered, message: Message, reply: wire.TrainReply, share: float = 1.0
+    ) -> None:
+        """Add one update, multiplied by a share."""
+        check = partial(self._as_asked, message)
+        added = gathered.total.add(reply.frame, reply.samples, check, share)
+        if self._steering.active:
+            steering, sizes = added.steering(), added.magnitudes()
+            self._steering.note(steering, reply.samples, sizes, share)
+        self._count(reply, added.names)
+        gathered.count(message, reply)
 
     def _each(self, replies: Iterable[Message]) -> list[Message]:
         """Replace the frame in each reply by arrays."""

@@ -74,6 +74,7 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
             "estimated": known_sum(record.energy_estimated_j for record in rounds),
         },
         "wall_s": sum(record.wall_s for record in rounds),
+        "simulated_s": known_sum(record.simulated_s for record in rounds),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl_server.apps import apply_changes, read_settings
-from frugalfl_server.resume import refuse_finished, settings_of
+from frugalfl_server.resume import refuse_unresumable, settings_of
 
 _LATEST = Path("latest")
 
@@ -31,7 +31,7 @@ def named(run: Path, app: str | None, changes: Sequence[str]) -> tuple[Path, Set
         UsageError: The app is not known, or a setting is wrong.
     """
     directory, own = settings_of(run)
-    refuse_finished(directory)
+    refuse_unresumable(directory)
     if app is not None and (Path(app).is_dir() or "=" not in app):
         return Path(app), read_settings(Path(app), changes)
     folder = directory.read_json("run.json")["app"]

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from frugalfl.asynchronous import needs_whole_rounds, parse_asynchronous
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
+from frugalfl.delays import parse_delays
 from frugalfl.energy import parse_grid
 from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import UsageError
@@ -73,6 +75,9 @@ class Settings:
     over_select: float = _setting(
         0.0, "share of clients-per-round asked beyond it; a round closes when enough have answered"
     )
+    asynchronous: str = _setting(
+        "", "buffered(10): the model makes a step after so many updates; empty: after whole rounds"
+    )
     refresh: str = _setting("full", "refresh plan: which blocks a client trains and exchanges")
     energy_budget: float = _setting(
         0.0, "most joules that a client may use in the whole run; 0: none"
@@ -110,6 +115,10 @@ class Settings:
     device: str = _setting("generic", "device profile, or a fleet of them, for joules")
     grid: str = _setting(
         "", "electricity, for grams of CO2e: ES, world, 120 g/kWh; empty: grams are unknown"
+    )
+    delays: str = _setting(
+        "",
+        "seconds that simulated clients take to answer: 1 s * 32, 10 s * 8; empty: not simulated",
     )
     evaluate_rows: int = _setting(
         0, "most own rows that a client measures each model on that it receives; 0: none"
@@ -175,6 +184,8 @@ class Settings:
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)
         parse_sampling(self.sampling, self.clients_per_round)
+        self._check_asynchronous()
+        parse_delays(self.delays)
         self._check_budget()
         if self.private and self.prunes:
             raise UsageError(
@@ -199,6 +210,32 @@ class Settings:
     def prunes(self) -> bool:
         """Whether the model may be pruned, and recovery rounds follow."""
         return bool(self.prune or self.has_budget)
+
+    @property
+    def updates_per_step(self) -> int:
+        """Updates that a step of the model is made of, where every client answers."""
+        buffered = parse_asynchronous(self.asynchronous)
+        return self.clients_per_round if buffered is None else buffered.updates
+
+    def _check_asynchronous(self) -> None:
+        if parse_asynchronous(self.asynchronous) is None:
+            return
+        if needs_whole_rounds(self.strategy):
+            raise UsageError(
+                f"strategy {self.strategy} compares the updates of a round, and asynchronous "
+                "aggregation has none; use fedavg, fedavgm, fedadam, or leave asynchronous empty"
+            )
+        if self.sampling != "uniform":
+            raise UsageError(
+                f"sampling {self.sampling} plans rounds, and asynchronous aggregation has none; "
+                "leave one of the two out"
+            )
+        for name in ("round_deadline", "quorum", "over_select"):
+            if getattr(self, name):
+                raise UsageError(
+                    f"{name.replace('_', '-')} is about rounds, and asynchronous aggregation has "
+                    "none; leave one of the two out"
+                )
 
     def _check_budget(self) -> None:
         if self.target:
