@@ -113,8 +113,8 @@ def test_random_numbers_go_on_where_they_were(tmp_path):
 
 def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path):
     run = RunDirectory(tmp_path)
-    with claimed(run):
-        with pytest.raises(RunError, match=f"process {os.getpid()} still works on"), claimed(run):
-            pass
+    says = f"process {os.getpid()} still works on"
+    with claimed(run), pytest.raises(RunError, match=says), claimed(run):
+        pass
     with claimed(run):
         pass
