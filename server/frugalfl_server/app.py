@@ -45,6 +45,7 @@ from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.sampling import sampler_of
+from frugalfl_server.set_aside import set_aside_of
 from frugalfl_server.start import initial_model, pin_start
 from frugalfl_server.steering import Steering
 from frugalfl_server.stopping import TrainingOver, why_over
@@ -122,6 +123,7 @@ class Federation:
         self._compilations: list[dict[str, Any]] = []
         self._downlink: Downlink | None = None
         self._control = Control(settings)
+        self._aside = set_aside_of(settings)
         self._stopped: list[str] = []
         self._energy = server_energy(run.name, settings.grid)
 
@@ -236,7 +238,7 @@ class Federation:
             on_failure=self._progress.warn, seed=settings.seed,
             sampler=sampler_of(settings),
             control=self._control if self._control.active else None,
-            programs=self._programs,
+            programs=self._programs, norm_bound=settings.norm_bound, set_aside=self._aside,
         )  # fmt: skip
 
         def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
@@ -250,6 +252,7 @@ class Federation:
                 self._run.add_round(record, strategy.traffic.energy, strategy.traffic.heads)
                 self._run.add_energy(own)
                 self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
+                self._aside.keep(self._run)
             else:
                 self._run.add_round(record)
             self._progress.round_done(record)
@@ -300,7 +303,8 @@ class Federation:
         downlink.advance(parameters, fine=True)
         everybody = sorted(self._grid.get_node_ids())
         # Without ranges there is no model: where nobody may be asked, somebody has to be.
-        nodes = [node for node in everybody if self._control.may_answer(node)] or everybody
+        sound = [node for node in everybody if not self._aside.rests(node)]
+        nodes = [node for node in sound if self._control.may_answer(node)] or sound or everybody
         wanted = max(self._settings.clients_per_round, FEWEST_CLIENTS)
         chosen = random.sample(nodes, min(len(nodes), wanted))
         question = wire.CalibrateRequest(
@@ -375,4 +379,5 @@ class Federation:
             server_estimated_j=server.estimated_j,
             skipped=traffic.skipped,
             program_bytes=traffic.program_bytes,
+            set_aside=traffic.set_aside,
         )

@@ -30,6 +30,7 @@ class RoundRecord:
         skipped: Clients that were there and could not be asked, because of ``energy-budget`` or
             ``min-battery``.
         program_bytes: Of ``downlink_bytes``, training programs (B).
+        set_aside: Clients that were there and were not asked, because they sent garbage.
     """
 
     federation: str
@@ -48,6 +49,7 @@ class RoundRecord:
     server_estimated_j: float | None = None
     skipped: int = 0
     program_bytes: int = 0
+    set_aside: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import Strategy
+from flwr.serverapp.strategy import QFedAvg, Strategy
 from flwr.supercore.differential_privacy import KEY_CLIPPING_NORM
 
 from frugalfl import wire
@@ -30,22 +30,26 @@ from frugalfl.energy import EnergyRecord
 from frugalfl.errors import ExportError, FederationError, FrameError, UsageError
 from frugalfl.plans import Plan
 from frugalfl_server.aggregate import Accumulator
-from frugalfl_server.arrays import unpack
+from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.budget import Budget
 from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
+from frugalfl_server.norm_bound import MOST_ROWS, FarUpdateError, NormBound
+from frugalfl_server.norms import Norms, kinds_of, norms_of
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
 from frugalfl_server.programs import Programs, Sent
 from frugalfl_server.records import HeadRecord
 from frugalfl_server.sampling import CohortGrid, Sampler
+from frugalfl_server.set_aside import ClientFailedError, Sentence, SetAside
 from frugalfl_server.steering import Steering
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.told import check_energy
 from frugalfl_server.views import AllowedGrid, PaddedGrid
 
 _MOST_SAMPLES = 1 << 31
+_MOST_LOSS = 1e15
 
 
 @dataclass
@@ -56,7 +60,9 @@ class Traffic:
     started_s: float
     clients: int = 0
     skipped: int = 0
+    set_aside: int = 0
     updates: int = 0
+    far: int = 0
     uplink_bytes: int = 0
     downlink_bytes: int = 0
     program_bytes: int = 0
@@ -89,10 +95,13 @@ class FrugalStrategy(Strategy):
         sampler: Sampler | None = None,
         control: Control | None = None,
         programs: Programs | None = None,
+        norm_bound: float = 0.0,
+        set_aside: SetAside | None = None,
     ) -> None:
         """Wrap a strategy; choose clients for it if there is a sampler or a control.
 
-        Without ``programs``, every client has to train with PyTorch.
+        Without ``programs``, every client has to train with PyTorch; without ``set_aside``, nobody
+        is set aside, and with a ``norm_bound`` of 0 no update is too long.
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -108,6 +117,11 @@ class FrugalStrategy(Strategy):
         self._sampler = sampler
         self._control = control
         self._programs = programs
+        self._bound = NormBound(norm_bound)
+        self._aside = set_aside or SetAside(None)
+        self._answered: set[int] = set()
+        self._capped: set[int] = set()
+        self._sentences: list[Sentence] = []
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
         self._planned: dict[int, tuple[int, ...]] = {}
@@ -127,7 +141,9 @@ class FrugalStrategy(Strategy):
         self._planner.begin(server_round, before, self._model)
         self._planned = {}
         self._trained = set()
-        picked = self._picked(server_round, arrays, config, grid)
+        self._answered = set()
+        # What a strategy remembers as the model has to be what the updates are added to.
+        picked = self._picked(server_round, pack(self._model), config, grid)
         uplink = self._steering.codec_for(len(picked))
         bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
         messages = []
@@ -143,18 +159,27 @@ class FrugalStrategy(Strategy):
     ) -> list[Message]:
         """Let the inner strategy pick from those who may be asked and whose turn it is."""
         control, view = self._control, grid
+        self._aside.begin()
         if control is not None:
-            control.begin(list(grid.get_node_ids()))
-            view = AllowedGrid(view, control.may_train)
+            control.begin([n for n in grid.get_node_ids() if not self._aside.rests(n)])
+        limited = control is not None or self._aside.among(grid.get_node_ids()) > 0
+        if limited:
+            view = AllowedGrid(view, self._may_train)
         if self._sampler is not None:
             view = CohortGrid(view, self._sampler)
-        if control is not None:
-            view = PaddedGrid(view, grid, control.clients)
+        if limited:
+            view = PaddedGrid(
+                view, grid, self._aside.clients if control is None else control.clients
+            )
         picked = list(self._inner.configure_train(server_round, arrays, config, view))
+        if not limited:
+            return picked
+        picked = [m for m in picked if self._may_train(m.metadata.dst_node_id)]
+        nodes = list(grid.get_node_ids())
+        self.traffic.set_aside = self._aside.among(nodes)
+        self._aside.check_enough(len(picked), nodes)
         if control is None:
             return picked
-        picked = [m for m in picked if control.may_train(m.metadata.dst_node_id)]
-        nodes = list(grid.get_node_ids())
         self.traffic.skipped = sum(not control.may_train(node) for node in nodes)
         if len(picked) < control.fewest:
             raise TrainingOver(
@@ -162,6 +187,10 @@ class FrugalStrategy(Strategy):
                 f"a round needs {control.fewest}: {control.why_left_out(nodes)}"
             )
         return picked
+
+    def _may_train(self, node: int) -> bool:
+        allowed = self._control is None or self._control.may_train(node)
+        return allowed and not self._aside.rests(node)
 
     def _keep_to(self, budget: Budget, what: str, spent: int, clients: int) -> None:
         complaint = budget.spent(what, spent / clients) if clients else None
@@ -206,14 +235,22 @@ class FrugalStrategy(Strategy):
         contributions = self._aggregate(replies)
         uplink = self.traffic.uplink_bytes, self.traffic.updates
         self._keep_to(self._steering.budget, "uploads", *uplink)
-        for failure in self.traffic.failures:
+        for failure in [*self.traffic.failures, *map(str, self._sentences)]:
             self._on_failure(failure)
-        if self.traffic.clients and len(self.traffic.failures) == self.traffic.clients:
+        self._sentences = []
+        failed = len(self.traffic.failures) == self.traffic.clients
+        if self.traffic.clients and failed and not self.traffic.far:
             raise FederationError(
                 f"round {self.traffic.round}: none of {self.traffic.clients} clients could train; "
                 f"the first said: {self.traffic.failures[0]}"
             )
         arrays, metrics = self._inner.aggregate_train(server_round, contributions)
+        if arrays is not None and not _finite(arrays):
+            self._on_failure(
+                f"round {self.traffic.round}: the strategy made NaN or infinity of the updates; "
+                "the model stays as it was"
+            )
+            arrays = metrics = None
         if arrays is not None:
             self._tidy(arrays)
         if metrics is not None:
@@ -225,18 +262,20 @@ class FrugalStrategy(Strategy):
         total = Accumulator(self._downlink.layout)
         samples, loss = 0, 0.0
         last: Message | None = None
-        for message in replies:
-            with self._answering(message.metadata.src_node_id):
-                reply = self._received(message)
-                if reply is not None:
-                    check = partial(self._as_asked, message.metadata.src_node_id)
-                    added = total.add(reply.frame, reply.samples, check)
-                    if self._steering.active:
-                        self._steering.note(added.steering(), reply.samples, added.magnitudes())
-                    self._count(reply, added.names)
-                    samples += reply.samples
-                    loss += reply.samples * reply.loss
-                    last = message
+
+        def take(message: Message, reply: wire.TrainReply, judge: Callable[[Norms], None]) -> None:
+            nonlocal samples, loss, last
+            rows = self._bound.weight_of(reply.samples)
+            check = partial(self._as_asked, message.metadata.src_node_id)
+            added = total.add(reply.frame, rows, check, judge)
+            if self._steering.active:
+                self._steering.note(added.steering(), rows, added.magnitudes())
+            self._count(message.metadata.src_node_id, reply, rows, added.names)
+            samples += rows
+            loss += rows * reply.loss
+            last = message
+
+        self._take_in(replies, take)
         if last is None:
             return []
         last.content = wire.pack_average(total.finish(self._model), samples, loss / samples)
@@ -244,29 +283,68 @@ class FrugalStrategy(Strategy):
 
     def _each(self, replies: Iterable[Message]) -> list[Message]:
         """Replace the frame in each reply by arrays."""
-        decoded: list[tuple[Message, wire.TrainReply, Parameters]] = []
+        decoded: list[tuple[Message, int, float, Parameters]] = []
+
+        def take(message: Message, reply: wire.TrainReply, judge: Callable[[Norms], None]) -> None:
+            rows = self._bound.weight_of(reply.samples)
+            coded = read_frame(reply.frame, self._limits)
+            self._as_asked(message.metadata.src_node_id, coded)
+            frame = coded.decode()
+            update = frame.named(self._downlink.layout)
+            kinds = kinds_of(self._downlink.layout, tuple(frame.blocks))
+            norms = norms_of(zip(kinds, update.values(), strict=True))
+            if not all(map(math.isfinite, norms.values())):
+                raise FrameError("its update is too long for float32")
+            judge(norms)
+            sizes = {name: float(np.abs(step).sum()) for name, step in update.items()}
+            self._steering.note(frame.steering, rows, sizes)
+            self._count(message.metadata.src_node_id, reply, rows, update)
+            decoded.append((message, rows, reply.loss, update))
+
+        self._take_in(replies, take)
+        steps = complete([(update, rows) for _, rows, _, update in decoded])
+        for (message, rows, loss, _), step in zip(decoded, steps, strict=True):
+            moved = self._model | {name: self._model[name] + move for name, move in step.items()}
+            if hasattr(self._inner, "clipping_norm"):
+                moved = _moved_at_all(moved, self._model)
+            message.content = wire.pack_average(moved, rows, loss)
+        return [message for message, *_ in decoded]
+
+    def _take_in(
+        self,
+        replies: Iterable[Message],
+        take: Callable[[Message, wire.TrainReply, Callable[[Norms], None]], None],
+    ) -> None:
+        """Take in what is right; what is beyond the bound waits until all others are in."""
+        waiting: list[tuple[Message, wire.TrainReply, FarUpdateError]] = []
         for message in replies:
             with self._answering(message.metadata.src_node_id):
                 reply = self._received(message)
                 if reply is not None:
-                    coded = read_frame(reply.frame, self._limits)
-                    self._as_asked(message.metadata.src_node_id, coded)
-                    frame = coded.decode()
-                    update = frame.named(self._downlink.layout)
-                    sizes = {name: float(np.abs(step).sum()) for name, step in update.items()}
-                    self._steering.note(frame.steering, reply.samples, sizes)
-                    self._count(reply, update)
-                    decoded.append((message, reply, update))
-        steps = complete([(update, reply.samples) for _, reply, update in decoded])
-        for (message, reply, _), step in zip(decoded, steps, strict=True):
-            moved = {name: self._model[name] + move for name, move in step.items()}
-            message.content = wire.pack_average(self._model | moved, reply.samples, reply.loss)
-        return [message for message, _, _ in decoded]
+                    try:
+                        take(message, reply, self._bound.check)
+                    except FarUpdateError as far:
+                        waiting.append((message, reply, far))
+                        raise
+        verdicts = self._bound.pardoned([far for *_, far in waiting])
+        for (message, reply, _), verdict in zip(waiting, verdicts, strict=True):
+            with self._answering(message.metadata.src_node_id):
+                if verdict is not None:
+                    self.traffic.far += 1
+                    raise FrameError(str(verdict))
+                take(message, reply, lambda _: None)
+        self._bound.end_round()
 
-    def _count(self, reply: wire.TrainReply, names: Iterable[str]) -> None:
+    def _count(self, node: int, reply: wire.TrainReply, rows: int, names: Iterable[str]) -> None:
         self.traffic.updates += 1
         self.traffic.scores.append((reply.accuracy, reply.scored))
         self._trained.update(names)
+        if rows < reply.samples and node not in self._capped:
+            self._capped.add(node)
+            self._on_failure(
+                f"node {node}: its {reply.samples} rows are more than {MOST_ROWS} times those of "
+                f"the median client, and count as {rows}"
+            )
 
     def _as_asked(self, node: int, frame: CodedFrame) -> None:
         """Refuse an update to another version, or of other blocks than were planned."""
@@ -289,7 +367,10 @@ class FrugalStrategy(Strategy):
         """
         node = message.metadata.src_node_id
         if message.has_error():
-            raise FrameError(message.error.reason)
+            raise ClientFailedError(message.error.reason)
+        if node in self._answered:
+            raise FrameError("it has answered in this round already")
+        self._answered.add(node)
         reply = wire.unpack_reply(message)
         self.traffic.uplink_bytes += len(reply.frame)
         heads = check_energy(reply.records, reply.head, self._run, self.traffic.round)
@@ -305,8 +386,10 @@ class FrugalStrategy(Strategy):
             self._on_failure(f"node {node}: {reply.notice}")
         if not reply.frame:
             return None
-        if not 0 < reply.samples <= _MOST_SAMPLES or not math.isfinite(reply.loss):
+        least = 0.0 if isinstance(self._inner, QFedAvg) else -_MOST_LOSS  # it takes a root of it
+        if not 0 < reply.samples <= _MOST_SAMPLES or not least <= reply.loss <= _MOST_LOSS:
             raise FrameError(f"it trained on {reply.samples} rows, with a loss of {reply.loss}")
+        self._bound.claims(node, reply.samples)
         return reply
 
     @contextmanager
@@ -314,14 +397,20 @@ class FrugalStrategy(Strategy):
         """Let one client's trouble cost its own contribution only, and note whose it was."""
         try:
             yield
+        except FarUpdateError:
+            pass  # what becomes of it is known once all others are in
         except (FrameError, ExportError) as error:
-            self.traffic.failures.append(f"node {node}: {error}")
+            why = wire.one_line(str(error))
+            self.traffic.failures.append(f"node {node}: {why}")
+            if isinstance(error, FrameError) and not isinstance(error, ClientFailedError):
+                self._sentences += self._aside.wrong(node, self.traffic.round, why)
 
     @contextmanager
     def _answering(self, node: int) -> Iterator[None]:
         """Take a reply in: a client that has answered as it should counts for the sampling."""
         with self._blamed(node):
             yield
+            self._aside.right(node)
             if self._sampler is not None:
                 self._sampler.heard(node)
 
@@ -349,6 +438,20 @@ class FrugalStrategy(Strategy):
     def summary(self) -> None:
         """Let the inner strategy describe itself in Flower's log."""
         self._inner.summary()
+
+
+def _finite(arrays: ArrayRecord) -> bool:
+    return all(np.isfinite(array.numpy()).all() for array in arrays.values())
+
+
+def _moved_at_all(moved: Parameters, model: Parameters) -> Parameters:
+    """Move one entry by the least there is: Flower's clipping divides by an update's length."""
+    if any((moved[name] != tensor).any() for name, tensor in model.items()):
+        return moved
+    name = next(iter(model))
+    tensor = model[name].copy()
+    tensor.flat[0] += np.spacing(np.maximum(np.abs(tensor.flat[0]), np.float32(1)))
+    return moved | {name: tensor}
 
 
 def _proximal_mu(message: Message) -> float:

@@ -16,6 +16,7 @@ from frugalfl.codec import parse_codec
 from frugalfl.energy import parse_grid
 from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import UsageError
+from frugalfl.patience import parse_patience
 from frugalfl.plans import parse_plan
 from frugalfl.sampling import parse_sampling
 from frugalfl.schedule import parse_schedule
@@ -63,6 +64,13 @@ class Settings:
         0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
     )
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
+    norm_bound: float = _setting(
+        4.0, "how many times as long as usual an update may be; beyond, it does not count; 0: any"
+    )
+    set_aside: str = _setting(
+        "after(3, 10)",
+        "wrong replies in a row after which a client is not asked for so many rounds; or never",
+    )
     sampling: str = _setting("uniform", "which clients train in a round (below)")
     refresh: str = _setting("full", "refresh plan: which blocks a client trains and exchanges")
     energy_budget: float = _setting(
@@ -160,6 +168,9 @@ class Settings:
         self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)
+        bound = self.norm_bound
+        self._need(bound == 0 or 1 < bound < math.inf, "norm_bound", "above 1, or 0 for none")
+        parse_patience(self.set_aside)
         parse_sampling(self.sampling, self.clients_per_round)
         self._check_budget()
         if self.private and self.prunes:
