@@ -46,9 +46,7 @@ ATTACKS: dict[str, Attack | None] = {
 }
 
 
-def attacking(
-    attack: Attack | None, bad: Collection[int]
-) -> Callable[[Message, Context], Message]:
+def attacking(attack: Attack | None, bad: Collection[int]) -> Callable[[Message, Context], Message]:
     """Return a client app in which the clients with these numbers train, then lie about it."""
 
     def app(message: Message, context: Context) -> Message:

@@ -39,7 +39,9 @@ def test_the_store_keeps_what_it_had_and_goes_on_when_there_is_room(disk):
     store.save("run", held(1))
     with disk.full():
         for _ in range(3):
-            with pytest.raises(RunError, match=r"cannot use the device's store .*: (disk|database)"):
+            with pytest.raises(
+                RunError, match=r"cannot use the device's store .*: (disk|database)"
+            ):
                 store.save("run", held(2))
             assert store.load("run").version == 1
     store.save("run", held(3))

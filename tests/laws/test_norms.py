@@ -73,9 +73,7 @@ BAD = {
     "two frames": lambda: frame("raw", 1) * 2,
     "nan": lambda: resealed(frame("raw", 1), put(-4, np.float32(np.nan).tobytes())),
     "infinity": lambda: resealed(frame("raw", 1), put(-4, np.float32(np.inf).tobytes())),
-    "square beyond float32": lambda: resealed(
-        frame("raw", 1), put(-4, np.float32(3e38).tobytes())
-    ),
+    "square beyond float32": lambda: resealed(frame("raw", 1), put(-4, np.float32(3e38).tobytes())),
     "other shapes": lambda: encode_frame(
         parse_codec("raw"), OTHER, {"a.weight": np.ones((5, 5), np.float32)}, base=1, version=1
     )[0],

@@ -67,7 +67,9 @@ def test_a_run_keeps_who_it_was(tmp_path):
     assert row == {"node": str(2**63), "round": 4, "rounds": 5, "why": "damaged"}
 
 
-@pytest.mark.parametrize("text", ["after(3)", "after(0, 10)", "after(3, 0)", "sometimes", "never(1)"])
+@pytest.mark.parametrize(
+    "text", ["after(3)", "after(0, 10)", "after(3, 0)", "sometimes", "never(1)"]
+)
 def test_mistakes_in_the_setting(text):
     with pytest.raises(UsageError):
         Settings(set_aside=text)
