@@ -168,6 +168,11 @@ class Settings:
         self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)
+        if self.strategy.startswith("dpfedavg") and uplink.text.startswith("stochastic(auto)"):
+            raise UsageError(
+                "dpfedavg does not go with stochastic(auto), whose steps tell of single clients' "
+                "updates without any noise; take an uplink such as 'qsgd(8) | range'"
+            )
         bound = self.norm_bound
         self._need(bound == 0 or 1 < bound < math.inf, "norm_bound", "above 1, or 0 for none")
         parse_patience(self.set_aside)
