@@ -47,7 +47,7 @@ def test_nor_a_client(tmp_path):
 
 @pytest.mark.slow
 def test_ten_thousand_mutations_do_not_reach_the_model(tmp_path):
-    check(*throw(tmp_path, 500, 20, 1), 500)
+    check(*throw(tmp_path, 100, 100, 1), 100)
 
 
 @pytest.mark.slow
