@@ -5,7 +5,7 @@ import pytest
 from attacks import ATTACKS, attacking
 from flwr.app import Message
 
-from frugalfl.errors import FederationError, TaskError
+from frugalfl.errors import FederationError, FrugalFLError
 from frugalfl.modules import write_parameters
 from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
@@ -24,11 +24,8 @@ def hostile(tmp_path, app, rounds=ROUNDS, **settings):
     chosen = Settings(clients=CLIENTS, clients_per_round=CLIENTS, rounds=ROUNDS, **FINE | settings)
     with digits(), np.errstate(all="ignore"):
         run = Rounds(chosen, tmp_path, client=app, inner=strategy_of(chosen))
-        try:
-            for _ in range(rounds):
-                run.next()
-        except TaskError:
-            return run, 0.1  # the model is beyond what can be trained on: a guess
+        for _ in range(rounds):
+            run.next()
         module = run.task.new_model()
         write_parameters(module, run.model)
         return run, accuracy(module, run.task.public_rows().test)
@@ -44,7 +41,10 @@ FLIPPED = ATTACKS["sign flipped, x10"]
 
 
 def test_two_of_ten_ruin_a_plain_mean(honest, tmp_path):
-    _, score = hostile(tmp_path, attacking(FLIPPED, BAD), norm_bound=0, set_aside="never")
+    try:
+        _, score = hostile(tmp_path, attacking(FLIPPED, BAD), norm_bound=0, set_aside="never")
+    except FrugalFLError:
+        score = 0.1  # nobody can train on such a model any more: a guess
     assert honest[1] > 0.8
     assert score < honest[1] - 0.4
 
