@@ -53,7 +53,10 @@ CREATE TABLE IF NOT EXISTS programs (
 #: Parts of a run, as they are called in :class:`Held`.
 _KINDS = ("model", "residual", "private")
 #: SQLite's errors that say nothing about the file's content: trying again may help.
-_NOT_DAMAGE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_IOERR")
+_NOT_DAMAGE = (
+    "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_IOERR",
+    "SQLITE_CANTOPEN",
+)  # fmt: skip
 
 _Row = tuple[Any, ...]
 _T = TypeVar("_T")
@@ -75,6 +78,7 @@ class Store:
             try:
                 self._db = self._connect()
             except sqlite3.Error as error:
+                self._check_damaged(error)
                 self._begin_anew(error)
         except (sqlite3.Error, OSError) as error:
             raise RunError(f"cannot open the device's store {path}: {error}") from error
@@ -184,17 +188,20 @@ class Store:
             return work()
         except sqlite3.Error as error:
             try:
+                self._check_damaged(error)
                 self._db.close()
                 self._begin_anew(error)
             except (sqlite3.Error, OSError) as second:
                 raise RunError(f"cannot use the device's store {self.path}: {second}") from error
         return None
 
+    def _check_damaged(self, error: sqlite3.Error) -> None:
+        """Raise the error again where it is no damage: the file is sound, or gone altogether."""
+        passing = str(getattr(error, "sqlite_errorname", "")).startswith(_NOT_DAMAGE)
+        if passing or not self.path.is_file():
+            raise error
+
     def _begin_anew(self, error: sqlite3.Error) -> None:
-        if str(getattr(error, "sqlite_errorname", "")).startswith(_NOT_DAMAGE):
-            raise error
-        if not self.path.is_file():
-            raise error
         os.replace(self.path, self.path.with_name(self.path.name + ".damaged"))
         for suffix in ("-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
@@ -239,11 +246,11 @@ class Store:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             work(*arguments)
+            self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
         return True
 
     def _keep_program(self, digest: str, data: bytes) -> None:

@@ -55,6 +55,7 @@ from frugalfl_server.resume import Stopped, begin, changed_versions, claimed, to
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
+from frugalfl_server.set_aside import set_aside_of
 from frugalfl_server.simulated import SimulatedLaps
 from frugalfl_server.start import initial_model, model_with, pin_start
 from frugalfl_server.steering import Steering
@@ -138,6 +139,7 @@ class Federation:
         self._compilations: list[dict[str, Any]] = []
         self._downlink: Downlink | None = None
         self._control = Control(settings)
+        self._aside = set_aside_of(settings)
         self._stopped: list[str] = []
         self._ratio = 0.0
         self._left_off: Stopped | None = None
@@ -278,6 +280,7 @@ class Federation:
             control=self._control if self._control.active else None,
             programs=self._programs, resumed=self._resumed,
             quorum=settings.quorum, over_select=settings.over_select,
+            norm_bound=settings.norm_bound, set_aside=self._aside,
         )  # fmt: skip
         left = self._go_on(phase, module, strategy)
         done = left.done if left else 0
@@ -294,6 +297,7 @@ class Federation:
                 self._run.add_round(record, strategy.traffic.energy, strategy.traffic.heads)
                 self._run.add_energy(own)
                 self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
+                self._aside.keep(self._run)
                 self._checkpoint(phase, number, unpack(arrays), strategy)
             else:
                 self._run.add_round(record)
@@ -341,6 +345,7 @@ class Federation:
         if self._downlink is not None:
             self._downlink.restore(tree["downlink"])
         self._control.restore(tree["control"])
+        self._aside.restore(tree["aside"])
         self._programs.restore(tree["programs"])
         strategy.restore(tree["strategy"])
         set_random_state(tree["random"])
@@ -363,6 +368,7 @@ class Federation:
                 "random": random_state(),
                 "downlink": None if self._downlink is None else self._downlink.state(),
                 "control": self._control.state(),
+                "aside": self._aside.state(),
                 "programs": self._programs.state(),
                 "strategy": None if strategy is None else strategy.state(),
                 "tables": self._run.position(),
@@ -405,7 +411,8 @@ class Federation:
         downlink.advance(parameters, fine=True)
         everybody = sorted(self._grid.get_node_ids())
         # Without ranges there is no model: where nobody may be asked, somebody has to be.
-        nodes = [node for node in everybody if self._control.may_answer(node)] or everybody
+        sound = [node for node in everybody if not self._aside.rests(node)]
+        nodes = [node for node in sound if self._control.may_answer(node)] or sound or everybody
         wanted = max(self._settings.clients_per_round, FEWEST_CLIENTS)
         chosen = random.sample(nodes, min(len(nodes), wanted))
         question = wire.CalibrateRequest(
@@ -484,4 +491,5 @@ class Federation:
             program_bytes=traffic.program_bytes,
             late=traffic.late,
             simulated_s=self._simulated.lap(),
+            set_aside=traffic.set_aside,
         )

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
+from frugalfl import wire
 from frugalfl.asynchronous import Buffered, staleness_weight
-from frugalfl.errors import FederationError, FrameError
+from frugalfl.errors import FederationError
 from frugalfl_server.aggregate import Accumulator
+from frugalfl_server.arrays import pack
 from frugalfl_server.gathered import Gathered
+from frugalfl_server.norms import Norms
+from frugalfl_server.set_aside import ClientFailedError
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.strategy import FrugalStrategy, Traffic
 from frugalfl_server.turns import Turns
@@ -54,12 +58,12 @@ class BufferedStrategy(FrugalStrategy):
         self._template: Message | None = None
         self._uplink = ""
         self._asks: Counter[int] = Counter()
-        self._answered: set[int] = set()
+        self._contributed: set[int] = set()
 
     @property
     def full(self) -> bool:
-        """Whether the buffer is."""
-        return self._gathered.updates >= self._buffered.updates
+        """Whether the buffer is, with the updates that the norm bound has wait."""
+        return self._gathered.updates + len(self._waiting) >= self._buffered.updates
 
     def begin(self, step: int, arrays: ArrayRecord, grid: Grid) -> None:
         """Begin a step of the model.
@@ -71,23 +75,27 @@ class BufferedStrategy(FrugalStrategy):
         self._gathered = Gathered(Accumulator(self._downlink.layout))
         self._uplink = self._steering.codec_for(self._buffered.updates)
         self._asks.clear()
-        self._answered.clear()
+        self._contributed.clear()
         picked = self._inner.configure_train(
-            step, arrays, ConfigRecord(), _Anybody(grid, self._at_a_time)
+            step, pack(self._model), ConfigRecord(), _Anybody(grid, self._at_a_time)
         )
         self._template = next(iter(picked))
         self._allow(grid)
 
     def _allow(self, grid: Grid) -> None:
-        """Begin a step for the energy control.
+        """Begin a step for what keeps clients out: set aside, or without energy.
 
         Raises:
             TrainingOver: Too few clients may be asked.
+            FederationError: So it is, because they are set aside.
         """
+        nodes = list(grid.get_node_ids())
+        self._aside.begin()
+        self.traffic.set_aside = self._aside.among(nodes)
+        self._aside.check_enough(len(nodes) - self.traffic.set_aside, nodes)
         if self._control is None:
             return
-        nodes = list(grid.get_node_ids())
-        self._control.begin(nodes)
+        self._control.begin([node for node in nodes if not self._aside.rests(node)])
         allowed = sum(map(self._control.may_train, nodes))
         self.traffic.skipped = len(nodes) - allowed
         if nodes and allowed < self._control.fewest:
@@ -108,6 +116,7 @@ class BufferedStrategy(FrugalStrategy):
         chosen = self._turns.next(filter(self._may_start, {*nodes} - {*at_work}), wanted)
         # Who starts anew has answered: what was asked of it before is over.
         self._asked = {key: asked for key, asked in self._asked.items() if key[0] not in chosen}
+        self._heard = {key for key in self._heard if key[0] not in chosen}
         template = self._template
         messages = []
         for node, bundle in self._downlink.bundles_for(chosen).items():
@@ -121,9 +130,9 @@ class BufferedStrategy(FrugalStrategy):
 
     def _may_start(self, node: int) -> bool:
         """Say whether a client may start in this step: each contributes to a buffer once."""
-        if node in self._answered or self._asks[node] >= _MOST_ASKS:
+        if node in self._contributed or self._asks[node] >= _MOST_ASKS:
             return False
-        return self._control is None or self._control.may_train(node)
+        return self._may_train(node)
 
     def take(self, message: Message) -> None:
         """Take a reply into the buffer; one that cannot be used costs its own contribution only.
@@ -134,19 +143,14 @@ class BufferedStrategy(FrugalStrategy):
         """
         node = message.metadata.src_node_id
         with self._blamed(node):
-            self._answered.add(node)
+            self._contributed.add(node)
             reply = self._received(message)
             if reply is None:
-                self._answered.discard(node)
+                self._contributed.discard(node)
             else:
-                behind = self._downlink.version - self._asked[node, self._round_of(message)].version
-                if behind > self._buffered.staleness:
-                    raise FrameError(
-                        f"its update is {behind} steps of the model old, and at most "
-                        f"{self._buffered.staleness} are taken; it is left out"
-                    )
-                share = self._buffered.step * staleness_weight(behind)
-                self._gather(self._gathered, message, reply, share)
+                self._share_of(message)  # else it is too old to wait
+                self._try(message, reply, self._add)
+                self._aside.right(node)
         failures = self.traffic.failures
         if not self._gathered.updates and len(failures) >= self._at_a_time:
             raise FederationError(
@@ -154,8 +158,37 @@ class BufferedStrategy(FrugalStrategy):
                 f"could; the first said: {failures[0]}"
             )
 
+    def _add(
+        self, message: Message, reply: wire.TrainReply, judge: Callable[[Norms], None]
+    ) -> None:
+        self._gather(self._gathered, message, reply, judge, self._share_of(message))
+
+    def _share_of(self, message: Message) -> float:
+        """Return what an update is multiplied by.
+
+        Raises:
+            ClientFailedError: It is too old.
+        """
+        asked = self._asked[message.metadata.src_node_id, self._round_of(message)]
+        behind = self._downlink.version - asked.version
+        if behind > self._buffered.staleness:
+            raise ClientFailedError(
+                f"its update is {behind} steps of the model old, and at most "
+                f"{self._buffered.staleness} are taken; it is left out"
+            )
+        return self._buffered.step * staleness_weight(behind)
+
+    def _discounted(self, reply: wire.TrainReply, late: int) -> wire.TrainReply:
+        """Leave it as it is: staleness counts in steps of the model, and an update's share."""
+        return reply
+
     def conclude(self, step: int) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Make the step."""
+        """Make the step.
+
+        Raises:
+            FederationError: No client of this step could train.
+        """
+        self._pardon(self._add)
         self._keep_to(
             self._downlink.budget, "downloads", self.traffic.downlink_bytes, self.traffic.clients
         )

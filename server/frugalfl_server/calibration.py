@@ -168,7 +168,7 @@ def _received(
             reply = wire.unpack_calibrate_reply(message)
             heads = check_energy(reply.records, reply.head, request.run, request.round)
         except FrameError as error:
-            answers.complaints.append(f"node {node}: {error}")
+            answers.complaints.append(f"node {node}: {wire.one_line(str(error))}")
             continue
         downlink.confirm(node, reply.held)
         answers.energy += reply.records

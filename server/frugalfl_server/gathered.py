@@ -26,11 +26,11 @@ class Gathered:
     _loss: float = 0.0
     _last: Message | None = None
 
-    def count(self, message: Message, reply: wire.TrainReply) -> None:
+    def count(self, message: Message, rows: int, loss: float) -> None:
         """Note an update that was added."""
         self.updates += 1
-        self._samples += reply.samples
-        self._loss += reply.samples * reply.loss
+        self._samples += rows
+        self._loss += rows * loss
         self._last = message
 
     def as_replies(self, model: Parameters) -> list[Message]:

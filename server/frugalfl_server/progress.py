@@ -57,6 +57,7 @@ class Progress:
         elapsed = time.monotonic() - self._started_s
         left = elapsed / self._done * (self._rounds - record.round)
         skipped = f"  {record.skipped} skipped" if record.skipped else ""
+        skipped += f"  {record.set_aside} set aside" if record.set_aside else ""
         clock = "" if record.simulated_s is None else f"  {record.simulated_s:.3g} s simulated"
         self.say(
             f"{record.phase:>8} {record.round:>4}/{self._rounds}"

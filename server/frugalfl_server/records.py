@@ -33,6 +33,7 @@ class RoundRecord:
         late: Of ``updates``, answers to an earlier round, which came too late for that one.
         simulated_s: Duration of the round on the clock of a simulation with ``delays`` (s);
             ``None``: there is none.
+        set_aside: Clients that were there and were not asked, because they sent garbage.
     """
 
     federation: str
@@ -53,6 +54,7 @@ class RoundRecord:
     program_bytes: int = 0
     late: int = 0
     simulated_s: float | None = None
+    set_aside: int = 0
 
 
 @dataclass(frozen=True)

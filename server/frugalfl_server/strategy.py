@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import Strategy
+from flwr.serverapp.strategy import QFedAvg, Strategy
 from flwr.supercore.differential_privacy import KEY_CLIPPING_NORM
 
 from frugalfl import wire
@@ -32,27 +32,35 @@ from frugalfl.errors import ExportError, FederationError, FrameError, UsageError
 from frugalfl.plans import Plan
 from frugalfl_server import strategy_state
 from frugalfl_server.aggregate import Accumulator
-from frugalfl_server.arrays import unpack
+from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.budget import Budget
 from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.gathered import Gathered
+from frugalfl_server.norm_bound import MOST_ROWS, FarUpdateError, NormBound
+from frugalfl_server.norms import Norms, kinds_of, norms_of
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
 from frugalfl_server.programs import Programs, Sent
 from frugalfl_server.records import HeadRecord
 from frugalfl_server.sampling import CohortGrid, Sampler
+from frugalfl_server.set_aside import ClientFailedError, Sentence, SetAside
 from frugalfl_server.steering import Steering
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.told import check_energy
 from frugalfl_server.views import AllowedGrid, PaddedGrid
 
 _MOST_SAMPLES = 1 << 31
+_MOST_LOSS = 1e15
 #: An answer that is later than this (rounds) is of no use any more.
 _MOST_LATE = 4
 #: A run ends when nobody has answered for so many rounds.
 _MOST_SILENT = 3
+
+
+#: Takes an update in, after a look at its norms, which may raise :class:`FarUpdateError`.
+_Take = Callable[[Message, wire.TrainReply, Callable[[Norms], None]], None]
 
 
 @dataclass(frozen=True)
@@ -71,9 +79,11 @@ class Traffic:
     started_s: float
     clients: int = 0
     skipped: int = 0
+    set_aside: int = 0
     updates: int = 0
     late: int = 0
     answers: int = 0
+    far: int = 0
     uplink_bytes: int = 0
     downlink_bytes: int = 0
     program_bytes: int = 0
@@ -109,12 +119,14 @@ class FrugalStrategy(Strategy):
         resumed: tuple[int, ...] = (),
         quorum: float = 0.0,
         over_select: float = 0.0,
+        norm_bound: float = 0.0,
+        set_aside: SetAside | None = None,
     ) -> None:
         """Wrap a strategy; choose clients for it if there is a sampler or a control.
 
-        Without ``programs``, every client has to train with PyTorch. ``resumed`` is told to every
-        client (:class:`~frugalfl.wire.TrainRequest`). ``quorum`` and ``over_select`` are the
-        settings of these names.
+        Without ``programs``, every client has to train with PyTorch; without ``set_aside``, nobody
+        is set aside. ``resumed`` is told to every client (:class:`~frugalfl.wire.TrainRequest`).
+        ``quorum``, ``over_select`` and ``norm_bound`` are the settings of these names.
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -134,6 +146,12 @@ class FrugalStrategy(Strategy):
         self._quorum = quorum
         self._over_select = over_select
         self._silent = 0
+        self._bound = NormBound(norm_bound)
+        self._waiting: list[tuple[Message, wire.TrainReply, FarUpdateError]] = []
+        self._aside = set_aside or SetAside(None)
+        self._heard: set[tuple[int, int]] = set()
+        self._capped: set[int] = set()
+        self._sentences: list[Sentence] = []
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
         self._asked: dict[tuple[int, int], _Asked] = {}
@@ -151,7 +169,8 @@ class FrugalStrategy(Strategy):
         self._begin(server_round, arrays)
         oldest = self.traffic.round - _MOST_LATE
         self._asked = {key: one for key, one in self._asked.items() if key[1] >= oldest}
-        picked = self._picked(server_round, arrays, config, grid)
+        # What a strategy remembers as the model has to be what the updates are added to.
+        picked = self._picked(server_round, pack(self._model), config, grid)
         uplink = self._steering.codec_for(len(picked))
         picked += self._spares(picked, grid)
         bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
@@ -169,24 +188,34 @@ class FrugalStrategy(Strategy):
         before, self._model = self._model, self._downlink.advance(unpack(arrays))
         self._planner.begin(server_round, before, self._model)
         self._trained = set()
+        self._heard = set()
 
     def _picked(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
         """Let the inner strategy pick from those who may be asked and whose turn it is."""
         control, view = self._control, grid
+        self._aside.begin()
         if control is not None:
-            control.begin(list(grid.get_node_ids()))
-            view = AllowedGrid(view, control.may_train)
+            control.begin([n for n in grid.get_node_ids() if not self._aside.rests(n)])
+        limited = control is not None or self._aside.among(grid.get_node_ids()) > 0
+        if limited:
+            view = AllowedGrid(view, self._may_train)
         if self._sampler is not None:
             view = CohortGrid(view, self._sampler)
-        if control is not None:
-            view = PaddedGrid(view, grid, control.clients)
+        if limited:
+            view = PaddedGrid(
+                view, grid, self._aside.clients if control is None else control.clients
+            )
         picked = list(self._inner.configure_train(server_round, arrays, config, view))
+        if not limited:
+            return picked
+        picked = [m for m in picked if self._may_train(m.metadata.dst_node_id)]
+        nodes = list(grid.get_node_ids())
+        self.traffic.set_aside = self._aside.among(nodes)
+        self._aside.check_enough(len(picked), nodes)
         if control is None:
             return picked
-        picked = [m for m in picked if control.may_train(m.metadata.dst_node_id)]
-        nodes = list(grid.get_node_ids())
         self.traffic.skipped = sum(not control.may_train(node) for node in nodes)
         if len(picked) < control.fewest:
             raise TrainingOver(
@@ -195,17 +224,17 @@ class FrugalStrategy(Strategy):
             )
         return picked
 
+    def _may_train(self, node: int) -> bool:
+        allowed = self._control is None or self._control.may_train(node)
+        return allowed and not self._aside.rests(node)
+
     def _spares(self, picked: list[Message], grid: Grid) -> list[Message]:
         """Address what the first client gets to some more, in case others are slow or fail."""
         count = math.ceil(self._over_select * len(picked))
         if not count:
             return []
         taken = {message.metadata.dst_node_id for message in picked}
-        others = [
-            node
-            for node in grid.get_node_ids()
-            if node not in taken and (self._control is None or self._control.may_train(node))
-        ]
+        others = [n for n in grid.get_node_ids() if n not in taken and self._may_train(n)]
         first = picked[0]
         return [
             Message(first.content, dst_node_id=node, message_type=first.metadata.message_type)
@@ -262,10 +291,11 @@ class FrugalStrategy(Strategy):
         """Let the inner strategy make its step of what was contributed."""
         uplink = self.traffic.uplink_bytes, self.traffic.updates
         self._keep_to(self._steering.budget, "uploads", *uplink)
-        for failure in self.traffic.failures:
+        for failure in [*self.traffic.failures, *map(str, self._sentences)]:
             self._on_failure(failure)
-        failed = len(self.traffic.failures)
-        if self.traffic.clients and not self.traffic.updates and failed >= self.traffic.clients:
+        self._sentences = []
+        failed = len(self.traffic.failures) >= self.traffic.clients > 0
+        if failed and not self.traffic.updates and not self.traffic.far:
             raise FederationError(
                 f"round {self.traffic.round}: none of {self.traffic.clients} clients could train; "
                 f"the first said: {self.traffic.failures[0]}"
@@ -273,6 +303,12 @@ class FrugalStrategy(Strategy):
         if self._below_quorum():
             return None, None
         arrays, metrics = self._inner.aggregate_train(server_round, contributions)
+        if arrays is not None and not _finite(arrays):
+            self._on_failure(
+                f"round {self.traffic.round}: the strategy made NaN or infinity of the updates; "
+                "the model stays as it was"
+            )
+            arrays = metrics = None
         if arrays is not None:
             self._tidy(arrays)
         if metrics is not None:
@@ -305,50 +341,94 @@ class FrugalStrategy(Strategy):
     def _mean(self, replies: Iterable[Message]) -> list[Message]:
         """Add all updates to one sum as they are; return one reply, with the mean of them."""
         gathered = Gathered(Accumulator(self._downlink.layout))
-        for message in replies:
-            with self._answering(message):
-                reply = self._received(message)
-                if reply is not None:
-                    self._gather(gathered, message, reply)
+        self._take_in(replies, partial(self._gather, gathered))
         return gathered.as_replies(self._model)
 
     def _gather(
-        self, gathered: Gathered, message: Message, reply: wire.TrainReply, share: float = 1.0
+        self,
+        gathered: Gathered,
+        message: Message,
+        reply: wire.TrainReply,
+        judge: Callable[[Norms], None],
+        share: float = 1.0,
     ) -> None:
-        """Add one update, multiplied by a share."""
+        """Add one update, multiplied by a share, to those of its step."""
+        rows = self._bound.weight_of(reply.samples)
         check = partial(self._as_asked, message)
-        added = gathered.total.add(reply.frame, reply.samples, check, share)
+        added = gathered.total.add(reply.frame, rows, check, judge, share)
         if self._steering.active:
-            steering, sizes = added.steering(), added.magnitudes()
-            self._steering.note(steering, reply.samples, sizes, share)
-        self._count(reply, added.names)
-        gathered.count(message, reply)
+            self._steering.note(added.steering(), rows, added.magnitudes(), share)
+        self._count(message.metadata.src_node_id, reply, rows, added.names)
+        gathered.count(message, rows, reply.loss)
 
     def _each(self, replies: Iterable[Message]) -> list[Message]:
         """Replace the frame in each reply by arrays."""
-        decoded: list[tuple[Message, wire.TrainReply, Parameters]] = []
+        decoded: list[tuple[Message, int, float, Parameters]] = []
+
+        def take(message: Message, reply: wire.TrainReply, judge: Callable[[Norms], None]) -> None:
+            rows = self._bound.weight_of(reply.samples)
+            coded = read_frame(reply.frame, self._limits)
+            self._as_asked(message, coded)
+            frame = coded.decode()
+            update = frame.named(self._downlink.layout)
+            kinds = kinds_of(self._downlink.layout, tuple(frame.blocks))
+            norms = norms_of(zip(kinds, update.values(), strict=True))
+            if not all(map(math.isfinite, norms.values())):
+                raise FrameError("its update is too long for float32")
+            judge(norms)
+            sizes = {name: float(np.abs(step).sum()) for name, step in update.items()}
+            self._steering.note(frame.steering, rows, sizes)
+            self._count(message.metadata.src_node_id, reply, rows, update)
+            decoded.append((message, rows, reply.loss, update))
+
+        self._take_in(replies, take)
+        steps = complete([(update, rows) for _, rows, _, update in decoded])
+        for (message, rows, loss, _), step in zip(decoded, steps, strict=True):
+            moved = self._model | {name: self._model[name] + move for name, move in step.items()}
+            if hasattr(self._inner, "clipping_norm"):
+                moved = _moved_at_all(moved, self._model)
+            message.content = wire.pack_average(moved, rows, loss)
+        return [message for message, *_ in decoded]
+
+    def _take_in(self, replies: Iterable[Message], take: _Take) -> None:
+        """Take in what is right; what is beyond the bound waits until all others are in."""
         for message in replies:
             with self._answering(message):
                 reply = self._received(message)
                 if reply is not None:
-                    coded = read_frame(reply.frame, self._limits)
-                    self._as_asked(message, coded)
-                    frame = coded.decode()
-                    update = frame.named(self._downlink.layout)
-                    sizes = {name: float(np.abs(step).sum()) for name, step in update.items()}
-                    self._steering.note(frame.steering, reply.samples, sizes)
-                    self._count(reply, update)
-                    decoded.append((message, reply, update))
-        steps = complete([(update, reply.samples) for _, reply, update in decoded])
-        for (message, reply, _), step in zip(decoded, steps, strict=True):
-            moved = {name: self._model[name] + move for name, move in step.items()}
-            message.content = wire.pack_average(self._model | moved, reply.samples, reply.loss)
-        return [message for message, _, _ in decoded]
+                    self._try(message, reply, take)
+        self._pardon(take)
 
-    def _count(self, reply: wire.TrainReply, names: Iterable[str]) -> None:
+    def _try(self, message: Message, reply: wire.TrainReply, take: _Take) -> None:
+        """Take an update in, or have it wait."""
+        try:
+            take(message, reply, self._bound.check)
+        except FarUpdateError as far:
+            self._waiting.append((message, reply, far))
+            raise
+
+    def _pardon(self, take: _Take) -> None:
+        """Decide about the updates that wait, now that all others of the step are in."""
+        waiting, self._waiting = self._waiting, []
+        verdicts = self._bound.pardoned([far for *_, far in waiting])
+        for (message, reply, _), verdict in zip(waiting, verdicts, strict=True):
+            with self._answering(message):
+                if verdict is not None:
+                    self.traffic.far += 1
+                    raise FrameError(str(verdict))
+                take(message, reply, lambda _: None)
+        self._bound.end_round()
+
+    def _count(self, node: int, reply: wire.TrainReply, rows: int, names: Iterable[str]) -> None:
         self.traffic.updates += 1
         self.traffic.scores.append((reply.accuracy, reply.scored))
         self._trained.update(names)
+        if rows < reply.samples and node not in self._capped:
+            self._capped.add(node)
+            self._on_failure(
+                f"node {node}: its {reply.samples} rows are more than {MOST_ROWS} times those of "
+                f"the median client, and count as {rows}"
+            )
 
     def _as_asked(self, message: Message, frame: CodedFrame) -> None:
         """Refuse an update to another version, or of other blocks than were planned."""
@@ -385,10 +465,13 @@ class FrugalStrategy(Strategy):
         node = message.metadata.src_node_id
         self.traffic.answers += 1
         if message.has_error():
-            raise FrameError(message.error.reason)
+            raise ClientFailedError(message.error.reason)
+        number = self._round_of(message)
+        if (node, number) in self._heard:
+            raise FrameError("it has answered in this round already")
+        self._heard.add((node, number))
         reply = wire.unpack_reply(message)
         self.traffic.uplink_bytes += len(reply.frame)
-        number = self._round_of(message)
         heads = check_energy(reply.records, reply.head, self._run, number)
         self.traffic.heads += heads
         self.traffic.energy += reply.records
@@ -402,8 +485,10 @@ class FrugalStrategy(Strategy):
             self._on_failure(f"node {node}: {reply.notice}")
         if not reply.frame:
             return None
-        if not 0 < reply.samples <= _MOST_SAMPLES or not math.isfinite(reply.loss):
+        least = 0.0 if isinstance(self._inner, QFedAvg) else -_MOST_LOSS  # it takes a root of it
+        if not 0 < reply.samples <= _MOST_SAMPLES or not least <= reply.loss <= _MOST_LOSS:
             raise FrameError(f"it trained on {reply.samples} rows, with a loss of {reply.loss}")
+        self._bound.claims(node, reply.samples)
         return self._discounted(reply, self.traffic.round - number)
 
     def _discounted(self, reply: wire.TrainReply, late: int) -> wire.TrainReply:
@@ -426,8 +511,13 @@ class FrugalStrategy(Strategy):
         """Let one client's trouble cost its own contribution only, and note whose it was."""
         try:
             yield
+        except FarUpdateError:
+            pass  # what becomes of it is known once all others are in
         except (FrameError, ExportError) as error:
-            self.traffic.failures.append(f"node {node}: {error}")
+            why = wire.one_line(str(error))
+            self.traffic.failures.append(f"node {node}: {why}")
+            if isinstance(error, FrameError) and not isinstance(error, ClientFailedError):
+                self._sentences += self._aside.wrong(node, self.traffic.round, why)
 
     @contextmanager
     def _answering(self, message: Message) -> Iterator[None]:
@@ -439,11 +529,14 @@ class FrugalStrategy(Strategy):
         if message.metadata.group_id != str(self.traffic.round):
             try:
                 yield
+            except FarUpdateError:
+                pass  # as below
             except FrameError as error:
-                self._on_failure(f"node {node}, late by now: {error}")
+                self._on_failure(f"node {node}, late by now: {wire.one_line(str(error))}")
             return
         with self._blamed(node):
             yield
+            self._aside.right(node)
             if self._sampler is not None:
                 self._sampler.heard(node)
 
@@ -483,6 +576,7 @@ class FrugalStrategy(Strategy):
             "planner": self._planner.state(),
             "steering": self._steering.state(),
             "sampler": None if self._sampler is None else self._sampler.state(),
+            "bound": self._bound.state(),
             "inner": strategy_state.state_of(self._inner),
         }
 
@@ -493,7 +587,22 @@ class FrugalStrategy(Strategy):
         self._steering.restore(state["steering"])
         if self._sampler is not None:
             self._sampler.restore(state["sampler"])
+        self._bound.restore(state["bound"])
         strategy_state.restore(self._inner, state["inner"])
+
+
+def _finite(arrays: ArrayRecord) -> bool:
+    return all(np.isfinite(array.numpy()).all() for array in arrays.values())
+
+
+def _moved_at_all(moved: Parameters, model: Parameters) -> Parameters:
+    """Move one entry by the least there is: Flower's clipping divides by an update's length."""
+    if any((moved[name] != tensor).any() for name, tensor in model.items()):
+        return moved
+    name = next(iter(model))
+    tensor = model[name].copy()
+    tensor.flat[0] += np.spacing(np.maximum(np.abs(tensor.flat[0]), np.float32(1)))
+    return moved | {name: tensor}
 
 
 def _proximal_mu(message: Message) -> float:

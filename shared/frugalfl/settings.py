@@ -18,6 +18,7 @@ from frugalfl.delays import parse_delays
 from frugalfl.energy import parse_grid
 from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import UsageError
+from frugalfl.patience import parse_patience
 from frugalfl.plans import parse_plan
 from frugalfl.sampling import parse_sampling
 from frugalfl.schedule import parse_schedule
@@ -65,6 +66,13 @@ class Settings:
         0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
     )
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
+    norm_bound: float = _setting(
+        5.0, "how many times as long as usual an update may be; beyond, it does not count; 0: any"
+    )
+    set_aside: str = _setting(
+        "after(3, 10)",
+        "wrong replies in a row after which a client is not asked for so many rounds; or never",
+    )
     sampling: str = _setting("uniform", "which clients train in a round (below)")
     round_deadline: float = _setting(
         0.0, "longest time of a round (s); late devices are left out; 0: none"
@@ -183,6 +191,14 @@ class Settings:
         self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)
+        if self.strategy.startswith("dpfedavg") and uplink.text.startswith("stochastic(auto)"):
+            raise UsageError(
+                "dpfedavg does not go with stochastic(auto), whose steps tell of single clients' "
+                "updates without any noise; take an uplink such as 'qsgd(8) | range'"
+            )
+        bound = self.norm_bound
+        self._need(bound == 0 or 1 < bound < math.inf, "norm_bound", "above 1, or 0 for none")
+        parse_patience(self.set_aside)
         parse_sampling(self.sampling, self.clients_per_round)
         self._check_asynchronous()
         parse_delays(self.delays)

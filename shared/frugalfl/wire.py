@@ -36,8 +36,10 @@ _RECORDS, _NUMBER, _HASH = "records", "number", "hash"
 TORCH, LITERT = "torch", "litert"
 #: Most digests that are read from a reply, each SHA-256 in hexadecimal digits.
 _MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
-#: Longest text that is read from a reply (characters).
-_MAX_TEXT = 300
+#: Beyond any round, version, or number of epochs that a server can mean.
+_MOST_COUNT, _MOST_EPOCHS = 1 << 40, 10_000
+#: Longest text that is read at all, and longest of a reply that is kept (characters).
+_MOST_LETTERS, _MAX_TEXT = 4096, 300
 
 
 @dataclass(frozen=True)
@@ -190,17 +192,18 @@ def unpack_request(message: Message) -> TrainRequest:
     """
     config = _record(message.content, _CONFIG, ConfigRecord)
     epochs = _whole(config, _EPOCHS) if _EPOCHS in config else 0
-    if epochs < 0:
-        raise FrameError(f"the message asks for {epochs} epochs")
+    mu = _number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0
+    if not 0 <= epochs <= _MOST_EPOCHS or not 0 <= mu < math.inf:
+        raise FrameError(f"the message asks for {epochs} epochs, with a proximal mu of {mu}")
     return TrainRequest(
         run=_text(config, "run"),
-        round=_whole(config, "round"),
+        round=_count(config, "round"),
         base=_whole(config, "base"),
-        version=_whole(config, "version"),
+        version=_count(config, "version"),
         blocks=_numbers(config, "blocks"),
         frames=_unpack_bytes(message.content),
         uplink=_text(config, "uplink"),
-        proximal_mu=_number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0,
+        proximal_mu=mu,
         epochs=epochs,
         program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(message.content),
@@ -245,7 +248,7 @@ def unpack_reply(message: Message) -> TrainReply:
         loss=_number(metrics, "train-loss"),
         records=_records(ledger),
         head=_head(ledger),
-        link=_any_text(ledger, _LINK)[:_MAX_TEXT],
+        link=one_line(_any_text(ledger, _LINK)),
         notice=notice,
         accuracy=accuracy,
         scored=scored,
@@ -276,13 +279,16 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
         FrameError: Something that belongs there is missing.
     """
     config = _record(message.content, _CONFIG, ConfigRecord)
+    percentile = _number(config, "percentile")
+    if not 50 < percentile <= 100:
+        raise FrameError(f"the message asks for the percentile {percentile}")
     return CalibrateRequest(
         run=_text(config, "run"),
-        round=_whole(config, "round"),
+        round=_count(config, "round"),
         base=_whole(config, "base"),
-        version=_whole(config, "version"),
+        version=_count(config, "version"),
         frames=_unpack_bytes(message.content),
-        percentile=_number(config, "percentile"),
+        percentile=percentile,
         program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(message.content),
         resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
@@ -327,6 +333,13 @@ def pack_average(arrays: dict[str, np.ndarray[Any, Any]], samples: int, loss: fl
     return RecordDict(
         {_ARRAYS: record, _METRICS: MetricRecord({"num-examples": samples, "train-loss": loss})}
     )
+
+
+def one_line(text: str) -> str:
+    """Return a stranger's text as what may be shown to a person: one line, no escape sequences."""
+    shown = text[: _MAX_TEXT + 1]
+    shown = "".join(letter if letter.isprintable() else " " for letter in shown)
+    return shown if len(shown) <= _MAX_TEXT else f"{shown[: _MAX_TEXT - 3]}..."
 
 
 def _pack_bytes(data: bytes) -> ArrayRecord:
@@ -377,7 +390,7 @@ def _noted(ledger: Any) -> tuple[str, str, tuple[str, ...]]:
         raise FrameError("the reply's list of training programs cannot be read")
     if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in programs):
         raise FrameError("the reply names a training program by something that is no SHA-256")
-    return _any_text(ledger, _NOTICE)[:_MAX_TEXT], trainer, tuple(programs)
+    return one_line(_any_text(ledger, _NOTICE)), trainer, tuple(programs)
 
 
 def _unpack_bytes(content: RecordDict) -> bytes:
@@ -417,17 +430,29 @@ def _numbers(record: Any, name: str) -> tuple[int, ...]:
     return tuple(value)
 
 
+def _count(record: Any, name: str) -> int:
+    value = _whole(record, name)
+    if not 0 <= value <= _MOST_COUNT:
+        raise FrameError(f"the message's {name} is {value!r:.60}, not from 0 to {_MOST_COUNT}")
+    return value
+
+
 def _number(record: Any, name: str) -> float:
     value = _item(record, name)
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise FrameError(f"the message's {name} is {value!r:.60}, not a number")
-    return float(value) if math.isfinite(value) else math.nan
+    try:
+        return float(value) if math.isfinite(value) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def _text(record: Any, name: str) -> str:
     value = _item(record, name)
-    if not isinstance(value, str):
-        raise FrameError(f"the message's {name} is {value!r:.60}, not a text")
+    if not isinstance(value, str) or len(value) > _MOST_LETTERS:
+        raise FrameError(
+            f"the message's {name} is {value!r:.60}, not a text of up to {_MOST_LETTERS} letters"
+        )
     return value
 
 
