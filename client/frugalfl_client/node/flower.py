@@ -89,9 +89,10 @@ NOT_ACTIVATED = int(ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED)
 REGISTERED_ONLY = int(ApiErrorCode.FLEET_SUPERNODE_REGISTRATION_DISABLED)
 KEY_IN_USE = int(ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE)
 #: Flower's numbers of why a message has no result.
-APP_NOT_LOADED, APP_RAISED, BAD_FAB = (
+APP_NOT_LOADED, APP_RAISED, APP_CRASHED, BAD_FAB = (
     ErrorCode.LOAD_CLIENT_APP_EXCEPTION,
     ErrorCode.CLIENT_APP_RAISED_EXCEPTION,
+    ErrorCode.CLIENT_APP_CRASHED,
     ErrorCode.INVALID_FAB,
 )
 #: A sender's objects may still be on their way when its message is here already (s).
@@ -140,6 +141,7 @@ class Parcel:
     Attributes:
         node: Id of the node that answers.
         run: Id of the run.
+        answers: Id of the message that it answers.
         expires: When nobody waits for it any more (s since 1970, on the server's clock).
         seconds: What the app took (s).
         message: Flower's message without its content.
@@ -149,6 +151,7 @@ class Parcel:
 
     node: int
     run: int
+    answers: str
     expires: float
     seconds: float
     message: bytes
@@ -291,7 +294,7 @@ class Fleet:
         answer = self._channel.post(path, headers, body, timeout)
         if answer.status != 200:
             raise self._trouble(answer.status, answer.body, answer.date)
-        result = answer_type()
+        result: _P = answer_type()
         try:
             result.ParseFromString(answer.body)
         except DecodeError as error:
@@ -381,7 +384,7 @@ def pack(reply: Message, node: int, seconds: float) -> Parcel:
         objects = {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
     bare = remove_content_from_message(reply) if reply.has_content() else reply
     return Parcel(
-        node, about.run_id, about.created_at + about.ttl, seconds,
+        node, about.run_id, about.reply_to_message_id, about.created_at + about.ttl, seconds,
         message_to_proto(bare).SerializeToString(), tree.SerializeToString(), objects,
     )  # fmt: skip
 

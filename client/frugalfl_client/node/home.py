@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from frugalfl.errors import RunError
 
@@ -26,9 +26,10 @@ class Home:
         self.outbox = self.folder / "outbox"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock: IO[str] = (self.folder / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until the process ends
         except BlockingIOError as error:
+            os.close(lock)
             raise RunError(
                 f"another node uses {state}: stop it, or give this one a --state-dir of its own"
             ) from error

@@ -173,16 +173,16 @@ class Node:
             self._say(f"{what}: a {about.message_type} message is past its time; dropped")
             return
         with self._heart.beating(self._id):
+            self._in_case(incoming)
             try:
                 # A line that breaks after this must not cost the message: nobody sends it again.
                 message = self._fetched = self._fetched or self._fleet.fetch(self._id, incoming)
+                self._say(f"{what}: {about.message_type} begins")
                 started = time.monotonic()
                 reply = self._answer(message, what)
-            except RunOverError:
-                self._say(f"{what}: the run has ended; nothing to do")
-                return
-            except RefusedError as error:
+            except (RunOverError, RefusedError) as error:
                 self._say(f"{what}: {error}; dropped")
+                self._outbox.forget(incoming.message.metadata.message_id)
                 return
             seconds = time.monotonic() - started
             if reply.has_content() and wire.is_ours(message.content):
@@ -198,6 +198,14 @@ class Node:
             self._say(f"{what}: {about.message_type} failed: {reply.error.reason}")
         self._deliver(f"{what}: {verb} in {seconds:.2f} s, " if reply.has_content() else "")
 
+    def _in_case(self, incoming: Incoming) -> None:
+        """Leave an answer on disk for the case that this process is killed while it works."""
+        flower.identify(incoming.message.metadata.run_id, self._id)
+        error = Error(flower.APP_CRASHED, "the node was killed while it worked, and is back")
+        with suppress(OSError):
+            last_word = Message(error, reply_to=incoming.message)
+            self._outbox.put_in_case(flower.pack(last_word, self._id, 0.0))
+
     def _answer(self, message: Message, what: str) -> Message:
         """Run the app on a message; whatever goes wrong there is an answer too.
 
@@ -206,7 +214,6 @@ class Node:
             UnreachableError: The line broke before that.
         """
         run_id = message.metadata.run_id
-        flower.identify(run_id, self._id)
         try:
             self._at_work = True
             if self._stop.is_set():

@@ -47,9 +47,16 @@ class Outbox:
         Raises:
             OSError: It is not on disk.
         """
-        name = hashlib.sha256(parcel.message).hexdigest()[:32]
-        path = self._folder / f"{name}.reply"
-        self._waiting.append((path, parcel))
+        self._waiting.append((self._path(parcel.answers), parcel))
+        self.put_in_case(parcel)
+
+    def put_in_case(self, parcel: Parcel) -> None:
+        """Keep an answer that is sent only if the process dies before it can put a better one.
+
+        Raises:
+            OSError: It is not on disk.
+        """
+        path = self._path(parcel.answers)
         beside = path.with_suffix(".new")
         try:
             beside.write_bytes(_written(parcel))
@@ -63,12 +70,20 @@ class Outbox:
         path, _ = self._waiting.pop(0)
         path.unlink(missing_ok=True)
 
+    def forget(self, message: str) -> None:
+        """Forget what was kept in case, for a message that is not worked on after all."""
+        self._path(message).unlink(missing_ok=True)
+
+    def _path(self, message: str) -> Path:
+        return self._folder / f"{hashlib.sha256(message.encode()).hexdigest()[:32]}.reply"
+
 
 def _written(parcel: Parcel) -> bytes:
     parts = [parcel.message, parcel.tree, *parcel.objects.values()]
     about = {
         "node": parcel.node,
         "run": parcel.run,
+        "answers": parcel.answers,
         "expires": parcel.expires,
         "seconds": parcel.seconds,
         "names": list(parcel.objects),
@@ -95,5 +110,6 @@ def _read(data: bytes) -> Parcel:
     message, tree, *objects = parts
     named = dict(zip(about["names"], objects, strict=True))
     return Parcel(
-        about["node"], about["run"], about["expires"], about["seconds"], message, tree, named
-    )
+        about["node"], about["run"], about["answers"], about["expires"], about["seconds"],
+        message, tree, named,
+    )  # fmt: skip

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 _BETWEEN = 0.7
 #: After the first question each wait is this share of the silence so far.
 _PATIENCE = 0.25
+#: Pauses shorter than this (s) are not foreseen: quick questions cost little then.
+_SHORT_S = 1.0
 #: Share by which each wait differs at random, so that devices do not all ask at once.
 _JITTER = 0.1
 
@@ -57,7 +59,7 @@ class Pace:
 
     def first_wait(self) -> float:
         """Return how long to wait before the first question of a pause (s)."""
-        return self._jittered(self._expected)
+        return self._jittered(self._expected if self._expected > _SHORT_S else self.quick)
 
     def _jittered(self, wait: float) -> float:
         return min(wait, self.idle) * random.uniform(1 - _JITTER, 1 + _JITTER)

@@ -39,10 +39,12 @@ class Process:
 
     @property
     def pid(self):
+        """Its number."""
         return self._process.pid
 
     @property
     def said(self):
+        """All its lines so far."""
         return "".join(self.lines)
 
     def _read(self):
@@ -66,6 +68,7 @@ class Process:
                     raise AssertionError(f"never said {pattern!r}:\n{self.said}")
 
     def signal(self, number):
+        """Send it, and it alone, a signal."""
         self._process.send_signal(number)
 
     def kill(self):
@@ -78,6 +81,7 @@ class Process:
         """Return its exit code."""
         code = self._process.wait(timeout)
         self._reader.join(timeout)
+        self._process.stdout.close()
         return code
 
 
@@ -107,10 +111,12 @@ class Machines:
         config.parent.mkdir(parents=True, exist_ok=True)
         trust = f'root-certificates = "{self.folder / "ca.crt"}"' if tls else "insecure = true"
         config.write_text(
-            f'[superlink]\ndefault = "test"\n\n[superlink.test]\naddress = "{self.address}"\n{trust}\n'
+            '[superlink]\ndefault = "test"\n\n[superlink.test]\n'
+            f'address = "{self.address}"\n{trust}\n'
         )
 
     def start(self, *command, **environment):
+        """Start a program of this Python's environment; it ends with the machines."""
         process = Process(
             [BIN / command[0], *command[1:]], self.folder, self.environment | environment
         )
@@ -118,6 +124,7 @@ class Machines:
         return process
 
     def superlink(self, *more):
+        """Start the SuperLink, and wait until it listens."""
         command = ["flower-superlink", "--port", self.port, *more]
         if self.tls:
             command += ["--ssl-ca-certfile", "ca.crt", "--ssl-certfile", "server.pem"]
@@ -138,13 +145,15 @@ class Machines:
         return key
 
     def key(self, name):
+        """Make a key; return its file."""
         key = ec.generate_private_key(ec.SECP384R1())
         path = self.folder / name
         path.write_bytes(
             key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH,
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.OpenSSH,
                 serialization.NoEncryption(),
-            )  # fmt: skip
+            )
         )
         path.with_suffix(".pub").write_bytes(
             key.public_key().public_bytes(
@@ -160,15 +169,24 @@ class Machines:
         about = f'partition-id={number} num-partitions={of} state-dir="{state}" {config}'
         return ["--superlink", superlink or self.address, *trust, *named, "--node-config", about]
 
-    def lean(self, number, of=2, key=None, *more, superlink=None, config="", **environment):
+    def lean(
+        self, number, of=2, key=None, *more, superlink=None, config="", largest=0, **environment
+    ):
+        """Start a lean node; ``largest`` is the size (B) beyond which no file of it may grow."""
         node = self._of_a_node(number, of, key, superlink, config)
-        return self.start("frugalfl", "node", *node, *more, **environment)
+        command = ["frugalfl", "node", *node, *more]
+        if largest:
+            command[0] = BIN / command[0]
+            command = ["/usr/bin/prlimit", f"--fsize={largest}", *command]
+        return self.start(*command, **environment)
 
     def stock(self, number, of=2, key=None, superlink=None, config=""):
+        """Start Flower's own node."""
         node = self._of_a_node(number, of, key, superlink, config)
         return self.start("flower-supernode", *node, "--port", free_port())
 
     def flwr(self, *arguments):
+        """Call ``flwr``, and return how that ended."""
         return subprocess.run(
             [BIN / "flwr", *map(str, arguments)], cwd=self.folder, env=self.environment,
             capture_output=True, text=True, timeout=300, check=False,
@@ -180,6 +198,7 @@ class Machines:
         return self.start("flwr", "run", app, "test", "--stream", "--run-config", config)
 
     def stop(self):
+        """End everything, as a power cut does."""
         for process in self._started:
             process.kill()
 
@@ -234,7 +253,8 @@ def _write(where, key_file, certificate, key):
     where.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_file.write_bytes(
         key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
-        )  # fmt: skip
+        )
     )
