@@ -60,6 +60,17 @@ def test_the_calls_are_those_of_flowers_own_client():
     assert ours == theirs, MOVED
 
 
+def test_the_numbers_of_its_errors():
+    from flwr.supercore.error import ApiErrorCode
+
+    from frugalfl_client.node import flower
+
+    assert flower.KEY_IN_USE == ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE, MOVED
+    assert flower.REGISTERED_ONLY == ApiErrorCode.FLEET_SUPERNODE_REGISTRATION_DISABLED, MOVED
+    assert flower.NOT_ACTIVATED == ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED, MOVED
+    assert flower.RUN_OVER == ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED, MOVED
+
+
 @pytest.mark.parametrize("name", ["public-key", "timestamp", "signature"])
 def test_a_request_is_signed_as_flower_checks_it(name):
     """Our headers, read by the SuperLink's own function."""

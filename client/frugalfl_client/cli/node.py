@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from frugalfl.errors import Interrupted, UsageError
+from frugalfl_client.node.pace import IDLE_S
 
 command = typer.Typer(add_completion=False)
 
@@ -71,7 +72,7 @@ def node(
         float,
         typer.Option(metavar="SECONDS", min=0.05, help="Longest wait, when nothing happens; the "
                      "first round of a run may wait so long for this node."),
-    ] = 60.0,
+    ] = IDLE_S,
 ) -> None:  # fmt: skip
     """Wait for rounds of a Flower SuperLink, train on this device's own rows, answer."""
     from frugalfl_client.node.channel import Address, Channel, trust

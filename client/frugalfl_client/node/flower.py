@@ -11,10 +11,10 @@ the last message looked like, and fetched only where the hash says that the gues
 
 from __future__ import annotations
 
+import json
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,7 +62,6 @@ from flwr.proto.message_pb2 import (
 from flwr.proto.node_pb2 import Node
 from flwr.proto.run_pb2 import GetRunRequest, GetRunResponse
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
-from flwr.supercore.error import ApiErrorCode, FlowerError
 from flwr.supercore.inflatable.inflatable_object import (
     InflatableObject,
     get_all_nested_objects,
@@ -84,10 +83,9 @@ from frugalfl_client.node.channel import ANSWER_S, Channel, RefusedError, Unreac
 
 #: Shortest and longest heartbeat interval that a SuperLink accepts (s).
 LEAST_HEARTBEAT_S, MOST_HEARTBEAT_S = 30.0, 1800.0
-#: Flower's numbers of what a node may be refused for.
-NOT_ACTIVATED = int(ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED)
-REGISTERED_ONLY = int(ApiErrorCode.FLEET_SUPERNODE_REGISTRATION_DISABLED)
-KEY_IN_USE = int(ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE)
+#: Flower's numbers of what a node may be refused for, of ``flwr.supercore.error.ApiErrorCode``;
+#: importing that would bring a web server along, 15 MB of memory.
+KEY_IN_USE, REGISTERED_ONLY, NOT_ACTIVATED, RUN_OVER = 23, 2001, 2004, 2007
 #: Flower's numbers of why a message has no result.
 APP_NOT_LOADED, APP_RAISED, APP_CRASHED, BAD_FAB = (
     ErrorCode.LOAD_CLIENT_APP_EXCEPTION,
@@ -224,7 +222,7 @@ class Fleet:
         return Incoming(message_from_proto(answer.messages_list[0]), answer.message_object_trees[0])
 
     def fetch(self, node: int, incoming: Incoming) -> Message:
-        """Fetch a message's content, and say that it was received.
+        """Fetch a message's content.
 
         Raises:
             RunOverError: The run has ended meanwhile.
@@ -233,12 +231,19 @@ class Fleet:
         message, run = incoming.message, incoming.message.metadata.run_id
         (content,) = incoming.tree.children
         message.content = self._inflate(node, run, content, ())
-        received = ConfirmMessageReceivedRequest(
-            node=Node(node_id=node), run_id=run, message_object_id=incoming.tree.object_id
-        )
-        with suppress(UnreachableError):  # it only lets the SuperLink forget the message earlier
-            self._call("confirm-message-received", received, ConfirmMessageReceivedResponse)
         return message
+
+    def confirm(self, node: int, incoming: Incoming) -> None:
+        """Let the SuperLink forget the parts of a message, which it else keeps until the run ends.
+
+        Raises:
+            RunOverError: It has ended.
+        """
+        received = ConfirmMessageReceivedRequest(
+            node=Node(node_id=node), run_id=incoming.message.metadata.run_id,
+            message_object_id=incoming.tree.object_id,
+        )  # fmt: skip
+        self._call("confirm-message-received", received, ConfirmMessageReceivedResponse)
 
     def run(self, node: int, run: int) -> Run:
         """Return what the SuperLink knows of a run.
@@ -313,9 +318,11 @@ class Fleet:
 
     def _trouble(self, status: int, body: bytes, date: datetime | None) -> Exception:
         """Return the exception that an HTTP error stands for."""
-        error = FlowerError.from_json(body.decode("utf-8", "replace"))
-        code = 0 if error is None else int(error.code)
-        text = f"HTTP {status}" if error is None else f"{error.message} (Flower's code {code})"
+        try:
+            error = json.loads(body)
+            code, text = int(error["code"]), f"{error['detail']} (Flower's code {error['code']})"
+        except (ValueError, KeyError, TypeError):
+            code, text = 0, f"HTTP {status}"
         if status == 401:
             ahead = None if date is None else (datetime.now(UTC) - date).total_seconds()
             if ahead is not None and (
@@ -323,7 +330,7 @@ class Fleet:
             ):
                 ahead = None
             return UnknownNodeError("the SuperLink does not know this node", ahead)
-        if code == int(ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED):
+        if code == RUN_OVER:
             return RunOverError(text)
         if status >= 500:
             return UnreachableError(f"the SuperLink at {self._channel.address} has trouble: {text}")

@@ -197,6 +197,8 @@ class Node:
         if reply.has_error():
             self._say(f"{what}: {about.message_type} failed: {reply.error.reason}")
         self._deliver(f"{what}: {verb} in {seconds:.2f} s, " if reply.has_content() else "")
+        with suppress(RunOverError):  # after the answer, which the server waits for
+            self._fleet.confirm(self._id, incoming)
 
     def _in_case(self, incoming: Incoming) -> None:
         """Leave an answer on disk for the case that this process is killed while it works."""

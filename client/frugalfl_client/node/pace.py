@@ -6,11 +6,12 @@ import random
 from dataclasses import dataclass, field
 
 #: Where a message is thought to have come, between the last question that found none and the one
-#: that found it: near the later, so that the next pause begins with a question or two too many
-#: rather than too late.
+#: that found it: near the later, since a question too many costs more than being a little late.
 _BETWEEN = 0.7
 #: After the first question each wait is this share of the silence so far.
 _PATIENCE = 0.25
+#: Longest wait of a node that nothing else is said to (s): 3 MB a day with TLS, at most.
+IDLE_S = 90.0
 #: Pauses shorter than this (s) are not foreseen: quick questions cost little then.
 _SHORT_S = 1.0
 #: Share by which each wait differs at random, so that devices do not all ask at once.
@@ -36,13 +37,20 @@ class Pace:
     _run: int | None = field(default=None, init=False)
     _asked: float = field(default=0.0, init=False)
     _expected: float = field(default=0.0, init=False)
+    _at_once: int = field(default=0, init=False)
 
     def message(self, now: float, run: int) -> None:
         """Note that a message came, the answer to a question."""
-        same = run == self._run
-        late = self.silence(now)
-        self._expected = self._asked + _BETWEEN * (late - self._asked) if same else 0.0
-        self._run = run
+        silence = self.silence(now)
+        if run != self._run:
+            self._run, self._expected, self._at_once = run, 0.0, 0
+        elif self._asked:
+            self._expected = self._asked + _BETWEEN * (silence - self._asked)
+            self._at_once = 0
+        else:
+            # It may have waited for long. Come 10 % earlier, then 20 %, 40 %, 50 %.
+            self._expected = silence * (1 - min(0.5, 0.1 * 2.0**self._at_once))
+            self._at_once += 1
 
     def answered(self, now: float) -> None:
         """Note that its answer is on its way: the next pause begins."""
