@@ -48,13 +48,28 @@ class TcpProxy:
     def __init__(self, to: int) -> None:
         self.lines: list[Line] = []
         self._to = to
+        self._cut = False
+        self._ends: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Break every connection, and take no more."""
+        self.cut()
         self._listener.close()
+
+    def cut(self) -> None:
+        """Break every connection, and each new one, until :meth:`mend`."""
+        self._cut = True
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._ends.clear()
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._cut = False
 
     def between(self, begin: float, end: float) -> Traffic:
         """Return the bytes that passed in a stretch of time, of which those of the payload."""
@@ -79,6 +94,9 @@ class TcpProxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            if self._cut:
+                near.close()
+                continue
             try:
                 far = socket.create_connection(("127.0.0.1", self._to))
             except OSError:
@@ -86,6 +104,7 @@ class TcpProxy:
                 continue
             line = Line()
             self.lines.append(line)
+            self._ends += [near, far]
             for source, sink, record in ((near, far, line.up), (far, near, line.down)):
                 source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=_carry, args=(source, sink, record), daemon=True).start()
@@ -102,6 +121,7 @@ def _carry(source: socket.socket, sink: socket.socket, record: list[tuple[float,
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+        source.close()
 
 
 def _exchanges(line: Line) -> Iterator[tuple[float, str, int, int, int, bool]]:

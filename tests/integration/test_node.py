@@ -1,8 +1,13 @@
 """The lean node against a real SuperLink, processes on loopback."""
 
+import base64
+import contextlib
 import os
 import signal
+import socket
+import socketserver
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -96,6 +101,44 @@ def test_a_clock_that_is_wrong(guarded, tmp_path):
     line = node.wait_for("clock is")
     assert "10 min 0 s behind" in line or "9 min 59 s behind" in line or "10 min 1 s" in line
     assert "trying again" in line
+
+
+def test_a_way_through_a_proxy(guarded):
+    """As a branch's proxy does it: CONNECT, with a login, then bytes as they are."""
+    asked = []
+
+    class Way(socketserver.StreamRequestHandler):
+        def handle(self):
+            while (line := self.rfile.readline().strip()) != b"":
+                asked.append(line.decode())
+            self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            host, _, port = asked[0].split()[1].partition(":")
+            with socket.create_connection((host, int(port))) as far:
+                back = threading.Thread(target=carry, args=(far, self.connection), daemon=True)
+                back.start()
+                carry(self.connection, far)
+                back.join()
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Way) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        proxy = f"http://ann:s%40fe@127.0.0.1:{server.server_address[1]}"
+        node = guarded.lean(0, 2, guarded.key("far"), https_proxy=proxy, no_proxy="")
+        assert node.wait() == 6
+        server.shutdown()
+    assert "flwr supernode register" in node.lines[-1]
+    assert asked[0] == f"CONNECT {guarded.address} HTTP/1.1"
+    login = base64.b64encode(b"ann:s@fe").decode()
+    assert f"proxy-authorization: Basic {login}" in asked
+
+
+def carry(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def test_two_nodes_do_not_share_a_folder(machines):

@@ -1,9 +1,10 @@
-"""What happens to a lean node: kill -9, a SuperLink that forgets it, a full disk."""
+"""What happens to a lean node: kill -9, a cut line, a SuperLink that forgets it, a full disk."""
 
 from pathlib import Path
 
 import pytest
 from machines import Machines
+from tcp_proxy import TcpProxy
 
 ECHO = Path(__file__).parents[2] / "benchmarks" / "echo"
 
@@ -49,3 +50,23 @@ def test_a_full_disk_is_an_answer(machines):
     run.wait_for("echo 2: .* 1 answers, errors .*File too large")
     assert len([line for line in node.lines if "query.echo failed" in line]) == 2
     assert "Traceback" not in node.said
+
+
+def test_an_answer_that_a_cut_line_held_up_arrives_later(machines):
+    machines.superlink()
+    proxy = TcpProxy(machines.port)
+    node = machines.lean(0, superlink=proxy.address)
+    node.wait_for("connected as node")
+    run = machines.run(ECHO, nodes=1, rounds=2, work=3.0)
+    node.wait_for("round 1: query.echo begins")
+    proxy.cut()
+    node.wait_for("trying again")
+    assert "sent" not in node.said
+    proxy.mend()
+    node.wait_for("connected again after")
+    node.wait_for("answer of .* sent")
+    run.wait_for(r"echo 2: .* 1 answers, errors \[\]")
+    assert "echo 1:" in run.said and "errors []" in run.wait_for("echo 1:")
+    # The work was done once a round.
+    assert len([line for line in node.lines if "begins" in line]) == 2
+    proxy.close()

@@ -177,7 +177,6 @@ class Node:
             try:
                 # A line that breaks after this must not cost the message: nobody sends it again.
                 message = self._fetched = self._fetched or self._fleet.fetch(self._id, incoming)
-                self._say(f"{what}: {about.message_type} begins")
                 started = time.monotonic()
                 reply = self._answer(message, what)
             except (RunOverError, RefusedError) as error:
@@ -221,6 +220,7 @@ class Node:
             if self._stop.is_set():
                 raise Stopped
             context, app = self._of_run(run_id, what)
+            self._say(f"{what}: {message.metadata.message_type} begins")
             reply: Message = app.client(message, context)
         except (RunOverError, UnreachableError):
             raise
