@@ -9,8 +9,8 @@ from flwr.serverapp import Grid, ServerApp
 
 client = ClientApp()
 server = ServerApp()
-#: Between two looks for answers (s): so fine that it hides nothing.
-LOOK_S = 0.02
+#: Between two looks for answers (s); a SuperLink that is asked more often has no time for nodes.
+LOOK_S = 0.1
 
 
 @client.query("echo")

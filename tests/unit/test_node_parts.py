@@ -33,7 +33,7 @@ def questions_in(pause, pace, run=1, now=0.0):
         now += pace.wait(now)
 
 
-@given(st.floats(2.0, 40.0), st.integers(0, 2**32))
+@given(st.floats(4.0, 40.0), st.integers(0, 2**32))
 def test_steady_rounds_cost_few_questions_and_little_time(pause, seed):
     random.seed(seed)
     pace, now, asked, late = Pace(0.25, 60.0, 0.0), 0.0, 0, 0.0

@@ -13,7 +13,7 @@ _PATIENCE = 0.25
 #: Longest wait of a node that nothing else is said to (s): 3 MB a day with TLS, at most.
 IDLE_S = 90.0
 #: Pauses shorter than this (s) are not foreseen: quick questions cost little then.
-_SHORT_S = 1.0
+_SHORT_S = 2.0
 #: Share by which each wait differs at random, so that devices do not all ask at once.
 _JITTER = 0.1
 
