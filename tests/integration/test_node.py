@@ -99,6 +99,7 @@ def test_a_clock_that_is_wrong(guarded, tmp_path):
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     node = guarded.lean(0, 2, guarded.key("late"), PYTHONPATH=path)
     line = node.wait_for("clock is")
+    node.kill()
     assert "10 min 0 s behind" in line or "9 min 59 s behind" in line or "10 min 1 s" in line
     assert "trying again" in line
 
