@@ -19,6 +19,7 @@ from frugalfl.energy import EnergyRecord, Head, bundle
 from frugalfl.energy.chain import HASH_BYTES
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
+from frugalfl.fold import unfold
 
 STYPE = "frugalfl.frames.v1"
 RANGES_STYPE = "frugalfl.ranges.v1"
@@ -165,6 +166,12 @@ class CalibrateReply:
     programs: tuple[str, ...] = ()
 
 
+def is_ours(content: RecordDict) -> bool:
+    """Say whether a request comes from this project's server, which takes folded answers."""
+    arrays = content.array_records.get(_ARRAYS)
+    return arrays is not None and _FRAMES in arrays and arrays[_FRAMES].stype == STYPE
+
+
 def pack_request(request: TrainRequest) -> RecordDict:
     """Return the content of a train message."""
     config = ConfigRecord(
@@ -234,8 +241,9 @@ def unpack_reply(message: Message) -> TrainReply:
     Raises:
         FrameError: Something that belongs there is missing or of another type.
     """
-    metrics = _record(message.content, _METRICS, MetricRecord)
-    ledger = _record(message.content, _LEDGER, ConfigRecord)
+    content = unfold(message.content)
+    metrics = _record(content, _METRICS, MetricRecord)
+    ledger = _record(content, _LEDGER, ConfigRecord)
     notice, trainer, programs = _noted(ledger)
     accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else 0.0
     scored = _whole(metrics, "scored") if "scored" in metrics else 0
@@ -243,7 +251,7 @@ def unpack_reply(message: Message) -> TrainReply:
         raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
     return TrainReply(
         held=_whole(metrics, "held-version"),
-        frame=_unpack_bytes(message.content),
+        frame=_unpack_bytes(content),
         samples=_whole(metrics, "num-examples"),
         loss=_number(metrics, "train-loss"),
         records=_records(ledger),
@@ -311,13 +319,14 @@ def unpack_calibrate_reply(message: Message) -> CalibrateReply:
     Raises:
         FrameError: Something that belongs there is missing or of another type.
     """
-    array = _record(message.content, _ARRAYS, ArrayRecord).get(_RANGES)
+    content = unfold(message.content)
+    array = _record(content, _ARRAYS, ArrayRecord).get(_RANGES)
     if array is None or array.stype != RANGES_STYPE or len(array.data) % 8:
         raise FrameError("the reply carries no ranges; is the other end of the same version?")
-    ledger = _record(message.content, _LEDGER, ConfigRecord)
+    ledger = _record(content, _LEDGER, ConfigRecord)
     notice, trainer, programs = _noted(ledger)
     return CalibrateReply(
-        held=_whole(_record(message.content, _METRICS, MetricRecord), "held-version"),
+        held=_whole(_record(content, _METRICS, MetricRecord), "held-version"),
         ranges=np.frombuffer(array.data, "<f4").astype(np.float32).reshape(-1, 2),
         records=_records(ledger),
         head=_head(ledger),
