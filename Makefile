@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CODE := shared client server edge simulations tests benchmarks
 
-.PHONY: help demo test test-slow test-keras lint types bench lock clean
+.PHONY: help demo test test-slow test-keras test-browser lint types bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -22,6 +22,9 @@ test-slow: $(VENV)/.dev ## run the tests that take minutes
 
 test-keras: $(VENV)/.keras ## install TensorFlow (1.3 GB) and run the tests of Keras models
 	@$(BIN)/python -m pytest -m keras
+
+test-browser: $(VENV)/.dev ## run training programs in headless Chromium (needs npm and chromium)
+	@$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.dev ## check style, formatting and the import rules
 	@$(BIN)/ruff check $(CODE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
@@ -9,9 +11,10 @@ from flwr.common.constant import ErrorCode
 
 from frugalfl import wire
 from frugalfl.blocks import Layout
-from frugalfl.codec import encode_frame, parse_codec
+from frugalfl.codec import Codec, encode_frame, parse_codec
+from frugalfl.energy import EnergyRecord, Head
 from frugalfl.energy.level import BatteryLevel
-from frugalfl.errors import FrameError
+from frugalfl.errors import CodecError, FrameError, FrugalFLError, RunError, TaskError, UsageError
 from frugalfl_client.device import Device, device_of
 from frugalfl_client.energy import RoundEnergy
 from frugalfl_client.held import Held
@@ -25,18 +28,20 @@ _Request = wire.TrainRequest | wire.CalibrateRequest
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Apply the frames, train the planned blocks, encode the update, write the ledger, answer."""
+    return _answered(_train, message, context)
+
+
+def _train(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_request(message)
-    held = device.store.load(request.run)
+    held = device.store.load(request.run, request.resumed)
     battery = device.battery()
     if battery is not None and battery.below(device.settings.min_battery):
         return _answer(_declined(device, held, request, battery), message)
-    try:
-        trainer = device.trainer(request.program, request.program_file)
-        if trainer is not None:
-            trainer.layout.check(request.blocks)
-    except FrameError as error:
-        return _refuse(error, message)
+    codec = _codec_of(request)
+    trainer = device.trainer(request.program, request.program_file)
+    if trainer is not None:
+        trainer.layout.check(request.blocks)
     if trainer is None or (held.version != request.base and request.base >= 0):
         # A training program is missing; or the disk was lost or damaged, or another server used
         # this name for its run. What is held now decides what the next round brings.
@@ -50,30 +55,27 @@ def train(message: Message, context: Context) -> Message:
     missed = held.missed(request.version)
     energy = RoundEnergy(device, request, trainer)
     energy.downloaded(request)
-    try:
-        _bring_up(device, trainer, held, request, energy)
-        if device.evaluated is not None:
-            with energy.window("evaluate", samples=len(device.evaluated)) as window:
-                window.correct = trainer.count_right(held.model, device.evaluated)
-        with energy.window("train", samples=len(device.examples)):
-            seed = (device.settings.seed, device.number, request.round)
-            rate = device.settings.learning_rate_at(request.round)
-            trained = trainer.train(
-                held.model, request.blocks, device.examples, rate, seed,
-                held.private, request.proximal_mu, request.epochs,
-            )  # fmt: skip
-            held.private = trained.private
-        right, scored = 0, 0 if device.held_out is None else len(device.held_out)
-        if device.held_out is not None:
-            moved = {name: held.model[name] + step for name, step in trained.update.items()}
-            with energy.window("evaluate", samples=scored) as window:
-                right = trainer.count_right(held.model | moved | held.private, device.held_out)
-                window.correct = right
-    except FrameError as error:
-        return _refuse(error, message)
+    _bring_up(device, trainer, held, request, energy)
+    if device.evaluated is not None:
+        with energy.window("evaluate", samples=len(device.evaluated)) as window:
+            window.correct = trainer.count_right(held.model, device.evaluated)
+    with energy.window("train", samples=len(device.examples)):
+        seed = (device.settings.seed, device.number, request.round)
+        rate = device.settings.learning_rate_at(request.round)
+        trained = trainer.train(
+            held.model, request.blocks, device.examples, rate, seed,
+            held.private, request.proximal_mu, request.epochs,
+        )  # fmt: skip
+        held.private = trained.private
+    right, scored = 0, 0 if device.held_out is None else len(device.held_out)
+    if device.held_out is not None:
+        moved = {name: held.model[name] + step for name, step in trained.update.items()}
+        with energy.window("evaluate", samples=scored) as window:
+            right = trainer.count_right(held.model | moved | held.private, device.held_out)
+            window.correct = right
     with energy.window("encode"):
         frame, held.residual = encode_frame(
-            parse_codec(request.uplink),
+            codec,
             Layout.of(held.model),
             trained.update,
             base=request.version,
@@ -84,9 +86,8 @@ def train(message: Message, context: Context) -> Message:
         )
 
     energy.uploading(len(frame))
-    records = energy.take()
-    head = device.ledger.append(records)
-    device.store.save(request.run, held)
+    records, head, unkept = _kept(device, energy.take())
+    _save(device, request, held)
     reply = wire.TrainReply(
         held.version,
         frame,
@@ -95,7 +96,7 @@ def train(message: Message, context: Context) -> Message:
         records,
         head,
         link=device.link,
-        notice="; ".join(filter(None, (held.damage, device.take_notice()))),
+        notice="; ".join(filter(None, (held.damage, device.take_notice(), unkept))),
         accuracy=right / scored if scored else 0.0,
         scored=scored,
         trainer=device.trainer_name,
@@ -107,25 +108,25 @@ def train(message: Message, context: Context) -> Message:
 @app.query("calibrate")
 def calibrate(message: Message, context: Context) -> Message:
     """Apply the frames, run this device's rows, answer with the ranges of the activations."""
+    return _answered(_calibrate, message, context)
+
+
+def _calibrate(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_calibrate_request(message)
-    held = device.store.load(request.run)
+    held = device.store.load(request.run, request.resumed)
     ranges = np.zeros((0, 2), np.float32)
-    try:
-        trainer = device.trainer(request.program, request.program_file)
-        energy = RoundEnergy(device, request, trainer)
-        energy.downloaded(request)
-        if trainer is not None and (held.version == request.base or request.base < 0):
-            _bring_up(device, trainer, held, request, energy)
-            with energy.window("calibrate", samples=len(device.examples)):
-                ranges = trainer.calibrate(held.model, device.examples, request.percentile)
-            device.store.save(request.run, held)
-    except FrameError as error:
-        return _refuse(error, message)
+    trainer = device.trainer(request.program, request.program_file)
+    energy = RoundEnergy(device, request, trainer)
+    energy.downloaded(request)
+    if trainer is not None and (held.version == request.base or request.base < 0):
+        _bring_up(device, trainer, held, request, energy)
+        with energy.window("calibrate", samples=len(device.examples)):
+            ranges = trainer.calibrate(held.model, device.examples, request.percentile)
+        _save(device, request, held)
     energy.uploading(ranges.nbytes)
-    records = energy.take()
-    head = device.ledger.append(records)
-    notice = "; ".join(filter(None, (held.damage, device.take_notice())))
+    records, head, unkept = _kept(device, energy.take())
+    notice = "; ".join(filter(None, (held.damage, device.take_notice(), unkept)))
     reply = wire.CalibrateReply(
         held.version, ranges, records, head, notice, device.trainer_name, device.programs
     )
@@ -139,10 +140,10 @@ def _declined(
     energy = RoundEnergy(device, request)
     energy.downloaded(request)
     energy.uploading(0)
-    records = energy.take()
+    records, head, unkept = _kept(device, energy.take())
     return wire.TrainReply(
-        held.version, records=records, head=device.ledger.append(records), link=device.link,
-        notice="; ".join(filter(None, (held.damage, device.take_notice()))), battery=battery,
+        held.version, records=records, head=head, link=device.link, battery=battery,
+        notice="; ".join(filter(None, (held.damage, device.take_notice(), unkept))),
         trainer=device.trainer_name, programs=device.programs,
     )  # fmt: skip
 
@@ -165,13 +166,55 @@ def _bring_up(
                 f"the frames lead to version {held.version}, the request is for version "
                 f"{request.version}"
             )
-    except FrameError:
-        kept = device.store.load(request.run)
-        device.store.save(request.run, Held(residual=kept.residual, private=kept.private))
-        raise
+    except (FrameError, TaskError) as error:
+        kept = device.store.load(request.run, request.resumed)
+        kept.model, kept.version = {}, -1
+        _save(device, request, kept)
+        raise FrameError(str(error)) from error
 
 
-def _refuse(error: FrameError, message: Message) -> Message:
+def _save(device: Device, request: _Request, held: Held) -> None:
+    """Keep what a request left, and which request it was: a resumed run may ask for it again."""
+    held.round, held.attempt = request.round, len(request.resumed)
+    device.store.save(request.run, held)
+
+
+def _kept(
+    device: Device, records: Sequence[EnergyRecord]
+) -> tuple[tuple[EnergyRecord, ...], Head | None, str]:
+    """Write records into the ledger; where it cannot be written, nothing is reported but that.
+
+    A full disk costs the round its records, not the device its contribution.
+    """
+    try:
+        return tuple(records), device.ledger.append(records), ""
+    except RunError as error:
+        return (), None, f"this round has no energy records: {error}"
+
+
+def _codec_of(request: wire.TrainRequest) -> Codec:
+    """Return the codec that a request names.
+
+    Raises:
+        FrameError: It names none that is known here.
+    """
+    try:
+        return parse_codec(request.uplink)
+    except UsageError as error:
+        raise FrameError(f"the server wants an update by no known codec: {error}") from error
+
+
+def _answered(
+    work: Callable[[Message, Context], Message], message: Message, context: Context
+) -> Message:
+    """Answer a message; where the request or the disk is at fault, the answer says so."""
+    try:
+        return work(message, context)
+    except (FrameError, CodecError, RunError) as error:
+        return _refuse(error, message)
+
+
+def _refuse(error: FrugalFLError, message: Message) -> Message:
     """Say in one line why the round goes on without this client."""
     return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error)), reply_to=message)
 

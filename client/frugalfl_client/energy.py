@@ -62,5 +62,12 @@ def _versions(trainer: str) -> str:
     """Return the versions of FrugalFL, the trainer's package where one works, and the runtime."""
     packages = [f"frugalfl {frugalfl.__version__}"]
     if trainer:
-        packages.append(f"{trainer} {metadata.version(trainer)}")
+        packages.append(f"{trainer} {_version(trainer)}")
     return ", ".join([*packages, f"{platform.python_implementation()} {platform.python_version()}"])
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "of unknown version"  # a runtime that was built here, not installed by pip

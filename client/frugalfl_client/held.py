@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from frugalfl.blocks import Layout, Parameters, snap
@@ -23,6 +24,8 @@ class Held:
         model: Tensors by name, on the grid of :func:`~frugalfl.blocks.snap`.
         residual: State of the uplink codec's error feedback.
         private: This device's own blocks, float32; never in a frame.
+        round: Round of the request that left it so; 0: none.
+        attempt: How often the run had been resumed by then.
         damage: What was lost of all that on the disk, in one line; empty: nothing.
     """
 
@@ -30,7 +33,17 @@ class Held:
     model: Parameters = field(default_factory=dict)
     residual: Residual = field(default_factory=dict)
     private: Parameters = field(default_factory=dict)
+    round: int = 0
+    attempt: int = 0
     damage: str = ""
+
+    def was_in_vain(self, resumed: Sequence[int]) -> bool:
+        """Say whether the server was stopped before it had used what was done in :attr:`round`.
+
+        Args:
+            resumed: As of :class:`~frugalfl.wire.TrainRequest`.
+        """
+        return any(first <= self.round for first in resumed[self.attempt :])
 
     def missed(self, version: int) -> int:
         """Return how many versions were let pass between the last update and this one."""

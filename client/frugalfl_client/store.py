@@ -2,10 +2,14 @@
 
 One SQLite file, in which every run has its own rows; those of the last :data:`KEPT_RUNS` runs are
 kept. So the disk that a device needs is bounded by that many models (float16), residuals and
-private blocks (float32), :data:`KEPT_PROGRAM_BYTES` of training programs, whatever run they are of,
-and as much again where a damaged file was set aside. Every change is one
+private blocks (float32), all of that twice, :data:`KEPT_PROGRAM_BYTES` of training programs,
+whatever run they are of, and as much again where a damaged file was set aside. Every change is one
 transaction: a device that loses power in the middle of a round has either the old state or the new
 one.
+
+A server that was stopped in the middle of a round and resumes its run asks for that round again. So
+the state before the last request is kept beside the newest one, in two slots that are written in
+turn, and a device whose work was in vain goes back to it.
 
 Disks of small devices fail. What belongs together has a checksum, which is compared at each read;
 a part that does not agree is dropped, and a file that is no database any more is set aside.
@@ -16,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,13 +44,19 @@ CREATE TABLE IF NOT EXISTS parts (
 CREATE TABLE IF NOT EXISTS tensors (
     run TEXT NOT NULL, kind TEXT NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL,
     shape TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, kind, name));
+CREATE TABLE IF NOT EXISTS slots (
+    run TEXT NOT NULL, slot INTEGER NOT NULL, saved INTEGER NOT NULL, version INTEGER NOT NULL,
+    round INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (run, slot));
 CREATE TABLE IF NOT EXISTS programs (
     digest TEXT PRIMARY KEY, used INTEGER NOT NULL, data BLOB NOT NULL);
 """
 #: Parts of a run, as they are called in :class:`Held`.
 _KINDS = ("model", "residual", "private")
 #: SQLite's errors that say nothing about the file's content: trying again may help.
-_NOT_DAMAGE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_IOERR")
+_NOT_DAMAGE = (
+    "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_IOERR",
+    "SQLITE_CANTOPEN",
+)  # fmt: skip
 
 _Row = tuple[Any, ...]
 _T = TypeVar("_T")
@@ -68,22 +78,31 @@ class Store:
             try:
                 self._db = self._connect()
             except sqlite3.Error as error:
+                self._check_damaged(error)
                 self._begin_anew(error)
         except (sqlite3.Error, OSError) as error:
             raise RunError(f"cannot open the device's store {path}: {error}") from error
 
-    def load(self, run: str) -> Held:
+    def load(self, run: str, resumed: Sequence[int] = ()) -> Held:
         """Return what is held of ``run``: nothing, for a run that is not known.
 
         A model whose checksum does not agree is not held at all, so that the next round brings
         a whole one; damaged residuals and private blocks begin anew. ``damage`` says so.
 
+        Args:
+            run: Name of the run.
+            resumed: As of :class:`~frugalfl.wire.TrainRequest`; what was done in vain is forgotten.
+
         Raises:
             RunError: The file cannot be read, for another reason than damage.
         """
         held = self._guarded(lambda: self._load(run)) or Held()
+        if held.was_in_vain(resumed):
+            self._guarded(lambda: self._in_transaction(self._go_back, run))
+            held = self._guarded(lambda: self._load(run)) or Held()
         if held.damage:
-            self.save(run, held)  # what is lost is lost: it is reported once
+            # What is lost is lost: it is reported once.
+            self._guarded(lambda: self._in_transaction(self._replace, run, held, self._slot(run)))
         held.damage = "; ".join(text for text in (self._damage, held.damage) if text)
         self._damage = ""
         return held
@@ -169,17 +188,20 @@ class Store:
             return work()
         except sqlite3.Error as error:
             try:
+                self._check_damaged(error)
                 self._db.close()
                 self._begin_anew(error)
             except (sqlite3.Error, OSError) as second:
                 raise RunError(f"cannot use the device's store {self.path}: {second}") from error
         return None
 
+    def _check_damaged(self, error: sqlite3.Error) -> None:
+        """Raise the error again where it is no damage: the file is sound, or gone altogether."""
+        passing = str(getattr(error, "sqlite_errorname", "")).startswith(_NOT_DAMAGE)
+        if passing or not self.path.is_file():
+            raise error
+
     def _begin_anew(self, error: sqlite3.Error) -> None:
-        if str(getattr(error, "sqlite_errorname", "")).startswith(_NOT_DAMAGE):
-            raise error
-        if not self.path.is_file():
-            raise error
         os.replace(self.path, self.path.with_name(self.path.name + ".damaged"))
         for suffix in ("-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
@@ -187,20 +209,30 @@ class Store:
         self._damage = f"the device's store was damaged ({error}) and begins anew"
 
     def _load(self, run: str) -> Held:
-        row = self._db.execute("SELECT version FROM runs WHERE run = ?", (run,)).fetchone()
+        slot = self._slot(run)
+        row = self._db.execute(
+            "SELECT version, round, attempt FROM slots WHERE run = ? AND slot = ?", (run, slot)
+        ).fetchone()
+        if row is None:  # a store of before there were slots
+            row = self._db.execute(
+                "SELECT version, 0, 0 FROM runs WHERE run = ?", (run,)
+            ).fetchone()
         checksums = dict(
             self._db.execute("SELECT kind, checksum FROM parts WHERE run = ?", (run,)).fetchall()
         )
         if row is None and not checksums:
             return Held()
-        held, lost = Held(-1 if row is None else row[0]), []
+        version, *when = (-1, 0, 0) if row is None else row
+        round_, attempt = (number if isinstance(number, int) else 0 for number in when)
+        held, lost = Held(version, round=round_, attempt=attempt), []
         for kind in _KINDS:
+            own = _in_slot(kind, slot)
             rows = self._db.execute(
                 "SELECT place, name, shape, data FROM tensors "
                 "WHERE run = ? AND kind = ? ORDER BY place",
-                (run, kind),
+                (run, own),
             ).fetchall()
-            if checksums.get(kind) == _checksum(run, kind, held.version, rows):
+            if checksums.get(own) == _checksum(run, kind, held.version, rows):
                 setattr(held, kind, _tensors(rows))
             else:
                 lost.append(kind)
@@ -214,11 +246,11 @@ class Store:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             work(*arguments)
+            self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
         return True
 
     def _keep_program(self, digest: str, data: bytes) -> None:
@@ -232,27 +264,67 @@ class Store:
             "WHERE bytes <= ?)", (digest, KEPT_PROGRAM_BYTES),
         )  # fmt: skip
 
-    def _replace(self, run: str, held: Held) -> None:
+    def _slot(self, run: str) -> int:
+        """Return the slot that holds the newest state of a run."""
+        row = self._db.execute(
+            "SELECT slot FROM slots WHERE run = ? ORDER BY saved DESC LIMIT 1", (run,)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def _knows(self, run: str) -> bool:
+        found = self._db.execute("SELECT 1 FROM slots WHERE run = ? LIMIT 1", (run,)).fetchone()
+        return found is not None
+
+    def _go_back(self, run: str) -> None:
+        """Drop the newest state of a run; where there was none before it, the run is unknown."""
+        slot = self._slot(run)
+        self._db.execute("DELETE FROM slots WHERE run = ? AND slot = ?", (run, slot))
+        self._empty(run, slot)
+        if not self._knows(run):
+            for table in ("runs", "parts", "tensors"):
+                self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
+
+    def _empty(self, run: str, slot: int) -> None:
+        for table in ("parts", "tensors"):
+            for kind in _KINDS:
+                self._db.execute(
+                    f"DELETE FROM {table} WHERE run = ? AND kind = ?", (run, _in_slot(kind, slot))
+                )
+
+    def _replace(self, run: str, held: Held, slot: int | None = None) -> None:
+        """Write a state into a slot, by default not over the newest one."""
+        if slot is None:
+            slot = 1 - self._slot(run) if self._knows(run) else 0
         (used,) = self._db.execute("SELECT coalesce(max(used), 0) + 1 FROM runs").fetchone()
         self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (run, used, held.version))
         self._db.execute(
             "DELETE FROM runs WHERE run NOT IN (SELECT run FROM runs ORDER BY used DESC LIMIT ?)",
             (KEPT_RUNS,),
         )
-        for table in ("parts", "tensors"):
-            self._db.execute(
-                f"DELETE FROM {table} WHERE run = ? OR run NOT IN (SELECT run FROM runs)", (run,)
-            )
+        for table in ("slots", "parts", "tensors"):
+            self._db.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT run FROM runs)")
+        self._empty(run, slot)
+        self._db.execute(
+            "INSERT OR REPLACE INTO slots VALUES "
+            "(?, ?, (SELECT coalesce(max(saved), 0) + 1 FROM slots), ?, ?, ?)",
+            (run, slot, held.version, held.round, held.attempt),
+        )
         for kind in _KINDS:
-            self._insert(run, held.version, kind, _rows(getattr(held, kind)))
+            self._insert(run, held.version, kind, slot, _rows(getattr(held, kind)))
 
-    def _insert(self, run: str, version: int, kind: str, rows: list[_Row]) -> None:
+    def _insert(self, run: str, version: int, kind: str, slot: int, rows: list[_Row]) -> None:
+        own = _in_slot(kind, slot)
         self._db.executemany(
-            "INSERT INTO tensors VALUES (?, ?, ?, ?, ?, ?)", [(run, kind, *row) for row in rows]
+            "INSERT INTO tensors VALUES (?, ?, ?, ?, ?, ?)", [(run, own, *row) for row in rows]
         )
         self._db.execute(
-            "INSERT INTO parts VALUES (?, ?, ?)", (run, kind, _checksum(run, kind, version, rows))
+            "INSERT INTO parts VALUES (?, ?, ?)", (run, own, _checksum(run, kind, version, rows))
         )
+
+
+def _in_slot(kind: str, slot: int) -> str:
+    """Return what a part is called in the file: in the first slot as ever."""
+    return f"{kind}-{slot}" if slot else kind
 
 
 def _rows(tensors: Mapping[str, FloatArray]) -> list[_Row]:

@@ -5,6 +5,7 @@ Both speak the same API; 32-bit Raspberry Pi OS has only the second.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from dataclasses import dataclass
@@ -155,8 +156,13 @@ def runtime_package() -> str:
     Raises:
         MissingExtraError: Neither is installed.
     """
-    module = str(import_runtime().__name__).partition(".")[0]
-    return next(iter(metadata.packages_distributions().get(module, ())), module)
+    package = str(import_runtime().__name__).partition(".")[0].replace("_", "-")
+    # To look a module up among all that is installed would read every package's list of files.
+    for name in (package, f"{package}-nightly"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            metadata.version(name)
+            return name
+    return package
 
 
 def _info(details: dict[str, Any]) -> TensorInfo:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from frugalfl.codec import (
     read_frame,
 )
 from frugalfl.errors import FrameError
+from frugalfl_server.norms import Norms, kinds_of, norms_of
 
 #: Entries of a product that are worked out at a time (1 MiB of float32).
 _AT_A_TIME = 1 << 18
@@ -88,6 +90,8 @@ class _Places:
         self.names = tuple(layout.names(self.blocks))
         sizes = [[int(np.prod(shape)) for shape in shapes] for shapes in frame.shapes.values()]
         self.sizes = tuple(size for block in sizes for size in block)
+        self._kinds = kinds_of(layout, self.blocks)
+        self._ends = np.cumsum(self.sizes)
         self.spans: list[_Span] = []
         at = 0
         for number, size in zip(self.blocks, map(sum, sizes), strict=True):
@@ -96,6 +100,17 @@ class _Places:
                 span = _Span(self.spans.pop().start, span.end, span.shift)
             self.spans.append(span)
             at += size
+
+    def squared_norms(self, update: Compact) -> Norms:
+        """Return the squared norm of each block's weights, and of its running statistics."""
+        if isinstance(update, Sparse):
+            edges = [0, *np.searchsorted(update.places, self._ends).tolist()]
+            parts: list[FloatArray | Product] = [
+                update.values[slice(*edge)] for edge in pairwise(edges)
+            ]
+        else:
+            parts = update
+        return norms_of(zip(self._kinds, parts, strict=True))
 
 
 class Accumulator:
@@ -122,6 +137,8 @@ class Accumulator:
         data: bytes | memoryview,
         weight: float,
         check: Callable[[CodedFrame], None] = lambda _: None,
+        judge: Callable[[Norms], None] = lambda _: None,
+        share: float = 1.0,
     ) -> Contribution:
         """Add one frame.
 
@@ -129,6 +146,9 @@ class Accumulator:
             data: The frame, as it came.
             weight: Of this update in the mean; with FedAvg, the client's number of rows.
             check: Looks at the frame before it is decoded, and may raise :class:`FrameError`.
+            judge: Looks at the update's norms before anything is added, and may raise
+                :class:`FrameError`.
+            share: What the update is multiplied by; the mean is still over the whole weights.
 
         Returns:
             What was added; keep it no longer than needed, because it holds the decoded update.
@@ -146,7 +166,9 @@ class Accumulator:
             places = _Places(frame, self._layout, self._starts)
             self._like, self._places = frame, places
         update = frame.decode_compact()
+        judge(places.squared_norms(update))
         # Every check has been made: from here on nothing fails. The arrays are ours to change.
+        counted, weight = weight, weight * share
         if isinstance(update, Sparse):
             np.multiply(update.values, np.float32(weight), out=update.values)
             self._add_sparse(update, places.spans)
@@ -156,7 +178,7 @@ class Accumulator:
                 np.multiply(factor, np.float32(weight), out=factor)
                 self._add_part(name, part)
         for number in places.blocks:
-            self._weights[number] += weight
+            self._weights[number] += counted
         return Contribution(weight, places.names, places.sizes, update, frame)
 
     def _add_sparse(self, update: Sparse, spans: list[_Span]) -> None:

@@ -25,6 +25,7 @@ from frugalfl.sizes import size_text
 from frugalfl.task import Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
+from frugalfl_server.buffered_rounds import add_to_last_row, metered, strategy_in
 from frugalfl_server.calibration import (
     FEWEST_CLIENTS,
     Answers,
@@ -33,19 +34,30 @@ from frugalfl_server.calibration import (
     keep_ranges,
     merged,
 )
+from frugalfl_server.checkpoint import (
+    FILE,
+    Tree,
+    random_state,
+    set_random_state,
+    write_checkpoint,
+)
 from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy, count_right
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
-from frugalfl_server.metered import MeteredStrategy, server_energy
+from frugalfl_server.metered import server_energy
 from frugalfl_server.programs import Programs
-from frugalfl_server.progress import Progress
+from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.resume import Stopped, begin, changed_versions, claimed, to_resume
+from frugalfl_server.round_grid import RoundGrid
+from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
-from frugalfl_server.start import initial_model, pin_start
+from frugalfl_server.set_aside import set_aside_of
+from frugalfl_server.simulated import SimulatedLaps
+from frugalfl_server.start import initial_model, model_with, pin_start
 from frugalfl_server.steering import Steering
 from frugalfl_server.stopping import TrainingOver, why_over
 from frugalfl_server.strategies import strategy_of
@@ -58,18 +70,20 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Run the federation that the run config describes.
 
-    ``run-dir`` in the node config names a run directory that is there already; without it, a new
-    one is made under ``runs`` in the working folder.
+    ``run-dir`` in the node config, or the setting ``resume``, names a run directory that is there
+    already; without it, a new one is made under ``runs`` in the working folder.
     """
     settings = Settings.of(context.run_config)
     task = load_task(settings.task)
     settings = pin_start(settings, task)
     given = context.node_config.get("run-dir")
-    if given is None:
-        run = RunDirectory.create(Path("runs"), task.name, settings, app=None)
-    else:
+    if given is not None:
         run = RunDirectory.open(Path(str(given)))
-    with keeping_status(run):
+    elif settings.resume:
+        run = to_resume(Path(settings.resume), settings)
+    else:
+        run = RunDirectory.create(Path("runs"), task.name, settings, app=None)
+    with claimed(run), keeping_status(run):
         Federation(grid, settings, task, run).conduct()
     write_report(run)
 
@@ -109,35 +123,52 @@ class Federation:
         quiet: bool = False,
         name: str = summary.OURS,
     ) -> None:
-        self._grid = grid
         self._settings = settings
         self._task = task
         self._run = run
         self._name = name
         self._public = task.public_rows()
         self._federated = is_federated(settings, self._public)
-        self._progress = Progress(settings.rounds, quiet)
+        self._progress = Progress(settings.rounds, quiet, run.path / LOG)
+        self._grid = RoundGrid(
+            grid, settings.clients_per_round, settings.round_deadline,
+            close_early=settings.over_select > 0, say=self._progress.say,
+        )  # fmt: skip
         self._clients_accuracy = 0.0
         self._programs = Programs(task, settings, self._public.test, self._compiled)
         self._compilations: list[dict[str, Any]] = []
         self._downlink: Downlink | None = None
         self._control = Control(settings)
+        self._aside = set_aside_of(settings)
         self._stopped: list[str] = []
+        self._ratio = 0.0
+        self._left_off: Stopped | None = None
+        self._resumed: tuple[int, ...] = ()
         self._energy = server_energy(run.name, settings.grid)
+        self._simulated = SimulatedLaps(grid)
 
     def conduct(self) -> None:
-        """Train, prune, recover, calibrate, export."""
+        """Train, prune, recover, calibrate, export; or go on where the run was stopped."""
         self._progress.say(f"run {self._run.path}")
+        self._left_off, self._resumed = begin(self._run)
+        stopped = self._left_off
+        if self._resumed:
+            self._tell_of_resuming()
         self._warn_of_export()
-        ratio = self._pruning_ratio()
+        self._ratio = ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
         recover = self._settings.recover_rounds if ratio else 0
         self._progress.expect(self._settings.rounds + recover)
         after = recover + self._federated
         self._control.keep_back(after / max(self._settings.rounds + after, 1))
-        module = self.train()
+        phase = stopped.phase if stopped else "train"
+        if stopped is None or phase == "train":
+            module = self.train()
+            if ratio:
+                module = self._prune(module, ratio)
+        else:
+            module = model_with(self._task, stopped.model)
         self._control.keep_back(0)
-        if ratio:
-            module = self._prune(module, ratio)
+        if ratio and phase != "calibrate":
             self._rounds(
                 module, "recover", self._settings.recover_rounds, self._settings.rounds + 1
             )
@@ -145,12 +176,23 @@ class Federation:
         if self._settings.private:
             self._progress.say(f"no export: {why_private_is_not_exported(self._settings)}")
             return
-        if self._federated:
+        if self._federated and phase != "calibrate":
             keep_ranges(self._run, read_parameters(module), self.calibrate(module))
+            self._checkpoint("calibrate", 1, read_parameters(module))
         self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
         with self._energy.window("export", round=self._last_round()):
             export_into(self._run, module, self._task, self._settings, self._run.path / "model")
         self._run.add_energy(self._energy.take())
+
+    def _tell_of_resuming(self) -> None:
+        self._progress.say(
+            f"resume after {len(self._run.rounds)} finished rounds"
+            if self._left_off
+            else "resume: no round was finished, so it begins with the first one"
+        )
+        changed = changed_versions(self._run, versions())
+        if changed:
+            self._progress.warn(f"{changed}: the bits may differ from those of an unbroken run")
 
     def _last_round(self) -> int:
         return self._run.rounds[-1].round if self._run.rounds else 0
@@ -160,7 +202,7 @@ class Federation:
         self._progress.say(
             f"compile: {len(figures['trained'])} tensors train, {size_text(figures['bytes'])}"
         )
-        if self._name == summary.OURS:
+        if self._name == summary.OURS and figures not in self._compilations:
             self._compilations.append(figures)
             self._run.write_json("programs.json", {"programs": self._compilations})
 
@@ -230,18 +272,23 @@ class Federation:
         if rounds == 0:
             return
         self._programs.follow(module)
-        strategy = FrugalStrategy(
+        strategy = strategy_in(settings)(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
             on_failure=self._progress.warn, seed=settings.seed,
             sampler=sampler_of(settings),
             control=self._control if self._control.active else None,
-            programs=self._programs,
+            programs=self._programs, resumed=self._resumed,
+            quorum=settings.quorum, over_select=settings.over_select,
+            norm_bound=settings.norm_bound, set_aside=self._aside,
         )  # fmt: skip
+        left = self._go_on(phase, module, strategy)
+        done = left.done if left else 0
 
         def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
             if number == 0:
                 return None
+            number += done
             write_parameters(module, unpack(arrays))
             score = self._score(module, strategy)
             own = self._energy.take()
@@ -250,21 +297,85 @@ class Federation:
                 self._run.add_round(record, strategy.traffic.energy, strategy.traffic.heads)
                 self._run.add_energy(own)
                 self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
+                self._aside.keep(self._run)
+                self._checkpoint(phase, number, unpack(arrays), strategy)
             else:
                 self._run.add_round(record)
             self._progress.round_done(record)
-            if phase == "train" and number < rounds:
-                done = [r for r in self._run.rounds if r.federation == self._name]
-                if why := why_over(settings, done):
-                    raise TrainingOver(why)
+            self._end_if_over(phase, number, rounds)
             return MetricRecord({"accuracy": record.accuracy})
 
+        begin_with = pack(left.model if left else parameters)
         try:
-            MeteredStrategy(strategy, self._energy, first).start(
-                self._grid, pack(parameters), num_rounds=rounds, evaluate_fn=finish_round
+            self._end_if_over(phase, done, rounds)
+            metered(strategy, self._energy, first, settings, self._progress.say, done).start(
+                self._grid, begin_with, num_rounds=rounds - done, evaluate_fn=finish_round
             )
         except TrainingOver as over:
             self._ended_early(phase, rounds, str(over))
+        if settings.asynchronous:
+            late = strategy.traffic
+            add_to_last_row(self._run, late, self._simulated.lap())
+            if self._name == summary.OURS:
+                self._run.add_energy(late.energy)
+                self._run.heads += late.heads
+
+    def _end_if_over(self, phase: str, done: int, rounds: int) -> None:
+        """End training after so many rounds of its phase where a limit says so.
+
+        Raises:
+            TrainingOver: With the reason.
+        """
+        if phase != "train" or not 0 < done < rounds:
+            return
+        ours = [r for r in self._run.rounds if r.federation == self._name]
+        if why := why_over(self._settings, ours):
+            raise TrainingOver(why)
+
+    def _go_on(
+        self, phase: str, module: torch.nn.Module, strategy: FrugalStrategy
+    ) -> Stopped | None:
+        """Put everything back to where this phase was stopped; ``None``: it begins."""
+        left, self._left_off = self._left_off, None
+        if left is None or left.phase != phase:
+            return None
+        write_parameters(module, left.model)
+        tree = left.tree
+        self._clients_accuracy, self._stopped = tree["clients_accuracy"], tree["stopped"]
+        if self._downlink is not None:
+            self._downlink.restore(tree["downlink"])
+        self._control.restore(tree["control"])
+        self._aside.restore(tree["aside"])
+        self._programs.restore(tree["programs"])
+        strategy.restore(tree["strategy"])
+        set_random_state(tree["random"])
+        return left
+
+    def _checkpoint(
+        self, phase: str, done: int, model: Parameters, strategy: FrugalStrategy | None = None
+    ) -> None:
+        """Write down all that the next round depends on; without rounds that is not all."""
+        if self._settings.asynchronous:
+            return
+        try:
+            tree: Tree = {
+                "phase": phase,
+                "done": done,
+                "ratio": self._ratio,
+                "model": model,
+                "clients_accuracy": self._clients_accuracy,
+                "stopped": self._stopped,
+                "random": random_state(),
+                "downlink": None if self._downlink is None else self._downlink.state(),
+                "control": self._control.state(),
+                "aside": self._aside.state(),
+                "programs": self._programs.state(),
+                "strategy": None if strategy is None else strategy.state(),
+                "tables": self._run.position(),
+            }
+            write_checkpoint(self._run.path / FILE, tree)
+        except TypeError as error:
+            self._progress.warn(f"this run could not be resumed: {error}")
 
     def _ended_early(self, phase: str, rounds: int, why: str) -> None:
         done = [r for r in self._run.rounds if (r.federation, r.phase) == (self._name, phase)]
@@ -280,7 +391,7 @@ class Federation:
         if self._downlink is None:
             self._downlink = Downlink(
                 parameters, settings.downlink, first, seed, settings.downlink_budget,
-                settings.clients_per_round,
+                settings.updates_per_step,
             )  # fmt: skip
         return self._downlink
 
@@ -300,12 +411,14 @@ class Federation:
         downlink.advance(parameters, fine=True)
         everybody = sorted(self._grid.get_node_ids())
         # Without ranges there is no model: where nobody may be asked, somebody has to be.
-        nodes = [node for node in everybody if self._control.may_answer(node)] or everybody
+        sound = [node for node in everybody if not self._aside.rests(node)]
+        nodes = [node for node in sound if self._control.may_answer(node)] or sound or everybody
         wanted = max(self._settings.clients_per_round, FEWEST_CLIENTS)
         chosen = random.sample(nodes, min(len(nodes), wanted))
         question = wire.CalibrateRequest(
-            self._run.name, number, -1, -1, b"", self._settings.calibration_percentile
-        )
+            self._run.name, number, -1, -1, b"", self._settings.calibration_percentile,
+            resumed=self._resumed,
+        )  # fmt: skip
         self._programs.follow(module)
         answers = ask_clients(self._grid, downlink, chosen, question, self._programs)
         record = self._calibrated(number, module, answers)
@@ -338,6 +451,7 @@ class Federation:
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - answers.started_s,
             program_bytes=answers.program_bytes,
+            simulated_s=self._simulated.lap(),
         )
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:
@@ -375,4 +489,7 @@ class Federation:
             server_estimated_j=server.estimated_j,
             skipped=traffic.skipped,
             program_bytes=traffic.program_bytes,
+            late=traffic.late,
+            simulated_s=self._simulated.lap(),
+            set_aside=traffic.set_aside,
         )

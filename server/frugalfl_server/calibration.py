@@ -134,7 +134,7 @@ def _ask(
         answers.program_bytes += len(file)
         own = wire.CalibrateRequest(
             request.run, request.round, base, downlink.version, frames, request.percentile,
-            program, file,
+            program, file, request.resumed,
         )  # fmt: skip
         messages.append(
             Message(
@@ -168,7 +168,7 @@ def _received(
             reply = wire.unpack_calibrate_reply(message)
             heads = check_energy(reply.records, reply.head, request.run, request.round)
         except FrameError as error:
-            answers.complaints.append(f"node {node}: {error}")
+            answers.complaints.append(f"node {node}: {wire.one_line(str(error))}")
             continue
         downlink.confirm(node, reply.held)
         answers.energy += reply.records

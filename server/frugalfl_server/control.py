@@ -9,7 +9,8 @@ is known.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.energy.record import known_sum
@@ -63,7 +64,6 @@ class Control:
         Where too few may be asked, those that rest are asked once before their time.
         """
         self._round += 1
-        self._asked = {}
         if self._too_few(nodes) and not self._woken:
             self._resting = {}
             self._woken = True
@@ -114,6 +114,21 @@ class Control:
             f"at the end of energy-budget {self._budget_j:g} J": len(kept) - resting,
         }
         return ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known of each client, for a checkpoint."""
+        return {
+            "round": self._round,
+            "accounts": [(node, astuple(one)) for node, one in self._accounts.items()],
+            "resting": list(self._resting.items()),
+            "woken": self._woken,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._round, self._woken = state["round"], state["woken"]
+        self._accounts = {node: _Account(*one) for node, one in state["accounts"]}
+        self._resting = dict(state["resting"])
 
     def _rests(self, node: int) -> bool:
         return self._round <= self._resting.get(node, 0)

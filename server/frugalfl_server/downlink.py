@@ -21,11 +21,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 
-from frugalfl.blocks import EXACT_BELOW, GRID_BITS, FloatArray, Layout, Parameters, snap
+from frugalfl.blocks import EXACT_BELOW, GRID_BITS, Block, FloatArray, Layout, Parameters, snap
 from frugalfl.calls import fraction
 from frugalfl.codec import Codec, Limits, decode_frame, encode_cut, encode_frame, parse_codec
 from frugalfl.kept import Kept, take
@@ -60,6 +62,21 @@ class _Pruning:
     def cut(self, base: int) -> bytes:
         """Return what makes the pruned model's shapes of those of an older version."""
         return encode_cut(self.kept, self.layout, base=base, version=self.version)
+
+    def state(self) -> dict[str, Any]:
+        """Return all of it, for a checkpoint."""
+        blocks = [(block.name, block.tensors, block.shapes) for block in self.layout.blocks]
+        return {"version": self.version, "kept": dict(self.kept), "blocks": blocks}
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> _Pruning:
+        """Make one of what :meth:`state` returned."""
+        kept = {name: tuple(axes) for name, axes in state["kept"].items()}
+        blocks = (
+            Block(name, tuple(tensors), tuple(map(tuple, shapes)))
+            for name, tensors, shapes in state["blocks"]
+        )
+        return cls(state["version"], kept, Layout(tuple(blocks)))
 
 
 class Downlink:
@@ -248,6 +265,38 @@ class Downlink:
     def confirm(self, node: int, version: int) -> None:
         """Note which version a client says that it holds."""
         self._held[node] = version
+
+    def state(self) -> dict[str, Any]:
+        """Return the view, its versions and who holds which, for a checkpoint."""
+        pruning = self._pruning
+        return {
+            "version": self.version,
+            "first": self._first,
+            "factor": self.budget.factor,
+            "view": self.view,
+            "limits": astuple(self._limits),
+            "frames": b"".join(self._frames),
+            "lengths": list(map(len, self._frames)),
+            "held": list(self._held.items()),
+            "exact_since": self._exact_since,
+            "origin": self._origin,
+            "pruning": None if pruning is None else pruning.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self.version, self._first = state["version"], state["first"]
+        self.budget.factor = state["factor"]
+        self.view = state["view"]
+        self.layout = Layout.of(self.view)
+        self._limits = Limits(*state["limits"])
+        ends = list(accumulate(state["lengths"], initial=0))
+        self._frames = deque(state["frames"][start:end] for start, end in pairwise(ends))
+        self._full = None
+        self._held = dict(state["held"])
+        self._exact_since, self._origin = state["exact_since"], state["origin"]
+        before = state["pruning"]
+        self._pruning = None if before is None else _Pruning.restored(before)
 
 
 def _share_for(clients: int) -> float:

@@ -6,6 +6,8 @@ last change and when that was.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from frugalfl.blocks import Layout, Parameters
@@ -74,6 +76,20 @@ class Planner:
         joules = known_sum([total.measured_j, total.estimated_j])
         if joules is not None:
             self._joules[node] = joules
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known, for a checkpoint."""
+        return {
+            "changes": [(place, *change) for place, change in self._changes.items()],
+            "links": list(self._links.items()),
+            "joules": list(self._joules.items()),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._changes = {place: (change, since) for place, change, since in state["changes"]}
+        self._links = dict(state["links"])
+        self._joules = dict(state["joules"])
 
 
 def _mean_square(tensors: list[np.ndarray]) -> float:

@@ -140,6 +140,23 @@ class Programs:
         elif node in self._asked:
             held.add(self._asked[node])
 
+    def state(self) -> dict[str, Any]:
+        """Return which client has which program, for a checkpoint.
+
+        The programs themselves are not in it: compiled again, they have the same bytes.
+        """
+        return {
+            "held": [(node, sorted(digests)) for node, digests in self._held.items()],
+            "asked": list(self._asked.items()),
+            "with_torch": sorted(self._with_torch),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._held = {node: set(digests) for node, digests in state["held"]}
+        self._asked = dict(state["asked"])
+        self._with_torch = set(state["with_torch"])
+
     def _runs_programs(self, node: int) -> bool:
         """What trains on a client that never answered is the setting's guess."""
         return node in self._held or (

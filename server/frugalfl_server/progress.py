@@ -1,20 +1,32 @@
-"""What a person sees while rounds go by: one line a round, on standard error."""
+"""What a person sees while rounds go by: one line a round, on standard error and in a log."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from rich.console import Console
 
 from frugalfl.sizes import size_text
 from frugalfl_server.records import RoundRecord
 
+#: The same lines in the run directory: what a ServerApp prints, its SuperLink does not show.
+LOG = "progress.log"
+
 
 class Progress:
     """Prints one line for each finished round, with the time that is left."""
 
-    def __init__(self, rounds: int, quiet: bool = False) -> None:
+    def __init__(self, rounds: int, quiet: bool = False, log: Path | None = None) -> None:
+        """Begin.
+
+        Args:
+            rounds: How many there will be.
+            quiet: Print nothing.
+            log: File that takes the same lines.
+        """
         self._rounds = rounds
+        self._log = log
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._started_s = time.monotonic()
         self._done = 0
@@ -27,10 +39,17 @@ class Progress:
     def say(self, text: str) -> None:
         """Print one line about what happens next."""
         self._console.print(text, markup=False)
+        self._keep(text)
 
     def warn(self, text: str) -> None:
         """Print one line about something that went wrong but does not stop the run."""
         self._console.print(f"warning: {text}", style="yellow", markup=False)
+        self._keep(f"warning: {text}")
+
+    def _keep(self, text: str) -> None:
+        if self._log is not None:
+            with self._log.open("a", encoding="utf-8") as log:
+                log.write(f"{text}\n")
 
     def round_done(self, record: RoundRecord) -> None:
         """Print the round's line."""
@@ -38,12 +57,14 @@ class Progress:
         elapsed = time.monotonic() - self._started_s
         left = elapsed / self._done * (self._rounds - record.round)
         skipped = f"  {record.skipped} skipped" if record.skipped else ""
+        skipped += f"  {record.set_aside} set aside" if record.set_aside else ""
+        clock = "" if record.simulated_s is None else f"  {record.simulated_s:.3g} s simulated"
         self.say(
             f"{record.phase:>8} {record.round:>4}/{self._rounds}"
             f"  accuracy {record.accuracy:.3f}"
             f"  up {size_text(record.uplink_bytes):>9}"
             f"  down {size_text(record.downlink_bytes):>9}"
-            f"  {_joules(record)}{skipped}"
+            f"  {_joules(record)}{skipped}{clock}"
             f"  left {int(left // 60)}:{int(left % 60):02d}"
         )
 

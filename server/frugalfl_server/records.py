@@ -30,6 +30,10 @@ class RoundRecord:
         skipped: Clients that were there and could not be asked, because of ``energy-budget`` or
             ``min-battery``.
         program_bytes: Of ``downlink_bytes``, training programs (B).
+        late: Of ``updates``, answers to an earlier round, which came too late for that one.
+        simulated_s: Duration of the round on the clock of a simulation with ``delays`` (s);
+            ``None``: there is none.
+        set_aside: Clients that were there and were not asked, because they sent garbage.
     """
 
     federation: str
@@ -48,6 +52,9 @@ class RoundRecord:
     server_estimated_j: float | None = None
     skipped: int = 0
     program_bytes: int = 0
+    late: int = 0
+    simulated_s: float | None = None
+    set_aside: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@
     stopped.json      where a phase ended before its last round: why
     fit.json          where there was a budget: the largest model that fits
     programs.json     where clients ran training programs: what was compiled
-    checkpoints/      the newest global model
+    progress.log      the lines that a person saw
+    attempts.json     with which round the run was begun, and resumed
+    checkpoints/      the newest global model, and all that resuming takes
     model/            what export made
     report.html       all of it to look at
 
@@ -36,6 +38,7 @@ import frugalfl
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
 from frugalfl.energy.parquet import read_records, read_rows, write_records
+from frugalfl.energy.text import from_text, to_text
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
 from frugalfl_server.files import write_atomically, write_json
@@ -59,6 +62,7 @@ class RunDirectory:
         self.heads: list[HeadRecord] = []
         self._model: tuple[Parameters, dict[str, Any]] | None = None
         self._flush_due_s = time.monotonic() + _FLUSH_EVERY_S
+        self._written = 0, 0, 0
 
     @classmethod
     def create(cls, root: Path, task: str, settings: Settings, app: Path | None) -> RunDirectory:
@@ -85,7 +89,7 @@ class RunDirectory:
                     "app": None if app is None else str(app.resolve()),
                     "started_unix_s": time.time(),
                     "settings": settings.as_config(),
-                    "versions": _versions(),
+                    "versions": versions(),
                     "host": {"system": platform.platform(), "cpus": os.cpu_count()},
                 },
             )
@@ -152,14 +156,42 @@ class RunDirectory:
         """Keep this model as the newest one; written with the next flush."""
         self._model = (parameters, about)
 
+    def position(self) -> dict[str, Any]:
+        """Return how long the tables are, and those rows that are not on the disk yet."""
+        rounds, energy, heads = self._written
+        return {
+            "written": list(self._written),
+            "rounds": [asdict(record) for record in self.rounds[rounds:]],
+            "energy": [to_text(record) for record in self.energy[energy:]],
+            "heads": [asdict(record) for record in self.heads[heads:]],
+        }
+
+    def go_back_to(self, position: dict[str, Any]) -> None:
+        """Make the tables what they were when :meth:`position` was asked.
+
+        Raises:
+            RunError: Rows are missing that were on the disk then.
+        """
+        rounds, energy, heads = position["written"]
+        if len(self.rounds) < rounds or len(self.energy) < energy or len(self.heads) < heads:
+            raise RunError(
+                f"{self.path} cannot be resumed: its tables are shorter than its checkpoint says; "
+                "was one of them replaced by an older copy?"
+            )
+        self.rounds[rounds:] = [RoundRecord(**row) for row in position["rounds"]]
+        self.energy[energy:] = [from_text(text) for text in position["energy"]]
+        self.heads[heads:] = [HeadRecord(**row) for row in position["heads"]]
+
     def flush(self) -> None:
         """Write the tables and the newest model."""
         began = time.monotonic()
         self._table("rounds.parquet", RoundRecord, self.rounds)
         self._table("heads.parquet", HeadRecord, self.heads)
         write_atomically(
-            self.path / "energy.parquet", lambda part: write_records(part, self.energy)
+            self.path / "energy.parquet", lambda part: write_records(part, self.energy), True
         )
+        # Rows that are known to be on the disk need not be in a checkpoint.
+        self._written = len(self.rounds), len(self.energy), len(self.heads)
         if self._model is not None:
             parameters, about = self._model
             write_atomically(
@@ -193,7 +225,7 @@ class RunDirectory:
     def _table(self, name: str, kind: type, rows: Iterable[Any]) -> None:
         table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema(kind))
         write_atomically(
-            self.path / name, lambda part: pq.write_table(table, part, compression="zstd")
+            self.path / name, lambda part: pq.write_table(table, part, compression="zstd"), True
         )
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
@@ -226,7 +258,8 @@ def _point(link: Path, target: str) -> None:
     os.replace(part, link)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of what decides about a run's figures, by package."""
     versions = {"frugalfl": frugalfl.__version__, "python": platform.python_version()}
     for package in _VERSIONS_OF:
         try:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 from flwr.serverapp import Grid
 
@@ -75,6 +76,23 @@ class Sampler:
     def heard(self, node: int) -> None:
         """Note that a client of this round contributed."""
         self._heard.add(node)
+
+    def state(self) -> dict[str, Any]:
+        """Return the group and who has trained, for a checkpoint."""
+        return {
+            "round": self._round,
+            "due": self._due,
+            "group": self._group,
+            "trained": list(self._trained.items()),
+            "cohort": self._cohort,
+            "heard": sorted(self._heard),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._round, self._due = state["round"], state["due"]
+        self._group, self._cohort = list(state["group"]), list(state["cohort"])
+        self._trained, self._heard = dict(state["trained"]), set(state["heard"])
 
     def _choose(self, nodes: Iterable[int]) -> None:
         for node in nodes:

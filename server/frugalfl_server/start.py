@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from frugalfl.blocks import Shape
+from frugalfl.blocks import Parameters, Shape
 from frugalfl.codec.seeded import draw_again
 from frugalfl.errors import RunError, TaskError, UsageError
 from frugalfl.modules import read_parameters, write_parameters
@@ -72,12 +72,19 @@ def newest_model(task: Task, run: RunDirectory) -> torch.nn.Module:
         RunError: The run has no model, or it cannot be read.
         TaskError: It is not a model of this task.
     """
-    parameters = run.load_checkpoint()
-    shapes = {name: tensor.shape for name, tensor in parameters.items()}
     try:
-        module = resize(task.new_model(), shapes)
+        return model_with(task, run.load_checkpoint())
     except TaskError as error:
         raise TaskError(f"the model of {run.path} is not this task's: {error}") from error
+
+
+def model_with(task: Task, parameters: Parameters) -> torch.nn.Module:
+    """Build the task's model with these weights, pruned or not.
+
+    Raises:
+        TaskError: They are not of a model of this task.
+    """
+    module = resize(task.new_model(), {name: tensor.shape for name, tensor in parameters.items()})
     write_parameters(module, parameters)
     return module
 

@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median, median_high
+from typing import Any
 
 import numpy as np
 
@@ -67,23 +68,35 @@ class Steering:
         bound = f"{median_high(self._medians):.6g}" if self._medians else "any"
         return " | ".join([f"stochastic({noise}, {bound})", *self._rest])
 
-    def note(self, report: Report | None, weight: float, sizes: Mapping[str, float]) -> None:
+    def note(
+        self, report: Report | None, weight: float, sizes: Mapping[str, float], share: float = 1.0
+    ) -> None:
         """Take down one update's rounding.
 
         Args:
             report: What the frame said of its step.
             weight: Weight of this update in the mean, before division by the sum of all.
             sizes: Sum of the absolute decoded values, by tensor.
+            share: What the update was multiplied by.
         """
         if self.active and report is not None and report.base is not None:
             trained = {name: size for name, size in sizes.items() if not is_statistic(name)}
-            self._round.add(report.step, report.base, weight, trained)
+            self._round.add(report.step, report.base, weight, trained, share)
 
     def settle(self, model: Parameters) -> Parameters:
         """End the round: take from the averaged model what the rounding added to its length."""
         if self._round.bases:
             self._medians.append(median(self._round.bases))
         return self._round.settle(model)
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known between rounds, for a checkpoint."""
+        return {"medians": list(self._medians), "factor": self.budget.factor}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._medians.extend(state["medians"])
+        self.budget.factor = state["factor"]
 
 
 class _Noise:
@@ -93,15 +106,17 @@ class _Noise:
         self.bases: list[float] = []
         self._tensors: dict[str, _OfTensor] = {}
 
-    def add(self, step: float, base: float, weight: float, sizes: Mapping[str, float]) -> None:
+    def add(
+        self, step: float, base: float, weight: float, sizes: Mapping[str, float], share: float
+    ) -> None:
         """Add an update: ``step * sum |x|`` is the power of its rounding and of itself together."""
         if base > 0:
             self.bases.append(base)
         for name, size in sizes.items():
             found = self._tensors.setdefault(name, _OfTensor())
             found.weight += weight
-            found.power += weight**2 * step * size
-            found.own += weight**2 * base * size
+            found.power += (weight * share) ** 2 * step * size
+            found.own += (weight * share) ** 2 * base * size
 
     def settle(self, model: Parameters) -> Parameters:
         """Scale each tensor as if the noise, orthogonal to it, were not there."""

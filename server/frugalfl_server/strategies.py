@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
+from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp import strategy as flower
 
 from frugalfl.settings import Settings
 from frugalfl.strategies import parse_strategy
+
+
+class EvenFedAvg(flower.FedAvg):
+    """The mean in which every client counts alike, whatever its rows.
+
+    Noise that hides one client is measured by what one client can move the mean by, and Flower
+    takes that for one part in as many as were asked.
+    """
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Average, each with the weight 1."""
+        given = list(replies)
+        for reply in given:
+            for metrics in reply.content.metric_records.values():
+                metrics[self.weighted_by_key] = 1
+        return super().aggregate_train(server_round, given)
+
+
+def _private(noise: float, clip: float, clients: int, **picking: Any) -> flower.Strategy:
+    return flower.DifferentialPrivacyServerSideFixedClipping(
+        EvenFedAvg(**picking), noise, clip, clients
+    )
+
 
 #: From the settings and a strategy's own numbers to Flower's class and what it is to be given.
 BUILD: dict[str, Callable[..., tuple[Callable[..., flower.Strategy], dict[str, Any]]]] = {
@@ -34,6 +61,10 @@ BUILD: dict[str, Callable[..., tuple[Callable[..., flower.Strategy], dict[str, A
         {"num_malicious_nodes": bad, "num_nodes_to_select": kept},
     ),
     "bulyan": lambda _, bad: (flower.Bulyan, {"num_malicious_nodes": bad}),
+    "dpfedavg": lambda settings, noise, clip: (
+        partial(_private, noise, clip, settings.clients_per_round),
+        {},
+    ),
 }
 
 

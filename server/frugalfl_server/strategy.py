@@ -10,17 +10,18 @@ yet delivered is not lost.
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import Strategy
+from flwr.serverapp.strategy import QFedAvg, Strategy
 from flwr.supercore.differential_privacy import KEY_CLIPPING_NORM
 
 from frugalfl import wire
@@ -29,23 +30,45 @@ from frugalfl.codec import CodedFrame, Limits, read_frame
 from frugalfl.energy import EnergyRecord
 from frugalfl.errors import ExportError, FederationError, FrameError, UsageError
 from frugalfl.plans import Plan
+from frugalfl_server import strategy_state
 from frugalfl_server.aggregate import Accumulator
-from frugalfl_server.arrays import unpack
+from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.budget import Budget
 from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
+from frugalfl_server.gathered import Gathered
+from frugalfl_server.norm_bound import MOST_ROWS, FarUpdateError, NormBound
+from frugalfl_server.norms import Norms, kinds_of, norms_of
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
 from frugalfl_server.programs import Programs, Sent
 from frugalfl_server.records import HeadRecord
 from frugalfl_server.sampling import CohortGrid, Sampler
+from frugalfl_server.set_aside import ClientFailedError, Sentence, SetAside
 from frugalfl_server.steering import Steering
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.told import check_energy
 from frugalfl_server.views import AllowedGrid, PaddedGrid
 
 _MOST_SAMPLES = 1 << 31
+_MOST_LOSS = 1e15
+#: An answer that is later than this (rounds) is of no use any more.
+_MOST_LATE = 4
+#: A run ends when nobody has answered for so many rounds.
+_MOST_SILENT = 3
+
+
+#: Takes an update in, after a look at its norms, which may raise :class:`FarUpdateError`.
+_Take = Callable[[Message, wire.TrainReply, Callable[[Norms], None]], None]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a client was asked for in a round: to which version, and which blocks."""
+
+    version: int
+    blocks: tuple[int, ...]
 
 
 @dataclass
@@ -56,7 +79,11 @@ class Traffic:
     started_s: float
     clients: int = 0
     skipped: int = 0
+    set_aside: int = 0
     updates: int = 0
+    late: int = 0
+    answers: int = 0
+    far: int = 0
     uplink_bytes: int = 0
     downlink_bytes: int = 0
     program_bytes: int = 0
@@ -89,10 +116,17 @@ class FrugalStrategy(Strategy):
         sampler: Sampler | None = None,
         control: Control | None = None,
         programs: Programs | None = None,
+        resumed: tuple[int, ...] = (),
+        quorum: float = 0.0,
+        over_select: float = 0.0,
+        norm_bound: float = 0.0,
+        set_aside: SetAside | None = None,
     ) -> None:
         """Wrap a strategy; choose clients for it if there is a sampler or a control.
 
-        Without ``programs``, every client has to train with PyTorch.
+        Without ``programs``, every client has to train with PyTorch; without ``set_aside``, nobody
+        is set aside. ``resumed`` is told to every client (:class:`~frugalfl.wire.TrainRequest`).
+        ``quorum``, ``over_select`` and ``norm_bound`` are the settings of these names.
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -108,9 +142,19 @@ class FrugalStrategy(Strategy):
         self._sampler = sampler
         self._control = control
         self._programs = programs
+        self._resumed = resumed
+        self._quorum = quorum
+        self._over_select = over_select
+        self._silent = 0
+        self._bound = NormBound(norm_bound)
+        self._waiting: list[tuple[Message, wire.TrainReply, FarUpdateError]] = []
+        self._aside = set_aside or SetAside(None)
+        self._heard: set[tuple[int, int]] = set()
+        self._capped: set[int] = set()
+        self._sentences: list[Sentence] = []
         self._limits = Limits.of(downlink.layout)
         self._model: Parameters = {}
-        self._planned: dict[int, tuple[int, ...]] = {}
+        self._asked: dict[tuple[int, int], _Asked] = {}
         self._trained: set[str] = set()
         self.traffic = Traffic(first_round, time.monotonic())
 
@@ -122,13 +166,13 @@ class FrugalStrategy(Strategy):
         Raises:
             TrainingOver: Too few clients may be asked.
         """
-        self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
-        before, self._model = self._model, self._downlink.advance(unpack(arrays))
-        self._planner.begin(server_round, before, self._model)
-        self._planned = {}
-        self._trained = set()
-        picked = self._picked(server_round, arrays, config, grid)
+        self._begin(server_round, arrays)
+        oldest = self.traffic.round - _MOST_LATE
+        self._asked = {key: one for key, one in self._asked.items() if key[1] >= oldest}
+        # What a strategy remembers as the model has to be what the updates are added to.
+        picked = self._picked(server_round, pack(self._model), config, grid)
         uplink = self._steering.codec_for(len(picked))
+        picked += self._spares(picked, grid)
         bundles = self._downlink.bundles_for(m.metadata.dst_node_id for m in picked)
         messages = []
         for message in picked:
@@ -138,23 +182,40 @@ class FrugalStrategy(Strategy):
         self._keep_to(self._downlink.budget, "downloads", self.traffic.downlink_bytes, len(picked))
         return messages
 
+    def _begin(self, server_round: int, arrays: ArrayRecord) -> None:
+        """Begin a step of the model: bring the view to it, and the plan to this round."""
+        self.traffic = Traffic(self._first_round + server_round - 1, time.monotonic())
+        before, self._model = self._model, self._downlink.advance(unpack(arrays))
+        self._planner.begin(server_round, before, self._model)
+        self._trained = set()
+        self._heard = set()
+
     def _picked(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
         """Let the inner strategy pick from those who may be asked and whose turn it is."""
         control, view = self._control, grid
+        self._aside.begin()
         if control is not None:
-            control.begin(list(grid.get_node_ids()))
-            view = AllowedGrid(view, control.may_train)
+            control.begin([n for n in grid.get_node_ids() if not self._aside.rests(n)])
+        limited = control is not None or self._aside.among(grid.get_node_ids()) > 0
+        if limited:
+            view = AllowedGrid(view, self._may_train)
         if self._sampler is not None:
             view = CohortGrid(view, self._sampler)
-        if control is not None:
-            view = PaddedGrid(view, grid, control.clients)
+        if limited:
+            view = PaddedGrid(
+                view, grid, self._aside.clients if control is None else control.clients
+            )
         picked = list(self._inner.configure_train(server_round, arrays, config, view))
+        if not limited:
+            return picked
+        picked = [m for m in picked if self._may_train(m.metadata.dst_node_id)]
+        nodes = list(grid.get_node_ids())
+        self.traffic.set_aside = self._aside.among(nodes)
+        self._aside.check_enough(len(picked), nodes)
         if control is None:
             return picked
-        picked = [m for m in picked if control.may_train(m.metadata.dst_node_id)]
-        nodes = list(grid.get_node_ids())
         self.traffic.skipped = sum(not control.may_train(node) for node in nodes)
         if len(picked) < control.fewest:
             raise TrainingOver(
@@ -163,6 +224,23 @@ class FrugalStrategy(Strategy):
             )
         return picked
 
+    def _may_train(self, node: int) -> bool:
+        allowed = self._control is None or self._control.may_train(node)
+        return allowed and not self._aside.rests(node)
+
+    def _spares(self, picked: list[Message], grid: Grid) -> list[Message]:
+        """Address what the first client gets to some more, in case others are slow or fail."""
+        count = math.ceil(self._over_select * len(picked))
+        if not count:
+            return []
+        taken = {message.metadata.dst_node_id for message in picked}
+        others = [n for n in grid.get_node_ids() if n not in taken and self._may_train(n)]
+        first = picked[0]
+        return [
+            Message(first.content, dst_node_id=node, message_type=first.metadata.message_type)
+            for node in random.sample(others, min(count, len(others)))
+        ]
+
     def _keep_to(self, budget: Budget, what: str, spent: int, clients: int) -> None:
         complaint = budget.spent(what, spent / clients) if clients else None
         if complaint:
@@ -170,7 +248,8 @@ class FrugalStrategy(Strategy):
 
     def _framed(self, message: Message, bundle: tuple[int, bytes], uplink: str) -> Message:
         node = message.metadata.dst_node_id
-        planned = self._planned[node] = self._planner.blocks_of(node)
+        planned = self._planner.blocks_of(node)
+        self._asked[node, self.traffic.round] = _Asked(self._downlink.version, planned)
         base, frames = bundle
         mu = _proximal_mu(message)
         self.traffic.clients += 1
@@ -183,6 +262,7 @@ class FrugalStrategy(Strategy):
         request = wire.TrainRequest(
             self._run, self.traffic.round, base, self._downlink.version, planned, frames, uplink,
             mu, 0 if self._control is None else self._control.epochs_of(node), program, file,
+            self._resumed,
         )  # fmt: skip
         return Message(
             wire.pack_request(request),
@@ -198,88 +278,183 @@ class FrugalStrategy(Strategy):
         """Check each frame, then let the inner strategy aggregate.
 
         A client that failed, sent a damaged frame or holds another version costs its own
-        contribution only.
+        contribution only. Where fewer contribute than the quorum, the model stays as it is.
 
         Raises:
-            FederationError: Not one client of the round contributed.
+            FederationError: Every client of the round failed, or nobody answers any more.
         """
-        contributions = self._aggregate(replies)
+        return self._conclude(server_round, self._aggregate(replies))
+
+    def _conclude(
+        self, server_round: int, contributions: list[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Let the inner strategy make its step of what was contributed."""
         uplink = self.traffic.uplink_bytes, self.traffic.updates
         self._keep_to(self._steering.budget, "uploads", *uplink)
-        for failure in self.traffic.failures:
+        for failure in [*self.traffic.failures, *map(str, self._sentences)]:
             self._on_failure(failure)
-        if self.traffic.clients and len(self.traffic.failures) == self.traffic.clients:
+        self._sentences = []
+        failed = len(self.traffic.failures) >= self.traffic.clients > 0
+        if failed and not self.traffic.updates and not self.traffic.far:
             raise FederationError(
                 f"round {self.traffic.round}: none of {self.traffic.clients} clients could train; "
                 f"the first said: {self.traffic.failures[0]}"
             )
+        if self._below_quorum():
+            return None, None
         arrays, metrics = self._inner.aggregate_train(server_round, contributions)
+        if arrays is not None and not _finite(arrays):
+            self._on_failure(
+                f"round {self.traffic.round}: the strategy made NaN or infinity of the updates; "
+                "the model stays as it was"
+            )
+            arrays = metrics = None
         if arrays is not None:
             self._tidy(arrays)
         if metrics is not None:
             self.traffic.loss = float(metrics["train-loss"])  # type: ignore[arg-type]
         return arrays, metrics
 
+    def _below_quorum(self) -> bool:
+        """Say so where a round brought too little to go on with.
+
+        Raises:
+            FederationError: Nobody has answered for several rounds.
+        """
+        traffic = self.traffic
+        self._silent = 0 if traffic.answers or not traffic.clients else self._silent + 1
+        if self._silent == _MOST_SILENT:
+            raise FederationError(
+                f"round {traffic.round}: nobody has answered in {self._silent} rounds in a row; "
+                "are the nodes connected, and is round-deadline long enough for a device to train?"
+            )
+        share = self._quorum * traffic.clients if self._quorum < 1 else self._quorum
+        if traffic.updates >= share or not traffic.clients:
+            return False
+        self._on_failure(
+            f"round {traffic.round}: {traffic.updates} of {traffic.clients} clients contributed in "
+            f"time, the quorum is {math.ceil(share)}: the model stays as it is"
+        )
+        traffic.updates = 0
+        return True
+
     def _mean(self, replies: Iterable[Message]) -> list[Message]:
         """Add all updates to one sum as they are; return one reply, with the mean of them."""
-        total = Accumulator(self._downlink.layout)
-        samples, loss = 0, 0.0
-        last: Message | None = None
-        for message in replies:
-            with self._answering(message.metadata.src_node_id):
-                reply = self._received(message)
-                if reply is not None:
-                    check = partial(self._as_asked, message.metadata.src_node_id)
-                    added = total.add(reply.frame, reply.samples, check)
-                    if self._steering.active:
-                        self._steering.note(added.steering(), reply.samples, added.magnitudes())
-                    self._count(reply, added.names)
-                    samples += reply.samples
-                    loss += reply.samples * reply.loss
-                    last = message
-        if last is None:
-            return []
-        last.content = wire.pack_average(total.finish(self._model), samples, loss / samples)
-        return [last]
+        gathered = Gathered(Accumulator(self._downlink.layout))
+        self._take_in(replies, partial(self._gather, gathered))
+        return gathered.as_replies(self._model)
+
+    def _gather(
+        self,
+        gathered: Gathered,
+        message: Message,
+        reply: wire.TrainReply,
+        judge: Callable[[Norms], None],
+        share: float = 1.0,
+    ) -> None:
+        """Add one update, multiplied by a share, to those of its step."""
+        rows = self._bound.weight_of(reply.samples)
+        check = partial(self._as_asked, message)
+        added = gathered.total.add(reply.frame, rows, check, judge, share)
+        if self._steering.active:
+            self._steering.note(added.steering(), rows, added.magnitudes(), share)
+        self._count(message.metadata.src_node_id, reply, rows, added.names)
+        gathered.count(message, rows, reply.loss)
 
     def _each(self, replies: Iterable[Message]) -> list[Message]:
         """Replace the frame in each reply by arrays."""
-        decoded: list[tuple[Message, wire.TrainReply, Parameters]] = []
+        decoded: list[tuple[Message, int, float, Parameters]] = []
+
+        def take(message: Message, reply: wire.TrainReply, judge: Callable[[Norms], None]) -> None:
+            rows = self._bound.weight_of(reply.samples)
+            coded = read_frame(reply.frame, self._limits)
+            self._as_asked(message, coded)
+            frame = coded.decode()
+            update = frame.named(self._downlink.layout)
+            kinds = kinds_of(self._downlink.layout, tuple(frame.blocks))
+            norms = norms_of(zip(kinds, update.values(), strict=True))
+            if not all(map(math.isfinite, norms.values())):
+                raise FrameError("its update is too long for float32")
+            judge(norms)
+            sizes = {name: float(np.abs(step).sum()) for name, step in update.items()}
+            self._steering.note(frame.steering, rows, sizes)
+            self._count(message.metadata.src_node_id, reply, rows, update)
+            decoded.append((message, rows, reply.loss, update))
+
+        self._take_in(replies, take)
+        steps = complete([(update, rows) for _, rows, _, update in decoded])
+        for (message, rows, loss, _), step in zip(decoded, steps, strict=True):
+            moved = self._model | {name: self._model[name] + move for name, move in step.items()}
+            if hasattr(self._inner, "clipping_norm"):
+                moved = _moved_at_all(moved, self._model)
+            message.content = wire.pack_average(moved, rows, loss)
+        return [message for message, *_ in decoded]
+
+    def _take_in(self, replies: Iterable[Message], take: _Take) -> None:
+        """Take in what is right; what is beyond the bound waits until all others are in."""
         for message in replies:
-            with self._answering(message.metadata.src_node_id):
+            with self._answering(message):
                 reply = self._received(message)
                 if reply is not None:
-                    coded = read_frame(reply.frame, self._limits)
-                    self._as_asked(message.metadata.src_node_id, coded)
-                    frame = coded.decode()
-                    update = frame.named(self._downlink.layout)
-                    sizes = {name: float(np.abs(step).sum()) for name, step in update.items()}
-                    self._steering.note(frame.steering, reply.samples, sizes)
-                    self._count(reply, update)
-                    decoded.append((message, reply, update))
-        steps = complete([(update, reply.samples) for _, reply, update in decoded])
-        for (message, reply, _), step in zip(decoded, steps, strict=True):
-            moved = {name: self._model[name] + move for name, move in step.items()}
-            message.content = wire.pack_average(self._model | moved, reply.samples, reply.loss)
-        return [message for message, _, _ in decoded]
+                    self._try(message, reply, take)
+        self._pardon(take)
 
-    def _count(self, reply: wire.TrainReply, names: Iterable[str]) -> None:
+    def _try(self, message: Message, reply: wire.TrainReply, take: _Take) -> None:
+        """Take an update in, or have it wait."""
+        try:
+            take(message, reply, self._bound.check)
+        except FarUpdateError as far:
+            self._waiting.append((message, reply, far))
+            raise
+
+    def _pardon(self, take: _Take) -> None:
+        """Decide about the updates that wait, now that all others of the step are in."""
+        waiting, self._waiting = self._waiting, []
+        verdicts = self._bound.pardoned([far for *_, far in waiting])
+        for (message, reply, _), verdict in zip(waiting, verdicts, strict=True):
+            with self._answering(message):
+                if verdict is not None:
+                    self.traffic.far += 1
+                    raise FrameError(str(verdict))
+                take(message, reply, lambda _: None)
+        self._bound.end_round()
+
+    def _count(self, node: int, reply: wire.TrainReply, rows: int, names: Iterable[str]) -> None:
         self.traffic.updates += 1
         self.traffic.scores.append((reply.accuracy, reply.scored))
         self._trained.update(names)
+        if rows < reply.samples and node not in self._capped:
+            self._capped.add(node)
+            self._on_failure(
+                f"node {node}: its {reply.samples} rows are more than {MOST_ROWS} times those of "
+                f"the median client, and count as {rows}"
+            )
 
-    def _as_asked(self, node: int, frame: CodedFrame) -> None:
+    def _as_asked(self, message: Message, frame: CodedFrame) -> None:
         """Refuse an update to another version, or of other blocks than were planned."""
-        if frame.base != self._downlink.version:
+        asked = self._asked[message.metadata.src_node_id, self._round_of(message)]
+        if frame.base != asked.version:
             raise FrameError(
                 f"its update is to version {frame.base}, this round trains version "
-                f"{self._downlink.version}; is it of another run?"
+                f"{asked.version}; is it of another run?"
             )
-        planned = self._planned.get(node, ())
-        if tuple(sorted(frame.shapes)) != planned:
+        if tuple(sorted(frame.shapes)) != asked.blocks:
             raise FrameError(
-                f"its update has blocks {sorted(frame.shapes)}, it was asked for {list(planned)}"
+                f"its update has blocks {sorted(frame.shapes)}, it was asked for "
+                f"{list(asked.blocks)}"
             )
+
+    def _round_of(self, message: Message) -> int:
+        """Return the round that a reply belongs to.
+
+        Raises:
+            FrameError: None of this phase in which its node was asked.
+        """
+        group = message.metadata.group_id
+        number = int(group) if group.isdecimal() else -1
+        if (message.metadata.src_node_id, number) not in self._asked:
+            raise FrameError(f"its answer belongs to round {group[:20]}, in which it was not asked")
+        return number
 
     def _received(self, message: Message) -> wire.TrainReply | None:
         """Unpack a reply and count it; ``None``: the client had nothing to give this time.
@@ -288,11 +463,16 @@ class FrugalStrategy(Strategy):
             FrameError: The client failed, or its reply is not as it should be.
         """
         node = message.metadata.src_node_id
+        self.traffic.answers += 1
         if message.has_error():
-            raise FrameError(message.error.reason)
+            raise ClientFailedError(message.error.reason)
+        number = self._round_of(message)
+        if (node, number) in self._heard:
+            raise FrameError("it has answered in this round already")
+        self._heard.add((node, number))
         reply = wire.unpack_reply(message)
         self.traffic.uplink_bytes += len(reply.frame)
-        heads = check_energy(reply.records, reply.head, self._run, self.traffic.round)
+        heads = check_energy(reply.records, reply.head, self._run, number)
         self.traffic.heads += heads
         self.traffic.energy += reply.records
         self._downlink.confirm(node, reply.held)
@@ -305,23 +485,58 @@ class FrugalStrategy(Strategy):
             self._on_failure(f"node {node}: {reply.notice}")
         if not reply.frame:
             return None
-        if not 0 < reply.samples <= _MOST_SAMPLES or not math.isfinite(reply.loss):
+        least = 0.0 if isinstance(self._inner, QFedAvg) else -_MOST_LOSS  # it takes a root of it
+        if not 0 < reply.samples <= _MOST_SAMPLES or not least <= reply.loss <= _MOST_LOSS:
             raise FrameError(f"it trained on {reply.samples} rows, with a loss of {reply.loss}")
-        return reply
+        self._bound.claims(node, reply.samples)
+        return self._discounted(reply, self.traffic.round - number)
+
+    def _discounted(self, reply: wire.TrainReply, late: int) -> wire.TrainReply:
+        """Give an update to an older model less weight: divided by the root of 1 + its lateness.
+
+        The model has moved on since, so that it is a step from a place where nobody stands any
+        more; the weight is that of FedBuff (Nguyen et al., AISTATS 2022).
+
+        Args:
+            reply: The reply.
+            late: Rounds that have passed.
+        """
+        if not late:
+            return reply
+        self.traffic.late += 1
+        return replace(reply, samples=max(int(reply.samples / math.sqrt(1 + late)), 1))
 
     @contextmanager
     def _blamed(self, node: int) -> Iterator[None]:
         """Let one client's trouble cost its own contribution only, and note whose it was."""
         try:
             yield
+        except FarUpdateError:
+            pass  # what becomes of it is known once all others are in
         except (FrameError, ExportError) as error:
-            self.traffic.failures.append(f"node {node}: {error}")
+            why = wire.one_line(str(error))
+            self.traffic.failures.append(f"node {node}: {why}")
+            if isinstance(error, FrameError) and not isinstance(error, ClientFailedError):
+                self._sentences += self._aside.wrong(node, self.traffic.round, why)
 
     @contextmanager
-    def _answering(self, node: int) -> Iterator[None]:
-        """Take a reply in: a client that has answered as it should counts for the sampling."""
+    def _answering(self, message: Message) -> Iterator[None]:
+        """Take a reply in: a client that has answered as it should counts for the sampling.
+
+        A late one that cannot be used is named, but it is no failure of this round.
+        """
+        node = message.metadata.src_node_id
+        if message.metadata.group_id != str(self.traffic.round):
+            try:
+                yield
+            except FarUpdateError:
+                pass  # as below
+            except FrameError as error:
+                self._on_failure(f"node {node}, late by now: {wire.one_line(str(error))}")
+            return
         with self._blamed(node):
             yield
+            self._aside.right(node)
             if self._sampler is not None:
                 self._sampler.heard(node)
 
@@ -349,6 +564,45 @@ class FrugalStrategy(Strategy):
     def summary(self) -> None:
         """Let the inner strategy describe itself in Flower's log."""
         self._inner.summary()
+
+    def state(self) -> dict[str, Any]:
+        """Return what is kept between rounds, beside downlink, control and programs.
+
+        Raises:
+            TypeError: The inner strategy keeps something that a checkpoint cannot hold.
+        """
+        return {
+            "model": self._model,
+            "planner": self._planner.state(),
+            "steering": self._steering.state(),
+            "sampler": None if self._sampler is None else self._sampler.state(),
+            "bound": self._bound.state(),
+            "inner": strategy_state.state_of(self._inner),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._model = state["model"]
+        self._planner.restore(state["planner"])
+        self._steering.restore(state["steering"])
+        if self._sampler is not None:
+            self._sampler.restore(state["sampler"])
+        self._bound.restore(state["bound"])
+        strategy_state.restore(self._inner, state["inner"])
+
+
+def _finite(arrays: ArrayRecord) -> bool:
+    return all(np.isfinite(array.numpy()).all() for array in arrays.values())
+
+
+def _moved_at_all(moved: Parameters, model: Parameters) -> Parameters:
+    """Move one entry by the least there is: Flower's clipping divides by an update's length."""
+    if any((moved[name] != tensor).any() for name, tensor in model.items()):
+        return moved
+    name = next(iter(model))
+    tensor = model[name].copy()
+    tensor.flat[0] += np.spacing(np.maximum(np.abs(tensor.flat[0]), np.float32(1)))
+    return moved | {name: tensor}
 
 
 def _proximal_mu(message: Message) -> float:

@@ -12,6 +12,7 @@ from frugalfl.energy import SERVER, totals
 from frugalfl.energy.record import known_sum
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.set_aside import FILE
 
 OURS = "frugalfl"
 BASELINE = "flower-fedavg-float32"
@@ -39,6 +40,7 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
         "server_carbon_g": own.carbon_summary(),
         "stopped": run.read_json(STOPPED)["why"] if (run.path / STOPPED).exists() else None,
         "skipped": sum(record.skipped for record in ours),
+        "set_aside": run.read_json(FILE)["set_aside"] if (run.path / FILE).exists() else [],
         **_of_export(run, "model"),
     }
     baseline = [record for record in run.rounds if record.federation == BASELINE]
@@ -74,6 +76,7 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
             "estimated": known_sum(record.energy_estimated_j for record in rounds),
         },
         "wall_s": sum(record.wall_s for record in rounds),
+        "simulated_s": known_sum(record.simulated_s for record in rounds),
     }
 
 

@@ -24,6 +24,11 @@ class View(Grid):
         """Flower's description of the run."""
         return self._grid.run
 
+    @property
+    def simulated_s(self) -> float | None:
+        """The clock of a simulation with delays (s); ``None``: time is real."""
+        return getattr(self._grid, "simulated_s", None)
+
     def create_message(
         self,
         content: RecordDict,

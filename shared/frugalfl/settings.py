@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from frugalfl.asynchronous import needs_whole_rounds, parse_asynchronous
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
+from frugalfl.delays import parse_delays
 from frugalfl.energy import parse_grid
 from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import UsageError
+from frugalfl.patience import parse_patience
 from frugalfl.plans import parse_plan
 from frugalfl.sampling import parse_sampling
 from frugalfl.schedule import parse_schedule
@@ -63,7 +66,26 @@ class Settings:
         0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
     )
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
+    norm_bound: float = _setting(
+        5.0, "how many times as long as usual an update may be; beyond, it does not count; 0: any"
+    )
+    set_aside: str = _setting(
+        "after(3, 10)",
+        "wrong replies in a row after which a client is not asked for so many rounds; or never",
+    )
     sampling: str = _setting("uniform", "which clients train in a round (below)")
+    round_deadline: float = _setting(
+        0.0, "longest time of a round (s); late devices are left out; 0: none"
+    )
+    quorum: float = _setting(
+        0.0, "least updates of a round: below 1 a share of the clients asked, else a count; 0: any"
+    )
+    over_select: float = _setting(
+        0.0, "share of clients-per-round asked beyond it; a round closes when enough have answered"
+    )
+    asynchronous: str = _setting(
+        "", "buffered(10): the model makes a step after so many updates; empty: after whole rounds"
+    )
     refresh: str = _setting("full", "refresh plan: which blocks a client trains and exchanges")
     energy_budget: float = _setting(
         0.0, "most joules that a client may use in the whole run; 0: none"
@@ -81,6 +103,7 @@ class Settings:
         "", "blocks that never leave their device: shell patterns, commas between; empty for none"
     )
     start_from: str = _setting("", "run directory whose newest model to begin with; empty for none")
+    resume: str = _setting("", "run directory of a stopped run, to go on with it; empty: a new run")
     prune: float = _setting(
         0.5, "share of channels to prune before export, 0 for none; not used with a budget"
     )
@@ -100,6 +123,10 @@ class Settings:
     device: str = _setting("generic", "device profile, or a fleet of them, for joules")
     grid: str = _setting(
         "", "electricity, for grams of CO2e: ES, world, 120 g/kWh; empty: grams are unknown"
+    )
+    delays: str = _setting(
+        "",
+        "seconds that simulated clients take to answer: 1 s * 32, 10 s * 8; empty: not simulated",
     )
     evaluate_rows: int = _setting(
         0, "most own rows that a client measures each model on that it receives; 0: none"
@@ -135,6 +162,10 @@ class Settings:
                 f"clients-per-round is {self.clients_per_round}, "
                 f"but there are only {self.clients} clients"
             )
+        if self.quorum > self.clients_per_round * (1 + self.over_select):
+            raise UsageError(
+                f"quorum is {self.quorum:g}, but a round asks {self.clients_per_round} clients"
+            )
         uplink = parse_codec(self.uplink)
         if uplink.family == "biased" and not uplink.feedback:
             raise UsageError(
@@ -154,13 +185,23 @@ class Settings:
         if self.downlink_budget and not downlink.text.startswith(("dyadic(", "topk(")):
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
         parse_schedule(self.schedule)
-        for name in ("energy_budget", "stop_joules"):
+        for name in ("energy_budget", "stop_joules", "round_deadline", "quorum", "over_select"):
             self._need(0 <= getattr(self, name) < math.inf, name, "0 or more")
         self._need(0 <= self.min_battery < 100, "min_battery", "from 0 to below 100")
         self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
         parse_plan(self.refresh)
         parse_strategy(self.strategy, self.clients_per_round)
+        if self.strategy.startswith("dpfedavg") and uplink.text.startswith("stochastic(auto)"):
+            raise UsageError(
+                "dpfedavg does not go with stochastic(auto), whose steps tell of single clients' "
+                "updates without any noise; take an uplink such as 'qsgd(8) | range'"
+            )
+        bound = self.norm_bound
+        self._need(bound == 0 or 1 < bound < math.inf, "norm_bound", "above 1, or 0 for none")
+        parse_patience(self.set_aside)
         parse_sampling(self.sampling, self.clients_per_round)
+        self._check_asynchronous()
+        parse_delays(self.delays)
         self._check_budget()
         if self.private and self.prunes:
             raise UsageError(
@@ -185,6 +226,32 @@ class Settings:
     def prunes(self) -> bool:
         """Whether the model may be pruned, and recovery rounds follow."""
         return bool(self.prune or self.has_budget)
+
+    @property
+    def updates_per_step(self) -> int:
+        """Updates that a step of the model is made of, where every client answers."""
+        buffered = parse_asynchronous(self.asynchronous)
+        return self.clients_per_round if buffered is None else buffered.updates
+
+    def _check_asynchronous(self) -> None:
+        if parse_asynchronous(self.asynchronous) is None:
+            return
+        if needs_whole_rounds(self.strategy):
+            raise UsageError(
+                f"strategy {self.strategy} compares the updates of a round, and asynchronous "
+                "aggregation has none; use fedavg, fedavgm, fedadam, or leave asynchronous empty"
+            )
+        if self.sampling != "uniform":
+            raise UsageError(
+                f"sampling {self.sampling} plans rounds, and asynchronous aggregation has none; "
+                "leave one of the two out"
+            )
+        for name in ("round_deadline", "quorum", "over_select"):
+            if getattr(self, name):
+                raise UsageError(
+                    f"{name.replace('_', '-')} is about rounds, and asynchronous aggregation has "
+                    "none; leave one of the two out"
+                )
 
     def _check_budget(self) -> None:
         if self.target:

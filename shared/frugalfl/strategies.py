@@ -83,6 +83,7 @@ STRATEGIES = {
     "krum": _Rule((whole,), _for_krum),
     "multikrum": _Rule((whole, whole), _for_krum),
     "bulyan": _Rule((whole,), _for_bulyan),
+    "dpfedavg": _Rule((_positive, _positive)),
 }
 
 

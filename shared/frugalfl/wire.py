@@ -19,6 +19,7 @@ from frugalfl.energy import EnergyRecord, Head, bundle
 from frugalfl.energy.chain import HASH_BYTES
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
+from frugalfl.fold import unfold
 
 STYPE = "frugalfl.frames.v1"
 RANGES_STYPE = "frugalfl.ranges.v1"
@@ -30,14 +31,16 @@ _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
-_EPOCHS, _BATTERY, _CHARGING = "epochs", "battery", "charging"
+_EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
 _RECORDS, _NUMBER, _HASH = "records", "number", "hash"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
 #: Most digests that are read from a reply, each SHA-256 in hexadecimal digits.
 _MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
-#: Longest text that is read from a reply (characters).
-_MAX_TEXT = 300
+#: Beyond any round, version, or number of epochs that a server can mean.
+_MOST_COUNT, _MOST_EPOCHS = 1 << 40, 10_000
+#: Longest text that is read at all, and longest of a reply that is kept (characters).
+_MOST_LETTERS, _MAX_TEXT = 4096, 300
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class TrainRequest:
         epochs: Passes over the client's own rows; 0: as the settings say.
         program: Digest of the training program to run; empty: none, PyTorch trains.
         program_file: That program, where the client is not known to have it.
+        resumed: The round that the run began again with, for each time that its server was stopped
+            and resumed it: what a client did in that round or later before was never used.
     """
 
     run: str
@@ -69,6 +74,7 @@ class TrainRequest:
     epochs: int = 0
     program: str = ""
     program_file: bytes = b""
+    resumed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,7 @@ class CalibrateRequest:
             (:func:`~frugalfl.activations.ranges_of`).
         program: As of :class:`TrainRequest`; any that holds this model.
         program_file: As of :class:`TrainRequest`.
+        resumed: As of :class:`TrainRequest`.
     """
 
     run: str
@@ -132,6 +139,7 @@ class CalibrateRequest:
     percentile: float = 100.0
     program: str = ""
     program_file: bytes = b""
+    resumed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,12 @@ class CalibrateReply:
     notice: str = ""
     trainer: str = TORCH
     programs: tuple[str, ...] = ()
+
+
+def is_ours(content: RecordDict) -> bool:
+    """Say whether a request comes from this project's server, which takes folded answers."""
+    arrays = content.array_records.get(_ARRAYS)
+    return arrays is not None and _FRAMES in arrays and arrays[_FRAMES].stype == STYPE
 
 
 def pack_request(request: TrainRequest) -> RecordDict:
@@ -184,24 +198,23 @@ def unpack_request(message: Message) -> TrainRequest:
         FrameError: Something that belongs there is missing.
     """
     config = _record(message.content, _CONFIG, ConfigRecord)
-    blocks = _item(config, "blocks")
-    if not isinstance(blocks, list) or not all(type(block) is int for block in blocks):
-        raise FrameError(f"the message's blocks are {blocks!r:.60}, not a list of whole numbers")
     epochs = _whole(config, _EPOCHS) if _EPOCHS in config else 0
-    if epochs < 0:
-        raise FrameError(f"the message asks for {epochs} epochs")
+    mu = _number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0
+    if not 0 <= epochs <= _MOST_EPOCHS or not 0 <= mu < math.inf:
+        raise FrameError(f"the message asks for {epochs} epochs, with a proximal mu of {mu}")
     return TrainRequest(
         run=_text(config, "run"),
-        round=_whole(config, "round"),
+        round=_count(config, "round"),
         base=_whole(config, "base"),
-        version=_whole(config, "version"),
-        blocks=tuple(blocks),
+        version=_count(config, "version"),
+        blocks=_numbers(config, "blocks"),
         frames=_unpack_bytes(message.content),
         uplink=_text(config, "uplink"),
-        proximal_mu=_number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0,
+        proximal_mu=mu,
         epochs=epochs,
         program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(message.content),
+        resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
     )
 
 
@@ -228,8 +241,9 @@ def unpack_reply(message: Message) -> TrainReply:
     Raises:
         FrameError: Something that belongs there is missing or of another type.
     """
-    metrics = _record(message.content, _METRICS, MetricRecord)
-    ledger = _record(message.content, _LEDGER, ConfigRecord)
+    content = unfold(message.content)
+    metrics = _record(content, _METRICS, MetricRecord)
+    ledger = _record(content, _LEDGER, ConfigRecord)
     notice, trainer, programs = _noted(ledger)
     accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else 0.0
     scored = _whole(metrics, "scored") if "scored" in metrics else 0
@@ -237,12 +251,12 @@ def unpack_reply(message: Message) -> TrainReply:
         raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
     return TrainReply(
         held=_whole(metrics, "held-version"),
-        frame=_unpack_bytes(message.content),
+        frame=_unpack_bytes(content),
         samples=_whole(metrics, "num-examples"),
         loss=_number(metrics, "train-loss"),
         records=_records(ledger),
         head=_head(ledger),
-        link=_any_text(ledger, _LINK)[:_MAX_TEXT],
+        link=one_line(_any_text(ledger, _LINK)),
         notice=notice,
         accuracy=accuracy,
         scored=scored,
@@ -273,15 +287,19 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
         FrameError: Something that belongs there is missing.
     """
     config = _record(message.content, _CONFIG, ConfigRecord)
+    percentile = _number(config, "percentile")
+    if not 50 < percentile <= 100:
+        raise FrameError(f"the message asks for the percentile {percentile}")
     return CalibrateRequest(
         run=_text(config, "run"),
-        round=_whole(config, "round"),
+        round=_count(config, "round"),
         base=_whole(config, "base"),
-        version=_whole(config, "version"),
+        version=_count(config, "version"),
         frames=_unpack_bytes(message.content),
-        percentile=_number(config, "percentile"),
+        percentile=percentile,
         program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(message.content),
+        resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
     )
 
 
@@ -301,13 +319,14 @@ def unpack_calibrate_reply(message: Message) -> CalibrateReply:
     Raises:
         FrameError: Something that belongs there is missing or of another type.
     """
-    array = _record(message.content, _ARRAYS, ArrayRecord).get(_RANGES)
+    content = unfold(message.content)
+    array = _record(content, _ARRAYS, ArrayRecord).get(_RANGES)
     if array is None or array.stype != RANGES_STYPE or len(array.data) % 8:
         raise FrameError("the reply carries no ranges; is the other end of the same version?")
-    ledger = _record(message.content, _LEDGER, ConfigRecord)
+    ledger = _record(content, _LEDGER, ConfigRecord)
     notice, trainer, programs = _noted(ledger)
     return CalibrateReply(
-        held=_whole(_record(message.content, _METRICS, MetricRecord), "held-version"),
+        held=_whole(_record(content, _METRICS, MetricRecord), "held-version"),
         ranges=np.frombuffer(array.data, "<f4").astype(np.float32).reshape(-1, 2),
         records=_records(ledger),
         head=_head(ledger),
@@ -325,6 +344,13 @@ def pack_average(arrays: dict[str, np.ndarray[Any, Any]], samples: int, loss: fl
     )
 
 
+def one_line(text: str) -> str:
+    """Return a stranger's text as what may be shown to a person: one line, no escape sequences."""
+    shown = text[: _MAX_TEXT + 1]
+    shown = "".join(letter if letter.isprintable() else " " for letter in shown)
+    return shown if len(shown) <= _MAX_TEXT else f"{shown[: _MAX_TEXT - 3]}..."
+
+
 def _pack_bytes(data: bytes) -> ArrayRecord:
     return ArrayRecord({_FRAMES: Array(dtype="uint8", shape=(len(data),), stype=STYPE, data=data)})
 
@@ -332,6 +358,8 @@ def _pack_bytes(data: bytes) -> ArrayRecord:
 def _pack_sent(request: TrainRequest | CalibrateRequest, config: ConfigRecord) -> ArrayRecord:
     """Return a request's frames, and its program where it goes along; name that in ``config``."""
     arrays = _pack_bytes(request.frames)
+    if request.resumed:
+        config[_RESUMED] = list(request.resumed)
     if request.program:
         config[_PROGRAM] = request.program
     data = request.program_file
@@ -371,7 +399,7 @@ def _noted(ledger: Any) -> tuple[str, str, tuple[str, ...]]:
         raise FrameError("the reply's list of training programs cannot be read")
     if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in programs):
         raise FrameError("the reply names a training program by something that is no SHA-256")
-    return _any_text(ledger, _NOTICE)[:_MAX_TEXT], trainer, tuple(programs)
+    return one_line(_any_text(ledger, _NOTICE)), trainer, tuple(programs)
 
 
 def _unpack_bytes(content: RecordDict) -> bytes:
@@ -404,17 +432,36 @@ def _whole(record: Any, name: str) -> int:
     return value
 
 
+def _numbers(record: Any, name: str) -> tuple[int, ...]:
+    value = _item(record, name)
+    if not isinstance(value, list) or not all(type(one) is int for one in value):
+        raise FrameError(f"the message's {name} are {value!r:.60}, not a list of whole numbers")
+    return tuple(value)
+
+
+def _count(record: Any, name: str) -> int:
+    value = _whole(record, name)
+    if not 0 <= value <= _MOST_COUNT:
+        raise FrameError(f"the message's {name} is {value!r:.60}, not from 0 to {_MOST_COUNT}")
+    return value
+
+
 def _number(record: Any, name: str) -> float:
     value = _item(record, name)
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise FrameError(f"the message's {name} is {value!r:.60}, not a number")
-    return float(value) if math.isfinite(value) else math.nan
+    try:
+        return float(value) if math.isfinite(value) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def _text(record: Any, name: str) -> str:
     value = _item(record, name)
-    if not isinstance(value, str):
-        raise FrameError(f"the message's {name} is {value!r:.60}, not a text")
+    if not isinstance(value, str) or len(value) > _MOST_LETTERS:
+        raise FrameError(
+            f"the message's {name} is {value!r:.60}, not a text of up to {_MOST_LETTERS} letters"
+        )
     return value
 
 

@@ -24,6 +24,7 @@ from frugalfl_server.evaluate import accuracy
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.simulated import SimulatedLaps
 from frugalfl_server.start import initial_model
 from frugalfl_server.strategies import averaging
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -102,7 +103,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
     grid = _CountingGrid(
         _app, settings.clients, stock.as_config(), Path(run.path) / "devices" / "baseline"
     )
-    started = time.monotonic()
+    started, simulated = time.monotonic(), SimulatedLaps(grid)
 
     def finish_round(number: int, arrays: object) -> MetricRecord | None:
         nonlocal started
@@ -122,6 +123,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
             energy_measured_j=grid.measured_j,
             energy_estimated_j=grid.estimated_j,
             wall_s=time.monotonic() - started,
+            simulated_s=simulated.lap(),
         )
         run.add_round(record)
         progress.round_done(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from frugalfl_client.device import forget_devices
 from frugalfl_server.app import app as server_app
 from frugalfl_server.app import keeping_status
 from frugalfl_server.report import write_report
+from frugalfl_server.resume import to_resume
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.start import pin_start
 from frugalfl_sim.apps import importable, quiet_flower
@@ -25,7 +27,12 @@ from frugalfl_sim.slim import check_slim, run_slim
 
 
 def simulate_app(
-    app: Path, settings: Settings, runs: Path, baseline: bool, slim: bool = False
+    app: Path,
+    settings: Settings,
+    runs: Path,
+    baseline: bool,
+    slim: bool = False,
+    resume: Path | None = None,
 ) -> RunDirectory:
     """Run an app's federation to its end, and return the run directory.
 
@@ -35,6 +42,8 @@ def simulate_app(
         runs: Folder for the run directory.
         baseline: Also run Flower's stock FedAvg, and put it beside ours in the report.
         slim: Also train the pruned model's architecture from scratch, and put it there too.
+        resume: Directory of a stopped run to go on with; by default the one that the settings name,
+            or else a new run begins.
 
     Raises:
         FrugalFLError: What the branches of :mod:`frugalfl.errors` say; the run directory then
@@ -55,7 +64,13 @@ def simulate_app(
         task = load_task(settings.task)
         settings = pin_start(settings, task)
         _check_partitions(task, settings)
-        run = RunDirectory.create(runs, task.name, settings, app)
+        if resume is None and settings.resume:
+            resume = Path(settings.resume)
+        settings = replace(settings, resume="")
+        if resume is None:
+            run = RunDirectory.create(runs, task.name, settings, app)
+        else:
+            run = to_resume(resume, settings)
         try:
             grid = InProcessGrid(
                 client_app, settings.clients, settings.as_config(), run.path / "devices"

@@ -20,6 +20,7 @@ from frugalfl_server.downlink import Downlink
 from frugalfl_server.export import kept_channels, prune
 from frugalfl_server.programs import Programs
 from frugalfl_server.sampling import sampler_of
+from frugalfl_server.set_aside import set_aside_of
 from frugalfl_server.steering import Steering
 from frugalfl_server.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
@@ -42,6 +43,7 @@ class Rounds:
         self.programs.follow(self.task.new_model())
         control = Control(settings)
         self.control = control if control.active else None
+        self.aside = set_aside_of(settings)
         self.warnings = []
         self.strategy = self._strategy()
         self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
@@ -56,6 +58,7 @@ class Rounds:
             Steering(settings.uplink, settings.uplink_budget), self.run, first,
             on_failure=self.warnings.append, seed=settings.seed, sampler=sampler_of(settings),
             control=self.control, programs=self.programs,
+            norm_bound=settings.norm_bound, set_aside=self.aside,
         )  # fmt: skip
 
     def prune(self, ratio):

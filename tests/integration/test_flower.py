@@ -63,3 +63,19 @@ def test_flwr_run(flower, tmp_path):
     assert (run / "report.html").is_file()
     # The devices kept their own state and ledgers, each in a folder of its own.
     assert list((tmp_path / "home").glob("client-*/ledger.sqlite"))
+
+
+@pytest.mark.slow
+def test_flwr_run_without_rounds(flower, app, tmp_path):
+    project = app() / "pyproject.toml"
+    text = project.read_text().replace("prune = 0.5", 'prune = 0.0\nasynchronous = "buffered(2)"')
+    project.write_text(text)
+    result = flower(
+        "run", str(project.parent), "local", "--stream",
+        "--run-config", "rounds=4 clients=6 clients-per-round=3 local-epochs=1",
+        "--federation-config", "num-supernodes=6 client-resources-num-cpus=1",
+    )  # fmt: skip
+    assert "train    4/4" in result.stdout + result.stderr
+    summary = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
+    assert summary["status"] == "finished"
+    assert (summary["updates"], summary["simulated_s"]) == (8, None)

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from frugalfl.blocks import Layout
 from frugalfl.modules import read_parameters
-from frugalfl_server.compiler import Sgd
+from frugalfl_server.compiler import Adam, Optimizer, Sgd
 from frugalfl_server.compiler.plan import plan_of
 from frugalfl_server.compiler.signatures import functions
 from frugalfl_server.compiler.trace import traced
@@ -43,6 +44,13 @@ VALUE_LOSSES = {
 }
 
 
+class Residual(nn.Sequential):
+    """Layers around which the input is added."""
+
+    def forward(self, x):
+        return x + super().forward(x)
+
+
 @st.composite
 def networks(draw) -> tuple[nn.Module, tuple[int, ...]]:
     """A small CNN, of images or of series, and the shape of a row."""
@@ -68,6 +76,8 @@ def networks(draw) -> tuple[nn.Module, tuple[int, ...]]:
         if draw(st.booleans()):
             layers.append(norm(channels))
         layers.append(draw(st.sampled_from(ACTIVATIONS))())
+        if draw(st.booleans()):
+            layers.append(Residual(conv(channels, channels, 3, padding=1), norm(channels)))
     pool = draw(st.sampled_from(["max", "max, overlapping", "average", "average, inside", "none"]))
     rank = "1d" if flat else "2d"
     if pool.startswith("max"):
@@ -76,8 +86,29 @@ def networks(draw) -> tuple[nn.Module, tuple[int, ...]]:
     elif pool.startswith("average"):
         inside = {"stride": 1, "padding": 1, "count_include_pad": False} if "," in pool else {}
         layers.append(getattr(nn, f"AvgPool{rank}")(2, **inside))
-    layers += [getattr(nn, f"AdaptiveAvgPool{rank}")(1), nn.Flatten(), nn.Linear(channels, 4)]
-    return nn.Sequential(*layers), shape
+    layers += [getattr(nn, f"AdaptiveAvgPool{rank}")(1), nn.Flatten()]
+    for wide in draw(st.lists(st.integers(1, 6), max_size=2)):
+        layers += [nn.Linear(channels, wide), draw(st.sampled_from(ACTIVATIONS))()]
+        channels = wide
+    return nn.Sequential(*layers, nn.Linear(channels, 4)), shape
+
+
+@st.composite
+def rules(draw) -> Optimizer:
+    """Any optimiser; Adam's eps keeps it from dividing rounding by rounding."""
+    common = {
+        "weight_decay": draw(st.sampled_from([0.0, 0.03])),
+        "clip_norm": draw(st.sampled_from([0.0, 0.2])),
+        "proximal": draw(st.booleans()),
+        "accumulate": draw(st.integers(1, 2)),
+    }
+    if draw(st.booleans()):
+        beta = st.floats(0.1, 0.99)
+        return Adam(
+            betas=(draw(beta), draw(beta)), eps=1e-2, decoupled=draw(st.booleans()), **common
+        )
+    momentum = draw(st.sampled_from([0.0, 0.5, 0.9]))
+    return Sgd(momentum=momentum, nesterov=bool(momentum) and draw(st.booleans()), **common)
 
 
 def built(network: nn.Module, shape: tuple[int, ...]) -> bool:
@@ -121,11 +152,88 @@ def gradients_differ(network, shape, loss, target_shape=(), planned=None, rows=4
 
 
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
-@given(networks(), st.sampled_from(sorted(LOSSES)))
-def test_a_traced_step_has_the_gradients_of_autograd_whatever_the_network(made, loss) -> None:
+@given(networks(), st.sampled_from(sorted(LOSSES)), st.integers(0, 4), st.integers(2, 5))
+def test_a_traced_step_has_the_gradients_of_autograd_whatever_network_plan_and_rows(
+    made, loss, last, rows
+) -> None:
     network, shape = made
     if built(network, shape):
-        assert gradients_differ(network, shape, LOSSES[loss]) < TOLERANCE
+        planned = last_blocks(network, last)
+        error = gradients_differ(network, shape, LOSSES[loss], planned=planned, rows=rows)
+        assert error < TOLERANCE
+
+
+def last_blocks(network: nn.Module, last: int) -> list[str]:
+    """Names of the tensors of so many blocks; 0: of all."""
+    layout = Layout.of(read_parameters(network))
+    return layout.names(layout.everything[-last:])
+
+
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@given(rules(), st.integers(0, 2), st.sampled_from(sorted(LOSSES)))
+def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(rule, last, loss) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv1d(2, 4, 3, groups=2), nn.BatchNorm1d(4), nn.Tanh(), nn.Flatten(), nn.Linear(16, 6),
+        nn.SiLU(), nn.Linear(6, 4),
+    )  # fmt: skip
+    batch, rate, mu = 5, 0.05, 0.5
+    planned = last_blocks(network, last)
+    plan = plan_of(
+        network, loss=LOSSES[loss], optimizer=rule, planned=planned, batch=batch,
+        input_shape=(2, 6), target_shape=(),
+    )  # fmt: skip
+    function, examples = functions(plan)["train"]
+    step = traced(function, examples)
+    inputs = {name: value.clone() for name, value in examples.items()}  # the model's own move
+    inputs |= {"learning_rate": torch.tensor(rate)}
+    if rule.proximal:
+        inputs |= {"proximal_mu": torch.tensor(mu)}
+
+    plain = nn.functional.cross_entropy if loss == "cross_entropy" else LOSSES[loss]
+    parameters = dict(plan.module.named_parameters())
+    trained = [parameters[name] for name in plan.trained]
+    begin = [one.detach().clone() for one in trained]
+    optimizer = own_optimizer(rule, trained, rate)
+    total, seen = [torch.zeros_like(one) for one in trained], 0
+    rng = torch.Generator().manual_seed(2)
+    for number, rows in enumerate((5, 3, 5, 2)):
+        x = torch.randn(batch, 2, 6, generator=rng)
+        y = torch.randint(0, 4, (batch,), generator=rng)
+        inputs |= {"x": x, "y": y.int(), "w": (torch.arange(batch) < rows).float()}
+        found = step(**inputs)
+        inputs |= {name: value for name, value in found.items() if name != "loss"}
+
+        value = plain(plan.module(x[:rows]), y[:rows])
+        assert float(found["loss"]) == pytest.approx(value.item(), rel=1e-4)
+        for whole, part in zip(total, torch.autograd.grad(value, trained), strict=True):
+            whole.add_(part, alpha=rows)
+        seen += rows
+        if (number + 1) % rule.accumulate:
+            continue
+        for one, whole in zip(trained, total, strict=True):
+            one.grad = whole / seen
+        if rule.clip_norm:
+            nn.utils.clip_grad_norm_(trained, rule.clip_norm)
+        for one, old in zip(trained, begin, strict=True):
+            one.grad += mu * rule.proximal * (one.detach() - old)
+        optimizer.step()
+        total, seen = [torch.zeros_like(one) for one in trained], 0
+    after = plan.module.state_dict()
+    for i, name in enumerate(plan.shapes):
+        if f"p{i}" in found:
+            assert found[f"p{i}"].numpy() == pytest.approx(after[name].numpy(), abs=1e-5), name
+    assert any(not torch.equal(one, old) for one, old in zip(trained, begin, strict=True))
+
+
+def own_optimizer(rule: Optimizer, trained, rate: float) -> torch.optim.Optimizer:
+    """PyTorch's optimiser of the same constants."""
+    if isinstance(rule, Sgd):
+        return torch.optim.SGD(
+            trained, rate, rule.momentum, nesterov=rule.nesterov, weight_decay=rule.weight_decay
+        )
+    kind = torch.optim.AdamW if rule.decoupled else torch.optim.Adam
+    return kind(trained, rate, rule.betas, rule.eps, rule.weight_decay)
 
 
 @pytest.mark.parametrize("loss", sorted(VALUE_LOSSES))

@@ -26,6 +26,10 @@ def test_imports_run_one_way():
         ("frugalfl.energy.choose", {"sqlite3", "datetime", "typing", "numpy"}),
         ("frugalfl_edge", {"torch", "flwr", "tensorflow", "pyarrow"}),
         ("frugalfl.cli, frugalfl_sim.cli.simulate, frugalfl_server.cli.export", {"torch", "flwr"}),
+        (
+            "frugalfl_client.cli.node, frugalfl_client.node.node",
+            {"torch", "fastapi", "uvicorn", "sqlalchemy", "ray", "pyarrow"},
+        ),
         ("frugalfl_client.app", {"torch", "litert_torch", "pyarrow"}),
         (
             "frugalfl_server.export, frugalfl_server.report",

@@ -108,6 +108,53 @@ def test_other_rules_and_plans(pair):
     assert_same(pair())
 
 
+def nested():
+    """A batch norm between two others, inside of a block that has a tensor of its own."""
+    from torch import nn
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.full((4, 1, 1), 1.5))
+            self.mix, self.norm = nn.Conv2d(4, 4, 1, bias=False), nn.BatchNorm2d(4)
+
+        def forward(self, x):
+            return self.norm(self.mix(x)) * self.scale
+
+    def normed(inputs):
+        return [nn.Conv2d(inputs, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU()]
+
+    return nn.Sequential(
+        *normed(1),
+        Scaled(),
+        *normed(4),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, CLASSES),
+    )
+
+
+def test_frozen_batch_norms_keep_their_statistics_and_trained_ones_inside_frozen_blocks_do_not():
+    blocks = ["0", "1", "3", "3.mix", "3.norm", "4", "5", "9"]
+    pair = Pair(nested, (1, 8, 8), planned=(blocks.index("3.norm"), blocks.index("9")))
+    assert [block.name for block in pair.litert.layout.blocks] == blocks
+    update = assert_same(pair).update
+    assert np.abs(update["3.norm.running_mean"]).max() > 0.01
+    changing = {one.name for one in pair.program.parameters if one.changes}
+    assert changing == set(update)
+    module = pair.torch._module.state_dict()
+    assert all(
+        np.array_equal(module[name], pair.parameters[name]) == (name not in update)
+        for name in pair.parameters
+    )
+
+
+def test_a_last_batch_of_one_row():
+    pair = Pair(cnn, (1, 8, 8))
+    pair.rows = Examples(pair.rows.x[: 2 * BATCH + 1], pair.rows.y[: 2 * BATCH + 1])
+    assert_same(pair)
+
+
 def test_the_proximal_term():
     pair = Pair(cnn, (1, 8, 8), proximal=True)
     assert_same(pair, proximal_mu=0.0)

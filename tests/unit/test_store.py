@@ -198,8 +198,8 @@ def test_an_emptied_file_is_a_new_one(path):
         ("DELETE FROM tensors WHERE kind = 'private'", ["private"]),
         ("DELETE FROM tensors", list(PARTS)),
         ("DELETE FROM parts WHERE kind = 'residual'", ["residual"]),
-        ("DELETE FROM runs", ["model"]),
-        ("UPDATE runs SET version = 4", ["model"]),
+        ("UPDATE slots SET version = -7", ["model"]),
+        ("UPDATE slots SET version = 4", ["model"]),
         ("UPDATE tensors SET shape = '40,30' WHERE name = 'b.w' AND kind = 'model'", ["model"]),
         ("UPDATE tensors SET data = zeroblob(length(data)) WHERE kind = 'residual'", ["residual"]),
         ("UPDATE tensors SET data = 5 WHERE kind = 'private'", ["private"]),
@@ -239,3 +239,41 @@ def test_a_store_that_cannot_be_opened(tmp_path):
     (tmp_path / "store.sqlite").mkdir()
     with pytest.raises(RunError, match="cannot open the device's store"):
         Store(tmp_path / "store.sqlite")
+
+
+def test_work_that_was_in_vain_is_forgotten(tmp_path):
+    """The server was stopped in round 5 and resumes with it; then again in round 7."""
+    store = Store(tmp_path / "store.sqlite")
+    held = {}
+    for round_ in (3, 5):
+        held[round_] = replace(HELD, version=round_, round=round_)
+        store.save("run", held[round_])
+    same(store.load("run"), held[5])
+    same(store.load("run", (6,)), held[5])  # round 5 was over by then
+    for _ in range(2):
+        same(store.load("run", (5,)), held[3])
+    again = replace(HELD, version=50, round=5, attempt=1)
+    store.save("run", again)
+    same(store.load("run", (5,)), again)
+    same(store.load("run", (5, 7)), again)
+    same(Store(store.path).load("run", (5, 5)), held[3])
+
+
+def test_a_first_round_in_vain_leaves_nothing(tmp_path):
+    store = Store(tmp_path / "store.sqlite")
+    store.save("run", replace(HELD, round=1))
+    same(store.load("run", (1,)), Held())
+    assert store.load("run").damage == ""
+
+
+def test_damage_to_the_newest_state_leaves_the_one_before(tmp_path):
+    store = Store(tmp_path / "store.sqlite")
+    for round_ in (1, 2):
+        store.save("run", replace(HELD, version=round_, round=round_))
+    store.close()
+    with sqlite3.connect(store.path) as database:
+        database.execute("DELETE FROM tensors WHERE kind = 'model-1'")
+    database.close()
+    store = Store(store.path)
+    assert store.load("run").version == -1
+    same(store.load("run", (2,)), replace(HELD, version=1))

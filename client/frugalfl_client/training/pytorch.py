@@ -124,7 +124,7 @@ def _freeze(module: torch.nn.Module, layout: Layout, planned: set[str]) -> None:
     frozen = {block.name for block in layout.blocks if not planned.intersection(block.tensors)}
     for name, layer in module.named_modules():
         if name in frozen:
-            layer.eval()
+            layer.training = False  # not eval(), which takes in the blocks inside of it
 
 
 def _loss(task: Task) -> Loss:

@@ -51,16 +51,16 @@ def compile_program(
         TaskError: A planned tensor that the model does not have.
         MissingExtraError: litert-torch is not installed.
     """
-    plan = plan_of(
-        module,
-        loss=loss,
-        optimizer=optimizer,
-        planned=planned,
-        batch=batch,
-        input_shape=input_shape,
-        target_shape=target_shape,
-    )
-    with explained(plan):
+    with explained(module, batch, input_shape):
+        plan = plan_of(
+            module,
+            loss=loss,
+            optimizer=optimizer,
+            planned=planned,
+            batch=batch,
+            input_shape=input_shape,
+            target_shape=target_shape,
+        )
         ready = {
             name: (traced(function, given), given)
             for name, (function, given) in functions(plan).items()

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from frugalfl.blocks import Shape
 from frugalfl.errors import ExportError, FrugalFLError, MissingExtraError
-from frugalfl_server.compiler.plan import Plan
-from frugalfl_server.export.trace import Call, trace
+from frugalfl_server.export.trace import Call, line_of, trace
 
 if TYPE_CHECKING:
     import torch
 
-#: By a part of the operator's name.
+#: By a part of the operator's name, or of the words of an error that names none.
 _ADVICE = {
     "fft": "filters that are learnt: nn.Conv1d",
     "sort": "a maximum over an axis: x.amax(1)",
     "topk": "a maximum over an axis: x.amax(1)",
     "rand": "nn.Dropout, whose masks the device draws",
     "bernoulli": "nn.Dropout, whose masks the device draws",
-    "local_scalar": "torch.where in place of a Python if on a tensor's value",
-    "item": "torch.where in place of a Python if on a tensor's value",
+    "local_scalar": "torch.where in place of a Python if on a tensor's value, x.amax() of x.item()",
+    "item": "torch.where in place of a Python if on a tensor's value, x.amax() of x.item()",
     "lstm": "nn.Conv1d over time",
     "gru": "nn.Conv1d over time",
     "upsample": "x.repeat_interleave(2, 2).repeat_interleave(2, 3)",
+    "embedding": "rows of zeros and a one, made in client_data, and nn.Linear",
+    "index_put": "slices, x[:, 2:4], joined by torch.cat",
+    "tensors used as indices": "torch.where in place of a condition as an index",
+    "new_empty_strided": "torch.cat of the parts in place of writing to a slice",
+    "scatter": "torch.cat of the parts in place of writing to a slice",
+    "complex": "two real tensors: x.square() + y.square() in place of abs()",
+    "float64": "float32 throughout",
+    "setup_context": "an autograd.Function of forward(x) and setup_context(ctx, inputs, output)",
+    "data pointer": "PyTorch's functions in place of numpy's",
 }
 _DEFAULT = "operators that docs/training-programs.md lists"
 #: Words in our own messages, and the function whose line they belong to.
 _FUNCTIONS = {
     "transposed convolution": "conv_transpose",
+    "3-D convolution": "conv3d",
     "adaptive average pooling": "adaptive_avg_pool",
     "max pooling": "max_pool",
     "pooling": "avg_pool",
@@ -39,9 +50,18 @@ _FUNCTIONS = {
 }
 
 #: Where an operator has another name than the function that the author calls.
-_CALLED = {"local_scalar_dense": "bool", "upsample": "interpolate"}
+_CALLED = {
+    "local_scalar_dense": ("bool", "item", "float", "int"),
+    "upsample": ("interpolate",),
+    "index_put": ("getitem", "gather", "index_select"),
+    "new_empty_strided": ("setitem",),
+    "complex": ("complex", "fft", "stft", "view_as_complex"),
+    "float64": ("double", "to", "type"),
+}
 #: What the converter takes, and then fails without naming.
-_REFUSED = ("sort", "topk", "_fft", "nonzero")
+_REFUSED = (
+    "sort", "topk", "_fft", "nonzero", "embedding", "index_put", "new_empty_strided", "scatter",
+)  # fmt: skip
 
 
 def check_operators(graph: torch.nn.Module) -> None:
@@ -50,16 +70,25 @@ def check_operators(graph: torch.nn.Module) -> None:
     Raises:
         RuntimeError: The first of them, as the converter names others.
     """
+    import torch
+
     inside: Any = graph.traced
     for node in inside.graph.nodes:
         name = str(node.target).removeprefix("aten.")
         if node.op == "call_function" and name.startswith(_REFUSED):
             raise RuntimeError(f"Lowering not found: aten.{name}")
+        if getattr(node.meta.get("val"), "dtype", None) == torch.float64:
+            raise RuntimeError("Lowering not found: aten.float64")
 
 
 @contextmanager
-def explained(plan: Plan) -> Iterator[None]:
+def explained(module: torch.nn.Module, batch: int, input_shape: Shape) -> Iterator[None]:
     """Turn what tracing or converting raises into one line that names the author's own.
+
+    Args:
+        module: The author's.
+        batch: Rows of a batch.
+        input_shape: Of a row.
 
     Raises:
         ExportError: Whatever the ``with`` block raised.
@@ -69,40 +98,53 @@ def explained(plan: Plan) -> Iterator[None]:
         yield
     except FrugalFLError as error:
         key = next((key for key in _FUNCTIONS if key in str(error)), None)
-        line = _line(_FUNCTIONS[key], plan) if key else None
+        line = _line((_FUNCTIONS[key],), module, batch, input_shape) if key else None
         if line is None:
             raise
         raise type(error)(f"{error} ({line})") from error
     except ImportError as error:
         raise MissingExtraError("Compiling a training program", "server") from error
     except Exception as error:
-        raise _refusal(error, plan) from error
+        raise _refusal(error, module, batch, input_shape) from error
 
 
-def _refusal(error: Exception, plan: Plan) -> ExportError:
-    model = type(plan.module).__name__
-    reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    found = re.search(r"aten(?:\.|::)_*(\w+)", str(error))
+def _refusal(
+    error: Exception, module: torch.nn.Module, batch: int, input_shape: Shape
+) -> ExportError:
+    what = f"the training of {type(module).__name__} cannot be compiled"
+    text = str(error).strip().partition("\n")[0]
+    found = re.search(r"aten(?:\.|::)_*(\w+)|(complex)", str(error))
     if not found:
-        return ExportError(f"the training of {model} cannot be compiled: {reason}; use {_DEFAULT}")
-    operator = found.group(1)
-    line = _line(operator, plan)
-    advice = next((text for key, text in _ADVICE.items() if key in operator), _DEFAULT)
+        line = line_of(error)
+        advice = _advice(text)
+        return ExportError(
+            f"{what}: {type(error).__name__}: {text}{f' ({line})' if line else ''}; "
+            f"{f'use {advice}' if advice else 'docs/training-programs.md lists what can be'}"
+        )
+    operator = found.group(1) or found.group(2)
+    word = operator.removesuffix("_backward")
+    words = next((called for key, called in _CALLED.items() if word.startswith(key)), (word,))
+    line = _line(words, module, batch, input_shape)
     return ExportError(
-        f"the training of {model} cannot be compiled: LiteRT has nothing for {operator}"
-        f"{f' ({line})' if line else ''} or its gradient; use {advice}"
+        f"{what}: LiteRT has nothing for {operator}{f' ({line})' if line else ''} or its gradient; "
+        f"use {_advice(operator) or _DEFAULT}"
     )
 
 
-def _line(operator: str, plan: Plan) -> str | None:
-    """Return where the author's model calls an operator, or the one it is the gradient of."""
+def _advice(text: str) -> str | None:
+    return next((advice for key, advice in _ADVICE.items() if key in text), None)
+
+
+def _line(
+    words: tuple[str, ...], module: torch.nn.Module, batch: int, input_shape: Shape
+) -> str | None:
+    """Return where the author's model calls the first of these functions that it calls."""
     import torch
 
-    word = operator.removesuffix("_backward")
-    word = next((called for key, called in _CALLED.items() if word.startswith(key)), word)
-    example = torch.rand(plan.batch, *plan.input_shape)
-    calls = [call for call in trace(plan.evaluating, example).calls if call.name.strip("_")]
-    alike = (call for call in calls if _alike(call.name.strip("_"), word))
+    evaluating = copy.deepcopy(module).cpu().float().eval()
+    calls = trace(evaluating, torch.rand(batch, *input_shape)).calls
+    named = [(call.name.strip("_"), call) for call in calls]
+    alike = (call for word in words for name, call in named if name and _alike(name, word))
     return next(filter(None, map(_place, alike)), None)
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frugalfl.blocks import Layout, Parameters, Shape
-from frugalfl.errors import ExportError, TaskError
+from frugalfl.errors import ExportError, FrugalFLError, TaskError
 from frugalfl.modules import read_parameters
 from frugalfl.program import Mask
 from frugalfl.task import Loss
 from frugalfl_server.compiler.layers import Training
 from frugalfl_server.compiler.losses import WeightedLoss, weighted
 from frugalfl_server.compiler.optimizers import Optimizer
+from frugalfl_server.export.trace import line_of
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +80,6 @@ def plan_of(
         ExportError: Something of it cannot be compiled.
     """
     import torch
-    from torch.func import functional_call
 
     module = copy.deepcopy(module).cpu().float()
     parameters = read_parameters(module)
@@ -90,7 +90,7 @@ def plan_of(
     tensors = {name: torch.from_numpy(array) for name, array in parameters.items()}
     training = Training(torch.ones(batch), tensors)
     with torch.no_grad(), training.mode():
-        outputs = functional_call(module, tensors, (x,))
+        outputs = _outputs(module, tensors, x)
     if not isinstance(outputs, torch.Tensor):
         raise ExportError(
             f"the model returns a {type(outputs).__name__}; a training program's returns one tensor"
@@ -122,6 +122,27 @@ def example_targets(outputs: torch.Tensor, batch: int, target_shape: Shape) -> t
         return torch.rand(batch, *target_shape, generator=generator)
     classes = outputs.shape[1] if outputs.ndim > 1 else 1
     return torch.randint(0, classes, (batch,), generator=generator, dtype=torch.int32)
+
+
+def _outputs(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> Any:
+    """Run the author's model.
+
+    Raises:
+        ExportError: It raised; its own words and line are in the message.
+    """
+    from torch.func import functional_call
+
+    try:
+        return functional_call(module, dict(tensors), (x,))
+    except FrugalFLError:
+        raise
+    except Exception as error:
+        line = line_of(error)
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(
+            f"the model does not run on an input of shape {tuple(x.shape)}: "
+            f"{type(error).__name__}: {reason}{f' ({line})' if line else ''}"
+        ) from error
 
 
 def _check_tensors(module: torch.nn.Module, parameters: Parameters, planned: Sequence[str]) -> None:
@@ -158,4 +179,4 @@ def _set_modes(module: torch.nn.Module, layout: Layout, planned: set[str]) -> No
     frozen = {block.name for block in layout.blocks if not planned.intersection(block.tensors)}
     for name, layer in module.named_modules():
         if name in frozen:
-            layer.eval()
+            layer.training = False  # not eval(), which takes in the blocks inside of it

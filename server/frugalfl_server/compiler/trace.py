@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from frugalfl_server.compiler.backward import decompositions
@@ -35,7 +36,8 @@ def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> torch.nn.M
         returned[:] = outputs
         return list(outputs.values())
 
-    with sdpa_kernel(SDPBackend.MATH):  # of the other ways the gradients are single kernels
+    # Of the other ways of attention and of recurrent layers the gradients are single kernels.
+    with sdpa_kernel(SDPBackend.MATH), _without_onednn():
         graph = make_fx(flat, decomposition_table=decompositions())(*given.values())
     graph.graph.eliminate_dead_code()
     _mark_kernels(graph)
@@ -52,6 +54,20 @@ def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> torch.nn.M
             return dict(zip(returned, outputs, strict=True))
 
     return Signature().eval()
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    """Keep an LSTM from becoming one kernel of oneDNN's."""
+    from torch import backends
+
+    mkldnn: Any = backends.mkldnn  # its flags are properties, which type checkers do not see
+    before = mkldnn.enabled
+    mkldnn.enabled = False
+    try:
+        yield
+    finally:
+        mkldnn.enabled = before
 
 
 def _keep_constants(graph: torch.nn.Module) -> None:

@@ -126,7 +126,7 @@ def trace(module: torch.nn.Module, example: torch.Tensor) -> Trace:
                 result.output = module(example)
         except Exception as error:
             reason = str(error).strip().partition("\n")[0]
-            line = _line_of(error)
+            line = line_of(error)
             raise ExportError(
                 f"the model does not run on an input of shape {tuple(example.shape)}: "
                 f"{type(error).__name__}: {reason}{f' ({line})' if line else ''}"
@@ -201,7 +201,8 @@ def _author_line(frame: FrameType | None) -> str | None:
     return None
 
 
-def _line_of(error: BaseException) -> str | None:
+def line_of(error: BaseException) -> str | None:
+    """Return the author's innermost line that an error went through; None: it met none."""
     step, found = error.__traceback__, None
     while step is not None:
         name = step.tb_frame.f_code.co_filename
@@ -214,8 +215,10 @@ def _line_of(error: BaseException) -> str | None:
 def _is_authors(filename: str) -> bool:
     import torch
 
-    library = str(Path(torch.__file__).parent)
-    return not filename.startswith((library, "<")) and filename != __file__
+    libraries = Path(torch.__file__).parents[1]  # the converter is beside PyTorch
+    standard, ours = Path(os.__file__).parent, Path(__file__).parents[1]
+    elsewhere = tuple(f"{folder}{os.sep}" for folder in (libraries, standard, ours))
+    return not filename.startswith((*elsewhere, "<"))
 
 
 def _place(filename: str, line: int) -> str:

@@ -91,7 +91,15 @@ def comparison_rows(facts: Facts) -> list[Row]:
             duration(other["wall_s"]) if other else "–",
             "",
         ),
+        *_simulated(ours["simulated_s"], other.get("simulated_s")),
     ]
+
+
+def _simulated(ours: float | None, other: float | None) -> list[Row]:
+    if ours is None:
+        return []
+    shown = "–" if other is None else duration(other)
+    return [Row("wall time with the simulated delays", duration(ours), shown, "")]
 
 
 def _accuracy_row(name: str, ours: float | None, other: float | None) -> Row:

@@ -2,11 +2,16 @@
 
 Messages are real Flower messages and are copied on the way, so that neither end can see what the
 other does to them. The clients of a round train one after the other.
+
+With the setting ``delays`` there is a simulated clock. A client trains when it is asked, and its
+reply is there so many simulated seconds later; waiting for a reply moves the clock, and nothing
+ever sleeps. So the order of the replies is that of simulated time, the same in every run.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +23,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from frugalfl.delays import parse_delays
 from frugalfl.energy.fleet import parse_fleet
 
 #: Node ids are free to choose; these look unlike client numbers, so that mix-ups show.
@@ -52,7 +58,9 @@ class InProcessGrid(Grid):
         TaskIdentity.node_id = SUPERLINK_NODE_ID
         self._client_app = client_app
         self._run = Run.create_empty(run_id)
-        self._replies: dict[str, Message] = {}
+        self._replies: dict[str, tuple[float, Message]] = {}  # when it is there; in sending order
+        self._delays = parse_delays(str(config.get("delays", "")))
+        self._now_s = 0.0
         fleet = parse_fleet(str(config.get("device", "generic")))
         self._contexts: Mapping[int, Context] = {
             _FIRST_NODE + number: Context(
@@ -79,6 +87,11 @@ class InProcessGrid(Grid):
         """Flower's description of the run."""
         return self._run
 
+    @property
+    def simulated_s(self) -> float | None:
+        """The simulated clock (s); ``None``: no delays are simulated."""
+        return None if self._delays is None else self._now_s
+
     def create_message(
         self,
         content: RecordDict,
@@ -99,14 +112,23 @@ class InProcessGrid(Grid):
         return [self._deliver(copy.deepcopy(message)) for message in messages]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Hand over the replies to these messages."""
-        return [self._replies.pop(sent) for sent in list(message_ids) if sent in self._replies]
+        """Hand over the replies to these messages that are there, in the order of their coming.
+
+        Where none is there yet, that is waiting: the clock moves to the first one.
+        """
+        due = {sent: self._replies[sent][0] for sent in message_ids if sent in self._replies}
+        if due:
+            self._now_s = max(self._now_s, min(due.values()))
+        ready = [sent for sent in self._replies if due.get(sent, math.inf) <= self._now_s]
+        return [self._replies.pop(sent)[1] for sent in sorted(ready, key=due.__getitem__)]
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
-        """Send, let the clients work, and return their replies."""
-        return self.pull_messages(self.push_messages(messages))
+        """Send, wait for the slowest client, and return the replies in the order of sending."""
+        sent = list(self.push_messages(messages))
+        self._now_s = max([self._now_s, *(self._replies[one][0] for one in sent)])
+        return [self._replies.pop(one)[1] for one in sent]
 
     def _deliver(self, message: Message) -> str:
         _identify(message)
@@ -118,8 +140,13 @@ class InProcessGrid(Grid):
             reply = copy.deepcopy(self._client_app(message, context))
             self._answered(message, reply)
         _identify(reply)
-        self._replies[message.metadata.message_id] = reply
+        self._replies[message.metadata.message_id] = (self._now_s + self._delay_of(context), reply)
         return message.metadata.message_id
+
+    def _delay_of(self, context: Context | None) -> float:
+        if self._delays is None or context is None:
+            return 0.0
+        return self._delays.of(int(context.node_config["partition-id"]))
 
     def _answered(self, message: Message, reply: Message) -> None:
         """Called with every exchange; a subclass may count."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 Pair = Sequence[int]
-_SERIES_RANK = 3
+_SERIES_RANK, _IMAGES_RANK = 3, 4
 
 
 def convolution(
@@ -40,6 +40,8 @@ def convolution(
 
     if transposed:
         return NotImplemented
+    if x.ndim > _IMAGES_RANK:
+        raise ExportError("a 3-D convolution cannot be trained on a device; write nn.Conv2d")
     if x.ndim == _SERIES_RANK:
         image = torch.ops.aten.convolution(
             x[..., None], weight[..., None], bias, [*stride, 1], [*padding, 0], [*dilation, 1],

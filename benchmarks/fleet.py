@@ -1,0 +1,203 @@
+"""What a node costs: memory, idle traffic, a no-op round trip, bytes; Flower's node beside it.
+
+    python benchmarks/fleet.py [--quick] [--json FILE]
+
+Real processes on this machine: Flower's SuperLink, `frugalfl node`, and the stock
+`flower-supernode`, each behind a TCP proxy that counts every byte of its connections (TCP and IP
+headers are not in it). Rounds are of simulations/digits, a CNN of 38,282 parameters, trained by
+LiteRT on both nodes in the same run; they are counted from the second one on. Rounds run without
+TLS, where the proxy can tell payload (the objects' bytes) from polling (questions that found
+nothing, heartbeats) and the rest (headers, names), and again with TLS and registered keys for the
+total. Idle traffic is with TLS and registered keys; `frugalfl node` asks 15 times as often as it
+does by default, and a 15th of its bytes is counted, so that a minute and a half is enough.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from common import arguments, finish
+from machines import Machines, Process
+from rich.console import Console
+from rich.table import Table
+from tcp_proxy import TcpProxy, Traffic
+
+from frugalfl_client.node.pace import IDLE_S
+
+ROOT = Path(__file__).parent
+DIGITS = ROOT.parent / "simulations" / "digits"
+DAY_S = 86400
+#: With which longest wait between two questions idle traffic is measured (s); each of them needs a
+#: new connection, as with the default, since a SuperLink closes one after 5 s of silence.
+MEASURED_IDLE_S = 6.0
+LEAN, STOCK = "frugalfl node", "flower-supernode"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of both nodes; ``goal`` is what ours is meant to be."""
+
+    figure: str
+    unit: str
+    lean: float
+    stock: float
+    goal: str = ""
+
+
+@contextmanager
+def machines(tls: bool) -> Iterator[Machines]:
+    """A SuperLink that runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = Machines(folder, tls=tls)
+        try:
+            started.superlink()
+            yield started
+        finally:
+            started.stop()
+
+
+@dataclass
+class Node:
+    """A node, and the proxy in front of it."""
+
+    process: Process
+    proxy: TcpProxy
+
+    @property
+    def megabytes(self) -> float:
+        """Resident memory of its processes together (MB)."""
+        return sum(_resident(pid) for pid in _family(self.process.pid)) / 1000
+
+
+def start(links: Machines, kind: str, number: int, of: int, *more: str) -> Node:
+    """Start a node behind a proxy, and wait until it is online."""
+    proxy = TcpProxy(links.port)
+    key = links.register(f"node{number}") if links.tls else None
+    if kind == LEAN:
+        process = links.lean(
+            number, of, key, *more, superlink=proxy.address, config="trainer='litert'"
+        )
+        process.wait_for("connected as node")
+    else:
+        process = links.stock(number, of, key, superlink=proxy.address, config="trainer='litert'")
+        process.wait_for("SuperNode ID")
+    return Node(process, proxy)
+
+
+def idle(quick: bool) -> list[Row]:
+    """Memory and traffic of nodes that wait."""
+    settle, measure = (25.0, 30.0) if quick else (35.0, 90.0)
+    with machines(tls=True) as links:
+        lean = start(links, LEAN, 0, 2, "--idle-poll", str(MEASURED_IDLE_S))
+        stock = start(links, STOCK, 1, 2)
+        time.sleep(settle)  # what is measured is that nothing happens
+        begin = time.monotonic()
+        time.sleep(measure)
+        end = time.monotonic()
+        a_day = DAY_S / measure / 1e6
+        return [
+            Row("memory, idle", "MB", lean.megabytes, stock.megabytes, "<= 100"),
+            Row(
+                "traffic, idle", "MB/day",
+                lean.proxy.between(begin, end).total * a_day * MEASURED_IDLE_S / IDLE_S,
+                stock.proxy.between(begin, end).total * a_day, "<= 3",
+            ),
+        ]  # fmt: skip
+
+
+def no_op(quick: bool) -> list[Row]:
+    """Time between a server's question and a node's empty answer."""
+    seconds = {}
+    for kind, rounds in ((LEAN, 8 if quick else 30), (STOCK, 3 if quick else 8)):
+        with machines(tls=False) as links:
+            start(links, kind, 0, 1)
+            run = links.run(ROOT / "echo", rounds=rounds)
+            lines = [run.wait_for(rf"echo {number}: ", 120) for number in range(2, rounds + 1)]
+            seconds[kind] = statistics.median(float(line.split()[2]) for line in lines)
+    return [Row("no-op round trip, median", "s", seconds[LEAN], seconds[STOCK], "< 0.5")]
+
+
+def rounds(quick: bool) -> list[Row]:
+    """Memory after rounds, and bytes of a round."""
+    count = 4 if quick else 8
+    plain, memory = _federation(count, tls=False)
+    secure, _ = _federation(count, tls=True)
+
+    def row(
+        figure: str, of: Callable[[Traffic], float], among: dict[str, Traffic], unit: str = "B"
+    ) -> Row:
+        each = {kind: of(traffic) / (count - 1) for kind, traffic in among.items()}
+        return Row(f"a round: {figure}", unit, each[LEAN], each[STOCK])
+
+    return [
+        Row("memory, after rounds", "MB", memory[LEAN], memory[STOCK]),
+        row("requests", lambda traffic: traffic.posts, plain, "POSTs"),
+        row("payload", lambda traffic: traffic.payload, plain),
+        row("headers and the rest", lambda traffic: traffic.rest, plain),
+        row("polling", lambda traffic: traffic.polling, plain),
+        row("up, all", lambda traffic: traffic.up, plain),
+        row("down, all", lambda traffic: traffic.down, plain),
+        row("all, no TLS", lambda traffic: traffic.total, plain),
+        row("all, TLS and registered keys", lambda traffic: traffic.total, secure),
+    ]
+
+
+def _federation(count: int, tls: bool) -> tuple[dict[str, Traffic], dict[str, float]]:
+    """Run digits on one node of each kind; return what passed after round 1, and memory (MB)."""
+    with machines(tls) as links:
+        nodes = {LEAN: start(links, LEAN, 0, 2), STOCK: start(links, STOCK, 1, 2)}
+        run = links.run(
+            DIGITS, rounds=count, clients=2, clients_per_round=2, prune=0, local_epochs=1,
+            trainer="'litert'",
+        )  # fmt: skip
+        run.wait_for(r"train +1/", 400)
+        begin = time.monotonic()
+        run.wait_for(rf"train +{count}/{count}", 400)
+        end = time.monotonic()
+        passed = {kind: node.proxy.between(begin, end) for kind, node in nodes.items()}
+        return passed, {kind: node.megabytes for kind, node in nodes.items()}
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and all that it started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(name for child in children for name in _family(int(child)))]
+
+
+def _resident(pid: int) -> int:
+    """Return the resident memory of a process (kB); 0: it has just ended."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+#: Each gives some rows of the table; further ones (faults, ...) come here.
+PARTS: tuple[Callable[[bool], list[Row]], ...] = (idle, no_op, rounds)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    options = arguments(__doc__)
+    rows = [row for part in PARTS for row in part(options.quick)]
+    table = Table("figure", "unit", LEAN, STOCK, "share", "goal", title="What a node costs")
+    for row in rows:
+        share = f"{row.lean / row.stock:.2f}" if row.stock else "-"
+        table.add_row(
+            row.figure, row.unit, f"{row.lean:,.4g}", f"{row.stock:,.4g}", share, row.goal
+        )
+    Console(width=110).print(table)
+    finish(options, {"rows": [asdict(row) for row in rows]})
+
+
+if __name__ == "__main__":
+    main()

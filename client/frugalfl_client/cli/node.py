@@ -1,0 +1,147 @@
+"""``frugalfl node``: take part in federations from this device, in one small process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from frugalfl.errors import Interrupted, UsageError
+from frugalfl_client.node.pace import IDLE_S
+
+command = typer.Typer(add_completion=False)
+
+_EPILOG = """
+Examples:
+
+- frugalfl node --superlink 192.168.1.10:8000 --insecure
+  --node-config "partition-id=0 num-partitions=2"
+
+- frugalfl node --superlink fl.example.org:8000 --root-certificates ca.crt
+  --auth-supernode-private-key node0 --node-config "partition-id=0 num-partitions=2"
+
+It takes the place of flower-supernode, and works for the same runs. The app comes from the server,
+unless --app names a folder that holds it. Behind a proxy set https_proxy. How to set up a server:
+docs/deploy.md.
+"""
+
+
+@command.command(epilog=_EPILOG)
+def node(
+    superlink: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where the SuperLink listens.")
+    ],
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="No encryption: on this machine or in a lab only.")
+    ] = False,
+    root_certificates: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="PEM file with the CA that signed the SuperLink's "
+                     "certificate; without it, what this system trusts."),
+    ] = None,
+    auth_supernode_private_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="This node's registered P-384 key, made with ssh-keygen "
+                     "-t ecdsa -b 384; without it the node makes one, for a SuperLink that takes "
+                     "any."),
+    ] = None,
+    node_config: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="Which client this is, and more: partition-id=0 "
+                     "num-partitions=2 link='lte' device settings as in docs/settings.md."),
+    ] = "",
+    app: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Use the app in this folder, and fetch none."),
+    ] = None,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="What the device keeps; otherwise client-N, by "
+                     "partition-id, in $FRUGALFL_HOME or ~/.frugalfl."),
+    ] = None,
+    poll: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.05, help="Shortest wait between two questions for "
+                     "work, in a run."),
+    ] = 0.25,
+    idle_poll: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.05, help="Longest wait, when nothing happens; the "
+                     "first round of a run may wait so long for this node."),
+    ] = IDLE_S,
+) -> None:  # fmt: skip
+    """Wait for rounds of a Flower SuperLink, train on this device's own rows, answer."""
+    from frugalfl_client.node.channel import Address, Channel, trust
+
+    if insecure and (root_certificates or auth_supernode_private_key):
+        raise UsageError(
+            "--insecure goes with neither --root-certificates nor --auth-supernode-private-key: "
+            "leave it out for TLS"
+        )
+    if idle_poll < poll:
+        raise UsageError(f"--idle-poll {idle_poll:g} is shorter than --poll {poll:g}")
+    if app is not None and not app.is_dir():
+        raise UsageError(f"--app {app} is no folder")
+    address = Address.parse(superlink)
+    channel = Channel(address, None if insecure else trust(root_certificates))
+    _say(f"connecting to {address}")
+
+    from frugalfl_client.node.apps import Apps
+    from frugalfl_client.node.flower import Fleet, node_settings, public_key_of
+    from frugalfl_client.node.heart import Heart
+    from frugalfl_client.node.home import Home
+    from frugalfl_client.node.keys import own_key, read_key
+    from frugalfl_client.node.node import Node
+    from frugalfl_client.node.outbox import Outbox
+    from frugalfl_client.node.pace import Pace
+
+    config = node_settings(node_config)
+    state = state_dir or Path(str(config.get("state-dir") or _default_state(config)))
+    config["state-dir"] = str(state.absolute())
+    home = Home(state.absolute())
+    try:
+        given = auth_supernode_private_key
+        key = own_key(home.key) if given is None else read_key(given.expanduser())
+        outbox = Outbox(home.outbox)
+    except OSError as error:
+        raise UsageError(f"cannot write to {state}: {error.strerror}; free some space") from error
+    public = public_key_of(key)
+    fleet = Fleet(channel, key)
+    at_work = Node(
+        fleet, Apps(home.apps, app and app.absolute()), outbox, Heart(fleet, idle_poll),
+        Pace(poll, idle_poll, time.monotonic()), config, _say,
+        known_as=home.node_at(str(address), public), registers=given is None,
+        remember=lambda name: home.remember(str(address), public, name),
+    )  # fmt: skip
+    pressed: list[int] = []
+
+    def on_signal(number: int, frame: Any) -> None:
+        pressed.append(number)
+        at_work.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    at_work.run()
+    if given is None and at_work.signed_off:
+        home.key.unlink(missing_ok=True)  # once unregistered, a SuperLink takes it never again
+    if signal.SIGINT in pressed:
+        raise Interrupted(f"stopped; what the device holds is kept in {state}")
+
+
+def _default_state(config: dict[str, Any]) -> Path:
+    """Return where a device of that number keeps its state with any node."""
+    if "partition-id" not in config:
+        raise UsageError(
+            "which client is this? add --node-config 'partition-id=0 num-partitions=2', or "
+            "--state-dir FOLDER"
+        )
+    home = Path(os.environ.get("FRUGALFL_HOME") or Path.home() / ".frugalfl")
+    return home / f"client-{config['partition-id']}"
+
+
+def _say(text: str) -> None:
+    typer.echo(f"{time.strftime('%H:%M:%S')} {text}")

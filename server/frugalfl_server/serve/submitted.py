@@ -1,0 +1,166 @@
+"""A run on a SuperLink: its app made, sent there, and followed to its end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from frugalfl.errors import FrugalFLError, RunError
+from frugalfl.settings import Settings
+from frugalfl_server.files import short_path
+from frugalfl_server.progress import LOG
+from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.serve.processes import Flower, Tls
+
+#: Flower's name of the connection.
+_CONNECTION = "serve"
+#: What Flower packs of an app; anything else stays where it is.
+_PACKED = (".py", ".toml", ".md", ".yaml", ".yml", ".json", ".jsonl")
+#: Between two looks at the run's directory, and at its state on the SuperLink (s).
+_LOOK_S, _ASK_S = 0.3, 10.0
+#: Most seconds that the report may take once the run is over.
+_REPORT_S = 120.0
+
+
+def connect(flower: Flower, address: str, tls: Tls | None) -> None:
+    """Tell Flower's command line where the SuperLink is."""
+    home = flower.state / "flwr"
+    home.mkdir(parents=True, exist_ok=True)
+    trust = "insecure = true" if tls is None else f"root-certificates = {json.dumps(str(tls.ca))}"
+    (home / "config.toml").write_text(
+        f"[superlink]\ndefault = {json.dumps(_CONNECTION)}\n\n"
+        f"[superlink.{_CONNECTION}]\naddress = {json.dumps(address)}\n{trust}\n",
+        encoding="utf-8",
+    )
+
+
+def register(flower: Flower, keys: Path, say: Callable[[str], None]) -> None:
+    """Let the nodes join whose public keys are in a folder.
+
+    Raises:
+        RunError: The SuperLink refuses one.
+    """
+    for key in sorted(keys.glob("*.pub")):
+        done = flower.call("supernode", "register", str(key), _CONNECTION)
+        said = " ".join((done.stdout + done.stderr).split())
+        if done.returncode and "already" not in said.lower():
+            raise RunError(f"{key} cannot be registered: {said[-200:]}")
+        say(f"node {key.stem}: may join")
+
+
+def make_app(app: Path, settings: Settings, folder: Path) -> Path:
+    """Copy what Flower packs of an app, with all settings in it; return the copy.
+
+    ``flwr run`` can only change keys that an app lists itself.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in app.iterdir():
+        if file.suffix in _PACKED and file.is_file():
+            shutil.copy(file, folder)
+    project = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
+    about, flwr = project["project"], project["tool"]["flwr"]["app"]
+    tables: dict[str, dict[str, Any]] = {
+        "project": {key: about[key] for key in ("name", "version", "description") if key in about},
+        "tool.flwr.app": {"publisher": flwr["publisher"]},
+        "tool.flwr.app.components": flwr["components"],
+        "tool.flwr.app.config": settings.as_config(),
+    }
+    text = "\n".join(
+        "\n".join([f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in rows.items()), ""])
+        for name, rows in tables.items()
+    )
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def submit(flower: Flower, app: Path) -> str:
+    """Send an app to the SuperLink; return Flower's number of the run.
+
+    Raises:
+        RunError: The SuperLink refuses it, or does not answer.
+    """
+    done = flower.call("run", str(app), _CONNECTION, "--format", "json")
+    try:
+        return str(json.loads(done.stdout)["run-id"])
+    except (ValueError, KeyError) as error:
+        said = " ".join((done.stderr + done.stdout).split())
+        raise RunError(f"the SuperLink does not take the run: {said[-300:]}") from error
+
+
+def follow(
+    flower: Flower, number: str, run: RunDirectory, say: Callable[[str], None],
+    meanwhile: Callable[[], None],
+) -> None:  # fmt: skip
+    """Show what the ServerApp says, until the run is over.
+
+    Args:
+        flower: To ask for the run.
+        number: Flower's number of the run.
+        run: Its directory, written by the ServerApp.
+        say: Takes its lines.
+        meanwhile: Called again and again.
+
+    Raises:
+        RunError: The ServerApp ended before the run did, or the run failed.
+    """
+    log, summary = run.path / LOG, run.path / "summary.json"
+    at, before = _length(log), _changed(summary)
+    asked_s = time.monotonic()
+    while _changed(summary) == before:
+        time.sleep(_LOOK_S)
+        meanwhile()
+        at = _show(log, at, say)
+        if time.monotonic() - asked_s > _ASK_S:
+            asked_s = time.monotonic()
+            state = _state(flower, number)
+            if state.startswith("finished") and _changed(summary) == before:
+                raise RunError(
+                    f"the ServerApp ended in the middle of the run ({state}); go on with: "
+                    f"frugalfl serve --resume {short_path(run.path)}"
+                )
+    _show(log, at, say)
+    figures = run.read_json("summary.json")
+    if figures["status"] != "finished":
+        raise FrugalFLError(f"the run {figures['status']}: {figures['reason']}")
+    ends_s = time.monotonic() + _REPORT_S
+    while time.monotonic() < ends_s and not _state(flower, number).startswith("finished"):
+        time.sleep(_LOOK_S)
+
+
+def _state(flower: Flower, number: str) -> str:
+    """Return Flower's word for the state of a run; empty: the SuperLink does not say."""
+    done = flower.call("ls", "--run-id", number, _CONNECTION, "--format", "json")
+    try:
+        return str(json.loads(done.stdout)["runs"][0]["status"])
+    except (ValueError, KeyError, IndexError):
+        return ""
+
+
+def _show(log: Path, at: int, say: Callable[[str], None]) -> int:
+    """Hand on the whole lines of a log from a place on; return the place after them."""
+    if not log.exists():
+        return at
+    with log.open("rb") as file:
+        file.seek(at)
+        lines, newline, _ = file.read().rpartition(b"\n")
+    for line in lines.decode(errors="replace").splitlines():
+        say(line)
+    return at + len(lines) + len(newline)
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

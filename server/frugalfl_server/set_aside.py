@@ -1,0 +1,141 @@
+"""Clients that keep sending garbage: set aside for some rounds, and named.
+
+Garbage is a reply that no working client sends: a wrong checksum, other shapes than were asked for,
+numbers that cannot be, an update far longer than its peers'. A client that says itself that it
+failed (no memory, full disk), or says nothing, is a device in trouble, and is asked again.
+
+After its rounds a client is asked again, on trial: one more wrong reply sets it aside at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
+
+from frugalfl.errors import FederationError, FrameError
+from frugalfl.patience import Patience, parse_patience
+from frugalfl.settings import Settings
+from frugalfl.strategies import fewest_clients
+from frugalfl_server.run_directory import RunDirectory
+
+#: Where a run keeps who was set aside, and why.
+FILE = "set_aside.json"
+
+
+class ClientFailedError(FrameError):
+    """A client could not do what it was asked, or not in time: trouble, not garbage."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One time that a client was set aside.
+
+    Attributes:
+        node: The client's node.
+        round: Round of its last reply.
+        rounds: For how many rounds it is not asked.
+        why: What was wrong with that reply.
+    """
+
+    node: int
+    round: int
+    rounds: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"node {self.node} is set aside for {self.rounds} rounds: {self.why}"
+
+
+class SetAside:
+    """Who sent garbage how often, over a whole run."""
+
+    def __init__(self, patience: Patience | None, clients: int = 1, fewest: int = 1) -> None:
+        """Begin with a clean sheet for everybody.
+
+        Args:
+            patience: The rule; ``None``: nobody is ever set aside.
+            clients: Clients of a round.
+            fewest: Clients that a round cannot do without.
+        """
+        self.clients = clients
+        self._patience = patience
+        self._fewest = fewest
+        self._asked = 0  # rounds so far: phases begin at numbers of their own
+        self._wrong: dict[int, int] = {}
+        self._until: dict[int, int] = {}
+        self.sentences: list[Sentence] = []
+
+    def begin(self) -> None:
+        """Begin a round."""
+        self._asked += 1
+
+    def rests(self, node: int) -> bool:
+        """Say whether a client is set aside in this round."""
+        return self._asked <= self._until.get(node, 0)
+
+    def among(self, nodes: Iterable[int]) -> int:
+        """Return how many of these clients are set aside in this round."""
+        return sum(map(self.rests, nodes)) if self._until else 0
+
+    def right(self, node: int) -> None:
+        """Note a reply as it should be."""
+        self._wrong.pop(node, None)
+
+    def wrong(self, node: int, round_: int, why: str) -> list[Sentence]:
+        """Note a reply that is garbage; return what follows, if anything does."""
+        if self._patience is None:
+            return []
+        self._wrong[node] = self._wrong.get(node, 0) + 1
+        if self._wrong[node] < self._patience.wrong:
+            return []
+        self._wrong[node] = self._patience.wrong - 1
+        self._until[node] = self._asked + self._patience.rounds
+        self.sentences.append(Sentence(node, round_, self._patience.rounds, why))
+        return self.sentences[-1:]
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known between rounds, for a checkpoint."""
+        return {
+            "asked": self._asked,
+            "wrong": list(self._wrong.items()),
+            "until": list(self._until.items()),
+            "sentences": [list(astuple(one)) for one in self.sentences],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._asked = state["asked"]
+        self._wrong, self._until = ({n: count for n, count in state[k]} for k in ("wrong", "until"))
+        self.sentences = [Sentence(*one) for one in state["sentences"]]
+
+    def keep(self, run: RunDirectory) -> None:
+        """Write into a run directory who was set aside so far, if anybody was."""
+        if self.sentences:
+            # A node's number has 64 bits, more than a number in JSON can be relied on to have.
+            rows = [{**asdict(one), "node": str(one.node)} for one in self.sentences]
+            run.write_json(FILE, {"set_aside": rows})
+
+    def check_enough(self, left: int, nodes: Iterable[int]) -> None:
+        """Stop a run whose clients are nearly all set aside.
+
+        Args:
+            left: Clients that this round can ask.
+            nodes: Clients that are there.
+
+        Raises:
+            FederationError: They are too few, because others are set aside.
+        """
+        there = list(nodes)
+        aside = self.among(there)
+        if aside and left < self._fewest:
+            raise FederationError(
+                f"{aside} of {len(there)} clients are set aside for garbage, a round needs "
+                f"{self._fewest}: {self.sentences[-1]}; is the server's frugalfl of their version?"
+            )
+
+
+def set_aside_of(settings: Settings) -> SetAside:
+    """Build what the settings name."""
+    fewest = fewest_clients(settings.strategy, settings.clients_per_round)
+    return SetAside(parse_patience(settings.set_aside), settings.clients_per_round, fewest)

@@ -1,0 +1,104 @@
+"""What the lean node takes from flwr's internals, and what to do when an upgrade moves it.
+
+All of it is in client/frugalfl_client/node/flower.py; nothing else has to change.
+"""
+
+import ast
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NODE = ROOT / "client" / "frugalfl_client" / "node"
+ADAPTER = NODE / "flower.py"
+MOVED = f"flwr has changed what {ADAPTER.relative_to(ROOT)} relies on: adapt that file"
+#: What Flower promises to its users; anything may import it.
+PUBLIC = {"flwr.app", "flwr.clientapp"}
+
+
+def modules_of(path):
+    for statement in ast.walk(ast.parse(path.read_text())):
+        if isinstance(statement, ast.ImportFrom) and statement.module:
+            yield statement.module, [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.Import):
+            yield from ((alias.name, []) for alias in statement.names)
+
+
+def test_only_the_adapter_knows_internals():
+    for path in NODE.glob("*.py"):
+        used = {name for name, _ in modules_of(path) if name.partition(".")[0] == "flwr"}
+        assert path == ADAPTER or used <= PUBLIC, path
+
+
+def test_everything_is_where_it_was():
+    for module, names in modules_of(ADAPTER):
+        if module.partition(".")[0] == "flwr":
+            try:
+                found = __import__(module, fromlist=["*"])
+            except ImportError as error:
+                pytest.fail(f"{MOVED} ({error})")
+            missing = [name for name in names if not hasattr(found, name)]
+            assert not missing, f"{MOVED} ({module} has no {missing})"
+
+
+def test_the_pin_and_the_version_tested_agree():
+    version = metadata.version("flwr")
+    pins = re.findall(r'"flwr(?:\[\w+\])?>=(\d+\.\d+),<', (ROOT / "pyproject.toml").read_text())
+    assert set(pins) == {version.rpartition(".")[0]}, MOVED
+    assert f"flwr=={version}\n" in (ROOT / "constraints.txt").read_text(), MOVED
+
+
+def test_the_calls_are_those_of_flowers_own_client():
+    """Paths, request and response types, as the stock node uses them."""
+    from flwr.supernode import fleet_http_client
+
+    source = Path(fleet_http_client.__file__).read_text()
+    ours = set(re.findall(r'_call\(\s*"([a-z-]+)"', ADAPTER.read_text()))
+    theirs = set(re.findall(r'path="/v1/fleet/([a-z-]+)"', source))
+    assert ours == theirs, MOVED
+
+
+def test_the_numbers_of_its_errors():
+    from flwr.supercore.error import ApiErrorCode
+
+    from frugalfl_client.node import flower
+
+    assert flower.KEY_IN_USE == ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE, MOVED
+    assert flower.REGISTERED_ONLY == ApiErrorCode.FLEET_SUPERNODE_REGISTRATION_DISABLED, MOVED
+    assert flower.NOT_ACTIVATED == ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED, MOVED
+    assert flower.RUN_OVER == ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED, MOVED
+
+
+@pytest.mark.parametrize("name", ["public-key", "timestamp", "signature"])
+def test_a_request_is_signed_as_flower_checks_it(name):
+    """Our headers, read by the SuperLink's own function."""
+    from types import SimpleNamespace
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from fastapi import HTTPException
+    from flwr.proto.fleet_pb2 import ActivateNodeRequest
+    from flwr.superlink.routers.fleet.node_auth import authenticate_node
+
+    from frugalfl_client.node.flower import Fleet
+
+    class Recorder:
+        address = "nowhere"
+
+        def post(self, path, headers, body, timeout):
+            self.headers, self.body = dict(headers), body
+            raise ConnectionError
+
+    recorder = Recorder()
+    with pytest.raises(ConnectionError):
+        Fleet(recorder, ec.generate_private_key(ec.SECP384R1())).activate(30.0)
+    message = ActivateNodeRequest()
+    message.ParseFromString(recorder.body)
+    request = SimpleNamespace(
+        headers=recorder.headers, state=SimpleNamespace(protobuf_request=message)
+    )
+    authenticate_node(request)
+    del recorder.headers[f"flwr-{name}"]
+    with pytest.raises(HTTPException):
+        authenticate_node(request)

@@ -1,0 +1,220 @@
+"""The lean node's rhythm, its outbox, and the apps that it unpacks."""
+
+import hashlib
+import io
+import random
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frugalfl.errors import RunError, UsageError
+from frugalfl_client.node.apps import AppError, Apps
+from frugalfl_client.node.channel import Address
+from frugalfl_client.node.flower import Parcel
+from frugalfl_client.node.home import Home
+from frugalfl_client.node.keys import own_key, read_key
+from frugalfl_client.node.outbox import Outbox
+from frugalfl_client.node.pace import Pace, back_off
+
+
+def questions_in(pause, pace, run=1, now=0.0):
+    """Let a message be there ``pause`` seconds after an answer; return questions, and lateness."""
+    pace.answered(now)
+    begin, asked = now, 0
+    now += pace.first_wait()
+    while True:
+        asked += 1
+        if now >= begin + pause:
+            pace.message(now, run)
+            return asked, now - begin - pause, now
+        now += pace.wait(now)
+
+
+@given(st.floats(4.0, 40.0), st.integers(0, 2**32))
+def test_steady_rounds_cost_few_questions_and_little_time(pause, seed):
+    random.seed(seed)
+    pace, now, asked, late = Pace(0.25, 60.0, 0.0), 0.0, 0, 0.0
+    for number in range(24):
+        questions, lateness, now = questions_in(pause, pace, now=now)
+        if number >= 4:
+            asked, late = asked + questions, late + lateness
+    assert asked / 20 <= 4
+    assert late / 20 <= 0.35 * pause
+
+
+@given(st.floats(0.05, 5.0), st.floats(5.0, 600.0), st.integers(0, 2**32))
+def test_no_wait_is_longer_than_the_longest(quick, idle, seed):
+    random.seed(seed)
+    pace, now = Pace(quick, idle, 0.0), 0.0
+    for _ in range(60):
+        wait = pace.wait(now)
+        assert 0.9 * min(quick, idle) <= wait <= 1.1 * idle
+        now += wait
+    assert pace.wait(now + 10 * idle) >= 0.9 * idle
+
+
+def test_a_new_run_begins_with_quick_questions():
+    pace = Pace(0.25, 60.0, 0.0)
+    _, _, now = questions_in(300.0, pace, run=1)
+    pace.answered(now)
+    assert pace.first_wait() < 0.3
+    _, _, now = questions_in(30.0, pace, run=1, now=now)
+    assert pace.first_wait() > 10
+    pace.message(now, 2)
+    pace.answered(now)
+    assert pace.first_wait() < 0.3
+
+
+@given(st.integers(1, 10_000))
+def test_the_back_off_is_bounded(attempt):
+    assert 0.25 <= back_off(attempt, 60.0) <= 60.0
+
+
+def parcel(**changes):
+    about = dict(
+        node=7, run=9, answers="m", expires=1e9, seconds=0.5, message=b"message", tree=b"tree",
+        objects={"a": b"", "b": b"\x00\n" * 40},
+    )  # fmt: skip
+    return Parcel(**(about | changes))
+
+
+def test_an_answer_outlives_the_process(tmp_path):
+    first = Outbox(tmp_path)
+    first.put(parcel())
+    first.put(parcel(answers="n", node=8))
+    again = Outbox(tmp_path)
+    assert {again.first().answers, len(again)} >= {2}
+    seen = []
+    while again:
+        seen.append(again.first())
+        again.drop()
+    assert sorted(seen, key=lambda one: one.node) == [parcel(), parcel(answers="n", node=8)]
+    assert len(Outbox(tmp_path)) == 0
+
+
+def test_a_better_answer_takes_the_place_of_the_one_kept_in_case(tmp_path):
+    box = Outbox(tmp_path)
+    box.put_in_case(parcel(message=b"killed"))
+    assert len(box) == 0
+    assert Outbox(tmp_path).first().message == b"killed"
+    box.put(parcel(message=b"trained"))
+    assert Outbox(tmp_path).first().message == b"trained"
+    assert len(Outbox(tmp_path)) == 1
+
+
+@given(st.data())
+def test_a_damaged_answer_is_dropped(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("outbox")
+    Outbox(folder).put(parcel())
+    (path,) = folder.glob("*.reply")
+    whole = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    else:
+        del whole[data.draw(st.integers(0, len(whole) - 1)) :]
+    path.write_bytes(whole)
+    assert len(Outbox(folder)) == 0
+
+
+APP = """
+[project]
+name = "mine"
+version = "{version}"
+[tool.flwr.app]
+publisher = "me"
+[tool.flwr.app.components]
+serverapp = "part:server"
+clientapp = "part:client"
+[tool.flwr.app.config]
+speed = 1
+"""
+
+
+def bundle(version="1.0", more=()):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("pyproject.toml", APP.format(version=version))
+        archive.writestr(
+            "part.py",
+            "from flwr.clientapp import ClientApp\nclient = ClientApp()\n"
+            f"client.version = {version!r}\n",
+        )
+        for name, text in more:
+            archive.writestr(name, text)
+    return data.getvalue()
+
+
+def run_of(data, version="1.0"):
+    digest = hashlib.sha256(data).hexdigest()
+    return SimpleNamespace(fab_hash=digest, fab_id="me/mine", fab_version=version)
+
+
+@pytest.fixture
+def apps(tmp_path):
+    apps = Apps(tmp_path / "apps")
+    yield apps
+    apps._unload()
+
+
+def test_an_app_is_fetched_once_and_each_version_is_its_own(apps):
+    first, second = bundle(), bundle("2.0")
+    assert apps.of(run_of(first), lambda: first).client.version == "1.0"
+    assert apps.of(run_of(second, "2.0"), lambda: second).client.version == "2.0"
+    back = apps.of(run_of(first), lambda: pytest.fail("fetched again"))
+    assert back.client.version == "1.0"
+    assert back.defaults == {"speed": 1}
+
+
+def test_an_app_with_another_hash_is_not_run(apps, tmp_path):
+    with pytest.raises(AppError, match="it is not run") as refusal:
+        apps.of(run_of(bundle()), lambda: bundle(more=[("part.py.bak", "x")]))
+    assert refusal.value.code == 7
+    assert not list(tmp_path.glob("apps/*"))
+
+
+def test_nothing_is_unpacked_outside(apps, tmp_path):
+    bad = bundle(more=[("../../outside.py", "x")])
+    with pytest.raises(AppError, match="outside"):
+        apps.of(run_of(bad), lambda: bad)
+    assert not list(tmp_path.rglob("outside.py"))
+
+
+def test_an_app_folder_of_another_version_is_refused(tmp_path):
+    with zipfile.ZipFile(io.BytesIO(bundle())) as archive:
+        archive.extractall(tmp_path / "here")
+    apps = Apps(tmp_path / "apps", tmp_path / "here")
+    with pytest.raises(AppError, match=r"me/mine 3\.0, but .* holds me/mine 1\.0"):
+        apps.of(run_of(b"", "3.0"), lambda: b"")
+
+
+def test_a_folder_is_for_one_node(tmp_path):
+    home = Home(tmp_path)
+    with pytest.raises(RunError, match="another node"):
+        Home(tmp_path)
+    home.remember("a:1", b"key", 5)
+    assert home.node_at("a:1", b"key") == 5
+    assert home.node_at("b:1", b"key") == home.node_at("a:1", b"other") == 0
+
+
+def test_a_key_of_its_own_is_kept_and_private(tmp_path):
+    key = own_key(tmp_path / "key.pem")
+    assert own_key(tmp_path / "key.pem").private_numbers() == key.private_numbers()
+    assert (tmp_path / "key.pem").stat().st_mode & 0o077 == 0
+    (tmp_path / "key.pem").write_text("damaged")
+    assert own_key(tmp_path / "key.pem").private_numbers() != key.private_numbers()
+    with pytest.raises(UsageError, match="ssh-keygen"):
+        read_key(tmp_path / "none")
+
+
+@pytest.mark.parametrize("text", ["host", "host:", ":80", "host:0", "host:65536", "host:x"])
+def test_an_address_needs_a_port(text):
+    with pytest.raises(UsageError, match="HOST:PORT"):
+        Address.parse(text)
+
+
+def test_addresses():
+    assert str(Address.parse("[::1]:80")) == "[::1]:80"
+    assert Address.parse("fl.example.org:8000").host == "fl.example.org"

@@ -1,0 +1,81 @@
+"""Who keeps sending garbage is not asked for a while, and then on trial."""
+
+import pytest
+
+from frugalfl.errors import FederationError, UsageError
+from frugalfl.patience import Patience, parse_patience
+from frugalfl.settings import Settings
+from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.set_aside import FILE, SetAside
+
+NODES = (7, 8, 9)
+
+
+def after(rounds, aside, wrong=()):
+    """Do rounds in which a node's reply is wrong wherever it is asked; return when it was asked."""
+    asked = []
+    for number in rounds:
+        aside.begin()
+        if not aside.rests(7):
+            asked.append(number)
+            aside.wrong(7, number, "damaged")
+    return asked
+
+
+def test_three_in_a_row_then_ten_rounds_then_on_trial():
+    aside = SetAside(Patience(3, 10))
+    assert after(range(1, 40), aside) == [1, 2, 3, 14, 25, 36]
+    assert [one.round for one in aside.sentences] == [3, 14, 25, 36]
+    assert str(aside.sentences[0]) == "node 7 is set aside for 10 rounds: damaged"
+
+
+def test_a_right_reply_clears_the_sheet():
+    aside = SetAside(Patience(2, 5))
+    for number in range(10):
+        aside.begin()
+        assert aside.wrong(7, number, "damaged") == []
+        aside.right(7)
+        assert not aside.rests(7)
+
+
+def test_never():
+    aside = SetAside(parse_patience("never"))
+    assert after(range(20), aside) == list(range(20))
+
+
+def test_a_run_stops_once_too_few_are_left():
+    aside = SetAside(Patience(1, 5), clients=3, fewest=2)
+    aside.begin()
+    for node in (7, 8):
+        aside.wrong(node, 4, "damaged")
+    aside.begin()
+    assert aside.among(NODES) == 2
+    with pytest.raises(FederationError, match="2 of 3 clients.*a round needs 2.*node 8.*damaged"):
+        aside.check_enough(1, NODES)
+    aside.check_enough(2, NODES)
+
+
+def test_a_run_keeps_who_it_was(tmp_path):
+    run = RunDirectory.create(tmp_path, "digits", Settings(), app=None)
+    aside = SetAside(Patience(1, 5))
+    aside.keep(run)
+    assert not (run.path / FILE).exists()
+    aside.begin()
+    aside.wrong(2**63, 4, "damaged")
+    aside.keep(run)
+    (row,) = run.read_json(FILE)["set_aside"]
+    assert row == {"node": str(2**63), "round": 4, "rounds": 5, "why": "damaged"}
+
+
+@pytest.mark.parametrize(
+    "text", ["after(3)", "after(0, 10)", "after(3, 0)", "sometimes", "never(1)"]
+)
+def test_mistakes_in_the_setting(text):
+    with pytest.raises(UsageError):
+        Settings(set_aside=text)
+
+
+@pytest.mark.parametrize("bound", [-1, 0.5, 1, float("inf"), float("nan")])
+def test_mistakes_in_the_bound(bound):
+    with pytest.raises(UsageError, match="norm-bound"):
+        Settings(norm_bound=bound)
