@@ -67,7 +67,7 @@ class Settings:
     )
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
     norm_bound: float = _setting(
-        5.0, "how many times as long as usual an update may be; beyond, it does not count; 0: any"
+        8.0, "how many times as long as usual an update may be; beyond, it does not count; 0: any"
     )
     set_aside: str = _setting(
         "after(3, 10)",

@@ -41,17 +41,17 @@ class SlowGrid(InProcessGrid):
         numbers = super().push_messages(messages)
         for message, number in zip(messages, numbers, strict=True):
             node = message.metadata.dst_node_id
-            reply = self._replies[number]
+            _, reply = self._replies[number]
             if node in self.lost:
                 error = Error(ErrorCode.NODE_UNAVAILABLE, "away")
                 reply.__dict__["_content"], reply.__dict__["_error"] = None, error
                 reply.metadata.__dict__["_src_node_id"] = 1
-            reply.__dict__["due_s"] = self.now_s + self.slow.get(node, 0)
+            self._replies[number] = self.now_s + self.slow.get(node, 0), reply
             self.lived_s = message.metadata.ttl
         return numbers
 
     def pull_messages(self, message_ids):
-        ready = [n for n in message_ids if self._replies[n].__dict__["due_s"] <= self.now_s]
+        ready = [n for n in message_ids if self._replies[n][0] <= self.now_s]
         return super().pull_messages(ready)
 
 
