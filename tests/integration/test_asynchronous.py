@@ -205,6 +205,7 @@ def test_limits_end_it(tmp_path, capsys):
     assert sum(record.clients for record in spent.rounds) <= CLIENTS
 
 
+@pytest.mark.slow
 def test_a_whole_run_prunes_recovers_and_exports(tmp_path):
     result = frugalfl(
         "simulate", DIGITS, *SMALL, "asynchronous=buffered(3)", "delays=1 s * 3, 10 s",

@@ -46,6 +46,7 @@ def test_an_impossible_budget_is_found_before_the_first_round(tmp_path):
     assert json.loads((tmp_path / "runs/latest/summary.json").read_text())["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_slim_model_from_scratch_stands_beside_the_pruned_one(tmp_path):
     result = frugalfl(
         "simulate", DIGITS, *SMALL, "rounds=3", "recover-rounds=2", "--slim", cwd=tmp_path

@@ -232,6 +232,7 @@ def test_writing_to_a_slice_is_refused_by_the_name_of_its_line() -> None:
     assert f"test_training_programs.py:{line})" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_recurrent_layers_are_unrolled() -> None:
     class Recurrent(nn.Module):
         def __init__(self) -> None:

@@ -18,7 +18,7 @@ from .conftest import frugalfl
 
 def test_help_teaches(tmp_path):
     text = frugalfl("--help", cwd=tmp_path).stdout
-    for verb in ("simulate", "export", "report", "energy", "doctor"):
+    for verb in ("simulate", "serve", "node", "export", "report", "energy", "doctor"):
         assert verb in text
         assert "Example" in frugalfl(verb, "--help", cwd=tmp_path).stdout or verb == "doctor"
 
