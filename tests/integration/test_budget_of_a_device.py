@@ -4,6 +4,7 @@ import json
 import shlex
 
 import pyarrow.parquet as pq
+import pytest
 
 from .conftest import DIGITS, SMALL, frugalfl
 
