@@ -99,6 +99,7 @@ class Channel:
         self._tls = tls
         self._socket: socket.socket | None = None
         self._session: ssl.SSLSession | None = None
+        self._understood = False  # something was answered: both ends agree about TLS
         self._lock = threading.Lock()
 
     def post(
@@ -146,6 +147,7 @@ class Channel:
             body = response.read()
         finally:
             response.close()
+        self._understood = True
         if isinstance(self._socket, ssl.SSLSocket):
             self._session = self._socket.session or self._session
         if response.will_close:
@@ -204,11 +206,11 @@ class Channel:
                 return UnreachableError(f"the name {to.host} is not known here: {error.strerror}")
             case TimeoutError():
                 return UnreachableError(f"no answer from {to}: does a firewall stand between?")
-            case http.client.RemoteDisconnected() | ConnectionResetError() if self._tls is None:
-                return UnreachableError(
-                    f"{to} closed the connection without an answer; if it speaks TLS, replace "
-                    "--insecure by --root-certificates FILE"
-                )
+            case http.client.RemoteDisconnected() | ConnectionResetError():
+                line = f"{to} closed the connection without an answer"
+                if self._tls is None and not self._understood:
+                    line += "; if it speaks TLS, replace --insecure by --root-certificates FILE"
+                return UnreachableError(line)
         return UnreachableError(f"no connection to {to}: {error or type(error).__name__}")
 
 
