@@ -164,12 +164,17 @@ def flower(real: list[Parameters], clients: int, repeats: int) -> dict[str, floa
 def ours(frames: list[bytes], clients: int, repeats: int) -> dict[str, float]:
     """FrugalStrategy on frames: all of it."""
     quiet()
-    cohort = Cohort(strategy_for(clients), clients)
-    return peak_and_time(
-        lambda: cohort.replies(framed(frames)),
-        lambda replies: cohort.strategy.aggregate_train(1, replies),
-        repeats,
-    )
+
+    def prepare() -> tuple[FrugalStrategy, list[Message]]:
+        cohort = Cohort(strategy_for(clients), clients)  # a client answers once in a round
+        return cohort.strategy, cohort.replies(framed(frames))
+
+    def work(given: tuple[FrugalStrategy, list[Message]]) -> None:
+        strategy, replies = given
+        strategy.aggregate_train(1, replies)
+        assert strategy.traffic.updates == clients, strategy.traffic.failures[:1]
+
+    return peak_and_time(prepare, work, repeats)
 
 
 def only_sum(frames: list[bytes], clients: int, repeats: int) -> dict[str, float]:

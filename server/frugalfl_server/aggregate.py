@@ -137,7 +137,7 @@ class Accumulator:
         data: bytes | memoryview,
         weight: float,
         check: Callable[[CodedFrame], None] = lambda _: None,
-        judge: Callable[[Norms], None] = lambda _: None,
+        judge: Callable[[Norms], None] | None = None,
         share: float = 1.0,
     ) -> Contribution:
         """Add one frame.
@@ -166,7 +166,8 @@ class Accumulator:
             places = _Places(frame, self._layout, self._starts)
             self._like, self._places = frame, places
         update = frame.decode_compact()
-        judge(places.squared_norms(update))
+        if judge is not None:
+            judge(places.squared_norms(update))
         # Every check has been made: from here on nothing fails. The arrays are ours to change.
         counted, weight = weight, weight * share
         if isinstance(update, Sparse):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -23,10 +23,10 @@ from frugalfl.errors import FederationError
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import pack
 from frugalfl_server.gathered import Gathered
-from frugalfl_server.norms import Norms
 from frugalfl_server.set_aside import ClientFailedError
 from frugalfl_server.stopping import TrainingOver
-from frugalfl_server.strategy import FrugalStrategy, Traffic
+from frugalfl_server.strategy import FrugalStrategy, Judge
+from frugalfl_server.traffic import Traffic
 from frugalfl_server.turns import Turns
 from frugalfl_server.views import View
 
@@ -158,9 +158,7 @@ class BufferedStrategy(FrugalStrategy):
                 f"could; the first said: {failures[0]}"
             )
 
-    def _add(
-        self, message: Message, reply: wire.TrainReply, judge: Callable[[Norms], None]
-    ) -> None:
+    def _add(self, message: Message, reply: wire.TrainReply, judge: Judge) -> None:
         self._gather(self._gathered, message, reply, judge, self._share_of(message))
 
     def _share_of(self, message: Message) -> float:

@@ -26,7 +26,8 @@ from frugalfl_server.buffered import BufferedStrategy
 from frugalfl_server.metered import MeteredStrategy
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.stopping import TrainingOver
-from frugalfl_server.strategy import FrugalStrategy, Traffic
+from frugalfl_server.strategy import FrugalStrategy
+from frugalfl_server.traffic import Traffic
 
 #: How often to look for clients where none is left to ask (s).
 _LOOK_S = 0.5

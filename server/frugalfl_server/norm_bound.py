@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median, median_low
 from typing import Any
@@ -71,6 +71,11 @@ class NormBound:
         self._usual: dict[Kind, _Usual] = {}
         self._round: list[Norms] = []
         self._rows: dict[int, int] = {}
+
+    @property
+    def judge(self) -> Callable[[Norms], None] | None:
+        """What looks at every update's norms; ``None``: nothing does, so that none are taken."""
+        return self.check if self._times else None
 
     def check(self, norms: Norms) -> None:
         """Let an update pass, and note its norms.

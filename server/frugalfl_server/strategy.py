@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,9 +25,9 @@ from flwr.serverapp.strategy import QFedAvg, Strategy
 from flwr.supercore.differential_privacy import KEY_CLIPPING_NORM
 
 from frugalfl import wire
+from frugalfl.asynchronous import staleness_weight
 from frugalfl.blocks import Parameters
 from frugalfl.codec import CodedFrame, Limits, read_frame
-from frugalfl.energy import EnergyRecord
 from frugalfl.errors import ExportError, FederationError, FrameError, UsageError
 from frugalfl.plans import Plan
 from frugalfl_server import strategy_state
@@ -43,12 +43,12 @@ from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
 from frugalfl_server.programs import Programs, Sent
-from frugalfl_server.records import HeadRecord
 from frugalfl_server.sampling import CohortGrid, Sampler
 from frugalfl_server.set_aside import ClientFailedError, Sentence, SetAside
 from frugalfl_server.steering import Steering
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.told import check_energy
+from frugalfl_server.traffic import Traffic
 from frugalfl_server.views import AllowedGrid, PaddedGrid
 
 _MOST_SAMPLES = 1 << 31
@@ -58,9 +58,10 @@ _MOST_LATE = 4
 #: A run ends when nobody has answered for so many rounds.
 _MOST_SILENT = 3
 
-
-#: Takes an update in, after a look at its norms, which may raise :class:`FarUpdateError`.
-_Take = Callable[[Message, wire.TrainReply, Callable[[Norms], None]], None]
+#: Looks at an update's norms, and may raise :class:`FarUpdateError`; ``None``: nothing does.
+Judge = Callable[[Norms], None] | None
+#: Takes an update in, after that look.
+_Take = Callable[[Message, wire.TrainReply, Judge], None]
 
 
 @dataclass(frozen=True)
@@ -69,35 +70,6 @@ class _Asked:
 
     version: int
     blocks: tuple[int, ...]
-
-
-@dataclass
-class Traffic:
-    """What one round cost and brought, filled while it runs."""
-
-    round: int
-    started_s: float
-    clients: int = 0
-    skipped: int = 0
-    set_aside: int = 0
-    updates: int = 0
-    late: int = 0
-    answers: int = 0
-    far: int = 0
-    uplink_bytes: int = 0
-    downlink_bytes: int = 0
-    program_bytes: int = 0
-    loss: float = 0.0
-    energy: list[EnergyRecord] = field(default_factory=list)
-    heads: list[HeadRecord] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    scores: list[tuple[float, int]] = field(default_factory=list)
-
-    @property
-    def clients_accuracy(self) -> float | None:
-        """Mean of what clients measured on their own rows, by rows; ``None``: none measured."""
-        rows = sum(scored for _, scored in self.scores)
-        return sum(right * scored for right, scored in self.scores) / rows if rows else None
 
 
 class FrugalStrategy(Strategy):
@@ -349,7 +321,7 @@ class FrugalStrategy(Strategy):
         gathered: Gathered,
         message: Message,
         reply: wire.TrainReply,
-        judge: Callable[[Norms], None],
+        judge: Judge,
         share: float = 1.0,
     ) -> None:
         """Add one update, multiplied by a share, to those of its step."""
@@ -365,7 +337,7 @@ class FrugalStrategy(Strategy):
         """Replace the frame in each reply by arrays."""
         decoded: list[tuple[Message, int, float, Parameters]] = []
 
-        def take(message: Message, reply: wire.TrainReply, judge: Callable[[Norms], None]) -> None:
+        def take(message: Message, reply: wire.TrainReply, judge: Judge) -> None:
             rows = self._bound.weight_of(reply.samples)
             coded = read_frame(reply.frame, self._limits)
             self._as_asked(message, coded)
@@ -375,7 +347,8 @@ class FrugalStrategy(Strategy):
             norms = norms_of(zip(kinds, update.values(), strict=True))
             if not all(map(math.isfinite, norms.values())):
                 raise FrameError("its update is too long for float32")
-            judge(norms)
+            if judge is not None:
+                judge(norms)
             sizes = {name: float(np.abs(step).sum()) for name, step in update.items()}
             self._steering.note(frame.steering, rows, sizes)
             self._count(message.metadata.src_node_id, reply, rows, update)
@@ -402,7 +375,7 @@ class FrugalStrategy(Strategy):
     def _try(self, message: Message, reply: wire.TrainReply, take: _Take) -> None:
         """Take an update in, or have it wait."""
         try:
-            take(message, reply, self._bound.check)
+            take(message, reply, self._bound.judge)
         except FarUpdateError as far:
             self._waiting.append((message, reply, far))
             raise
@@ -416,7 +389,7 @@ class FrugalStrategy(Strategy):
                 if verdict is not None:
                     self.traffic.far += 1
                     raise FrameError(str(verdict))
-                take(message, reply, lambda _: None)
+                take(message, reply, None)
         self._bound.end_round()
 
     def _count(self, node: int, reply: wire.TrainReply, rows: int, names: Iterable[str]) -> None:
@@ -492,10 +465,10 @@ class FrugalStrategy(Strategy):
         return self._discounted(reply, self.traffic.round - number)
 
     def _discounted(self, reply: wire.TrainReply, late: int) -> wire.TrainReply:
-        """Give an update to an older model less weight: divided by the root of 1 + its lateness.
+        """Give an update to an older model less weight, as without rounds.
 
         The model has moved on since, so that it is a step from a place where nobody stands any
-        more; the weight is that of FedBuff (Nguyen et al., AISTATS 2022).
+        more.
 
         Args:
             reply: The reply.
@@ -504,7 +477,7 @@ class FrugalStrategy(Strategy):
         if not late:
             return reply
         self.traffic.late += 1
-        return replace(reply, samples=max(int(reply.samples / math.sqrt(1 + late)), 1))
+        return replace(reply, samples=max(int(reply.samples * staleness_weight(late)), 1))
 
     @contextmanager
     def _blamed(self, node: int) -> Iterator[None]:
