@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from frugalfl.errors import UsageError
+from frugalfl_server.cli.options import App, AsJson, Changes, Resume, Runs, chosen, show
 
 command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -25,18 +25,8 @@ Examples:
 
 @command.command(epilog=_EPILOG)
 def serve(
-    app: Annotated[
-        str | None,
-        typer.Argument(
-            help="Folder of a Flower app: pyproject.toml and task.py; with --resume the run's own."
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...", help="Settings to change, as in the app's config."
-        ),
-    ] = None,
+    app: App = None,
+    settings: Changes = None,
     tls: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder with ca.crt, server.pem and server.key."),
@@ -63,22 +53,12 @@ def serve(
             metavar="HOST:PORT", help="Use the SuperLink that runs there, on this machine."
         ),
     ] = "",
-    runs: Annotated[Path, typer.Option(help="Folder that the run directory goes into.")] = Path(
-        "runs"
-    ),
+    runs: Runs = Path("runs"),
     state: Annotated[
         Path, typer.Option(help="Folder for the SuperLink's database, keys and logs.")
     ] = Path("superlink"),
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Go on with a run that was stopped; **latest** is the newest one in --runs.",
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON on standard output.")
-    ] = False,
+    resume: Resume = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run a federation with the devices that connect: train, prune, export to int8, report.
 
@@ -87,7 +67,6 @@ def serve(
     or Flower's own `flower-supernode`. A SuperLink that dies is started again; a run that was
     stopped in any way goes on with **--resume**. docs/serve.md has the whole of it.
     """
-    from frugalfl_server.apps import read_settings
     from frugalfl_server.serve.processes import Tls
 
     if insecure == (tls is not None):
@@ -99,16 +78,7 @@ def serve(
     if nodes is not None and not list(nodes.glob("*.pub")):
         raise UsageError(f"there is no public key (*.pub) in {nodes}: no node could join")
     found = None if tls is None else Tls.of(tls)
-    if resume is None:
-        if app is None:
-            raise UsageError("name the folder of a Flower app, such as simulations/digits")
-        folder, checked = Path(app), read_settings(Path(app), settings or [])
-    else:
-        from frugalfl_server.which_run import found as found_run
-        from frugalfl_server.which_run import named
-
-        resume = found_run(resume, runs)
-        folder, checked = named(resume, app, settings or [])
+    folder, checked, resume = chosen(app, settings, resume, runs)
 
     from frugalfl_server.serve.serve import Place, serve_app
 
@@ -118,9 +88,4 @@ def serve(
     run = serve_app(
         folder, checked, runs, resume, place, lambda line: typer.echo(line, err=True)
     )  # fmt: skip
-    if as_json:
-        typer.echo(json.dumps(run.read_json("summary.json"), indent=2))
-    else:
-        from frugalfl_server.report.terminal import print_summary
-
-        print_summary(run)
+    show(run, as_json)
