@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
-from flwr.app import Context, Error, Message
+from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
-from flwr.common.constant import ErrorCode
 
 from frugalfl import wire
 from frugalfl.blocks import Layout
 from frugalfl.codec import Codec, encode_frame, parse_codec
-from frugalfl.energy import EnergyRecord, Head
 from frugalfl.energy.level import BatteryLevel
-from frugalfl.errors import CodecError, FrameError, FrugalFLError, RunError, TaskError, UsageError
+from frugalfl.errors import FrameError, TaskError, UsageError
+from frugalfl_client.answers import answer, answered, kept
 from frugalfl_client.device import Device, device_of
+from frugalfl_client.counters import share
 from frugalfl_client.energy import RoundEnergy
 from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Trainer
@@ -28,16 +26,17 @@ _Request = wire.TrainRequest | wire.CalibrateRequest
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Apply the frames, train the planned blocks, encode the update, write the ledger, answer."""
-    return _answered(_train, message, context)
+    return answered(_train, message, context)
 
 
 def _train(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_request(message)
+    device.prepare(request.run)
     held = device.store.load(request.run, request.resumed)
     battery = device.battery()
     if battery is not None and battery.below(device.settings.min_battery):
-        return _answer(_declined(device, held, request, battery), message)
+        return answer(_declined(device, held, request, battery), message)
     codec = _codec_of(request)
     trainer = device.trainer(request.program, request.program_file)
     if trainer is not None:
@@ -45,7 +44,7 @@ def _train(message: Message, context: Context) -> Message:
     if trainer is None or (held.version != request.base and request.base >= 0):
         # A training program is missing; or the disk was lost or damaged, or another server used
         # this name for its run. What is held now decides what the next round brings.
-        return _answer(
+        return answer(
             wire.TrainReply(
                 held.version, link=device.link, notice=held.damage,
                 trainer=device.trainer_name, programs=device.programs,
@@ -53,7 +52,7 @@ def _train(message: Message, context: Context) -> Message:
             message,
         )  # fmt: skip
     missed = held.missed(request.version)
-    energy = RoundEnergy(device, request, trainer)
+    energy = RoundEnergy(device, request, trainer.software)
     energy.downloaded(request)
     _bring_up(device, trainer, held, request, energy)
     if device.evaluated is not None:
@@ -86,7 +85,7 @@ def _train(message: Message, context: Context) -> Message:
         )
 
     energy.uploading(len(frame))
-    records, head, unkept = _kept(device, energy.take())
+    records, head, unkept = kept(device, energy.take())
     _save(device, request, held)
     reply = wire.TrainReply(
         held.version,
@@ -102,22 +101,37 @@ def _train(message: Message, context: Context) -> Message:
         trainer=device.trainer_name,
         battery=device.battery(),
     )
-    return _answer(reply, message)
+    return answer(reply, message)
+
+
+@app.train("trees")
+def trees(message: Message, context: Context) -> Message:
+    """Grow trees, or give the histograms that one is grown from."""
+    from frugalfl_client.trees.rounds import work
+
+    return answered(work, message, context)
+
+
+@app.query("counters")
+def counters(message: Message, context: Context) -> Message:
+    """Give the tables of this device's counters, or take the sums of everybody's."""
+    return answered(share, message, context)
 
 
 @app.query("calibrate")
 def calibrate(message: Message, context: Context) -> Message:
     """Apply the frames, run this device's rows, answer with the ranges of the activations."""
-    return _answered(_calibrate, message, context)
+    return answered(_calibrate, message, context)
 
 
 def _calibrate(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_calibrate_request(message)
+    device.prepare(request.run)
     held = device.store.load(request.run, request.resumed)
     ranges = np.zeros((0, 2), np.float32)
     trainer = device.trainer(request.program, request.program_file)
-    energy = RoundEnergy(device, request, trainer)
+    energy = RoundEnergy(device, request, "" if trainer is None else trainer.software)
     energy.downloaded(request)
     if trainer is not None and (held.version == request.base or request.base < 0):
         _bring_up(device, trainer, held, request, energy)
@@ -125,7 +139,7 @@ def _calibrate(message: Message, context: Context) -> Message:
             ranges = trainer.calibrate(held.model, device.examples, request.percentile)
         _save(device, request, held)
     energy.uploading(ranges.nbytes)
-    records, head, unkept = _kept(device, energy.take())
+    records, head, unkept = kept(device, energy.take())
     notice = "; ".join(filter(None, (held.damage, device.take_notice(), unkept)))
     reply = wire.CalibrateReply(
         held.version, ranges, records, head, notice, device.trainer_name, device.programs
@@ -140,7 +154,7 @@ def _declined(
     energy = RoundEnergy(device, request)
     energy.downloaded(request)
     energy.uploading(0)
-    records, head, unkept = _kept(device, energy.take())
+    records, head, unkept = kept(device, energy.take())
     return wire.TrainReply(
         held.version, records=records, head=head, link=device.link, battery=battery,
         notice="; ".join(filter(None, (held.damage, device.take_notice(), unkept))),
@@ -179,19 +193,6 @@ def _save(device: Device, request: _Request, held: Held) -> None:
     device.store.save(request.run, held)
 
 
-def _kept(
-    device: Device, records: Sequence[EnergyRecord]
-) -> tuple[tuple[EnergyRecord, ...], Head | None, str]:
-    """Write records into the ledger; where it cannot be written, nothing is reported but that.
-
-    A full disk costs the round its records, not the device its contribution.
-    """
-    try:
-        return tuple(records), device.ledger.append(records), ""
-    except RunError as error:
-        return (), None, f"this round has no energy records: {error}"
-
-
 def _codec_of(request: wire.TrainRequest) -> Codec:
     """Return the codec that a request names.
 
@@ -204,28 +205,9 @@ def _codec_of(request: wire.TrainRequest) -> Codec:
         raise FrameError(f"the server wants an update by no known codec: {error}") from error
 
 
-def _answered(
-    work: Callable[[Message, Context], Message], message: Message, context: Context
-) -> Message:
-    """Answer a message; where the request or the disk is at fault, the answer says so."""
-    try:
-        return work(message, context)
-    except (FrameError, CodecError, RunError) as error:
-        return _refuse(error, message)
-
-
-def _refuse(error: FrugalFLError, message: Message) -> Message:
-    """Say in one line why the round goes on without this client."""
-    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error)), reply_to=message)
-
-
 def _rounding_seed(seed: tuple[int, ...]) -> int:
     """Return this client's own seed of this round: two bytes, to keep the frame short.
 
     It only has to differ between the clients of a round, so that their rounding errors cancel.
     """
     return int(np.random.SeedSequence(seed).generate_state(2)[1]) & 0xFFFF
-
-
-def _answer(reply: wire.TrainReply, message: Message) -> Message:
-    return Message(wire.pack_reply(reply), reply_to=message)

@@ -19,6 +19,7 @@ from frugalfl.energy.level import BatteryLevel, battery_level
 from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
 from frugalfl.settings import TRAINERS, Settings
 from frugalfl.task import Examples, Task, load_task
+from frugalfl_client.kept_totals import totals_of
 from frugalfl_client.store import Store
 
 if TYPE_CHECKING:
@@ -49,15 +50,35 @@ class Device:
         self.store = Store(folder / "store.sqlite")
         self.ledger, self._notice = _ledger(folder / "ledger.sqlite")
         self.meter = _meter(worn.profile)
-        self.examples = _task(settings.task).rows_of(number, of)
+        self.of = of
+        self.folder = folder
+        self.task = _task(settings.task)
         self.held_out: Examples | None = None
-        if settings.private:
-            self.examples, self.held_out = _hold_out(self.examples, settings.seed, number)
         #: Rows of its own on which it measures each model that it receives.
         self.evaluated: Examples | None = None
-        if settings.evaluate_rows and not settings.private:
-            most = settings.evaluate_rows
-            self.evaluated = Examples(self.examples.x[:most], self.examples.y[:most])
+        self._run = ""
+        if settings.counters == "own":
+            self._use(self.task.rows_of(number, of))
+
+    def prepare(self, run: str) -> None:
+        """Make its rows, where these depend on the sums of all clients' counters in a run.
+
+        Raises:
+            RunError: The sums are not here.
+            TaskError: The task has no rows for this device.
+        """
+        if self.settings.counters == "own" or self._run == run:
+            return
+        self._use(self.task.rows_of(self.number, self.of, totals_of(self.folder, run)))
+        self._run = run
+
+    def _use(self, examples: Examples) -> None:
+        self.examples = examples
+        if self.settings.private:
+            self.examples, self.held_out = _hold_out(examples, self.settings.seed, self.number)
+        elif self.settings.evaluate_rows:
+            most = self.settings.evaluate_rows
+            self.evaluated = Examples(examples.x[:most], examples.y[:most])
 
     def battery(self) -> BatteryLevel | None:
         """Return how full its battery is, where the settings care; ``None``: not known.

@@ -12,7 +12,6 @@ from frugalfl.energy import EnergyRecord, radio_reading, tidied
 from frugalfl.energy.recorder import Recorder
 from frugalfl.wire import CalibrateRequest, TrainRequest
 from frugalfl_client.device import Device
-from frugalfl_client.training.trainer import Trainer
 
 _Request = TrainRequest | CalibrateRequest
 
@@ -20,8 +19,8 @@ _Request = TrainRequest | CalibrateRequest
 class RoundEnergy(Recorder):
     """Collects the records of a round: windows, and the transfers before and after them."""
 
-    def __init__(self, device: Device, request: _Request, trainer: Trainer | None = None) -> None:
-        """Begin without records; ``None``: nothing trains in this round."""
+    def __init__(self, device: Device, request: _Request, software: str = "") -> None:
+        """Begin without records; ``software`` is the package that trains, if one does."""
         super().__init__(
             device.meter,
             run=request.run,
@@ -30,7 +29,7 @@ class RoundEnergy(Recorder):
             device=device.profile,
             link=device.link,
             grid=device.grid,
-            software=_versions("" if trainer is None else trainer.software),
+            software=_versions(software),
         )
         self._link = device.link
 
@@ -58,11 +57,11 @@ class RoundEnergy(Recorder):
 
 
 @lru_cache(maxsize=4)
-def _versions(trainer: str) -> str:
-    """Return the versions of FrugalFL, the trainer's package where one works, and the runtime."""
+def _versions(software: str) -> str:
+    """Return the versions of FrugalFL, the package that trains where one does, and the runtime."""
     packages = [f"frugalfl {frugalfl.__version__}"]
-    if trainer:
-        packages.append(f"{trainer} {_version(trainer)}")
+    if software:
+        packages.append(f"{software} {_version(software)}")
     return ", ".join([*packages, f"{platform.python_implementation()} {platform.python_version()}"])
 
 

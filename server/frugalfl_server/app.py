@@ -42,6 +42,7 @@ from frugalfl_server.checkpoint import (
     write_checkpoint,
 )
 from frugalfl_server.control import Control
+from frugalfl_server.counters import counters_into
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import accuracy, count_right
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
@@ -84,7 +85,12 @@ def main(grid: Grid, context: Context) -> None:
     else:
         run = RunDirectory.create(Path("runs"), task.name, settings, app=None)
     with claimed(run), keeping_status(run):
-        Federation(grid, settings, task, run).conduct()
+        if settings.trees:
+            from frugalfl_server.trees.federation import grow
+
+            grow(grid, settings, task, run)
+        else:
+            Federation(grid, settings, task, run).conduct()
     write_report(run)
 
 
@@ -161,6 +167,8 @@ class Federation:
         after = recover + self._federated
         self._control.keep_back(after / max(self._settings.rounds + after, 1))
         phase = stopped.phase if stopped else "train"
+        if self._settings.counters == "shared":
+            self._share_counters()
         if stopped is None or phase == "train":
             module = self.train()
             if ratio:
@@ -193,6 +201,13 @@ class Federation:
         changed = changed_versions(self._run, versions())
         if changed:
             self._progress.warn(f"{changed}: the bits may differ from those of an unbroken run")
+
+    def _share_counters(self) -> None:
+        before = accuracy(initial_model(self._task, self._settings), self._public.test)
+        counters_into(
+            self._run, self._grid, self._settings.clients_per_round, before, self._progress.say,
+            self._progress.warn,
+        )  # fmt: skip
 
     def _last_round(self) -> int:
         return self._run.rounds[-1].round if self._run.rounds else 0

@@ -25,9 +25,12 @@ from frugalfl.schedule import parse_schedule
 from frugalfl.sizes import parse_size
 from frugalfl.strategies import parse_strategy
 from frugalfl.targets import target_named
+from frugalfl.trees.ways import parse_way
 
 #: What may train on clients.
 TRAINERS = ("auto", "torch", "litert")
+#: Whose counters a task's rows are made with.
+COUNTERS = ("own", "shared")
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -66,6 +69,12 @@ class Settings:
         0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
     )
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
+    trees: str = _setting(
+        "", "federated trees in place of the network, such as bagging(20) (below); empty: none"
+    )
+    counters: str = _setting(
+        "own", "counters of a task by keys: own (of each client), or shared (sums over all clients)"
+    )
     norm_bound: float = _setting(
         8.0, "how many times as long as usual an update may be; beyond, it does not count; 0: any"
     )
@@ -190,6 +199,12 @@ class Settings:
         self._need(0 <= self.min_battery < 100, "min_battery", "from 0 to below 100")
         self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
         parse_plan(self.refresh)
+        self._need(self.counters in COUNTERS, "counters", "own or shared")
+        if parse_way(self.trees) and (self.private or self.asynchronous):
+            raise UsageError(
+                "trees have no private blocks and need whole rounds; leave private and "
+                "asynchronous empty"
+            )
         parse_strategy(self.strategy, self.clients_per_round)
         if self.strategy.startswith("dpfedavg") and uplink.text.startswith("stochastic(auto)"):
             raise UsageError(

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl.errors import FrugalFLError, TaskError, UsageError
+from frugalfl.sums import Tables
 
 if TYPE_CHECKING:
     import torch
@@ -98,16 +99,21 @@ class Task:
     Attributes:
         name: Short name, used in run directories and file names.
         model: Returns a new, freshly initialised ``torch.nn.Module``.
-        client_data: ``(client, clients)`` to that client's training rows, ``client`` from 0.
+        client_data: ``(client, clients)`` to that client's training rows, ``client`` from 0; with
+            ``counters`` there is a third argument, ``totals``.
         public_data: The server's held-back rows.
         loss: A name from :data:`LOSSES`, or ``(outputs, targets) -> scalar tensor``.
+        counters: ``(client, clients)`` to the tables that this client would share; their sums over
+            all clients, at its own keys, come back as ``totals`` of ``client_data`` where the
+            setting ``counters`` is ``shared`` (``None`` where it is ``own``).
     """
 
     name: str
     model: Callable[[], torch.nn.Module]
-    client_data: Callable[[int, int], Examples]
+    client_data: Callable[..., Examples]
     public_data: Callable[[], PublicData]
     loss: str | Loss = "cross_entropy"
+    counters: Callable[[int, int], Tables] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.loss, str) and self.loss not in LOSSES:
@@ -124,14 +130,34 @@ class Task:
         with self.blamed("model()"):
             return self.model()
 
-    def rows_of(self, client: int, clients: int) -> Examples:
+    def rows_of(self, client: int, clients: int, totals: Tables | None = None) -> Examples:
         """Load and check one client's rows.
+
+        Args:
+            client: Number of the client, from 0.
+            clients: How many there are.
+            totals: Sums of the counters over all clients; ``None``: each has only its own.
 
         Raises:
             TaskError: ``client_data`` raised, or its rows cannot be trained on.
         """
         with self.blamed(f"client_data({client}, {clients})"):
-            return self.client_data(client, clients).check(f"client {client} of {clients}")
+            arguments = (client, clients) if self.counters is None else (client, clients, totals)
+            return self.client_data(*arguments).check(f"client {client} of {clients}")
+
+    def counters_of(self, client: int, clients: int) -> Tables:
+        """Count what one client would share.
+
+        Raises:
+            TaskError: The task has no counters, or they raised.
+        """
+        if self.counters is None:
+            raise TaskError(
+                f'task {self.name!r} has no counters to share; set counters = "own", or give the '
+                "Task its counters"
+            )
+        with self.blamed(f"counters({client}, {clients})"):
+            return self.counters(client, clients)
 
     def public_rows(self) -> PublicData:
         """Load and check the server's rows.

@@ -1,0 +1,188 @@
+"""The sums of all clients' counters, before the first round: asked for, added up, handed back.
+
+Two questions: every client that is there gives its tables, and then gets the sums at its own keys.
+A client that gives none is left out of the sums, and said so; it can take no part in the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from frugalfl import wire
+from frugalfl.energy import EnergyRecord, totals
+from frugalfl.errors import FederationError, FrameError
+from frugalfl.sizes import size_text
+from frugalfl.sums import Table, add_up, at_keys_of, pack_tables, unpack_tables
+from frugalfl_server.records import HeadRecord, RoundRecord
+from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.summary import OURS
+from frugalfl_server.told import check_energy
+
+#: Flower's message type of both questions.
+QUESTION = "query.counters"
+#: The row of a run's tables that they are.
+PHASE = "counters"
+#: What a run keeps of them; no key and no count.
+FILE = "counters.json"
+_TIMEOUT_S = 3600.0
+_LOOK_EVERY_S = 1.0
+
+
+@dataclass
+class Shared:
+    """What sharing the counters cost, and who did.
+
+    Attributes:
+        started_s: When it began (s, monotonic clock).
+        clients: Clients that were asked.
+        uplink_bytes: Length of their tables, by node (B).
+        downlink_bytes: Length of the sums that they got (B).
+        keys: Different keys, by table.
+        energy: Energy records of the clients.
+        heads: Where their ledgers ended.
+    """
+
+    started_s: float = field(default_factory=time.monotonic)
+    clients: int = 0
+    uplink_bytes: dict[int, int] = field(default_factory=dict)
+    downlink_bytes: int = 0
+    keys: dict[str, int] = field(default_factory=dict)
+    energy: list[EnergyRecord] = field(default_factory=list)
+    heads: list[HeadRecord] = field(default_factory=list)
+
+    def about(self) -> dict[str, Any]:
+        """Return what ``counters.json`` says."""
+        return {
+            "clients": len(self.uplink_bytes),
+            "uplink_bytes": sum(self.uplink_bytes.values()),
+            "downlink_bytes": self.downlink_bytes,
+            "keys": self.keys,
+            "revealed": "each client's tables of hashed keys, to the server; the sums at its own "
+            "keys, to each client",
+        }
+
+
+def counters_into(
+    run: RunDirectory, grid: Grid, fewest: int, accuracy: float, say: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Share the counters of a run's clients, unless that was done before it was resumed.
+
+    Args:
+        run: Takes a row, energy records, and :data:`FILE`.
+        grid: Flower's way to the clients.
+        fewest: Clients to wait for.
+        accuracy: Of the model before the first round, for the row.
+        say: Told what happens.
+        warn: Told what went wrong.
+
+    Raises:
+        FederationError: As :func:`share_counters`.
+    """
+    if any(record.phase == PHASE for record in run.rounds):
+        return
+    shared = share_counters(grid, run.name, wait_for(grid, fewest, say), warn)
+    energy, up = totals(shared.energy), sum(shared.uplink_bytes.values())
+    record = RoundRecord(
+        federation=OURS, phase=PHASE, round=0, accuracy=accuracy, loss=0.0,
+        clients=shared.clients, updates=0, uplink_bytes=up, downlink_bytes=shared.downlink_bytes,
+        energy_measured_j=energy.measured_j, energy_estimated_j=energy.estimated_j,
+        wall_s=time.monotonic() - shared.started_s,
+    )  # fmt: skip
+    run.add_round(record, shared.energy, shared.heads)
+    run.write_json(FILE, shared.about())
+    run.flush()
+    say(
+        f"counters: summed over {len(shared.uplink_bytes)} clients"
+        f"  up {size_text(up)}  down {size_text(shared.downlink_bytes)}"
+    )
+
+
+def wait_for(grid: Grid, fewest: int, say: Callable[[str], None]) -> list[int]:
+    """Return the nodes that are there, once there are as many as are needed."""
+    nodes = sorted(grid.get_node_ids())
+    if len(nodes) < fewest:
+        say(f"waiting for {fewest} clients, {len(nodes)} are there")
+    while len(nodes) < fewest:
+        time.sleep(_LOOK_EVERY_S)
+        nodes = sorted(grid.get_node_ids())
+    return nodes
+
+
+def share_counters(
+    grid: Grid, run: str, nodes: Sequence[int], warn: Callable[[str], None]
+) -> Shared:
+    """Add up the tables of all clients, and hand the sums back.
+
+    Args:
+        grid: Flower's way to the clients.
+        run: Name of the run.
+        nodes: Clients to ask.
+        warn: Told one line about every client that is left out.
+
+    Raises:
+        FederationError: Not one client gave tables that can be added up.
+    """
+    shared = Shared()
+    shared.clients = len(nodes)
+    given: dict[int, dict[str, Table]] = {}
+    complaints: list[str] = []
+    for node, reply in _asked(grid, run, dict.fromkeys(nodes, b""), shared, complaints):
+        try:
+            tables = unpack_tables(reply.frame)
+            add_up([*([next(iter(given.values()))] if given else []), tables])
+        except FrameError as error:
+            complaints.append(f"node {node}: {error}")
+            continue
+        given[node] = tables
+        shared.uplink_bytes[node] = len(reply.frame)
+    for complaint in complaints:
+        warn(f"counters: {complaint}")
+    if not given:
+        raise FederationError(
+            f"counters: none of {len(nodes)} clients gave tables; the first said: "
+            f"{next(iter(complaints), 'nothing')}"
+        )
+    total = add_up(given.values())
+    shared.keys = {name: len(table.keys) for name, table in total.items()}
+    answers = {node: pack_tables(at_keys_of(total, tables)) for node, tables in given.items()}
+    shared.downlink_bytes = sum(map(len, answers.values()))
+    lost: list[str] = []
+    for _ in _asked(grid, run, answers, shared, lost):
+        pass
+    for complaint in lost:
+        warn(f"counters: {complaint}")
+    return shared
+
+
+def _asked(
+    grid: Grid, run: str, frames: Mapping[int, bytes], shared: Shared, complaints: list[str]
+) -> Iterator[tuple[int, wire.TrainReply]]:
+    """Send each node its bytes; yield the sound replies."""
+    messages = [
+        Message(
+            wire.pack_request(wire.TrainRequest(run, 0, -1, 0, (), data, "")),
+            dst_node_id=node, message_type=QUESTION, group_id="0",
+        )
+        for node, data in frames.items()
+    ]  # fmt: skip
+    for message in grid.send_and_receive(messages, timeout=_TIMEOUT_S) if messages else ():
+        node = message.metadata.src_node_id
+        try:
+            if message.has_error():
+                raise FrameError(message.error.reason)
+            reply = wire.unpack_reply(message)
+            shared.heads += check_energy(reply.records, reply.head, run, 0)
+        except FrameError as error:
+            complaints.append(f"node {node}: {wire.one_line(str(error))}")
+            continue
+        shared.energy += reply.records
+        if reply.notice:
+            complaints.append(f"node {node}: {reply.notice}")
+        yield node, reply

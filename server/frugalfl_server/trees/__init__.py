@@ -1,0 +1,1 @@
+"""Growing trees with clients: bagging, cyclic and histogram strategies for Flower."""

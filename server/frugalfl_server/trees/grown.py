@@ -1,0 +1,57 @@
+"""The trees of a run so far, and what each client holds of them."""
+
+from __future__ import annotations
+
+from frugalfl.trees.bins import Bins
+from frugalfl.trees.forest import Forest
+from frugalfl.trees.frame import decode_forest, encode_forest
+from frugalfl.trees.parcel import Parcel
+
+
+class Grown:
+    """The agreed bins, and the model as segments: one tree frame for each step.
+
+    The server's model is what the frames say, not what they were made of, so that it has the same
+    bits as the clients'.
+    """
+
+    def __init__(self, bins: Bins, base: float) -> None:
+        """Begin.
+
+        Args:
+            bins: Agreed by all clients.
+            base: Score of every row before the first tree (log odds).
+        """
+        self.bins = bins
+        self._packed_bins = bins.to_bytes()
+        self.segments: list[bytes] = []
+        self.forest = Forest()
+        self._held: dict[int, int] = {}
+        self.add(Forest(base))
+
+    @property
+    def version(self) -> int:
+        """Number of segments."""
+        return len(self.segments)
+
+    def add(self, step: Forest) -> Forest:
+        """Add trees to the model; return them as everybody will have them."""
+        self.segments.append(encode_forest(step))
+        added = decode_forest(self.segments[-1], len(self.bins))
+        self.forest += added
+        return added
+
+    def parcel_for(self, node: int, question: bytes = b"") -> tuple[int, Parcel]:
+        """Return which version a client must hold, -1 for none, and what it is sent."""
+        base = self._held.get(node, -1)
+        if not 0 <= base <= self.version:
+            return -1, Parcel(self._packed_bins, self.segments, question)
+        return base, Parcel(b"", self.segments[base:], question)
+
+    def confirm(self, node: int, held: int) -> None:
+        """Note the version that a client says it holds."""
+        self._held[node] = held
+
+    def packed(self) -> bytes:
+        """Return bins and all segments."""
+        return Parcel(self._packed_bins, self.segments).pack()

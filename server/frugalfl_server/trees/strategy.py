@@ -1,0 +1,179 @@
+"""Flower strategies that grow trees: what bagging, cyclic and histogram have in common.
+
+Each is a strategy of Flower's message API. The model does not travel as Flower's arrays but as
+frames that each client lacks (:mod:`frugalfl.trees.parcel`); the ArrayRecord between the rounds
+holds the trees that the last one added.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+
+from frugalfl import wire
+from frugalfl.errors import FederationError, FrameError
+from frugalfl.trees.forest import Forest
+from frugalfl.trees.ways import Way
+from frugalfl_server.told import check_energy
+from frugalfl_server.traffic import Traffic
+from frugalfl_server.trees.grown import Grown
+
+#: Flower's message type of every question about trees.
+QUESTION = "train.trees"
+#: Beyond any client's rows, and any mean log loss.
+_MOST_ROWS, _MOST_LOSS = 1 << 31, 1e6
+
+
+class TreeStrategy(Strategy):
+    """Asks clients, checks what they answer, and counts bytes; a subclass adds it up."""
+
+    def __init__(
+        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Begin.
+
+        Args:
+            grown: The model, to which this adds.
+            way: What clients are to grow.
+            run: Name of the run.
+            on_failure: Told one line about every client that contributed nothing.
+        """
+        self._grown = grown
+        self._way = way
+        self._run = run
+        self._on_failure = on_failure
+        self.traffic = Traffic(1, time.monotonic())
+
+    @abstractmethod
+    def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
+        """Return which of the nodes, in the order of their numbers, are asked in a round."""
+
+    @abstractmethod
+    def take_in(self, node: int, reply: wire.TrainReply) -> None:
+        """Look at one client's frame, and keep what is in it for :meth:`step`.
+
+        Raises:
+            FrameError: It is not what was asked for.
+        """
+
+    @abstractmethod
+    def step(self) -> Forest | None:
+        """Return what the clients of the round add to the model; ``None``: nothing this time."""
+
+    def question(self) -> bytes:
+        """Return what is asked beside the trees."""
+        return b""
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Address each client with what it lacks of the model."""
+        self.traffic = Traffic(server_round, time.monotonic())
+        question = self.question()
+        messages = []
+        for node in self.whom(server_round, sorted(grid.get_node_ids())):
+            base, parcel = self._grown.parcel_for(node, question)
+            frames = parcel.pack()
+            self.traffic.clients += 1
+            self.traffic.downlink_bytes += len(frames)
+            request = wire.TrainRequest(
+                self._run, server_round, base, self._grown.version, (), frames, str(self._way)
+            )
+            messages.append(
+                Message(
+                    wire.pack_request(request), dst_node_id=node, message_type=QUESTION,
+                    group_id=str(server_round),
+                )
+            )  # fmt: skip
+        return messages
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Check each answer, and make a step of those that are sound.
+
+        Raises:
+            FederationError: Not one client contributed.
+        """
+        losses: list[tuple[float, int]] = []
+        # Sums of floats depend on their order, and replies come in any.
+        for message in sorted(replies, key=lambda reply: reply.metadata.src_node_id):
+            node = message.metadata.src_node_id
+            try:
+                reply = self._received(message)
+                if reply is None:
+                    continue
+                self.take_in(node, reply)
+            except FrameError as error:
+                self.failed(node, str(error))
+                continue
+            self.traffic.updates += 1
+            losses.append((reply.loss, reply.samples))
+        for failure in self.traffic.failures:
+            self._on_failure(failure)
+        if not self.traffic.updates:
+            first = next(iter(self.traffic.failures), "nobody answered")
+            raise FederationError(
+                f"round {server_round}: none of {self.traffic.clients} clients contributed; {first}"
+            )
+        rows = sum(count for _, count in losses)
+        self.traffic.loss = sum(loss * count for loss, count in losses) / rows
+        added = self.step()
+        if added is None:
+            return None, None
+        self._grown.add(added)
+        frame = np.frombuffer(self._grown.segments[-1], np.uint8)
+        metrics = MetricRecord({"train-loss": self.traffic.loss, "num-examples": rows})
+        return ArrayRecord({"trees": Array(frame)}), metrics
+
+    def failed(self, node: int, why: str) -> None:
+        """Note that a client contributed nothing."""
+        self.traffic.failures.append(
+            f"round {self.traffic.round}: node {node}: {wire.one_line(why)}"
+        )
+
+    def _received(self, message: Message) -> wire.TrainReply | None:
+        """Return a sound reply; ``None``: the client lacks what the question builds on.
+
+        Raises:
+            FrameError: It is an error, or says what cannot be.
+        """
+        if message.has_error():
+            raise FrameError(message.error.reason)
+        node, traffic = message.metadata.src_node_id, self.traffic
+        reply = wire.unpack_reply(message)
+        heads = check_energy(reply.records, reply.head, self._run, traffic.round)
+        traffic.answers += 1
+        traffic.energy += reply.records
+        traffic.heads += heads
+        traffic.uplink_bytes += len(reply.frame)
+        if reply.notice:
+            self._on_failure(f"round {traffic.round}: node {node}: {reply.notice}")
+        self._grown.confirm(node, reply.held)
+        if reply.held != self._grown.version:
+            self.failed(node, f"it holds version {reply.held}; the next round brings what it lacks")
+            return None
+        if not (0 < reply.samples < _MOST_ROWS and 0 <= reply.loss < _MOST_LOSS):
+            raise FrameError(f"it claims {reply.samples} rows with a loss of {reply.loss}")
+        return reply
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Ask nobody: the server has rows of its own."""
+        return []
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Return nothing: nobody was asked."""
+        return None
+
+    def summary(self) -> None:
+        """Log nothing: the run directory says it all."""
