@@ -44,7 +44,7 @@ from frugalfl_server.checkpoint import (
 from frugalfl_server.control import Control
 from frugalfl_server.counters import counters_into
 from frugalfl_server.downlink import Downlink
-from frugalfl_server.evaluate import accuracy, count_right
+from frugalfl_server.evaluate import Scores, evaluate
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.metered import server_energy
@@ -305,9 +305,9 @@ class Federation:
                 return None
             number += done
             write_parameters(module, unpack(arrays))
-            score = self._score(module, strategy)
+            scores = self._score(module, strategy)
             own = self._energy.take()
-            record = self._record(phase, strategy, score, own)
+            record = self._record(phase, strategy, scores, own)
             if self._name == summary.OURS:
                 self._run.add_round(record, strategy.traffic.energy, strategy.traffic.heads)
                 self._run.add_energy(own)
@@ -452,11 +452,12 @@ class Federation:
 
     def _calibrated(self, number: int, module: torch.nn.Module, answers: Answers) -> RoundRecord:
         energy = totals(answers.energy)
+        scores = evaluate(module, self._public.test, self._task.metrics)
         return RoundRecord(
             federation=self._name,
             phase="calibrate",
             round=number,
-            accuracy=accuracy(module, self._public.test),
+            accuracy=scores.accuracy,
             loss=0.0,
             clients=answers.clients,
             updates=0,
@@ -467,23 +468,25 @@ class Federation:
             wall_s=time.monotonic() - answers.started_s,
             program_bytes=answers.program_bytes,
             simulated_s=self._simulated.lap(),
+            metrics=scores.metrics,
         )
 
-    def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> float:
-        """Return the accuracy of a round: the server's, or with private blocks the clients' own."""
+    def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> Scores:
+        """Return the scores of a round: the server's, or with private blocks the clients' own."""
         if not self._settings.private:
             test = self._public.test
             number = strategy.traffic.round
             with self._energy.window("evaluate", round=number, samples=len(test)) as window:
-                window.correct = right = count_right(module, test)
-            return right / len(test)
+                scores = evaluate(module, test, self._task.metrics)
+                window.correct = scores.right
+            return scores
         measured = strategy.traffic.clients_accuracy
         if measured is not None:  # else nobody trained, and nothing is known to have changed
             self._clients_accuracy = measured
-        return self._clients_accuracy
+        return Scores(self._clients_accuracy, dict.fromkeys(self._task.metrics))
 
     def _record(
-        self, phase: str, strategy: FrugalStrategy, score: float, own: Iterable[EnergyRecord]
+        self, phase: str, strategy: FrugalStrategy, scores: Scores, own: Iterable[EnergyRecord]
     ) -> RoundRecord:
         traffic = strategy.traffic
         energy, server = totals(traffic.energy), totals(own)
@@ -491,7 +494,7 @@ class Federation:
             federation=self._name,
             phase=phase,
             round=traffic.round,
-            accuracy=score,
+            accuracy=scores.accuracy,
             loss=traffic.loss,
             clients=traffic.clients,
             updates=traffic.updates,
@@ -507,4 +510,5 @@ class Federation:
             late=traffic.late,
             simulated_s=self._simulated.lap(),
             set_aside=traffic.set_aside,
+            metrics=scores.metrics,
         )

@@ -122,6 +122,7 @@ def export_into(
         ranges=ranges,
         activations=settings.activations,
         budget=DeviceBudget.of_settings(settings),
+        metrics=task.metrics,
     )
     write_json(folder / "export.json", result.to_dict())
     return result

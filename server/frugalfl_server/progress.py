@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from frugalfl.metrics import words
 from frugalfl.sizes import size_text
 from frugalfl_server.records import RoundRecord
 
@@ -61,12 +62,18 @@ class Progress:
         clock = "" if record.simulated_s is None else f"  {record.simulated_s:.3g} s simulated"
         self.say(
             f"{record.phase:>8} {record.round:>4}/{self._rounds}"
-            f"  accuracy {record.accuracy:.3f}"
+            f"{_first_metric(record)}  accuracy {record.accuracy:.3f}"
             f"  up {size_text(record.uplink_bytes):>9}"
             f"  down {size_text(record.downlink_bytes):>9}"
             f"  {_joules(record)}{skipped}{clock}"
             f"  left {int(left // 60)}:{int(left % 60):02d}"
         )
+
+
+def _first_metric(record: RoundRecord) -> str:
+    for name, value in record.metrics.items():
+        return f"  {words(name)} {'unknown' if value is None else f'{value:.3f}'}"
+    return ""
 
 
 def _joules(record: RoundRecord) -> str:

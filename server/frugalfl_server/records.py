@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+#: Columns of ``rounds.parquet`` that hold a metric of the task begin so.
+METRIC = "metric_"
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,9 @@ class RoundRecord:
         simulated_s: Duration of the round on the clock of a simulation with ``delays`` (s);
             ``None``: there is none.
         set_aside: Clients that were there and were not asked, because they sent garbage.
+        metrics: The task's own metrics on the same rows, by name; ``None``: not known, as where
+            the test rows are all of one class, and with private blocks. In the table each is a
+            column ``metric_<name>``.
     """
 
     federation: str
@@ -55,6 +63,20 @@ class RoundRecord:
     late: int = 0
     simulated_s: float | None = None
     set_aside: int = 0
+    metrics: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+
+    def as_row(self) -> dict[str, Any]:
+        """Return plain values by column."""
+        row = asdict(self)
+        metrics = row.pop("metrics")
+        return row | {METRIC + name: value for name, value in metrics.items()}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> RoundRecord:
+        """Return what :meth:`as_row` made the row of; older rows have fewer columns."""
+        plain = {name: value for name, value in row.items() if not name.startswith(METRIC)}
+        metrics = {name.removeprefix(METRIC): row[name] for name in row if name not in plain}
+        return cls(**plain, metrics=metrics)
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -108,7 +108,7 @@ class RunDirectory:
         if not (path / "run.json").is_file():
             raise RunError(f"{path} is not a run directory (it has no run.json); see `ls runs`")
         run = cls(path.resolve())
-        run.rounds = [RoundRecord(**row) for row in run._rows("rounds.parquet")]
+        run.rounds = [RoundRecord.of_row(row) for row in run._rows("rounds.parquet")]
         run.heads = [HeadRecord(**row) for row in run._rows("heads.parquet")]
         if (path / "energy.parquet").exists():
             run.energy = read_records(path / "energy.parquet")
@@ -161,7 +161,7 @@ class RunDirectory:
         rounds, energy, heads = self._written
         return {
             "written": list(self._written),
-            "rounds": [asdict(record) for record in self.rounds[rounds:]],
+            "rounds": [record.as_row() for record in self.rounds[rounds:]],
             "energy": [to_text(record) for record in self.energy[energy:]],
             "heads": [asdict(record) for record in self.heads[heads:]],
         }
@@ -178,15 +178,15 @@ class RunDirectory:
                 f"{self.path} cannot be resumed: its tables are shorter than its checkpoint says; "
                 "was one of them replaced by an older copy?"
             )
-        self.rounds[rounds:] = [RoundRecord(**row) for row in position["rounds"]]
+        self.rounds[rounds:] = [RoundRecord.of_row(row) for row in position["rounds"]]
         self.energy[energy:] = [from_text(text) for text in position["energy"]]
         self.heads[heads:] = [HeadRecord(**row) for row in position["heads"]]
 
     def flush(self) -> None:
         """Write the tables and the newest model."""
         began = time.monotonic()
-        self._table("rounds.parquet", RoundRecord, self.rounds)
-        self._table("heads.parquet", HeadRecord, self.heads)
+        self._table("rounds.parquet", RoundRecord, [one.as_row() for one in self.rounds])
+        self._table("heads.parquet", HeadRecord, [asdict(one) for one in self.heads])
         write_atomically(
             self.path / "energy.parquet", lambda part: write_records(part, self.energy), True
         )
@@ -222,8 +222,12 @@ class RunDirectory:
         except (OSError, ValueError) as error:
             raise RunError(f"cannot read the model of this run, {path}: {error}") from error
 
-    def _table(self, name: str, kind: type, rows: Iterable[Any]) -> None:
-        table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema(kind))
+    def _table(self, name: str, kind: type, rows: Sequence[dict[str, Any]]) -> None:
+        schema = _schema(kind)
+        for column in dict.fromkeys(column for row in rows for column in row):
+            if column not in schema.names:  # a metric of the task
+                schema = schema.append(pa.field(column, pa.float64()))
+        table = pa.Table.from_pylist(rows, schema=schema)
         write_atomically(
             self.path / name, lambda part: pq.write_table(table, part, compression="zstd"), True
         )
@@ -275,6 +279,8 @@ def _schema(kind: type) -> pa.Schema:
     columns = []
     for field in fields(kind):
         hint = hints[field.name]
+        if get_origin(hint) is Mapping:
+            continue  # its entries are columns of their own
         optional = isinstance(hint, UnionType)
         plain = next(arg for arg in get_args(hint) if arg is not type(None)) if optional else hint
         columns.append(pa.field(field.name, _ARROW[plain], nullable=optional))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from frugalfl.energy import SERVER, totals
@@ -63,6 +63,7 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
     updates = sum(record.updates for record in trained)
     return {
         "accuracy": trained[-1].accuracy if trained else None,
+        "metrics": dict(trained[-1].metrics) if trained else {},
         "rounds": len(trained),
         "recover_rounds": sum(record.phase == "recover" for record in rounds),
         "updates": sum(record.updates for record in rounds),
@@ -82,14 +83,20 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
 
 def _of_export(run: RunDirectory, folder: str) -> dict[str, Any]:
     if not (run.path / folder / "export.json").exists():
-        return {"accuracy_int8": None, "model": None}
+        return {"accuracy_int8": None, "metrics_int8": {}, "model": None}
     export = run.read_json(f"{folder}/export.json")
-    scores = export["verification"]["accuracy"]
-    micro = scores["tflite_micro_int8"]
+    proof = export["verification"]
+    metrics = proof.get("metrics", {})  # older exports have none
     return {
-        "accuracy_int8": scores["litert_int8_reference"] if micro is None else micro,
+        "accuracy_int8": _of_int8(proof["accuracy"]),
+        "metrics_int8": {name: _of_int8(by_stage) for name, by_stage in metrics.items()},
         "model": {
             name: export[name]
             for name in ("parameters", "float_bytes", "int8_bytes", "arena_bytes")
         },
     }
+
+
+def _of_int8(by_stage: Mapping[str, float | None]) -> float | None:
+    micro = by_stage["tflite_micro_int8"]
+    return by_stage["litert_int8_reference"] if micro is None else micro

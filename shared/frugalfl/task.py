@@ -15,15 +15,16 @@ that a device without PyTorch can still load the data part.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from frugalfl.errors import FrugalFLError, TaskError, UsageError
+from frugalfl.metrics import Metric
 from frugalfl.sums import Tables
 
 if TYPE_CHECKING:
@@ -106,6 +107,9 @@ class Task:
         counters: ``(client, clients)`` to the tables that this client would share; their sums over
             all clients, at its own keys, come back as ``totals`` of ``client_data`` where the
             setting ``counters`` is ``shared`` (``None`` where it is ``own``).
+        metrics: What the server measures beside accuracy, by name: ``(outputs, targets) ->
+            number`` on numpy arrays, such as those of :mod:`frugalfl.metrics`. The first one is
+            what an export is held against and what reports draw: a share, larger for better.
     """
 
     name: str
@@ -114,12 +118,19 @@ class Task:
     public_data: Callable[[], PublicData]
     loss: str | Loss = "cross_entropy"
     counters: Callable[[int, int], Tables] | None = None
+    metrics: Mapping[str, Metric] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.loss, str) and self.loss not in LOSSES:
             raise UsageError(
                 f"unknown loss {self.loss!r}; use one of {', '.join(LOSSES)} or a function"
             )
+        for name in self.metrics:
+            if not name.isidentifier() or name == "accuracy":
+                raise UsageError(
+                    f"metric {name!r} needs another name: letters, digits and _, and not accuracy, "
+                    "which is measured anyway"
+                )
 
     def new_model(self) -> torch.nn.Module:
         """Build the model.

@@ -20,7 +20,7 @@ from frugalfl.task import Task
 from frugalfl_client.device import device_of
 from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.evaluate import accuracy
+from frugalfl_server.evaluate import evaluate
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
@@ -110,11 +110,12 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
         if number == 0:
             return None
         write_parameters(module, unpack(arrays))  # type: ignore[arg-type]
+        scores = evaluate(module, public.test, task.metrics)
         record = RoundRecord(
             federation=summary.BASELINE,
             phase="train",
             round=number,
-            accuracy=accuracy(module, public.test),
+            accuracy=scores.accuracy,
             loss=grid.summed_loss / grid.rows,
             clients=grid.updates,
             updates=grid.updates,
@@ -124,6 +125,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
             energy_estimated_j=grid.estimated_j,
             wall_s=time.monotonic() - started,
             simulated_s=simulated.lap(),
+            metrics=scores.metrics,
         )
         run.add_round(record)
         progress.round_done(record)

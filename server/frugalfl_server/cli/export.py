@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frugalfl.errors import UsageError
+from frugalfl.metrics import words
 
 if TYPE_CHECKING:
     from frugalfl_server.export import Gate
@@ -78,8 +79,13 @@ def export(
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
         return
-    for name, score in result.verification.to_dict()["accuracy"].items():
-        typer.echo(f"{name:>20}  {'not run' if score is None else f'accuracy {score:.3f}'}")
+    proof = result.verification
+    for name, score in proof.accuracy.items():
+        line = f"{name:>20}  {'not run' if score is None else f'accuracy {score:.3f}'}"
+        for metric, values in proof.metrics.items():
+            if (value := values[name]) is not None:
+                line += f"  {words(metric)} {value:.3f}"
+        typer.echo(line)
     typer.echo()
     for gate in result.gates:
         typer.echo(f"{gate.name:>27}  {_text(gate.value, gate.unit):>16}  {_held(gate)}")

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from frugalfl.errors import ExportError
+from frugalfl.metrics import words
 
 #: TFLite-Micro and LiteRT's reference kernels may differ by this many steps ...
 MAX_LSB = {"int8": 2, "int16": 3}
@@ -141,6 +142,32 @@ def accuracy_drop(exact: float, worst: float, limit: float, framework: str) -> G
     return Gate(
         "accuracy lost to int8", 100 * drop, 100 * limit, "points", reason if drop > limit else None
     )
+
+
+def metric_drop(
+    name: str, exact: float, int8: Collection[float | None], limit: float, framework: str
+) -> Gate:
+    """Integers cost little of the task's own metric, which may see what accuracy cannot.
+
+    Args:
+        name: Of the metric.
+        exact: The float model's.
+        int8: Those of the int8 stages; None where it is not defined.
+        limit: How far below ``exact`` they may be.
+        framework: What the float model was written in.
+    """
+    what = words(name)
+    known = [value for value in int8 if value is not None]
+    gate = f"{what} lost to int8"
+    if len(known) < len(int8):
+        reason = f"int8 {what} is not defined, and {framework}'s is {exact:.3f}; was it written for"
+        return Gate(gate, None, 100 * limit, "points", f"{reason} outputs with many equal values?")
+    drop = exact - min(known)
+    reason = (
+        f"int8 {what} {min(known):.3f} is more than {limit:.3f} below {framework}'s {exact:.3f}; "
+        "give more typical calibration rows or fine-tune longer"
+    )
+    return Gate(gate, 100 * drop, 100 * limit, "points", reason if drop > limit else None)
 
 
 def signal_to_noise(sqnr_db: float, least: float) -> Gate:

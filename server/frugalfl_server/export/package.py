@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import ExportError, OverBudgetError
+from frugalfl.metrics import Metric
 from frugalfl.task import Examples, FloatArray, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export import gates
@@ -93,6 +94,7 @@ def export_model(
     ranges: FloatArray | None = None,
     activations: str = "int8",
     budget: DeviceBudget | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> ExportResult:
     """Convert, quantize, strip, prove and write a model.
 
@@ -105,19 +107,20 @@ def export_model(
         folder: Where the files go; made where it is missing.
         model_card: What the caller knows about the model (JSON values); the measured figures are
             added to it.
-        max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share; None to
-            accept any.
+        max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share, and the
+            first of the metrics below its; None to accept any.
         ranges: What clients recorded of the activations, shape ``(tensors, 2)``
             (:mod:`frugalfl.activations`).
         activations: ``int8`` or ``int16``; weights are int8, and so the files are called.
         budget: What the device has; None: no limits.
+        metrics: The task's own, by name.
 
     Raises:
         ExportError: There is nothing to calibrate with, or the model cannot be converted or
             quantized, or does not pass the proof; where the author's code is known to be the
             reason, with the line and what to write instead.
         OverBudgetError: It passes, and does not fit.
-        TaskError: The public rows cannot be used.
+        TaskError: The public rows cannot be used, or a metric failed.
     """
     test = public.test.check("public test data")
     shape = test.x.shape[1:]
@@ -144,6 +147,7 @@ def export_model(
             max_accuracy_drop=max_accuracy_drop,
             budget=budget,
             advice=advice,
+            metrics=metrics,
         )
 
 
@@ -160,6 +164,7 @@ def prove_and_write(
     max_accuracy_drop: float | None,
     budget: DeviceBudget | None = None,
     advice: tuple[Advice, ...] = (),
+    metrics: Mapping[str, Metric] | None = None,
 ) -> ExportResult:
     """Strip, prove and write a quantized model, whatever its float model was written in.
 
@@ -176,6 +181,7 @@ def prove_and_write(
             None to accept any.
         budget: What the device has; None: no limits.
         advice: What lint said about it.
+        metrics: The task's own, by name.
 
     Raises:
         ExportError: The model does not pass the proof.
@@ -189,6 +195,7 @@ def prove_and_write(
         test,
         mcu_model=mcu_model,
         max_accuracy_drop=max_accuracy_drop,
+        metrics=metrics,
     )
     cost = Cost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
     budget = budget or DeviceBudget()

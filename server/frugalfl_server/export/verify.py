@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from frugalfl.errors import ExportError
+from frugalfl.metrics import Metric, measure
 from frugalfl.task import Examples, FloatArray, TargetArray
 from frugalfl_server.export import gates
 from frugalfl_server.export.gates import Gate
@@ -49,6 +50,8 @@ class Verification:
         arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; a 32-bit device needs less.
         operators: Operators of the int8 model, in the order they run.
         gates: What the model was held against, and held.
+        metrics: By name of a task's metric, its values by stage; None where it is not defined, and
+            for TFLite-Micro where it does not run on this host.
     """
 
     reference: str
@@ -63,6 +66,7 @@ class Verification:
     arena_bytes: int | None
     operators: tuple[str, ...]
     gates: tuple[Gate, ...] = ()
+    metrics: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; the gates are listed with the export's other ones."""
@@ -81,6 +85,7 @@ def verify(
     max_accuracy_drop: float | None = 0.02,
     min_sqnr_db: float | None = gates.MIN_SQNR_DB,
     max_rows: int = 2000,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> Verification:
     """Run the same rows everywhere, and refuse a model that does not hold what it promises.
 
@@ -91,16 +96,19 @@ def verify(
         test: Rows as the reference takes them, and their targets.
         mcu_model: The stripped int8 file; TFLite-Micro runs it. ``int8_model`` if None.
         max_accuracy_drop: How far the int8 accuracy may lie below the reference's, as a share
-            (0.02 is two points); None to accept any.
+            (0.02 is two points), and the first of the metrics below its; None to accept any.
         min_sqnr_db: Least signal-to-noise ratio of the int8 outputs against the float ones (dB);
             None to accept any.
-        max_rows: More rows than this are thinned out evenly.
+        max_rows: More rows than this are thinned out evenly where there are no metrics. With
+            metrics all rows are run: of a rare class, thinning would leave too few.
+        metrics: The task's own, by name.
 
     Raises:
         ExportError: Inputs or outputs that are neither int8 nor int16, an operator without a
             TFLite-Micro kernel, a float file that computes something else than the reference,
             TFLite-Micro more than :data:`~frugalfl_server.export.gates.MAX_LSB` steps off, too
-            low an accuracy, or too much noise.
+            low an accuracy or first metric, or too much noise.
+        TaskError: A metric raised, or returned something else than a number.
     """
     mcu_model = int8_model if mcu_model is None else mcu_model
     passed = [
@@ -109,9 +117,9 @@ def verify(
     ]
     for gate in passed:
         gate.check()  # a model that fails one of these cannot be run
-    test = _thin(test, max_rows)
+    test = test if metrics else _thin(test, max_rows)
     runs = run_stages(Models(reference, float_model, int8_model, mcu_model), test.x)
-    result = _measured(reference, runs, test.y, operators(mcu_model))
+    result = _measured(reference, runs, test.y, operators(mcu_model), metrics or {})
     for gate in _gates(result, runs, reference.framework, max_accuracy_drop, min_sqnr_db):
         gate.check()
         passed.append(gate)
@@ -132,6 +140,11 @@ def _gates(
         shares = result.accuracy.items()
         worst = min(share for stage, share in shares if "int8" in stage and share is not None)
         yield gates.accuracy_drop(exact, worst, max_accuracy_drop, framework)
+    for name, values in list(result.metrics.items())[:1]:
+        exact = values[result.reference]
+        if max_accuracy_drop is not None and exact is not None:
+            int8 = [values[stage] for stage in runs.outputs if "int8" in stage]
+            yield gates.metric_drop(name, exact, int8, max_accuracy_drop, framework)
     if min_sqnr_db is not None:
         yield gates.signal_to_noise(result.sqnr_db, min_sqnr_db)
 
@@ -144,7 +157,11 @@ def _thin(test: Examples, rows: int) -> Examples:
 
 
 def _measured(
-    reference: Reference, runs: StageRuns, targets: TargetArray, ops: tuple[str, ...]
+    reference: Reference,
+    runs: StageRuns,
+    targets: TargetArray,
+    ops: tuple[str, ...],
+    metrics: Mapping[str, Metric],
 ) -> Verification:
     exact = runs.outputs[reference.stage]
     scored = runs.outputs if are_classes(targets, exact) else {}
@@ -162,6 +179,7 @@ def _measured(
         latency_us_host=runs.latency_us,
         arena_bytes=runs.micro.arena_bytes if runs.micro else None,
         operators=ops,
+        metrics=_by_metric(stages, runs.outputs, targets, metrics),
     )
 
 
@@ -170,6 +188,16 @@ def _by_stage(
 ) -> dict[str, float | None]:
     known = {stage: accuracy(values, truth) for stage, values in outputs.items()}
     return {stage: known.get(stage) for stage in stages}
+
+
+def _by_metric(
+    stages: Sequence[str],
+    outputs: Mapping[str, FloatArray],
+    targets: TargetArray,
+    metrics: Mapping[str, Metric],
+) -> dict[str, dict[str, float | None]]:
+    known = {stage: measure(metrics, values, targets) for stage, values in outputs.items()}
+    return {name: {s: known[s][name] if s in known else None for s in stages} for name in metrics}
 
 
 def _bytes_apart(runs: StageRuns) -> tuple[int | None, float | None]:

@@ -1,20 +1,20 @@
-"""Figure 1: accuracy against the bytes sent so far."""
+"""Figure 1: accuracy, or the task's first metric, against the bytes sent so far."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from frugalfl.sizes import size_text
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report.facts import Facts, cumulative
 from frugalfl_server.report.headlines import BASELINE_NAME, comparison
 from frugalfl_server.report.svg import INK, MUTED, OTHER, OURS, PAPER, draw
-from frugalfl_server.report.texts import less, percent
-from frugalfl_server.report.ticks import byte_limits, byte_ticks, only_grid
+from frugalfl_server.report.texts import less
+from frugalfl_server.report.ticks import byte_limits, byte_ticks, only_grid, score_ticks
 
 #: Beyond this many rounds a dot for each hides the line.
 _MOST_DOTS = 250
@@ -32,16 +32,16 @@ def accuracy_figure(facts: Facts, width: int) -> str:
         _limits(axes, facts)
         for rounds, colour in ((facts.baseline, OTHER), (facts.ours, OURS)):
             if rounds:
-                _line(axes, rounds, colour)
+                _line(axes, facts, rounds, colour)
         _target(axes, facts)
         _pruned(axes, facts)
-        _end(axes, facts.ours, OURS, "FrugalFL", above=32 if facts.baseline else 12)
+        _end(axes, facts, facts.ours, OURS, "FrugalFL", above=32 if facts.baseline else 12)
         if facts.baseline:
-            _end(axes, facts.baseline, OTHER, BASELINE_NAME, above=54)
+            _end(axes, facts, facts.baseline, OTHER, BASELINE_NAME, above=54)
         if facts.comparable:
             _ratio(axes, facts)
 
-    label = f"Accuracy against bytes. {comparison(facts)}"
+    label = f"{facts.drawn.capitalize()} against bytes. {comparison(facts)}"
     top = _TOP if facts.baseline else _TOP_ALONE
     return draw(
         f"accuracy-{width}", (width, 344 + top), label, paint, (_LEFT, _RIGHT, top, _BOTTOM)
@@ -55,15 +55,18 @@ def _limits(axes: Axes, facts: Facts) -> None:
     axes.set_xlim(low, high)
     byte_ticks(axes.xaxis, low, high)
     axes.set_xlabel("bytes so far, both directions (log scale)", labelpad=8)
-    scores = [record.accuracy for record in (*facts.ours, *facts.baseline)]
-    axes.set_ylim(max(0.0, min(scores) - 0.05), min(1.01, max(scores) + 0.05))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
+    every = map(facts.score, (*facts.ours, *facts.baseline))
+    scores = [score for score in every if not math.isnan(score)]
+    least, most = min(scores), max(scores)
+    # A share stays between 0 and 1; a metric may be anything.
+    axes.set_ylim(max(min(0.0, least), least - 0.05), min(max(1.01, most), most + 0.05))
+    score_ticks(axes.yaxis, facts)
     only_grid(axes)
 
 
-def _line(axes: Axes, rounds: Sequence[RoundRecord], colour: str) -> None:
+def _line(axes: Axes, facts: Facts, rounds: Sequence[RoundRecord], colour: str) -> None:
     """One federation: a dot per round, hollow where the model is the pruned one."""
-    x, y = cumulative(rounds), [record.accuracy for record in rounds]
+    x, y = cumulative(rounds), list(map(facts.score, rounds))
     axes.plot(x, y, color=colour, linewidth=1.8, zorder=3)
     if len(rounds) > _MOST_DOTS:
         return
@@ -77,7 +80,7 @@ def _line(axes: Axes, rounds: Sequence[RoundRecord], colour: str) -> None:
 
 def _target(axes: Axes, facts: Facts) -> None:
     axes.axhline(facts.target, color=MUTED, linestyle=(0, (5, 4)), linewidth=1.2, zorder=2)
-    text = percent(facts.target)
+    text = facts.score_text(facts.target)
     if axes.bbox.width > _ROOMY_PX:
         text = f"both reach {text}" if facts.baseline else f"{text} at the end"
     axes.annotate(
@@ -91,7 +94,9 @@ def _pruned(axes: Axes, facts: Facts) -> None:
     if not facts.recovered:
         return
     place = len(facts.ours) - len(facts.recovered)
-    point = (cumulative(facts.ours)[place], facts.ours[place].accuracy)
+    point = (cumulative(facts.ours)[place], facts.score(facts.ours[place]))
+    if math.isnan(point[1]):
+        return
     axes.plot(
         *point, "D", color=OURS, markersize=8, markerfacecolor=PAPER, markeredgewidth=2, zorder=5
     )
@@ -103,9 +108,11 @@ def _pruned(axes: Axes, facts: Facts) -> None:
     )  # fmt: skip
 
 
-def _end(axes: Axes, rounds: Sequence[RoundRecord], colour: str, name: str, above: float) -> None:
+def _end(
+    axes: Axes, facts: Facts, rounds: Sequence[RoundRecord], colour: str, name: str, above: float
+) -> None:
     """Lead from the last round up to the line's name and its bytes, above the axes."""
-    x, y = cumulative(rounds)[-1], rounds[-1].accuracy
+    x, y = cumulative(rounds)[-1], facts.score(rounds[-1])
     top = axes.transAxes.inverted().transform((0, axes.bbox.y1 + above + 10))[1]
     low = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1]
     axes.plot(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from frugalfl.energy import Totals, totals
+from frugalfl.metrics import words
 from frugalfl_server import summary
 from frugalfl_server.files import short_path
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report.joules import of_clients
+from frugalfl_server.report.texts import number, percent
 from frugalfl_server.run_directory import RunDirectory
 
-#: The accuracy that both federations are timed to, where both get there.
+#: The accuracy, or metric, that both federations are timed to, where both get there.
 _TARGET = 0.95
 
 
@@ -109,14 +112,45 @@ class Facts:
         return bool(self.baseline) and len(self.baseline) >= int(self.summary["rounds"])
 
     @property
-    def accuracies(self) -> list[float]:
-        """The accuracy that each federation ended with."""
-        return [rounds[-1].accuracy for rounds in (self.ours, self.baseline) if rounds]
+    def metrics(self) -> list[str]:
+        """Names of the task's own metrics."""
+        return list(self.ours[-1].metrics) if self.ours else []
+
+    @property
+    def metric(self) -> str | None:
+        """The first of them, which stands for accuracy; None without one, or where never known."""
+        first = next(iter(self.metrics), None)
+        known = any(record.metrics.get(first) is not None for record in self.ours if first)
+        return first if known else None
+
+    @property
+    def drawn(self) -> str:
+        """What the curves show, in words."""
+        return words(self.metric) if self.metric else "accuracy"
+
+    def score(self, record: RoundRecord) -> float:
+        """Return what the curves show of a round; NaN where it is not known."""
+        if self.metric is None:
+            return record.accuracy
+        value = record.metrics.get(self.metric)
+        return math.nan if value is None else value
+
+    def score_text(self, score: float) -> str:
+        """Return such a score for people."""
+        return number(score) if self.metric else percent(score)
 
     @property
     def target(self) -> float:
-        """The accuracy that bytes are counted up to: 95 %, or what every federation reached."""
-        return min([_TARGET, *self.accuracies])
+        """The score that bytes are counted up to: 95 %, or what every federation reached."""
+        ends = [self.score(rounds[-1]) for rounds in (self.ours, self.baseline) if rounds]
+        return min([_TARGET, *(score for score in ends if not math.isnan(score))])
+
+    def bytes_to_target(self, rounds: Sequence[RoundRecord]) -> int | None:
+        """Return the bytes, both ways, up to the first round that reached the target."""
+        for record, count in zip(rounds, cumulative(rounds), strict=True):
+            if self.score(record) >= self.target:
+                return count
+        return None
 
     @property
     def simulate_command(self) -> str:
@@ -164,14 +198,6 @@ def both_ways(record: RoundRecord) -> int:
 def cumulative(rounds: Sequence[RoundRecord]) -> list[int]:
     """Return the bytes, both ways, up to the end of each round."""
     return list(accumulate(both_ways(record) for record in rounds))
-
-
-def bytes_to(accuracy: float, rounds: Sequence[RoundRecord]) -> int | None:
-    """Return the bytes, both ways, up to the first round that reached an accuracy."""
-    for record, count in zip(rounds, cumulative(rounds), strict=True):
-        if record.accuracy >= accuracy:
-            return count
-    return None
 
 
 def _float32_bytes(run: RunDirectory, figures: Mapping[str, Any]) -> float | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from frugalfl.metrics import words
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts, bytes_to
-from frugalfl_server.report.texts import carbon, duration, energy, less, percent
+from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.texts import carbon, duration, energy, less, number, percent
 
 BASELINE_NAME = "Flower FedAvg float32"
 
@@ -72,6 +73,7 @@ def missing(facts: Facts) -> list[str]:
 def headlines(facts: Facts) -> list[Headline]:
     """Return the numbers of a run; those that are not known say so."""
     return [
+        *(_metric(facts, name) for name in facts.metrics),
         _accuracy(facts),
         _accuracy_int8(facts),
         *_slim(facts),
@@ -92,12 +94,12 @@ def comparison(facts: Facts) -> str:
         f"FrugalFL sent {size_text(facts.total_bytes)} in all, {BASELINE_NAME} "
         f"{size_text(facts.baseline_bytes)}: {less(facts.total_bytes, facts.baseline_bytes)}."
     )
-    ours, other = (bytes_to(facts.target, rounds) for rounds in (facts.ours, facts.baseline))
+    ours, other = (facts.bytes_to_target(rounds) for rounds in (facts.ours, facts.baseline))
     if ours is None or other is None:
         return own
     return (
-        f"{own} To reach {percent(facts.target)} for the first time, {size_text(ours)} against "
-        f"{size_text(other)}: {less(ours, other)}."
+        f"{own} To reach {facts.score_text(facts.target)} for the first time, {size_text(ours)} "
+        f"against {size_text(other)}: {less(ours, other)}."
     )
 
 
@@ -108,6 +110,8 @@ def slim_sentence(facts: Facts) -> str:
     """
     if not facts.slim or facts.export is None or facts.summary["slim"]["accuracy_int8"] is None:
         return ""
+    if facts.metric:
+        return _slim_metric(facts, facts.metric)
     rows = facts.export["verification"]["rows"]
     apart = facts.summary["accuracy_int8"] - facts.summary["slim"]["accuracy_int8"]
     more = round(abs(apart) * rows)
@@ -115,6 +119,14 @@ def slim_sentence(facts: Facts) -> str:
         return f"as int8 both get the same number of {rows:,} test rows right"
     winner = "the pruned model" if apart > 0 else "the model trained slim from scratch"
     return f"as int8 {winner} gets {more:,} more of {rows:,} test rows right"
+
+
+def _slim_metric(facts: Facts, name: str) -> str:
+    pruned, slim = (of["metrics_int8"].get(name) for of in (facts.summary, facts.summary["slim"]))
+    return (
+        f"as int8 the pruned model has {words(name)} {number(pruned)}, the model trained slim from "
+        f"scratch {number(slim)}"
+    )
 
 
 def _slim(facts: Facts) -> list[Headline]:
@@ -125,6 +137,16 @@ def _slim(facts: Facts) -> list[Headline]:
     known = figures["accuracy_int8"] is not None
     value = percent(figures["accuracy_int8"] if known else figures["accuracy"])
     return [Headline("slim from scratch", value, note)]
+
+
+def _metric(facts: Facts, name: str) -> Headline:
+    trained = facts.summary["metrics"].get(name)
+    note = f"float; int8 {number(facts.summary['metrics_int8'].get(name))}"
+    if facts.baseline:
+        note += f"; baseline {number(facts.baseline[-1].metrics.get(name))}"
+    if trained is None and facts.summary["rounds"] == 0:  # recovery rounds alone
+        trained = facts.ours[-1].metrics[name]
+    return Headline(words(name), number(trained), note)
 
 
 def _accuracy(facts: Facts) -> Headline:

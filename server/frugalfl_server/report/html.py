@@ -12,6 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from frugalfl.metrics import words
 from frugalfl.sizes import size_text
 from frugalfl_server.report import texts
 from frugalfl_server.report.energy_figure import MOST_BARS
@@ -78,11 +79,14 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "figures": drawings,
         "baseline_name": BASELINE_NAME,
         "has_baseline": bool(facts.baseline),
+        "drawn": facts.drawn,
+        "metrics": list(map(words, facts.metrics)),
         "comparison": comparison(facts),
         "comparison_rows": comparison_rows(facts),
         "slim_rows": slim_rows(facts),
         "slim_sentence": slim_sentence(facts),
         "model_rows": model_rows(facts),
+        "model_metrics": list(map(words, facts.summary["metrics_int8"])),
         "model_facts": model_facts(facts),
         "energy_total": texts.energy(facts.client_energy if records else facts.summary["energy_j"]),
         "grids": facts.grids,

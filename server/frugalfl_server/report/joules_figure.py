@@ -1,4 +1,4 @@
-"""Figure 4: accuracy against the joules that the clients have used so far."""
+"""Figure 4: accuracy, or the task's first metric, against the clients' joules so far."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from frugalfl_server.records import RoundRecord
 from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.headlines import BASELINE_NAME
 from frugalfl_server.report.svg import GRID, INK, OTHER, OURS, PAPER, draw
-from frugalfl_server.report.texts import energy, percent
-from frugalfl_server.report.ticks import only_grid
+from frugalfl_server.report.texts import energy
+from frugalfl_server.report.ticks import only_grid, score_ticks
 
 #: Beyond this many rounds a dot for each hides the line.
 _MOST_DOTS = 250
@@ -39,14 +39,14 @@ def joules_figure(facts: Facts, width: int) -> str:
             (facts.baseline, OTHER, BASELINE_NAME),
         ):
             for kind in _kinds(rounds):
-                _line(axes, rounds, kind, colour)
+                _line(axes, facts, rounds, kind, colour)
                 style = _STYLES[kind]
                 lines.append(Line2D([], [], color=colour, linestyle=style, label=f"{name}, {kind}"))
         axes.set_xlim(left=0)
         axes.set_xlabel("joules of all clients so far, above idle", labelpad=8)
         axes.xaxis.set_major_locator(MaxNLocator(8 if wide else 4, min_n_ticks=2))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} J"))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
+        score_ticks(axes.yaxis, facts)
         only_grid(axes)
         axes.grid(axis="x", color=GRID, linewidth=0.8)
         axes.legend(
@@ -54,10 +54,12 @@ def joules_figure(facts: Facts, width: int) -> str:
             ncols=len(lines) if wide else 1, frameon=False, labelcolor=INK, borderpad=0,
         )  # fmt: skip
 
-    ended = f"{percent(facts.ours[-1].accuracy)} after {energy(facts.summary['energy_j'])}"
+    last = facts.score_text(facts.score(facts.ours[-1]))
+    ended = f"{last} after {energy(facts.summary['energy_j'])}"
     top = _TOP if wide else _TOP + 22
     return draw(
-        f"joules-{width}", (width, 320 + top), f"Accuracy against joules: {ended}", paint,
+        f"joules-{width}", (width, 320 + top),
+        f"{facts.drawn.capitalize()} against joules: {ended}", paint,
         (_LEFT, _RIGHT, top, _BOTTOM),
     )  # fmt: skip
 
@@ -71,10 +73,10 @@ def _kinds(rounds: Sequence[RoundRecord]) -> list[str]:
     return [kind for kind, values in kinds.items() if any(value for value in values)]
 
 
-def _line(axes: Axes, rounds: Sequence[RoundRecord], kind: str, colour: str) -> None:
+def _line(axes: Axes, facts: Facts, rounds: Sequence[RoundRecord], kind: str, colour: str) -> None:
     name = f"energy_{kind}_j"
     x = list(accumulate(getattr(record, name) or 0.0 for record in rounds))
-    y = [record.accuracy for record in rounds]
+    y = list(map(facts.score, rounds))
     axes.plot(x, y, color=colour, linestyle=_STYLES[kind], linewidth=1.8, zorder=3)
     if len(rounds) > _MOST_DOTS:
         return

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frugalfl.metrics import words
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts, bytes_to
-from frugalfl_server.report.texts import carbon, duration, energy, less, percent
+from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.texts import carbon, duration, energy, less, number, percent
 
 #: Stages of the proof in the order a model goes through them: name, file, key of the file's size.
 _STAGES = (
@@ -41,6 +42,7 @@ class SlimRow:
     accuracy_int8: str
     traffic: str
     energy: str
+    metrics: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class ModelRow:
     accuracy: str
     agreement: str
     latency: str
+    metrics: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def comparison_rows(facts: Facts) -> list[Row]:
         return []
     ours, other = facts.summary, facts.summary["baseline"] or {}
     return [
+        *_metric_rows(facts, other),
         _accuracy_row("accuracy after training", ours["accuracy"], other.get("accuracy")),
         *_recovered(facts, other.get("accuracy")),
         Row("rounds", _rounds(ours), _rounds(other), ""),
@@ -109,6 +113,20 @@ def _accuracy_row(name: str, ours: float | None, other: float | None) -> Row:
     return Row(name, percent(ours), percent(other), apart)
 
 
+def _metric_rows(facts: Facts, other: Mapping[str, Any]) -> list[Row]:
+    rows = []
+    for name in facts.metrics:
+        theirs = other.get("metrics", {}).get(name)
+        moments = [("training", facts.summary["metrics"].get(name))]
+        if facts.recovered:
+            moments.append(("pruning and recovery", facts.ours[-1].metrics[name]))
+        for moment, ours in moments:
+            known = ours is not None and theirs is not None
+            apart = f"{ours - theirs:+.3f}".replace("-", "−") if known else ""
+            rows.append(Row(f"{words(name)} after {moment}", number(ours), number(theirs), apart))
+    return rows
+
+
 def _recovered(facts: Facts, other: float | None) -> list[Row]:
     if not facts.recovered:
         return []
@@ -136,6 +154,11 @@ def slim_rows(facts: Facts) -> list[SlimRow]:
             accuracy_int8=percent(figures["accuracy_int8"]),
             traffic=size_text(figures["uplink_bytes"] + figures["downlink_bytes"]),
             energy=energy(figures["energy_j"]),
+            metrics=tuple(
+                f"{number(rounds[-1].metrics.get(metric))}, "
+                f"int8 {number(figures['metrics_int8'].get(metric))}"
+                for metric in facts.metrics
+            ),
         )
         for name, rounds, figures in (pruned, scratch)
     ]
@@ -154,8 +177,9 @@ def _to_target(facts: Facts) -> list[Row]:
     """Return the bytes to the same accuracy: totals flatter whoever stops early."""
     if not facts.baseline:
         return []
-    reached = [bytes_to(facts.target, rounds) for rounds in (facts.ours, facts.baseline)]
-    return [_bytes_row(f"both directions, to {percent(facts.target)} accuracy", *reached)]
+    reached = [facts.bytes_to_target(rounds) for rounds in (facts.ours, facts.baseline)]
+    target = f"{facts.score_text(facts.target)} {facts.drawn}"
+    return [_bytes_row(f"both directions, to {target}", *reached)]
 
 
 def _energy_row(ours: Mapping[str, float | None], other: Mapping[str, float | None] | None) -> Row:
@@ -185,6 +209,7 @@ def model_rows(facts: Facts) -> list[ModelRow]:
                 accuracy=percent(proof["accuracy"][stage]),
                 agreement=percent(proof["agreement"][stage]),
                 latency="–" if latency is None else f"{latency:.1f} µs",
+                metrics=tuple(number(one[stage]) for one in proof.get("metrics", {}).values()),
             )
         )
     return rows

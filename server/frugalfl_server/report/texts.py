@@ -17,6 +17,15 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share * 100:.1f} %"
 
 
+def number(value: float | None) -> str:
+    """Return a metric of the task.
+
+    >>> number(0.9472), number(None)
+    ('0.947', '–')
+    """
+    return "–" if value is None else f"{value:.3f}"
+
+
 def joules(value: float | None) -> str:
     """Return joules with the prefix that keeps the number short.
 

@@ -1,4 +1,4 @@
-"""What the figures share: axes that count bytes, and a grid that stays behind the data."""
+"""What the figures share: axes of bytes and of scores, and a grid that stays behind the data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from frugalfl.sizes import size_text
+from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.svg import GRID
 
 _STEPS = ((1, 10, 100), (1, 3, 10, 30, 100, 300), (1, 2, 5, 10, 20, 50, 100, 200, 500))
@@ -24,6 +25,12 @@ def byte_ticks(axis: Axis, low: float, high: float) -> None:
     axis.set_major_locator(FixedLocator(shown))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda count, _: size_text(count).replace(".0 ", " ")))
+
+
+def score_ticks(axis: Axis, facts: Facts) -> None:
+    """Label an axis with accuracies in percent, or with values of the task's own metric."""
+    text = "{:.2f}".format if facts.metric else lambda share: f"{share * 100:.0f} %"
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
 
 
 def byte_limits(smallest: float, largest: float) -> tuple[float, float]:

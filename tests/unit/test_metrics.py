@@ -1,0 +1,117 @@
+"""Metrics of a task: scikit-learn's values, what is unknown, and what cannot be measured."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from frugalfl import Task
+from frugalfl.errors import TaskError, UsageError
+from frugalfl.metrics import (
+    average_precision,
+    measure,
+    roc_auc,
+    two_class_average_precision,
+    two_class_roc_auc,
+)
+from frugalfl_server.records import RoundRecord
+from frugalfl_server.run_directory import RunDirectory
+
+BOTH = pytest.mark.parametrize("metric", [average_precision, roc_auc])
+
+
+@st.composite
+def rankings(draw):
+    """Scores with many ties or few, and targets of which at least one is of each class."""
+    rows = draw(st.integers(2, 60))
+    level = st.integers(0, draw(st.sampled_from([1, 3, 255]))).map(float)
+    score = level | st.floats(-1e3, 1e3, width=32)
+    scores = draw(st.lists(score, min_size=rows, max_size=rows))
+    y = draw(st.lists(st.integers(0, 1), min_size=rows - 2, max_size=rows - 2))
+    return np.array(scores, np.float32), np.array(draw(st.permutations([0, 1, *y])))
+
+
+@given(rankings())
+def test_they_are_those_of_scikit_learn(ranking):
+    scores, y = ranking
+    assert average_precision(scores, y) == pytest.approx(average_precision_score(y, scores))
+    assert roc_auc(scores, y) == pytest.approx(roc_auc_score(y, scores))
+
+
+@given(rankings())
+def test_two_class_outputs_are_ranked_by_their_margin(ranking):
+    scores, y = ranking
+    outputs = np.stack([-scores, scores], axis=1)
+    assert two_class_average_precision(outputs, y) == pytest.approx(average_precision(scores, y))
+    assert two_class_roc_auc(outputs, y) == pytest.approx(roc_auc(scores, y))
+
+
+@BOTH
+def test_one_class_or_a_diverged_model_is_unknown(metric):
+    scores = np.array([0.1, 0.2, 0.3])
+    for values, y in (
+        (scores, np.zeros(3, int)), (scores, np.ones(3, int)), (scores * np.nan, np.array([0, 1, 1])),
+    ):  # fmt: skip
+        assert math.isnan(metric(values, y))
+        assert measure({"it": metric}, values, y) == {"it": None}
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("scores", "y", "says"),
+    [
+        (np.zeros(3), np.zeros(4), r"shape \(3,\) and targets \(4,\)"),
+        (np.zeros((3, 2)), np.zeros(3), "two_class_"),
+        (np.arange(3.0), np.array([0, 1, 2]), r"\[0, 1, 2\], not 0 and 1"),
+    ],
+)
+def test_what_cannot_be_ranked_is_said_in_one_line(metric, scores, y, says):
+    with pytest.raises(TaskError, match=says) as caught:
+        metric(scores, y)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(TaskError, match="metric 'it' failed: "):
+        measure({"it": metric}, scores, y)
+
+
+def test_outputs_of_three_classes_have_no_margin():
+    with pytest.raises(TaskError, match=r"\(4, 3\), not \(rows, 2\)"):
+        two_class_roc_auc(np.zeros((4, 3)), np.array([0, 1, 0, 1]))
+
+
+def test_a_metric_cannot_change_what_the_next_one_sees():
+    def greedy(outputs, _):
+        outputs[:] = 0
+        return 1.0
+
+    outputs = np.ones((2, 2), np.float32)
+    with pytest.raises(TaskError, match="metric 'greedy' failed: ValueError"):
+        measure({"greedy": greedy}, outputs, np.array([0, 1]))
+    assert outputs.all() and outputs.flags.writeable
+
+
+@pytest.mark.parametrize("name", ["accuracy", "area under", ""])
+def test_a_name_that_cannot_be_a_column_is_refused(name):
+    with pytest.raises(UsageError, match="needs another name"):
+        Task("t", model=None, client_data=None, public_data=None, metrics={name: roc_auc})
+
+
+PLAIN = ("train", 1, 0.9, 0.1, 2, 2, 0, 0, None, 10.0, 1.0)
+
+
+def test_rounds_keep_their_metrics_and_older_ones_have_none(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    run = RunDirectory(tmp_path)
+    run.add_round(RoundRecord("older", *PLAIN))
+    run.flush()
+    assert RunDirectory.open(tmp_path).rounds[0].metrics == {}
+    run.add_round(RoundRecord("new", *PLAIN, metrics={"a_b": 0.25, "unknown": None}))
+    position = run.position()
+    run.flush()
+    read = RunDirectory.open(tmp_path)
+    assert read.rounds[0].metrics == {"a_b": None, "unknown": None}
+    assert read.rounds[1] == run.rounds[1]
+    read.go_back_to(position)
+    assert read.rounds[1] == run.rounds[1]
