@@ -57,7 +57,7 @@ class Device:
         #: Rows of its own on which it measures each model that it receives.
         self.evaluated: Examples | None = None
         self._run = ""
-        if settings.counters == "own":
+        if not settings.shares_counters:
             self._use(self.task.rows_of(number, of))
 
     def prepare(self, run: str) -> None:
@@ -67,7 +67,7 @@ class Device:
             RunError: The sums are not here.
             TaskError: The task has no rows for this device.
         """
-        if self.settings.counters == "own" or self._run == run:
+        if not self.settings.shares_counters or self._run == run:
             return
         self._use(self.task.rows_of(self.number, self.of, totals_of(self.folder, run)))
         self._run = run

@@ -133,7 +133,7 @@ class Federation:
         self._task = task
         self._run = run
         self._name = name
-        self._public = task.public_rows()
+        self._public = task.public_rows(settings.shares_counters)
         self._federated = is_federated(settings, self._public)
         self._progress = Progress(settings.rounds, quiet, run.path / LOG)
         self._grid = RoundGrid(
@@ -167,7 +167,7 @@ class Federation:
         after = recover + self._federated
         self._control.keep_back(after / max(self._settings.rounds + after, 1))
         phase = stopped.phase if stopped else "train"
-        if self._settings.counters == "shared":
+        if self._settings.shares_counters:
             self._share_counters()
         if stopped is None or phase == "train":
             module = self.train()

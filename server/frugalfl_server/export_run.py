@@ -110,7 +110,7 @@ def export_into(
             calibration ranges of it.
     """
     card = {"run": run.name, "settings": settings.as_config()}
-    public = task.public_rows()
+    public = task.public_rows(settings.shares_counters)
     if ranges is None and is_federated(settings, public):
         ranges = kept_ranges(run, read_parameters(module))
     result = export_model(

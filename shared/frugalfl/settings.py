@@ -70,7 +70,7 @@ class Settings:
     )
     strategy: str = _setting("fedavg", "how the server turns updates into the next model (below)")
     trees: str = _setting(
-        "", "federated trees in place of the network, such as bagging(20) (below); empty: none"
+        "", "federated trees in place of the network, such as bagging(20); empty: none"
     )
     counters: str = _setting(
         "own", "counters of a task by keys: own (of each client), or shared (sums over all clients)"
@@ -231,6 +231,11 @@ class Settings:
         parse_fleet(self.device)
         parse_grid(self.grid)
         self._need(self.evaluate_rows >= 0, "evaluate_rows", "0 or more")
+
+    @property
+    def shares_counters(self) -> bool:
+        """Whether the task's counters are summed over all clients."""
+        return self.counters == "shared"
 
     @property
     def has_budget(self) -> bool:

@@ -102,7 +102,8 @@ class Task:
         model: Returns a new, freshly initialised ``torch.nn.Module``.
         client_data: ``(client, clients)`` to that client's training rows, ``client`` from 0; with
             ``counters`` there is a third argument, ``totals``.
-        public_data: The server's held-back rows.
+        public_data: The server's held-back rows; with ``counters`` it has an argument, ``shared``:
+            whether they are to be made with the sums over all clients.
         loss: A name from :data:`LOSSES`, or ``(outputs, targets) -> scalar tensor``.
         counters: ``(client, clients)`` to the tables that this client would share; their sums over
             all clients, at its own keys, come back as ``totals`` of ``client_data`` where the
@@ -115,7 +116,7 @@ class Task:
     name: str
     model: Callable[[], torch.nn.Module]
     client_data: Callable[..., Examples]
-    public_data: Callable[[], PublicData]
+    public_data: Callable[..., PublicData]
     loss: str | Loss = "cross_entropy"
     counters: Callable[[int, int], Tables] | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict, hash=False)
@@ -170,14 +171,17 @@ class Task:
         with self.blamed(f"counters({client}, {clients})"):
             return self.counters(client, clients)
 
-    def public_rows(self) -> PublicData:
+    def public_rows(self, shared: bool = False) -> PublicData:
         """Load and check the server's rows.
+
+        Args:
+            shared: Whether counters are summed over all clients.
 
         Raises:
             TaskError: ``public_data`` raised, or its rows cannot be used.
         """
         with self.blamed("public_data()"):
-            public = self.public_data()
+            public = self.public_data() if self.counters is None else self.public_data(shared)
             public.test.check("public_data().test")
             if public.calibration is not None:
                 public.calibration.check("public_data().calibration")

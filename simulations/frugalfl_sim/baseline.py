@@ -96,7 +96,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
     rounds = ours or settings.rounds
     progress = Progress(rounds, quiet)
     progress.say("baseline: Flower's stock FedAvg, float32, same seed and rounds")
-    public = task.public_rows()
+    public = task.public_rows(settings.shares_counters)
     module = initial_model(task, settings)
     random.seed(settings.seed)
     stock = replace(settings, trainer="torch")

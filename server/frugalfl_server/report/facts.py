@@ -69,7 +69,7 @@ class Facts:
     @property
     def done(self) -> Sequence[RoundRecord]:
         """Our rounds that changed the model; calibration does not."""
-        return [record for record in self.ours if record.phase != "calibrate"]
+        return [record for record in self.ours if record.phase in ("train", "recover")]
 
     @property
     def recovered(self) -> Sequence[RoundRecord]:

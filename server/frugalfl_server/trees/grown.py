@@ -13,6 +13,12 @@ class Grown:
 
     The server's model is what the frames say, not what they were made of, so that it has the same
     bits as the clients'.
+
+    Attributes:
+        bins: Agreed by all clients.
+        segments: Tree frames; the first has the base alone.
+        forest: Their sum.
+        added: The newest of them.
     """
 
     def __init__(self, bins: Bins, base: float) -> None:
@@ -25,7 +31,7 @@ class Grown:
         self.bins = bins
         self._packed_bins = bins.to_bytes()
         self.segments: list[bytes] = []
-        self.forest = Forest()
+        self.forest = self.added = Forest()
         self._held: dict[int, int] = {}
         self.add(Forest(base))
 
@@ -34,12 +40,11 @@ class Grown:
         """Number of segments."""
         return len(self.segments)
 
-    def add(self, step: Forest) -> Forest:
-        """Add trees to the model; return them as everybody will have them."""
+    def add(self, step: Forest) -> None:
+        """Add trees to the model; ``added`` is what they are for everybody."""
         self.segments.append(encode_forest(step))
-        added = decode_forest(self.segments[-1], len(self.bins))
-        self.forest += added
-        return added
+        self.added = decode_forest(self.segments[-1], len(self.bins))
+        self.forest += self.added
 
     def parcel_for(self, node: int, question: bytes = b"") -> tuple[int, Parcel]:
         """Return which version a client must hold, -1 for none, and what it is sent."""

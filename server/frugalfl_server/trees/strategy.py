@@ -66,6 +66,10 @@ class TreeStrategy(Strategy):
     def step(self) -> Forest | None:
         """Return what the clients of the round add to the model; ``None``: nothing this time."""
 
+    def most_exchanges(self, steps: int) -> int:
+        """Return how often clients are asked at most for so many steps of the model."""
+        return steps
+
     def question(self) -> bytes:
         """Return what is asked beside the trees."""
         return b""

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 
 from frugalfl.calls import Call, parse_call, unknown, whole
 from frugalfl.errors import UsageError
+from frugalfl.trees.forest import MAX_LEAVES
+from frugalfl.trees.params import Growth
 
 BAGGING, CYCLIC, HISTOGRAM = "bagging", "cyclic", "histogram"
 #: What a server asks for before the first round.
 SKETCH = "sketch"
-_MOST_TREES, _MOST_LEAVES, _MOST_BINS = 10_000, 256, 255
+_MOST_TREES, _MOST_BINS = 10_000, 255
+_BINS = "bins"
 
 
 @dataclass(frozen=True)
@@ -28,26 +31,18 @@ class Way:
     Attributes:
         name: :data:`BAGGING`, :data:`CYCLIC` or :data:`HISTOGRAM`.
         trees: Of a client and round; of ``histogram`` in all.
-        rate: Learning rate: what a leaf's value is multiplied by.
-        leaves: Most leaves of a tree.
-        rows: Least rows of a leaf.
-        l2: Added to the sum of hessians in a leaf's value.
+        growth: How each tree grows.
         bins: Most bins of a feature.
     """
 
     name: str
     trees: int
-    rate: float = 0.1
-    leaves: int = 31
-    rows: int = 20
-    l2: float = 0.0
+    growth: Growth = Growth()
     bins: int = 64
 
     def __str__(self) -> str:
-        return (
-            f"{self.name}({self.trees}, rate {self.rate:g}, leaves {self.leaves}, "
-            f"rows {self.rows}, l2 {self.l2:g}, bins {self.bins})"
-        )
+        own = [f"{name} {getattr(self.growth, field):g}" for name, (field, *_) in _GROWTH.items()]
+        return f"{self.name}({self.trees}, {', '.join(own)}, bins {self.bins})"
 
 
 def _number(text: str, what: str, least: float, most: float, kind: Callable[[str], float]) -> float:
@@ -60,13 +55,12 @@ def _number(text: str, what: str, least: float, most: float, kind: Callable[[str
     return value
 
 
-#: Options: least and most value, and how it is read.
-_OPTIONS: dict[str, tuple[float, float, Callable[[str], float]]] = {
-    "rate": (1e-4, 1.0, float),
-    "leaves": (2, _MOST_LEAVES, int),
-    "rows": (1, 1_000_000, int),
-    "l2": (0.0, 1e6, float),
-    "bins": (2, _MOST_BINS, int),
+#: Options of :class:`~frugalfl.trees.params.Growth`: its field, least and most value, how to read it.
+_GROWTH: dict[str, tuple[str, float, float, Callable[[str], float]]] = {
+    "rate": ("learning_rate", 1e-4, 1.0, float),
+    "leaves": ("leaves", 2, MAX_LEAVES, int),
+    "rows": ("min_rows_in_leaf", 1, 1_000_000, int),
+    "l2": ("l2", 0.0, 1e6, float),
 }
 
 
@@ -89,11 +83,16 @@ def parse_way(text: str) -> Way | None:
     count = whole(call.arguments[0], call.name)
     if count > _MOST_TREES:
         raise UsageError(f"trees: {count} trees are too many; at most {_MOST_TREES:,}")
-    return Way(call.name, count, **dict(map(_option, call.arguments[1:])))  # type: ignore[arg-type]
+    given = dict(map(_option, call.arguments[1:]))
+    bins = given.pop(_BINS, Way.bins)
+    return Way(call.name, count, Growth(**given), int(bins))  # type: ignore[arg-type]
 
 
 def _option(call: Call) -> tuple[str, float]:
     name, _, value = call.name.partition(" ")
-    if name not in _OPTIONS:
-        raise unknown("option of trees", name, _OPTIONS)
-    return name, _number(value, name, *_OPTIONS[name])
+    if name == _BINS:
+        return name, _number(value, name, 2, _MOST_BINS, int)
+    if name not in _GROWTH:
+        raise unknown("option of trees", name, [*_GROWTH, _BINS])
+    field, *bounds = _GROWTH[name]
+    return field, _number(value, name, *bounds)

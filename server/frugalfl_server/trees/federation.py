@@ -1,0 +1,281 @@
+"""A run that grows trees, top to bottom: counters, bins, rounds, the model in its files."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Iterable
+
+import numpy as np
+from flwr.app import ArrayRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+
+from frugalfl import wire
+from frugalfl.codec.buffer import Reader
+from frugalfl.energy import EnergyRecord, totals
+from frugalfl.errors import FederationError, FrameError, TaskError, UsageError
+from frugalfl.metrics import measure
+from frugalfl.settings import Settings
+from frugalfl.sizes import size_text
+from frugalfl.task import Task
+from frugalfl.trees.bins import Bins, Sketch, agree
+from frugalfl.trees.forest import Forest
+from frugalfl.trees.lightgbm_text import to_lightgbm_text
+from frugalfl.trees.ways import BAGGING, CYCLIC, SKETCH, Way, parse_way
+from frugalfl_server.counters import counters_into, wait_for
+from frugalfl_server.evaluate import Scores
+from frugalfl_server.files import write_atomically
+from frugalfl_server.metered import MeteredStrategy, server_energy
+from frugalfl_server.progress import LOG, Progress
+from frugalfl_server.records import HeadRecord, RoundRecord
+from frugalfl_server.round_grid import RoundGrid
+from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.stopping import TrainingOver
+from frugalfl_server.summary import OURS
+from frugalfl_server.told import check_energy
+from frugalfl_server.traffic import Traffic
+from frugalfl_server.trees.bagging import Bagging, Cyclic
+from frugalfl_server.trees.grown import Grown
+from frugalfl_server.trees.histogram import Histogram
+from frugalfl_server.trees.strategy import QUESTION, TreeStrategy
+
+_TIMEOUT_S = 3600.0
+
+
+def grow(grid: Grid, settings: Settings, task: Task, run: RunDirectory) -> None:
+    """Run a federation of trees to its end.
+
+    Raises:
+        FederationError: Clients cannot go on.
+        TaskError: The task is none of two classes.
+    """
+    way = parse_way(settings.trees)
+    assert way is not None  # the ServerApp asks before it comes here
+    TreeFederation(grid, settings, task, run, way).conduct()
+
+
+class TreeFederation:
+    """The rounds of one run, and what is made of their result."""
+
+    def __init__(
+        self, grid: Grid, settings: Settings, task: Task, run: RunDirectory, way: Way
+    ) -> None:
+        self._settings, self._task, self._run, self._way = settings, task, run, way
+        self._test = task.public_rows(settings.shares_counters).test
+        if self._test.y.ndim != 1 or not np.isin(self._test.y, (0, 1)).all():
+            raise TaskError(
+                f"task {task.name!r}: trees need targets 0 and 1, one a row; leave trees empty "
+                "for other tasks"
+            )
+        rounds = settings.rounds if way.name in (BAGGING, CYCLIC) else way.trees
+        self._progress = Progress(rounds, log=run.path / LOG)
+        self._rounds = rounds
+        self._grid = RoundGrid(
+            grid, settings.clients_per_round, settings.round_deadline, say=self._progress.say
+        )
+        self._energy = server_energy(run.name, settings.grid)
+        self._scores = np.zeros(0)
+
+    def conduct(self) -> None:
+        """Agree on bins, grow trees, write the model."""
+        say = self._progress.say
+        say(f"run {self._run.path}")
+        random.seed(self._settings.seed)
+        if self._settings.shares_counters:
+            before = float(np.mean(self._test.y == 0))
+            counters_into(
+                self._run, self._grid, self._settings.clients_per_round, before, say,
+                self._progress.warn,
+            )  # fmt: skip
+        grown = self._agreed()
+        strategy = self._strategy(grown)
+        self._follow(grown.bins, grown.forest)
+        exchanges = self._grow(strategy, grown)
+        self._run.flush()
+        self._write(grown, exchanges)
+        say(f"model: {len(grown.forest)} trees, {size_text(sum(map(len, grown.segments)))}")
+
+    def _agreed(self) -> Grown:
+        """Ask everybody for the quantiles of their features; return bins and base rate.
+
+        Raises:
+            FederationError: Nobody gave any, or there are rows of one class only.
+        """
+        traffic = Traffic(0, time.monotonic())
+        nodes = wait_for(self._grid, self._settings.clients_per_round, self._progress.say)
+        traffic.clients = len(nodes)
+        sketches: list[Sketch] = []
+        positives = rows = 0
+        for message in self._asked(nodes, traffic):
+            node = message.metadata.src_node_id
+            try:
+                found, sketch = self._sketched(message, traffic)
+            except FrameError as error:
+                traffic.failures.append(f"bins: node {node}: {wire.one_line(str(error))}")
+                continue
+            positives, rows = positives + found, rows + sketch.rows
+            sketches.append(sketch)
+        for failure in traffic.failures:
+            self._progress.warn(failure)
+        if not sketches:
+            raise FederationError(
+                f"bins: none of {traffic.clients} clients gave quantiles; "
+                f"{next(iter(traffic.failures), 'nobody answered')}"
+            )
+        if not 0 < positives < rows:
+            raise FederationError(
+                f"bins: {positives} of the {rows} training rows of all clients are of class 1; "
+                "trees need rows of both classes"
+            )
+        try:
+            bins = agree(sketches, self._way.bins)
+        except UsageError as error:
+            raise FederationError(f"bins: clients have different features: {error}") from error
+        traffic.loss = _entropy(positives / rows)
+        grown = Grown(bins, math.log(positives / (rows - positives)))
+        score = self._score(0)
+        self._keep("bins", traffic, score, self._energy.take())
+        self._progress.say(
+            f"bins: {sum(bins.counts)} of {len(bins)} features, {positives:,} of {rows:,} rows "
+            f"are positive  up {size_text(traffic.uplink_bytes)}"
+        )
+        return grown
+
+    def _asked(self, nodes: list[int], traffic: Traffic) -> Iterable[Message]:
+        messages = [
+            Message(
+                wire.pack_request(wire.TrainRequest(self._run.name, 0, -1, 0, (), b"", SKETCH)),
+                dst_node_id=node, message_type=QUESTION, group_id="0",
+            )
+            for node in nodes
+        ]  # fmt: skip
+        replies = self._grid.send_and_receive(messages, timeout=_TIMEOUT_S)
+        return sorted(replies, key=lambda reply: reply.metadata.src_node_id)
+
+    def _sketched(self, message: Message, traffic: Traffic) -> tuple[int, Sketch]:
+        """Return a client's positive rows, and its quantiles.
+
+        Raises:
+            FrameError: The reply is an error, or cannot be read.
+        """
+        if message.has_error():
+            raise FrameError(message.error.reason)
+        reply = wire.unpack_reply(message)
+        heads: list[HeadRecord] = check_energy(reply.records, reply.head, self._run.name, 0)
+        reader = Reader(reply.frame)
+        positives = reader.varint(1 << 31)
+        sketch = Sketch.from_bytes(bytes(reader.rest()))
+        if positives > sketch.rows:
+            raise FrameError(f"it claims {positives} positive rows of {sketch.rows}")
+        traffic.heads += heads
+        traffic.energy += reply.records
+        traffic.uplink_bytes += len(reply.frame)
+        traffic.updates += 1
+        return positives, sketch
+
+    def _strategy(self, grown: Grown) -> TreeStrategy:
+        kinds: dict[str, type[TreeStrategy]] = {BAGGING: Bagging, CYCLIC: Cyclic}
+        kind = kinds.get(self._way.name, Histogram)
+        return kind(grown, self._way, self._run.name, self._progress.warn)
+
+    def _grow(self, strategy: TreeStrategy, grown: Grown) -> int:
+        """Run the rounds; return how many times clients were asked."""
+        before, traffic, exchanges = grown.version, Traffic(1, time.monotonic()), 0
+
+        def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
+            nonlocal before, traffic, exchanges
+            if number == 0:
+                return None
+            exchanges = number
+            traffic = _joined(traffic, strategy.traffic)
+            if grown.version == before:
+                return None  # a tree that is not finished yet
+            self._follow(grown.bins, grown.added)
+            own = self._energy.take()
+            done = before = grown.version
+            traffic.round = done - 1
+            record = self._keep("train", traffic, self._score(traffic.round), own)
+            self._progress.round_done(record)
+            traffic = Traffic(done, time.monotonic())
+            if done - 1 == self._rounds:
+                raise TrainingOver("all trees are grown")
+            return MetricRecord({"accuracy": record.accuracy})
+
+        metered = MeteredStrategy(strategy, self._energy, 1)
+        try:
+            metered.start(
+                self._grid, ArrayRecord(), num_rounds=strategy.most_exchanges(self._rounds),
+                evaluate_fn=finish_round,
+            )  # fmt: skip
+        except TrainingOver:
+            pass
+        return exchanges
+
+    def _follow(self, bins: Bins, step: Forest) -> None:
+        """Add the scores of new trees to those of the server's rows."""
+        x = self._test.x.reshape(len(self._test), -1)
+        if not len(self._scores):
+            self._binned, self._scores = bins.of(x), np.zeros(len(x))
+        self._scores = self._scores + step.raw_scores(self._binned)
+
+    def _score(self, number: int) -> Scores:
+        """Return the scores of the model on the server's rows."""
+        scores = self._scores if len(self._scores) else np.full(len(self._test), -1.0)
+        with self._energy.window("evaluate", round=number, samples=len(scores)) as window:
+            outputs = np.stack([np.zeros(len(scores)), scores], axis=1).astype(np.float32)
+            right = int(((scores > 0) == (self._test.y == 1)).sum())
+            measured = measure(self._task.metrics, outputs, self._test.y)
+            window.correct = right
+        return Scores(right / len(scores), measured, right)
+
+    def _keep(
+        self, phase: str, traffic: Traffic, scores: Scores, own: tuple[EnergyRecord, ...]
+    ) -> RoundRecord:
+        """Add a row to the run's tables."""
+        energy, server = totals(traffic.energy), totals(own)
+        record = RoundRecord(
+            federation=OURS, phase=phase, round=traffic.round, accuracy=scores.accuracy,
+            loss=traffic.loss, clients=traffic.clients, updates=traffic.updates,
+            uplink_bytes=traffic.uplink_bytes, downlink_bytes=traffic.downlink_bytes,
+            energy_measured_j=energy.measured_j, energy_estimated_j=energy.estimated_j,
+            wall_s=time.monotonic() - traffic.started_s,
+            server_measured_j=server.measured_j, server_estimated_j=server.estimated_j,
+            metrics=scores.metrics,
+        )  # fmt: skip
+        self._run.add_round(record, traffic.energy, traffic.heads)
+        self._run.add_energy(own)
+        return record
+
+    def _write(self, grown: Grown, exchanges: int) -> None:
+        """Write the model: as frames, as LightGBM's text, and what it is."""
+        folder = self._run.path / "model"
+        folder.mkdir(exist_ok=True)
+        frames = grown.packed()
+        write_atomically(folder / "trees.bin", lambda part: part.write_bytes(frames))
+        text = to_lightgbm_text(grown.forest, grown.bins)
+        write_atomically(folder / "trees.txt", lambda part: part.write_text(text, encoding="utf-8"))
+        about = {
+            "way": str(self._way),
+            "trees": len(grown.forest),
+            "leaves": sum(tree.leaves for tree in grown.forest.trees),
+            "features": len(grown.bins),
+            "bytes": len(frames),
+            "exchanges": exchanges,
+        }
+        self._run.write_json("model/trees.json", about)
+
+
+def _joined(before: Traffic, now: Traffic) -> Traffic:
+    """Return the traffic of several exchanges that make one round."""
+    now.started_s = before.started_s
+    now.uplink_bytes += before.uplink_bytes
+    now.downlink_bytes += before.downlink_bytes
+    now.energy = before.energy + now.energy
+    now.heads = before.heads + now.heads
+    return now
+
+
+def _entropy(share: float) -> float:
+    """Return the log loss of a model that knows the base rate only."""
+    return -share * math.log(share) - (1 - share) * math.log(1 - share)
