@@ -101,7 +101,7 @@ def _grown(
         return held.histograms(device, way).answer(question)
     seed = (device.settings.seed, device.number, request.round)
     forest = train(
-        held.binned, device.examples.y, held.scores, way, way.trees,
+        held.binned, device.examples.y, held.scores, way.growth, way.trees,
         int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1),
     )  # fmt: skip
     return encode_forest(forest)

@@ -37,7 +37,7 @@ from frugalfl_server.told import check_energy
 from frugalfl_server.traffic import Traffic
 from frugalfl_server.trees.bagging import Bagging, Cyclic
 from frugalfl_server.trees.grown import Grown
-from frugalfl_server.trees.histogram import Histogram
+
 from frugalfl_server.trees.strategy import QUESTION, TreeStrategy
 
 _TIMEOUT_S = 3600.0
@@ -171,12 +171,11 @@ class TreeFederation:
         traffic.heads += heads
         traffic.energy += reply.records
         traffic.uplink_bytes += len(reply.frame)
-        traffic.updates += 1
         return positives, sketch
 
     def _strategy(self, grown: Grown) -> TreeStrategy:
         kinds: dict[str, type[TreeStrategy]] = {BAGGING: Bagging, CYCLIC: Cyclic}
-        kind = kinds.get(self._way.name, Histogram)
+        kind = kinds[self._way.name]
         return kind(grown, self._way, self._run.name, self._progress.warn)
 
     def _grow(self, strategy: TreeStrategy, grown: Grown) -> int:
@@ -253,7 +252,8 @@ class TreeFederation:
         folder.mkdir(exist_ok=True)
         frames = grown.packed()
         write_atomically(folder / "trees.bin", lambda part: part.write_bytes(frames))
-        text = to_lightgbm_text(grown.forest, grown.bins)
+        names = [f"feature_{number}" for number in range(len(grown.bins))]
+        text = to_lightgbm_text(grown.forest, grown.bins, names)
         write_atomically(folder / "trees.txt", lambda part: part.write_text(text, encoding="utf-8"))
         about = {
             "way": str(self._way),
