@@ -34,12 +34,15 @@ def loss(outputs, targets):
 
     return cross_entropy(outputs, targets)
 
-task = Task("digits", model=model, client_data=client_data, public_data=public_data, loss=loss)
+task = Task(
+    "digits", model=model, client_data=client_data, public_data=public_data, loss=loss,
+    metrics={"right": lambda outputs, y: (outputs.argmax(1) == y).mean()},
+)
 """
 #: What has to agree in the table of rounds; joules and seconds are each run's own.
 COLUMNS = (
     "phase", "round", "accuracy", "loss", "clients", "updates", "uplink_bytes", "downlink_bytes",
-    "skipped", "program_bytes",
+    "skipped", "program_bytes", "metrics",
 )  # fmt: skip
 SMALL = ("clients=6", "clients-per-round=3", "local-epochs=1", "rounds=4", "recover-rounds=3")
 

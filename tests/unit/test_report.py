@@ -165,6 +165,25 @@ def test_the_slim_model_is_compared_in_rows(run, accuracy, says):
     assert run.read_json("summary.json")["slim"]["accuracy_int8"] == accuracy
 
 
+@pytest.mark.parametrize(
+    ("known", "title", "target"),
+    [((1, 2, 4, 5, 7), "PR auc", "0.400 PR auc"), ((), "Accuracy", "94.0 % accuracy")],
+)
+def test_the_first_metric_takes_the_place_of_accuracy_where_it_is_known(run, known, title, target):
+    def measured(one):
+        value = 0.08 * one.round if one.round in known else None
+        return replace(one, metrics={"PR_auc": value, "other": 3.0})
+
+    fill(run, map(measured, [*TRAINED, *RECOVERED, *BASELINE]), ENERGY, export=EXPORT)
+    page = report(run)
+    assert f"{title} and bytes" in page.text
+    assert f"{title} against bytes" in page.figure("accuracy")
+    assert f"{title} against joules" in page.figure("joules")
+    assert f"both directions, to {target}" in page.text
+    assert f"PR auc {'0.400' if known else '–'} float; int8 –" in page.text
+    assert "nan" not in page.figure("accuracy").lower()
+
+
 def test_ratios_are_those_of_the_rounds_table(full):
     rounds = RunDirectory.open(full.path).rounds
     ours = [one for one in rounds if one.federation == "frugalfl"]

@@ -41,7 +41,7 @@ def accuracy_figure(facts: Facts, width: int) -> str:
         if facts.comparable:
             _ratio(axes, facts)
 
-    label = f"{facts.drawn.capitalize()} against bytes. {comparison(facts)}"
+    label = f"{facts.drawn_title} against bytes. {comparison(facts)}"
     top = _TOP if facts.baseline else _TOP_ALONE
     return draw(
         f"accuracy-{width}", (width, 344 + top), label, paint, (_LEFT, _RIGHT, top, _BOTTOM)

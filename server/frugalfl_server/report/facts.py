@@ -128,6 +128,11 @@ class Facts:
         """What the curves show, in words."""
         return words(self.metric) if self.metric else "accuracy"
 
+    @property
+    def drawn_title(self) -> str:
+        """The same at the beginning of a sentence."""
+        return self.drawn[0].upper() + self.drawn[1:]
+
     def score(self, record: RoundRecord) -> float:
         """Return what the curves show of a round; NaN where it is not known."""
         if self.metric is None:
@@ -147,8 +152,9 @@ class Facts:
 
     def bytes_to_target(self, rounds: Sequence[RoundRecord]) -> int | None:
         """Return the bytes, both ways, up to the first round that reached the target."""
+        target = self.target
         for record, count in zip(rounds, cumulative(rounds), strict=True):
-            if self.score(record) >= self.target:
+            if self.score(record) >= target:
                 return count
         return None
 

@@ -79,7 +79,7 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "figures": drawings,
         "baseline_name": BASELINE_NAME,
         "has_baseline": bool(facts.baseline),
-        "drawn": facts.drawn,
+        "drawn": facts.drawn_title,
         "metrics": list(map(words, facts.metrics)),
         "comparison": comparison(facts),
         "comparison_rows": comparison_rows(facts),

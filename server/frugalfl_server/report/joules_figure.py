@@ -59,7 +59,7 @@ def joules_figure(facts: Facts, width: int) -> str:
     top = _TOP if wide else _TOP + 22
     return draw(
         f"joules-{width}", (width, 320 + top),
-        f"{facts.drawn.capitalize()} against joules: {ended}", paint,
+        f"{facts.drawn_title} against joules: {ended}", paint,
         (_LEFT, _RIGHT, top, _BOTTOM),
     )  # fmt: skip
 
