@@ -1,1 +1,5 @@
-"""Growing trees on a client: LightGBM on its own rows, or histograms of its gradients."""
+"""Training trees on a branch's own rows."""
+
+from frugalfl_client.trees.lightgbm import train
+
+__all__ = ["train"]

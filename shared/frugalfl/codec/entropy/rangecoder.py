@@ -57,14 +57,18 @@ class Coder(Protocol):
         """
 
 
-class PlaceCoder(Coder, Protocol):
+class PickCoder(Coder, Protocol):
+    """What a model of weighted choices needs besides."""
+
+    def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
+        """Code an index in [start, stop), item i weighing `sums[i + 1] - sums[i]`."""
+
+
+class PlaceCoder(PickCoder, Protocol):
     """What the scattered walk needs besides; for the encoder it is written out in `walk`."""
 
     def chance(self, ones: int, value: int) -> int:
         """Code a decision that is 1 with the chance `ones / 65536`, 1 <= ones <= 65535."""
-
-    def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
-        """Code an index in [start, stop), item i weighing `sums[i + 1] - sums[i]`."""
 
 
 class Encoder:
@@ -114,6 +118,12 @@ class Encoder:
         else:
             self._code(0, zeros, zeros + ones)
         _learn(counts, at, value)
+        return value
+
+    def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
+        """Code an index in [start, stop), weighted by the differences of `sums`."""
+        base = sums[start]
+        self._code(sums[value] - base, sums[value + 1] - sums[value], sums[stop] - base)
         return value
 
     def integer(self, counts: list[int], first: int, value: int) -> int:
