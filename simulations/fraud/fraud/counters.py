@@ -1,0 +1,97 @@
+"""Counts of each terminal: all that one branch may tell the others about its transactions.
+
+Two tables with the same keys, a keyed hash of each terminal (`key_of`): "frauds" by quarter of a
+day, "transactions" by block of 28 days. The risk of a terminal is computed from the two tables,
+whether they are the branch's own or sums over all branches, so "local" and "shared" differ in
+whose rows were counted and in nothing else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fraud.config import Config, day_number
+from fraud.hashing import digests
+from fraud.schema import DAY, Transactions
+from frugalfl.errors import UsageError
+from frugalfl.sums import Table
+
+#: Keys are numbers below this: two of 10,000 terminals share one with 5 % of them all together.
+BUCKETS = 1 << 24
+#: A period of "frauds" (s). Whole days would know a fraud half a day later, for the same bytes.
+FRAUD_PERIOD_S = DAY // 4
+#: A period of "transactions" (s).
+BLOCK_S = 28 * DAY
+
+
+def key_of(terminals: npt.NDArray[np.int64], config: Config) -> npt.NDArray[np.uint32]:
+    """Return the key of each terminal, uint32 (n,)."""
+    distinct, which = np.unique(terminals, return_inverse=True)
+    hashes = digests(distinct.tolist(), config.salt, "terminal") % np.uint64(BUCKETS)
+    return hashes.astype(np.uint32)[which]
+
+
+def span_of(transactions: Transactions, config: Config) -> tuple[int, int]:
+    """Return the first second of the data and the first one after it.
+
+    The config's days where it has them; else those of the rows.
+    """
+    first = day_number(config.first_day) if config.first_day else int(transactions.day.min())
+    last = day_number(config.last_day) if config.last_day else int(transactions.day.max())
+    return first * DAY, (last + 1) * DAY
+
+
+def counters(transactions: Transactions, config: Config) -> dict[str, Table]:
+    """Count a branch's transactions and frauds by terminal.
+
+    Args:
+        transactions: Of one branch.
+        config: Days and salt are taken from it.
+
+    Returns:
+        "frauds", with `FRAUD_PERIOD_S` a period, and "transactions", with `BLOCK_S` a period; the
+        first period of both begins with the config's first day. Rows outside of the config's days
+        do not count. Empty where there are no terminals.
+    """
+    if not config.has_terminal:
+        return {}
+    start, stop = span_of(transactions, config)
+    inside = (transactions.time >= start) & (transactions.time < stop)
+    keys, row = np.unique(key_of(transactions.terminal[inside], config), return_inverse=True)
+    since = transactions.time[inside] - start
+    fraud = transactions.fraud[inside] == 1
+
+    def counted(period_s: int, which: npt.NDArray[np.bool_] | slice) -> Table:
+        periods = -(-(stop - start) // period_s)
+        cells = row[which] * periods + since[which] // period_s
+        counts = np.bincount(cells, minlength=len(keys) * periods)
+        return Table(keys, counts.reshape(len(keys), periods).astype(np.uint32))
+
+    return {
+        "frauds": counted(FRAUD_PERIOD_S, fraud),
+        "transactions": counted(BLOCK_S, slice(None)),
+    }
+
+
+def sums(branches: list[dict[str, Table]]) -> list[dict[str, Table]]:
+    """Add up the tables of all branches; each gets the sums of its own keys.
+
+    What the server does with the tables that it is sent, for those who have all rows in one place.
+
+    Raises:
+        UsageError: Tables of different names or periods.
+    """
+    answers: list[dict[str, Table]] = [{} for _ in branches]
+    for name in branches[0]:
+        tables = [branch[name] for branch in branches]
+        if len({table.counts.shape[1] for table in tables}) > 1:
+            raise UsageError(
+                f"tables of {name} have different periods; give all branches the same days"
+            )
+        keys, which = np.unique(np.concatenate([t.keys for t in tables]), return_inverse=True)
+        total = np.zeros((len(keys), tables[0].counts.shape[1]), np.uint32)
+        np.add.at(total, which, np.concatenate([table.counts for table in tables]))
+        for answer, table in zip(answers, tables, strict=True):
+            answer[name] = Table(table.keys, total[np.searchsorted(keys, table.keys)])
+    return answers
