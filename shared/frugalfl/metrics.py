@@ -1,0 +1,168 @@
+"""Metrics beside accuracy: what a task names, and two for rare positives.
+
+With 0.8 % positives, a model that never says yes is right in 99.2 % of all rows. Average precision
+and the area under the ROC curve look only at how the rows are ranked:
+
+    Task("fraud", ..., metrics={"average_precision": two_class_average_precision})
+
+A metric that is not defined on some rows, because all of them are of one class, is NaN, and what
+asks for it takes that for unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from frugalfl.errors import TaskError
+
+#: ``(outputs, targets) -> number``: float32 ``(rows, classes)`` and one target a row.
+Metric = Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], float]
+
+_Numbers = npt.NDArray[Any]
+
+
+def average_precision(scores: _Numbers, y: _Numbers) -> float:
+    """Return the average precision: the sum of ``(R_n - R_{n-1}) P_n`` over all thresholds.
+
+    ``P_n`` and ``R_n`` are precision and recall at the n-th highest score; equal scores are one
+    threshold, and nothing is interpolated. The definition is scikit-learn's.
+
+    Args:
+        scores: One a row, higher for what is more likely positive, shape ``(rows,)``.
+        y: 0 or 1, shape ``(rows,)``.
+
+    Returns:
+        In [0, 1]; NaN where all rows are of one class, or a score is NaN.
+
+    Raises:
+        TaskError: Shapes that do not pair up, or targets that are not 0 and 1.
+    """
+    positive = _checked(scores, y)
+    if positive is None:
+        return math.nan
+    _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    true = np.bincount(place, weights=positive, minlength=len(sizes))[::-1]
+    found = np.cumsum(true)
+    precision = found / np.cumsum(sizes[::-1])
+    return float((true * precision).sum() / found[-1])
+
+
+def roc_auc(scores: _Numbers, y: _Numbers) -> float:
+    """Return the area under the ROC curve: how often a positive row scores above a negative one.
+
+    Computed from ranks, as the Mann-Whitney U statistic: a tie counts one half.
+
+    Args:
+        scores: One a row, higher for what is more likely positive, shape ``(rows,)``.
+        y: 0 or 1, shape ``(rows,)``.
+
+    Returns:
+        In [0, 1]; NaN where all rows are of one class, or a score is NaN.
+
+    Raises:
+        TaskError: Shapes that do not pair up, or targets that are not 0 and 1.
+    """
+    positive = _checked(scores, y)
+    if positive is None:
+        return math.nan
+    _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    true = np.bincount(place, weights=positive, minlength=len(sizes))
+    false = sizes - true
+    below = np.cumsum(false) - false
+    return float((true * (below + false / 2)).sum() / (true.sum() * false.sum()))
+
+
+def two_class_average_precision(outputs: _Numbers, y: _Numbers) -> float:
+    """Return the average precision of two-class outputs, for :attr:`frugalfl.Task.metrics`.
+
+    Args:
+        outputs: Logits, shape ``(rows, 2)``; a row's score is the second minus the first.
+        y: 0 or 1, shape ``(rows,)``.
+
+    Raises:
+        TaskError: As :func:`average_precision`.
+    """
+    return average_precision(_margin(outputs), y)
+
+
+def two_class_roc_auc(outputs: _Numbers, y: _Numbers) -> float:
+    """Return the area under the ROC curve of two-class outputs, likewise.
+
+    Args:
+        outputs: Logits, shape ``(rows, 2)``; a row's score is the second minus the first.
+        y: 0 or 1, shape ``(rows,)``.
+
+    Raises:
+        TaskError: As :func:`roc_auc`.
+    """
+    return roc_auc(_margin(outputs), y)
+
+
+def measure(
+    metrics: Mapping[str, Metric], outputs: _Numbers, targets: _Numbers
+) -> dict[str, float | None]:
+    """Return every metric of the same rows; None where it is not finite, so not known.
+
+    Args:
+        metrics: By name, as :attr:`frugalfl.Task.metrics`.
+        outputs: Of the model, float32, shape ``(rows, ...)``; metrics cannot change them.
+        targets: Of the same rows.
+
+    Raises:
+        TaskError: A metric raised, or returned something else than a number.
+    """
+    shown = outputs.view()
+    shown.flags.writeable = False
+    return {name: _value(name, metric, shown, targets) for name, metric in metrics.items()}
+
+
+def words(name: str) -> str:
+    """Return the name of a metric as people read it.
+
+    >>> words("average_precision")
+    'average precision'
+    """
+    return name.replace("_", " ")
+
+
+def _value(name: str, metric: Metric, outputs: _Numbers, targets: _Numbers) -> float | None:
+    try:
+        value = float(metric(outputs, targets))
+    except Exception as error:
+        told = str(error) if isinstance(error, TaskError) else f"{type(error).__name__}: {error}"
+        raise TaskError(f"metric {name!r} failed: {told}") from error
+    return value if math.isfinite(value) else None
+
+
+def _margin(outputs: _Numbers) -> _Numbers:
+    if outputs.ndim != 2 or outputs.shape[1] != 2:
+        raise TaskError(
+            f"outputs have shape {outputs.shape}, not (rows, 2); for other outputs write a metric "
+            "that makes one score a row of them"
+        )
+    # In float32 margins would tie that do not; two infinities leave a NaN, which is unknown.
+    exact = outputs.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        margin: _Numbers = exact[:, 1] - exact[:, 0]
+    return margin
+
+
+def _checked(scores: _Numbers, y: _Numbers) -> npt.NDArray[np.bool_] | None:
+    """Return which rows are positive; None where no ranking is defined."""
+    scores, y = np.asarray(scores), np.asarray(y)
+    if scores.ndim != 1 or scores.shape != y.shape:
+        raise TaskError(
+            f"scores have shape {scores.shape} and targets {y.shape}; one of each a row is needed "
+            "(of outputs (rows, 2), the metrics named two_class_... make them)"
+        )
+    positive: npt.NDArray[np.bool_] = y == 1
+    if not (positive | (y == 0)).all():
+        raise TaskError(f"targets are {np.unique(y)[:5].tolist()}, not 0 and 1")
+    if np.isnan(scores).any() or positive.all() or not positive.any():
+        return None
+    return positive
