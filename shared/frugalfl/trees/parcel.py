@@ -1,8 +1,8 @@
 """What a server sends to clients that grow trees: bins, trees that a client lacks, a question.
 
-    bins      LEB128 length, then :meth:`Bins.to_bytes`; empty where the client has them
-    segments  LEB128 number, then each with its length: tree frames, one a step of the model
-    question  the rest: what histograms are wanted; empty but for ``histogram``
+bins      LEB128 length, then :meth:`Bins.to_bytes`; empty where the client has them
+segments  LEB128 number, then each with its length: tree frames, one a step of the model
+question  the rest: what histograms are wanted; empty but for ``histogram``
 """
 
 from __future__ import annotations

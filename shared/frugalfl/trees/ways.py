@@ -10,7 +10,7 @@ Options follow the number: ``bagging(20, rate 0.05, leaves 15)``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from frugalfl.calls import Call, parse_call, unknown, whole
 from frugalfl.errors import UsageError
@@ -37,7 +37,7 @@ class Way:
 
     name: str
     trees: int
-    growth: Growth = Growth()
+    growth: Growth = field(default_factory=Growth)
     bins: int = 64
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ def _number(text: str, what: str, least: float, most: float, kind: Callable[[str
     return value
 
 
-#: Options of :class:`~frugalfl.trees.params.Growth`: its field, least and most value, how to read it.
+#: Options of a tree's growth: field, least and most value, how it is read.
 _GROWTH: dict[str, tuple[str, float, float, Callable[[str], float]]] = {
     "rate": ("learning_rate", 1e-4, 1.0, float),
     "leaves": ("leaves", 2, MAX_LEAVES, int),
