@@ -12,8 +12,8 @@ from frugalfl.codec import Codec, encode_frame, parse_codec
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError, TaskError, UsageError
 from frugalfl_client.answers import answer, answered, kept
-from frugalfl_client.device import Device, device_of
 from frugalfl_client.counters import share
+from frugalfl_client.device import Device, device_of
 from frugalfl_client.energy import RoundEnergy
 from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Trainer

@@ -203,7 +203,8 @@ class Federation:
             self._progress.warn(f"{changed}: the bits may differ from those of an unbroken run")
 
     def _share_counters(self) -> None:
-        before = accuracy(initial_model(self._task, self._settings), self._public.test)
+        module = initial_model(self._task, self._settings)
+        before = evaluate(module, self._public.test, self._task.metrics)
         counters_into(
             self._run, self._grid, self._settings.clients_per_round, before, self._progress.say,
             self._progress.warn,

@@ -19,6 +19,7 @@ from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import FederationError, FrameError
 from frugalfl.sizes import size_text
 from frugalfl.sums import Table, add_up, at_keys_of, pack_tables, unpack_tables
+from frugalfl_server.evaluate import Scores
 from frugalfl_server.records import HeadRecord, RoundRecord
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.summary import OURS
@@ -69,7 +70,7 @@ class Shared:
 
 
 def counters_into(
-    run: RunDirectory, grid: Grid, fewest: int, accuracy: float, say: Callable[[str], None],
+    run: RunDirectory, grid: Grid, fewest: int, before: Scores, say: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Share the counters of a run's clients, unless that was done before it was resumed.
@@ -78,7 +79,7 @@ def counters_into(
         run: Takes a row, energy records, and :data:`FILE`.
         grid: Flower's way to the clients.
         fewest: Clients to wait for.
-        accuracy: Of the model before the first round, for the row.
+        before: Scores of the model before the first round, for the row.
         say: Told what happens.
         warn: Told what went wrong.
 
@@ -90,10 +91,10 @@ def counters_into(
     shared = share_counters(grid, run.name, wait_for(grid, fewest, say), warn)
     energy, up = totals(shared.energy), sum(shared.uplink_bytes.values())
     record = RoundRecord(
-        federation=OURS, phase=PHASE, round=0, accuracy=accuracy, loss=0.0,
+        federation=OURS, phase=PHASE, round=0, accuracy=before.accuracy, loss=0.0,
         clients=shared.clients, updates=0, uplink_bytes=up, downlink_bytes=shared.downlink_bytes,
         energy_measured_j=energy.measured_j, energy_estimated_j=energy.estimated_j,
-        wall_s=time.monotonic() - shared.started_s,
+        wall_s=time.monotonic() - shared.started_s, metrics=before.metrics,
     )  # fmt: skip
     run.add_round(record, shared.energy, shared.heads)
     run.write_json(FILE, shared.about())

@@ -57,8 +57,7 @@ class Holding:
             bins = Bins.from_bytes(parcel.bins)
             if len(bins) != x.shape[1]:
                 raise FrameError(
-                    f"the bins are of {len(bins)} features, this device's rows have "
-                    f"{x.shape[1]}"
+                    f"the bins are of {len(bins)} features, this device's rows have {x.shape[1]}"
                 )
             packed = Parcel(parcel.bins)
             binned, scores = bins.of(x), np.zeros(len(x))

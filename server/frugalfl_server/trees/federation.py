@@ -6,6 +6,7 @@ import math
 import random
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 from flwr.app import ArrayRecord, Message, MetricRecord
@@ -37,7 +38,6 @@ from frugalfl_server.told import check_energy
 from frugalfl_server.traffic import Traffic
 from frugalfl_server.trees.bagging import Bagging, Cyclic
 from frugalfl_server.trees.grown import Grown
-
 from frugalfl_server.trees.strategy import QUESTION, TreeStrategy
 
 _TIMEOUT_S = 3600.0
@@ -83,9 +83,8 @@ class TreeFederation:
         say(f"run {self._run.path}")
         random.seed(self._settings.seed)
         if self._settings.shares_counters:
-            before = float(np.mean(self._test.y == 0))
             counters_into(
-                self._run, self._grid, self._settings.clients_per_round, before, say,
+                self._run, self._grid, self._settings.clients_per_round, self._score(0), say,
                 self._progress.warn,
             )  # fmt: skip
         grown = self._agreed()
@@ -202,13 +201,11 @@ class TreeFederation:
             return MetricRecord({"accuracy": record.accuracy})
 
         metered = MeteredStrategy(strategy, self._energy, 1)
-        try:
+        with suppress(TrainingOver):
             metered.start(
                 self._grid, ArrayRecord(), num_rounds=strategy.most_exchanges(self._rounds),
                 evaluate_fn=finish_round,
             )  # fmt: skip
-        except TrainingOver:
-            pass
         return exchanges
 
     def _follow(self, bins: Bins, step: Forest) -> None:
