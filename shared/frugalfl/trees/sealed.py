@@ -38,10 +38,31 @@ def opened(data: bytes, start: bytes) -> Reader:
     return reader
 
 
+def deflated(raw: bytes) -> bytes:
+    """Return bytes that :func:`inflated` restores (RFC 1950)."""
+    return zlib.compress(raw, 9)
+
+
+def inflated(data: bytes | memoryview, size: int) -> bytes:
+    """Return exactly ``size`` bytes; no more memory is taken, whatever the data says.
+
+    Raises:
+        FrameError: The data is corrupt, or of another size.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        raw = unpacker.decompress(data, size + 1)
+    except zlib.error as error:
+        raise FrameError(f"the message's numbers are corrupt: {error}") from error
+    if len(raw) != size or not unpacker.eof or unpacker.unused_data:
+        raise FrameError(f"the message's numbers are not the {size} B that they should be")
+    return raw
+
+
 def packed_floats(columns: Sequence[Float32s]) -> bytes:
     """Return float32 arrays without their lengths, byte plane after byte plane, deflated."""
     joined = np.concatenate([np.zeros(0, np.float32), *columns]).astype("<f4")
-    return zlib.compress(joined.view(np.uint8).reshape(-1, 4).T.tobytes(), 9)
+    return deflated(joined.view(np.uint8).reshape(-1, 4).T.tobytes())
 
 
 def unpacked_floats(data: memoryview, lengths: Sequence[int]) -> tuple[Float32s, ...]:
@@ -51,13 +72,7 @@ def unpacked_floats(data: memoryview, lengths: Sequence[int]) -> tuple[Float32s,
         FrameError: The bytes are not as many finite numbers.
     """
     count = sum(lengths)
-    unpacker = zlib.decompressobj()
-    try:
-        raw = unpacker.decompress(data, 4 * count + 1)
-    except zlib.error as error:
-        raise FrameError(f"the message's numbers are corrupt: {error}") from error
-    if len(raw) != 4 * count or not unpacker.eof or unpacker.unused_data:
-        raise FrameError(f"the message does not hold the {count} numbers that it declares")
+    raw = inflated(data, 4 * count)
     planes = np.frombuffer(raw, np.uint8).reshape(4, count).T
     values = np.ascontiguousarray(planes).view("<f4").ravel().astype(np.float32)
     if not np.isfinite(values).all():
