@@ -167,7 +167,9 @@ class Histograms:
         self._columns = np.ascontiguousarray(binned.T)
         self._positive = y.astype(np.float64)
         self._keys = keys.astype(np.uint64)
-        self._start(Forest())
+        self.forest = Forest()
+        self._scores = np.zeros(len(y))
+        self._begin_tree()
 
     def move_to(self, forest: Forest) -> None:
         """Go to the tree after these; trees that were there already cost nothing."""
@@ -256,4 +258,4 @@ def _chances(keys: npt.NDArray[np.uint64], seed: int, tree: int) -> Float64s:
         word = (word ^ word >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
         word = (word ^ word >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
         word ^= word >> np.uint64(31)
-    return (word >> np.uint64(11)) * 2.0**-53
+    return np.ldexp((word >> np.uint64(11)).astype(np.float64), -53)
