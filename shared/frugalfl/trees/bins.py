@@ -16,8 +16,8 @@ from frugalfl.codec.buffer import Reader, varint
 from frugalfl.errors import FrameError, UsageError
 from frugalfl.trees.forest import LAST_BIN, MAX_FEATURES, Float32s, UInt8s
 from frugalfl.trees.sealed import (
-    deflated,
-    inflated,
+    compressed,
+    expanded,
     opened,
     packed_floats,
     sealed,
@@ -117,7 +117,7 @@ class Sketch:
         lengths = [varint(len(values)) for values in self.values]
         head = [_SKETCH, varint(self.rows), varint(len(self.values)), *lengths]
         shares = b"".join(varint(int(share)) for column in self.shares for share in column)
-        packed = deflated(shares)
+        packed = compressed(shares)
         sizes = varint(len(shares)) + varint(len(packed))
         body = [*head, sizes, packed, packed_floats(self.values)]
         return sealed(b"".join(body))
@@ -134,7 +134,7 @@ class Sketch:
         lengths = [reader.varint(MAX_POINTS) for _ in range(reader.varint(MAX_FEATURES))]
         size = reader.varint(3 * sum(lengths))
         packed = reader.bytes(reader.varint(2 * size + 64))
-        shares = Reader(inflated(packed, size))
+        shares = Reader(expanded(packed, size))
         columns = [np.array([shares.varint(_SHARE) for _ in range(n)], np.uint16) for n in lengths]
         values = unpacked_floats(reader.rest(), lengths)
         if not shares.finished:

@@ -27,7 +27,7 @@ from frugalfl.trees.histogram import (
     Sums,
     check_splits,
 )
-from frugalfl.trees.sealed import deflated, inflated, opened, sealed
+from frugalfl.trees.sealed import compressed, expanded, opened, sealed
 
 _REQUEST = b"fG\x01"
 _REPLY = b"fH\x01"
@@ -190,11 +190,11 @@ def _check_sums(sums: Sums, grid: Grid) -> None:
 
 
 def _packed(values: Int64s) -> bytes:
-    """Return signed numbers as deflated byte planes, the lowest bytes first."""
+    """Return signed numbers as compressed byte planes, the lowest bytes first."""
     folded = _folded(values).ravel()
     planes = (int(folded.max(initial=0)).bit_length() + 7) // 8
     raw = folded.astype("<u8").view(np.uint8).reshape(-1, 8).T[:planes].tobytes()
-    packed = deflated(raw)
+    packed = compressed(raw)
     return bytes([planes]) + varint(len(packed)) + packed
 
 
@@ -204,7 +204,7 @@ def _unpacked(reader: Reader, count: int) -> Int64s:
         raise FrameError(f"a histogram's numbers are of {planes} B, at most {_MAX_PLANES} are")
     packed = reader.bytes(reader.varint(2 * planes * count + 1024))
     bytes_ = np.zeros((count, 8), np.uint8)
-    raw = np.frombuffer(inflated(packed, planes * count), np.uint8)
+    raw = np.frombuffer(expanded(packed, planes * count), np.uint8)
     bytes_[:, :planes] = raw.reshape(planes, count).T
     return _unfolded(bytes_.view("<u8").ravel().astype(np.int64))
 
