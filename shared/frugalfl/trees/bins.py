@@ -7,7 +7,6 @@ largest values of a branch belong to single rows.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,14 @@ import numpy as np
 from frugalfl.codec.buffer import Reader, varint
 from frugalfl.errors import FrameError, UsageError
 from frugalfl.trees.forest import LAST_BIN, MAX_FEATURES, Float32s, UInt8s
-from frugalfl.trees.sealed import opened, packed_floats, sealed, unpacked_floats
+from frugalfl.trees.sealed import (
+    compressed,
+    expanded,
+    opened,
+    packed_floats,
+    sealed,
+    unpacked_floats,
+)
 
 _BINS = b"fB\x01"
 _SKETCH = b"fQ\x01"
@@ -111,8 +117,9 @@ class Sketch:
         lengths = [varint(len(values)) for values in self.values]
         head = [_SKETCH, varint(self.rows), varint(len(self.values)), *lengths]
         shares = b"".join(varint(int(share)) for column in self.shares for share in column)
-        packed = zlib.compress(shares, 9)
-        body = [*head, varint(len(packed)), packed, packed_floats(self.values)]
+        packed = compressed(shares)
+        sizes = varint(len(shares)) + varint(len(packed))
+        body = [*head, sizes, packed, packed_floats(self.values)]
         return sealed(b"".join(body))
 
     @classmethod
@@ -125,15 +132,12 @@ class Sketch:
         reader = opened(data, _SKETCH)
         rows = reader.varint(MAX_ROWS)
         lengths = [reader.varint(MAX_POINTS) for _ in range(reader.varint(MAX_FEATURES))]
-        packed = reader.bytes(reader.varint(4 * sum(lengths) + 64))
-        unpacker = zlib.decompressobj()
-        try:
-            shares = Reader(unpacker.decompress(packed, 3 * sum(lengths) + 1))
-        except zlib.error as error:
-            raise FrameError(f"the sketch's shares are corrupt: {error}") from error
+        size = reader.varint(3 * sum(lengths))
+        packed = reader.bytes(reader.varint(2 * size + 64))
+        shares = Reader(expanded(packed, size))
         columns = [np.array([shares.varint(_SHARE) for _ in range(n)], np.uint16) for n in lengths]
         values = unpacked_floats(reader.rest(), lengths)
-        if not (shares.finished and unpacker.eof and not unpacker.unused_data):
+        if not shares.finished:
             raise FrameError("the sketch has bytes after its last share")
         if any((np.diff(column) <= 0).any() for column in values):
             raise FrameError("the values of a sketch do not increase")

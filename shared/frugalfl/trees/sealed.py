@@ -6,10 +6,13 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+import zstandard
 
 from frugalfl.codec.buffer import Reader
 from frugalfl.errors import FrameError
 from frugalfl.trees.forest import Float32s
+
+_LEVEL = 9
 
 
 def sealed(body: bytes) -> bytes:
@@ -38,10 +41,31 @@ def opened(data: bytes, start: bytes) -> Reader:
     return reader
 
 
+def compressed(raw: bytes) -> bytes:
+    """Return bytes that :func:`expanded` restores (Zstandard, RFC 8878)."""
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(raw)
+
+
+def expanded(data: bytes | memoryview, size: int) -> bytes:
+    """Return exactly ``size`` bytes; no more memory is taken, whatever the data says.
+
+    Raises:
+        FrameError: The data is corrupt, or of another size.
+    """
+    try:
+        if zstandard.frame_content_size(data) == size:
+            raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+            if len(raw) == size:
+                return raw
+    except zstandard.ZstdError as error:
+        raise FrameError(f"the message's numbers are corrupt: {error}") from error
+    raise FrameError(f"the message's numbers are not the {size} B that they should be")
+
+
 def packed_floats(columns: Sequence[Float32s]) -> bytes:
-    """Return float32 arrays without their lengths, byte plane after byte plane, deflated."""
+    """Return float32 arrays without their lengths, byte plane after byte plane, compressed."""
     joined = np.concatenate([np.zeros(0, np.float32), *columns]).astype("<f4")
-    return zlib.compress(joined.view(np.uint8).reshape(-1, 4).T.tobytes(), 9)
+    return compressed(joined.view(np.uint8).reshape(-1, 4).T.tobytes())
 
 
 def unpacked_floats(data: memoryview, lengths: Sequence[int]) -> tuple[Float32s, ...]:
@@ -51,13 +75,7 @@ def unpacked_floats(data: memoryview, lengths: Sequence[int]) -> tuple[Float32s,
         FrameError: The bytes are not as many finite numbers.
     """
     count = sum(lengths)
-    unpacker = zlib.decompressobj()
-    try:
-        raw = unpacker.decompress(data, 4 * count + 1)
-    except zlib.error as error:
-        raise FrameError(f"the message's numbers are corrupt: {error}") from error
-    if len(raw) != 4 * count or not unpacker.eof or unpacker.unused_data:
-        raise FrameError(f"the message does not hold the {count} numbers that it declares")
+    raw = expanded(data, 4 * count)
     planes = np.frombuffer(raw, np.uint8).reshape(4, count).T
     values = np.ascontiguousarray(planes).view("<f4").ravel().astype(np.float32)
     if not np.isfinite(values).all():
