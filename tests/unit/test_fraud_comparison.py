@@ -166,6 +166,7 @@ def test_a_damaged_file_is_a_sentence(text):
         ([], "bagging", "at least one row"),
         ([row("boosting", 0.5)], "bagging", "'boosting' is not one of alone"),
         ([row("central", 0.5)], "central", "not a federated one"),
+        ([row("mlp", 0.5, counters="secret")], "mlp", "counters are 'secret'"),
         ([row("bagging", 0.5)] * 2, "bagging", "two rows are of bagging, seed 1, geography split"),
         ([row("mlp", 0.5, branch="a")], "mlp", "only a model of a branch alone"),
         (alone((0.5, 0.5), (0.5, 0.5))[:2], "mlp", "lacks the row of branch 'b' by itself"),

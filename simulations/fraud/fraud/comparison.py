@@ -94,8 +94,8 @@ class Comparison:
             pilot and not by the held-out rows.
 
     Raises:
-        RunError: No rows, a method that is not known, the same row twice, a branch where none
-            belongs, or branches alone that are not complete.
+        RunError: No rows, a method or counters that are not known, the same row twice, a branch
+            where none belongs, or branches alone that are not complete.
     """
 
     rows: tuple[Row, ...]
@@ -109,6 +109,8 @@ class Comparison:
             raise RunError(f"method {min(unknown)!r} is not one of {', '.join(METHODS)}")
         if not METHODS[self.chosen].federated:
             raise RunError(f"the chosen method is {self.chosen!r}, which is not a federated one")
+        if other := {row.counters for row in self.rows} - {"local", "shared"}:
+            raise RunError(f"counters are {min(other)!r}; they are 'local' or 'shared'")
         seen = set()
         for row in self.rows:
             if row.identity in seen:

@@ -35,7 +35,7 @@ METHODS = {
         "centralised trees", "forbidden, the upper bound: all rows in one place", False
     ),
     "central_all": Method(
-        "central, all rows", "forbidden: centralised trees without negative subsampling", False
+        "central, unsampled", "forbidden: centralised trees without negative subsampling", False
     ),
     "bagging": Method(
         "federated bagging", "branches add trees side by side, weighted by their rows", True
