@@ -98,7 +98,7 @@ def _grown(
 ) -> bytes:
     """Return new trees as a frame, or the histograms that a question asks for."""
     if way.name == HISTOGRAM:
-        return held.histograms(device, way).answer(question)
+        return held.worker(device).answer(question)
     seed = (device.settings.seed, device.number, request.round)
     forest = train(
         held.binned, device.examples.y, held.scores, way.growth, way.trees,

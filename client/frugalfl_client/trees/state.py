@@ -16,8 +16,10 @@ import numpy.typing as npt
 from frugalfl.errors import FrameError, RunError
 from frugalfl.trees.bins import Bins
 from frugalfl.trees.frame import decode_forest
+from frugalfl.trees.histogram import Grid
 from frugalfl.trees.parcel import Parcel
 from frugalfl_client.device import Device
+from frugalfl_client.trees.histograms import Worker
 
 _FILE = "trees.bin"
 
@@ -39,11 +41,22 @@ class Holding:
     bins: Bins | None = None
     binned: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
     scores: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    _worker: Worker | None = None
 
     @property
     def version(self) -> int:
         """Segments that are held; -1: not even bins."""
         return -1 if self.bins is None else len(self.packed.segments)
+
+    def worker(self, device: Device) -> Worker:
+        """Return what answers requests for histograms of these bins."""
+        assert self.bins is not None  # they come with the first request
+        if self._worker is None:
+            grid = Grid(self.bins.counts, seed=device.settings.seed)
+            rows = np.arange(len(self.binned), dtype=np.uint64)
+            keys = rows + (np.uint64(device.number) << np.uint64(40))
+            self._worker = Worker(self.binned, device.examples.y, grid, keys)
+        return self._worker
 
     def add(self, parcel: Parcel, device: Device) -> None:
         """Take in bins and segments.
@@ -61,6 +74,7 @@ class Holding:
                 )
             packed = Parcel(parcel.bins)
             binned, scores = bins.of(x), np.zeros(len(x))
+            self._worker = None
         if bins is None:
             raise FrameError("trees came without the bins that they are about")
         for segment in parcel.segments:

@@ -38,6 +38,7 @@ from frugalfl_server.told import check_energy
 from frugalfl_server.traffic import Traffic
 from frugalfl_server.trees.bagging import Bagging, Cyclic
 from frugalfl_server.trees.grown import Grown
+from frugalfl_server.trees.histogram import Histogram
 from frugalfl_server.trees.strategy import QUESTION, TreeStrategy
 
 _TIMEOUT_S = 3600.0
@@ -174,7 +175,11 @@ class TreeFederation:
 
     def _strategy(self, grown: Grown) -> TreeStrategy:
         kinds: dict[str, type[TreeStrategy]] = {BAGGING: Bagging, CYCLIC: Cyclic}
-        kind = kinds[self._way.name]
+        kind = kinds.get(self._way.name)
+        if kind is None:
+            return Histogram(
+                grown, self._way, self._run.name, self._progress.warn, self._settings.seed
+            )
         return kind(grown, self._way, self._run.name, self._progress.warn)
 
     def _grow(self, strategy: TreeStrategy, grown: Grown) -> int:

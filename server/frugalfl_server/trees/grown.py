@@ -46,12 +46,18 @@ class Grown:
         self.added = decode_forest(self.segments[-1], len(self.bins))
         self.forest += self.added
 
-    def parcel_for(self, node: int, question: bytes = b"") -> tuple[int, Parcel]:
-        """Return which version a client must hold, -1 for none, and what it is sent."""
+    def parcel_for(self, node: int, version: int, question: bytes = b"") -> tuple[int, Parcel]:
+        """Return which version a client must hold, -1 for none, and what it is sent.
+
+        Args:
+            node: The client.
+            version: Which it is to hold then.
+            question: What else it is asked.
+        """
         base = self._held.get(node, -1)
-        if not 0 <= base <= self.version:
-            return -1, Parcel(self._packed_bins, self.segments, question)
-        return base, Parcel(b"", self.segments[base:], question)
+        if not 0 <= base <= version:
+            return -1, Parcel(self._packed_bins, self.segments[:version], question)
+        return base, Parcel(b"", self.segments[base:version], question)
 
     def confirm(self, node: int, held: int) -> None:
         """Note the version that a client says it holds."""

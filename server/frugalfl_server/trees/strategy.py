@@ -70,8 +70,13 @@ class TreeStrategy(Strategy):
         """Return how often clients are asked at most for so many steps of the model."""
         return steps
 
-    def question(self) -> bytes:
-        """Return what is asked beside the trees."""
+    @property
+    def version(self) -> int:
+        """The version of the model that clients are brought to by segments."""
+        return self._grown.version
+
+    def question(self, node: int) -> bytes:
+        """Return what a client is asked beside the trees."""
         return b""
 
     def configure_train(
@@ -79,15 +84,14 @@ class TreeStrategy(Strategy):
     ) -> Iterable[Message]:
         """Address each client with what it lacks of the model."""
         self.traffic = Traffic(server_round, time.monotonic())
-        question = self.question()
-        messages = []
+        version, messages = self.version, []
         for node in self.whom(server_round, sorted(grid.get_node_ids())):
-            base, parcel = self._grown.parcel_for(node, question)
+            base, parcel = self._grown.parcel_for(node, version, self.question(node))
             frames = parcel.pack()
             self.traffic.clients += 1
             self.traffic.downlink_bytes += len(frames)
             request = wire.TrainRequest(
-                self._run, server_round, base, self._grown.version, (), frames, str(self._way)
+                self._run, server_round, base, version, (), frames, str(self._way)
             )
             messages.append(
                 Message(
@@ -160,7 +164,7 @@ class TreeStrategy(Strategy):
         if reply.notice:
             self._on_failure(f"round {traffic.round}: node {node}: {reply.notice}")
         self._grown.confirm(node, reply.held)
-        if reply.held != self._grown.version:
+        if reply.held != self.version:
             self.failed(node, f"it holds version {reply.held}; the next round brings what it lacks")
             return None
         if not (0 < reply.samples < _MOST_ROWS and 0 <= reply.loss < _MOST_LOSS):
