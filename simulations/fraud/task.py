@@ -6,73 +6,41 @@ over all of them; nothing else of one branch enters the features of another.
 """
 
 import os
-from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from fraud.config import Config, load_config
-from fraud.counters import counters as counted
+from fraud.bank import Bank, bank_of
 from fraud.features import names
-from fraud.files import load_branch
-from fraud.prepare import Prepared, clean, prepare
-from fraud.schema import Transactions
 
 from frugalfl import Examples, PublicData, Task
 from frugalfl.metrics import two_class_average_precision, two_class_roc_auc
-from frugalfl.sums import Table, add_up, at_keys_of
+from frugalfl.sums import Tables
 
 SETTINGS = Path(os.environ.get("FRUGALFL_FRAUD") or Path(__file__).with_name("pilot.toml"))
 #: Widths of the network's hidden layers.
 HIDDEN = 64, 32
 
 
-@lru_cache(maxsize=1)
-def config() -> Config:
-    """Read the pilot's settings."""
-    return load_config(SETTINGS)
+def bank() -> Bank:
+    """Return the branches; a real one has its own file only."""
+    return bank_of(SETTINGS)
 
 
-@lru_cache(maxsize=64)
-def transactions(branch: int) -> Transactions:
-    """Load and clean one branch's file; its folder is that of the settings."""
-    return clean(load_branch(SETTINGS.parent, branch, config()).transactions, config())[0]
-
-
-def prepared(branch: int, totals: Mapping[str, Table] | None = None) -> Prepared:
-    """Make a branch's examples."""
-    return prepare(transactions(branch), config(), totals)
-
-
-def counters(client: int, clients: int) -> dict[str, Table]:
+def counters(client: int, clients: int) -> Tables:
     """Count a branch's transactions and frauds by terminal."""
-    return counted(transactions(client), config())
+    return bank().counters(client)
 
 
-def client_data(
-    client: int, clients: int, totals: Mapping[str, Table] | None = None
-) -> Examples:
+def client_data(client: int, clients: int, totals: Tables | None = None) -> Examples:
     """One branch's training rows."""
-    return prepared(client, totals).train
-
-
-def branches() -> int:
-    """Count the branches' files."""
-    folder, pattern = SETTINGS.parent, config().files
-    count = 0
-    while (folder / pattern.replace("{client}", str(count))).exists():
-        count += 1
-    return count
+    return bank().prepared(client, totals).train
 
 
 def public_data(shared: bool) -> PublicData:
     """The test days of all branches: only whoever has all files can measure so."""
-    own = [counters(branch, 0) for branch in range(branches())]
-    total = add_up(own) if shared else None
-    parts = [
-        prepared(branch, None if total is None else at_keys_of(total, table))
-        for branch, table in enumerate(own)
-    ]
+    branches = range(bank().branches)
+    totals = bank().totals() if shared else [None for _ in branches]
+    parts = [bank().prepared(branch, totals[branch]) for branch in branches]
     x = np.concatenate([part.test_x for part in parts])
     return PublicData(test=Examples(x, np.concatenate([part.test_y for part in parts])))
 
@@ -83,7 +51,7 @@ def model():  # type: ignore[no-untyped-def]
 
     first, second = HIDDEN
     return nn.Sequential(
-        nn.Linear(len(names(config())), first), nn.ReLU(),
+        nn.Linear(len(names(bank().config)), first), nn.ReLU(),
         nn.Linear(first, second), nn.ReLU(), nn.Linear(second, 2),
     )  # fmt: skip
 
