@@ -192,7 +192,7 @@ def _repeated(transactions: Transactions, salt: str) -> Mask:
     hashes = mixed(columns, salt)
     _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
     earlier = first[which]
-    same = earlier != np.arange(len(hashes))
+    same: Mask = earlier != np.arange(len(hashes))
     for column in columns:  # equal hashes of different rows are no repetition
         same &= column == column[earlier]
     return same
