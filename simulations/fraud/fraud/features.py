@@ -72,7 +72,10 @@ def features(
     if config.has_terminal:
         own = counters(transactions, config)
         columns += _of_terminals(transactions, config, own if totals is None else totals)
-    return np.column_stack([*columns, transactions.extra]).astype(np.float32)
+    found = np.empty((len(transactions), len(names(config))), np.float32)
+    for place, column in enumerate([*columns, *transactions.extra.T]):
+        found[:, place] = column
+    return found
 
 
 def _logarithm(values: Column) -> Column:

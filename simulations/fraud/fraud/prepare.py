@@ -190,6 +190,9 @@ def _repeated(transactions: Transactions, salt: str) -> Mask:
         transactions.amount,
     ]  # fmt: skip
     hashes = mixed(columns, salt)
+    ordered = np.sort(hashes)
+    if not np.any(ordered[1:] == ordered[:-1]):
+        return np.zeros(len(hashes), np.bool_)
     _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
     earlier = first[which]
     same: Mask = earlier != np.arange(len(hashes))
