@@ -49,7 +49,8 @@ def by_geography(places: Floats, branches: int, seed: int) -> Branches:
         if np.array_equal(moved, centres):
             break
         centres = moved
-    return np.argmin(_distances(places, centres), axis=1).astype(np.int64)
+    final: Branches = np.argmin(_distances(places, centres), axis=1).astype(np.int64)
+    return final
 
 
 def by_spend(mean_amounts: Floats, branches: int) -> Branches:

@@ -1,10 +1,12 @@
 """What a model sees of a transaction: float32 numbers made of this row and earlier ones.
 
 Every scale is a fixed constant and no statistic of the rows enters, so nothing is learned from
-other branches by accident. Amounts and counts are (log1p - 2) / 2, risks are square roots.
+other branches by accident. Amounts and counts are (log1p - 2) / 2.
 
-A card's windows end with the transaction itself. A terminal's end one label delay before it: only
-by then is it known what was fraud.
+A card's windows end with the transaction itself, and ``card_ratio`` is the amount over the mean of
+the card's earlier ones in the longest window (the difference of their log1p; 0 for the first one).
+A terminal's windows end one label delay before the transaction, on a full quarter of a day: only
+what is known by then may count. Its risk in a window is the log1p of its frauds.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fraud.config import Config
-from fraud.counters import BLOCK_S, FRAUD_PERIOD_S, counters, key_of, span_of
+from fraud.counters import PERIOD_S, counters, key_of, span_of
 from fraud.schema import DAY, Transactions
 from frugalfl.errors import UsageError
 from frugalfl.sums import Table
@@ -25,9 +27,6 @@ Column = npt.NDArray[Any]
 
 CARD_DAYS = (1, 7, 30)
 RISK_DAYS = (1, 7, 30)
-#: A terminal is taken to have had one transaction in so many days before anything was counted, so
-#: that one fraud at a new terminal is not an infinite risk.
-_PRIOR_DAYS = 28
 _NIGHT_ENDS_S = 6 * 3600
 #: 1970-01-01 was a Thursday.
 _FIRST_WEEKDAY = 3
@@ -38,8 +37,9 @@ def names(config: Config) -> tuple[str, ...]:
     found = ["amount", "weekend", "night", "hour"]
     if config.has_card:
         found += [f"card_{what}_{days}d" for days in CARD_DAYS for what in ("count", "mean")]
+        found.append("card_ratio")
     if config.has_terminal:
-        found += [f"terminal_risk_{days}d" for days in RISK_DAYS] + ["terminal_daily"]
+        found += [f"terminal_risk_{days}d" for days in RISK_DAYS]
     return (*found, *config.extra)
 
 
@@ -72,7 +72,10 @@ def features(
     if config.has_terminal:
         own = counters(transactions, config)
         columns += _of_terminals(transactions, config, own if totals is None else totals)
-    return np.column_stack([*columns, transactions.extra]).astype(np.float32)
+    found = np.empty((len(transactions), len(names(config))), np.float32)
+    for place, column in enumerate([*columns, *transactions.extra.T]):
+        found[:, place] = column
+    return found
 
 
 def _logarithm(values: Column) -> Column:
@@ -81,7 +84,7 @@ def _logarithm(values: Column) -> Column:
 
 
 def _of_cards(transactions: Transactions) -> list[Column]:
-    """Return count and mean amount of the card in windows that end with each row."""
+    """Return count and mean amount of the card in windows that end with each row, and its ratio."""
     order = np.lexsort((np.arange(len(transactions)), transactions.time, transactions.card))
     _, card = np.unique(transactions.card[order], return_inverse=True)
     time = transactions.time[order] - transactions.time.min()
@@ -99,34 +102,30 @@ def _of_cards(transactions: Transactions) -> list[Column]:
         count = here + 1 - begin
         mean = (until[here + 1] - until[begin]) / count / 100
         columns += [_logarithm(count)[back], _logarithm(mean)[back]]
-    return columns
+    begin = np.searchsorted(place, place - max(CARD_DAYS) * DAY, side="right")
+    before = (until[here] - until[begin]) / np.maximum(here - begin, 1)
+    usual = np.where(here > begin, before, hundredths) / 100
+    return [*columns, (np.log1p(hundredths / 100) - np.log1p(usual))[back]]
 
 
 def _of_terminals(
     transactions: Transactions, config: Config, tables: Mapping[str, Table]
 ) -> list[Column]:
-    """Return the risk of the terminal in windows that end a label delay before each row."""
+    """Return the frauds at the terminal in windows that end a label delay before each row."""
     start, stop = span_of(transactions, config)
-    frauds, blocks = tables["frauds"], tables["transactions"]
+    frauds = tables["frauds"]
+    periods = (stop - start) // PERIOD_S
     keys = key_of(transactions.terminal, config)
     row = np.searchsorted(frauds.keys, keys)
-    if (
-        not np.array_equal(frauds.keys, blocks.keys)
-        or frauds.counts.shape[1] != -(-(stop - start) // FRAUD_PERIOD_S)
-        or blocks.counts.shape[1] != -(-(stop - start) // BLOCK_S)
-        or not np.array_equal(frauds.keys.take(row, mode="clip"), keys)
+    if frauds.counts.shape[1] != periods or not np.array_equal(
+        frauds.keys.take(row, mode="clip"), keys
     ):
         raise UsageError("the totals are not of this branch's terminals and days; count again")
-    known = np.maximum(transactions.time - config.label_delay_days * DAY - start, 0)
-
-    whole = np.minimum(known // BLOCK_S, blocks.counts.shape[1])
-    seen = np.pad(np.cumsum(blocks.counts, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
-    daily = (seen[row, whole] + 1) / (whole * (BLOCK_S // DAY) + _PRIOR_DAYS)
-
-    end = np.minimum(known // FRAUD_PERIOD_S, frauds.counts.shape[1])
     so_far = np.pad(np.cumsum(frauds.counts, axis=1, dtype=np.int32), ((0, 0), (1, 0)))
+    known = transactions.time - config.label_delay_days * DAY - start
+    end = np.clip(known // PERIOD_S, 0, periods)
     columns: list[Column] = []
     for days in RISK_DAYS:
-        begin = np.maximum(end - days * DAY // FRAUD_PERIOD_S, 0)
-        columns.append(np.sqrt((so_far[row, end] - so_far[row, begin]) / (daily * days)))
-    return [*columns, _logarithm(daily * 7)]
+        begin = np.maximum(end - days * DAY // PERIOD_S, 0)
+        columns.append(np.log1p(so_far[row, end] - so_far[row, begin]))
+    return columns

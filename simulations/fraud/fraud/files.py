@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SUFFIXES = (".parquet", ".csv", ".csv.gz")
-_SPLIT_TIME = {"seconds": 1, "milliseconds": 1000}
+#: A number that is written in one way only: 7, but not 007.
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
+_NAMING = ("id", "card", "terminal")
+_PER_SECOND = {"milliseconds": 1000}
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,10 @@ def _read(path: Path, config: Config) -> pa.Table:
             present = parquet.read_schema(path).names
             _all_present(wanted, present, path.name)
             return parquet.read_table(path, columns=wanted)
-        table = csv.read_csv(path)
+        # As text: one branch's identifiers may all look like numbers, another's not.
+        text = {config.columns[name]: pa.string() for name in _NAMING if name in config.columns}
+        options = csv.ConvertOptions(column_types=text, strings_can_be_null=True)
+        table = csv.read_csv(path, convert_options=options)
     except FileNotFoundError:
         raise TaskError(f"{path}: there is no such file; see files in pilot.toml") from None
     except (OSError, pa.ArrowInvalid) as error:
@@ -201,7 +208,7 @@ def _labels(values: npt.NDArray[np.float64], source: str, config: Config) -> npt
 
 
 def _identifiers(array: Any, source: str, column: str, salt: str) -> npt.NDArray[np.int64]:
-    """Return integers as they are; texts as 63 bits of their keyed hash."""
+    """Return whole numbers as they are, also as text; other texts as 63 bits of a keyed hash."""
     from pyarrow import compute, types
 
     _whole(array, source, column)
@@ -213,8 +220,13 @@ def _identifiers(array: Any, source: str, column: str, salt: str) -> npt.NDArray
     if not _is_text(array):
         raise _refuse_type(array, source, column, "whole numbers or text")
     coded = array.dictionary_encode()
-    hashes = digests(coded.dictionary.to_pylist(), salt, "identifier") >> np.uint64(1)
-    return hashes.astype(np.int64)[coded.indices.to_numpy()]
+    texts = coded.dictionary.to_pylist()
+    values = (digests(texts, salt, "identifier") >> np.uint64(1)).astype(np.int64)
+    for place, text in enumerate(texts):
+        if _WHOLE.fullmatch(text):
+            values[place] = int(text)
+    found: npt.NDArray[np.int64] = values[coded.indices.to_numpy()]
+    return found
 
 
 def _times(array: Any, source: str, config: Config) -> npt.NDArray[np.int64]:
@@ -225,7 +237,8 @@ def _times(array: Any, source: str, config: Config) -> npt.NDArray[np.int64]:
     _whole(array, source, column)
     if types.is_timestamp(array.type) or types.is_date(array.type):
         stamps = compute.cast(array, "timestamp[s]", safe=False)
-        return np.asarray(compute.cast(stamps, "int64").to_numpy())
+        seconds: npt.NDArray[np.int64] = compute.cast(stamps, "int64").to_numpy()
+        return seconds
     if _is_text(array):
         return _parsed_times(array.to_pylist(), source, column, config.time_format)
     if types.is_integer(array.type) or types.is_floating(array.type):
@@ -239,7 +252,10 @@ def _times(array: Any, source: str, config: Config) -> npt.NDArray[np.int64]:
                 f"{source}: column {column}, row {row + 1} of the data: {values[row]:g} is not a "
                 "time; correct it or drop the row"
             )
-        return np.floor(values / _SPLIT_TIME.get(config.time_format, 1)).astype(np.int64)
+        whole: npt.NDArray[np.int64] = np.floor(
+            values / _PER_SECOND.get(config.time_format, 1)
+        ).astype(np.int64)
+        return whole
     raise _refuse_type(array, source, column, "a time")
 
 

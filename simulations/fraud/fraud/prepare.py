@@ -190,9 +190,12 @@ def _repeated(transactions: Transactions, salt: str) -> Mask:
         transactions.amount,
     ]  # fmt: skip
     hashes = mixed(columns, salt)
+    ordered = np.sort(hashes)
+    if not np.any(ordered[1:] == ordered[:-1]):
+        return np.zeros(len(hashes), np.bool_)
     _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
     earlier = first[which]
-    same = earlier != np.arange(len(hashes))
+    same: Mask = earlier != np.arange(len(hashes))
     for column in columns:  # equal hashes of different rows are no repetition
         same &= column == column[earlier]
     return same

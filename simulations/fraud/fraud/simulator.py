@@ -94,14 +94,14 @@ def simulate(
     counts = rng.poisson(a_day, (days, customers))
     card = np.repeat(np.tile(np.arange(customers), days), counts.ravel())
     day = np.repeat(np.arange(days), counts.sum(axis=1))
-    second = rng.normal(_NOON, _SPREAD_S, len(card))
-    within = (second >= 0) & (second < DAY)
-    card, day, second = card[within], day[within], second[within].astype(np.int64)
+    moment = rng.normal(_NOON, _SPREAD_S, len(card))
+    within = (moment >= 0) & (moment < DAY)
+    card, day, second = card[within], day[within], moment[within].astype(np.int64)
     order = np.argsort(day * DAY + second, kind="stable")
     card, day, second = card[order], day[order], second[order]
 
     mean = mean_amounts[card]
-    amount = rng.normal(mean, mean / 2)
+    amount: Floats = rng.normal(mean, mean / 2)
     amount = np.where(amount < 0, rng.uniform(0, 2 * mean), amount)
     near = np.diff(first)[card]
     terminal = reachable[first[card] + (rng.uniform(size=len(card)) * near).astype(np.int64)]
@@ -113,7 +113,7 @@ def simulate(
     kinds[amount > _LARGE_AMOUNT] = 1
     kinds[bad_shops[terminal, day]] = 2
     kinds[stolen] = 3
-    amount = np.round(np.where(stolen, amount * _CARD_FACTOR, amount), 2)
+    amount = np.where(stolen, amount * _CARD_FACTOR, amount).round(2)
     transactions = Transactions(
         id=np.arange(len(card), dtype=np.int64),
         time=(first_day + day) * DAY + second,
@@ -163,33 +163,32 @@ def _write(
     branch_of = of_customer[world.transactions.card]
     found = []
     for branch in range(branches):
-        rows = world.transactions.take(branch_of == branch)
+        mine = world.transactions.take(branch_of == branch)
         path = out / f"branch-{branch}.parquet"
-        write_parquet(rows, path)
-        found.append(
-            {
-                "file": path.name,
-                "rows": len(rows),
-                "frauds": int(rows.fraud.sum()),
-                "mean_amount": round(float(rows.amount.mean()), 2),
-                "bytes": path.stat().st_size,
-                "fingerprint": fingerprint(rows),
-            }
-        )
+        write_parquet(mine, path)
+        about = {
+            "file": path.name,
+            "rows": len(mine),
+            "frauds": int(mine.fraud.sum()),
+            "mean_amount": round(float(mine.amount.mean()), 2),
+            "bytes": path.stat().st_size,
+            "fingerprint": fingerprint(mine),
+        }
+        found.append(about)
         print(
-            f"  {path}  {len(rows):>9,} rows  {found[-1]['frauds']:>6,} frauds "
-            f" {path.stat().st_size / 1e6:.1f} MB",
+            f"  {path}  {about['rows']:>9,} rows  {about['frauds']:>6,} frauds"
+            f"  {path.stat().st_size / 1e6:.1f} MB",
             flush=True,
         )
-    about = {
+    rows, frauds = len(world.transactions), int(world.transactions.fraud.sum())
+    run = {
         "seed": seed, "split": split, "customers": customers, "terminals": terminals,
         "first_day": str(day_of(FIRST_DAY)), "last_day": str(day_of(FIRST_DAY + days - 1)),
-        "rows": len(world.transactions), "frauds": int(world.transactions.fraud.sum()),
+        "rows": rows, "frauds": frauds,
         "branches": found,
     }  # fmt: skip
-    (out / "branches.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    share = about["frauds"] / about["rows"]
-    print(f"{about['rows']:,} transactions, {share:.2%} fraud; {out / 'branches.json'}")
+    (out / "branches.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    print(f"{rows:,} transactions, {frauds / rows:.2%} fraud; {out / 'branches.json'}")
 
 
 def main() -> None:
