@@ -107,7 +107,8 @@ def clean(transactions: Transactions, config: Config) -> tuple[Transactions, tup
     if repeated.any():
         notes.append(f"{int(repeated.sum()):,} repeated rows dropped")
         transactions = transactions.take(~repeated)
-    twice = len(transactions) - len(np.unique(transactions.id))
+    ids = np.sort(transactions.id)
+    twice = int((ids[1:] == ids[:-1]).sum())
     if twice:
         notes.append(f"{twice:,} rows have the id of another, different row: kept")
     return transactions, tuple(notes)
