@@ -26,11 +26,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "simulations" / "fraud"))
 
 from fraud.branches import by_geography, by_spend
 from fraud.config import Config
-from fraud.counters import BUCKETS, counters, sums
+from fraud.counters import BUCKETS, counters
 from fraud.files import load_branch, write_parquet
 from fraud.prepare import Prepared, clean, prepare
 from fraud.schema import Transactions
 from fraud.simulator import World, simulate
+
+from frugalfl.sums import answers
 
 CONFIG = Config(first_day=date(2018, 4, 1), last_day=date(2018, 9, 30))
 BRANCHES = 8
@@ -111,7 +113,7 @@ def ranking() -> None:
                 "own": [prepare(part, CONFIG) for part in parts],
                 "shared": [
                     prepare(part, CONFIG, total)
-                    for part, total in zip(parts, sums(own), strict=True)
+                    for part, total in zip(parts, answers(own), strict=True)
                 ],
             }
             keys, frauds = np.sum([entropy_bytes(part) for part in parts], axis=0)

@@ -16,7 +16,7 @@ bytes; last a CRC-32 of all of that.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +100,16 @@ def at_keys_of(total: Tables, own: Tables) -> dict[str, Table]:
         name: Table(table.keys, total[name].counts[np.searchsorted(total[name].keys, table.keys)])
         for name, table in own.items()
     }
+
+
+def answers(parts: Sequence[Tables]) -> list[dict[str, Table]]:
+    """Return what each of several clients gets for its tables: the sums at its own keys.
+
+    Raises:
+        FrameError: As :func:`add_up`.
+    """
+    total = add_up(parts)
+    return [at_keys_of(total, own) for own in parts]
 
 
 def pack_tables(tables: Tables) -> bytes:

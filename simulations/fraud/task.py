@@ -13,6 +13,7 @@ from fraud.bank import Bank, bank_of
 from fraud.features import names
 
 from frugalfl import Examples, PublicData, Task
+from frugalfl.errors import TaskError
 from frugalfl.metrics import two_class_average_precision, two_class_roc_auc
 from frugalfl.sums import Tables
 
@@ -27,7 +28,13 @@ def bank() -> Bank:
 
 
 def counters(client: int, clients: int) -> Tables:
-    """Count a branch's transactions and frauds by terminal."""
+    """Count a branch's frauds by terminal."""
+    config = bank().config
+    if config.first_day is None or config.last_day is None or not config.has_terminal:
+        raise TaskError(
+            "shared counters need terminals, and first-day and last-day in pilot.toml: branches "
+            "must count by the same days"
+        )
     return bank().counters(client)
 
 

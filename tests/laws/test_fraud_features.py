@@ -5,14 +5,15 @@ from math import log1p
 import numpy as np
 import pytest
 from fraud.config import Config
-from fraud.counters import counters, key_of, sums
+from fraud.counters import counters, key_of
 from fraud.features import CARD_DAYS, RISK_DAYS, features, names
 from fraud.schema import DAY, concatenate
 from fraud_tables import CONFIG, ROWS, START, random_table, transactions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frugalfl.errors import UsageError
+from frugalfl.errors import FrameError, UsageError
+from frugalfl.sums import answers
 
 QUARTER = DAY // 4
 
@@ -71,7 +72,7 @@ def test_shared_features_count_terminals_in_all_branches(rows, cards):
     table = transactions(rows)
     parts = [table.take(table.card < cards), table.take(table.card >= cards)]
     parts = [part for part in parts if len(part)]
-    totals = sums([counters(part, CONFIG) for part in parts])
+    totals = answers([counters(part, CONFIG) for part in parts])
     for part, total in zip(parts, totals, strict=True):
         expected = slow(part, table, CONFIG)
         np.testing.assert_allclose(features(part, CONFIG, total), expected, atol=1e-5)
@@ -119,7 +120,7 @@ def test_a_terminal_of_one_branch_stays_its_own_until_totals_are_shared():
     alone = features(mine, CONFIG)
 
     def told(other):
-        totals = sums([counters(mine, CONFIG), counters(other, CONFIG)])[0]
+        totals = answers([counters(mine, CONFIG), counters(other, CONFIG)])[0]
         return features(mine, CONFIG, totals)
 
     clean, warned = told(quiet), told(compromised)
@@ -137,7 +138,7 @@ def test_a_terminal_of_one_branch_stays_its_own_until_totals_are_shared():
 
 def test_one_branch_alone_has_the_same_features_shared_or_not():
     table = random_table()
-    totals = sums([counters(table, CONFIG)])[0]
+    totals = answers([counters(table, CONFIG)])[0]
     assert np.array_equal(features(table, CONFIG), features(table, CONFIG, totals))
 
 
@@ -158,8 +159,8 @@ def test_totals_of_another_branch_or_other_days_are_refused():
     longer = Config(first_day=CONFIG.first_day)
     with pytest.raises(UsageError, match="not of this branch's terminals and days"):
         features(table.take(table.time < START + 30 * DAY), longer, counters(table, CONFIG))
-    with pytest.raises(UsageError, match="different periods; give all branches the same days"):
-        sums([counters(table, CONFIG), counters(table.take(slice(0, 9)), Config())])
+    with pytest.raises(FrameError, match="periods; they must be alike"):
+        answers([counters(table, CONFIG), counters(table.take(slice(0, 9)), Config())])
 
 
 def test_features_of_a_file_without_cards_or_terminals():

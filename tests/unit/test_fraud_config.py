@@ -20,7 +20,7 @@ def written(folder, text):
 def test_the_config_that_comes_with_the_pilot():
     config = load_config(PILOT)
     assert (config.first_day, config.last_day) == (date(2018, 4, 1), date(2018, 9, 30))
-    assert config.keep_negatives == 0.1 and not config.shared_counters
+    assert config.keep_negatives == 0.1
 
 
 def test_an_empty_file_is_all_defaults(tmp_path):
@@ -58,8 +58,6 @@ def test_the_ulb_layout_can_be_changed_in_part():
         ("test-days = '24'", "test-days is '24'; it must be a whole number"),
         ("test-days = true", "test-days is True; it must be a whole number"),
         ("test-days = 0", "test-days is 0; it must be 1 or more"),
-        ("shared-counters = 1", "shared-counters is 1; it must be true or false"),
-        ("shared-counters = true", "it must be false without first-day and last-day"),
         ("first-day = '2018-04-01'", "first-day is .*; it must be a date such as 2018-04-01"),
         ("first-day = 2018-04-01T10:00:00", "first-day is .*; it must be a date such as"),
         ("first-day = 2018-04-02\nlast-day = 2018-04-01", "it must be the first day or later"),

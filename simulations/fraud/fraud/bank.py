@@ -13,7 +13,7 @@ from fraud.files import load_branch
 from fraud.prepare import Prepared, clean, prepare
 from fraud.schema import Transactions
 from frugalfl.errors import TaskError
-from frugalfl.sums import Table, Tables, add_up, at_keys_of
+from frugalfl.sums import Table, Tables, answers
 
 
 class Bank:
@@ -67,9 +67,7 @@ class Bank:
 
     def totals(self) -> list[dict[str, Table]]:
         """Return what each branch gets where all share their tables."""
-        own = [self.counters(branch) for branch in range(self.branches)]
-        total = add_up(own)
-        return [at_keys_of(total, tables) for tables in own]
+        return answers([self.counters(branch) for branch in range(self.branches)])
 
     def prepared(self, branch: int, totals: Tables | None = None) -> Prepared:
         """Return a branch's examples.

@@ -52,7 +52,7 @@ class Config:
     )
     salt: str = _key("frugalfl", "key of all hashes: the same on every branch, secret to others")
     first_day: date | None = field(
-        default=None, metadata={"help": "first day of the data; needed for shared counters"}
+        default=None, metadata={"help": "first day of the data; shared counters need it"}
     )
     last_day: date | None = field(
         default=None, metadata={"help": "last day of the data; needed for shared counters"}
@@ -62,7 +62,6 @@ class Config:
     test_days: int = _key(24, "the last days of the data, to test on")
     keep_negatives: float = _key(0.1, "share of genuine transactions to train on")
     smallest_amount: float = _key(0.0, "training leaves smaller amounts out; scoring never does")
-    shared_counters: bool = _key(False, "terminal counters are sums over all branches")
 
     def __post_init__(self) -> None:
         self._need("{client}" in self.files, "files", "with {client} in it")
@@ -84,13 +83,6 @@ class Config:
         self._need(self.smallest_amount >= 0, "smallest_amount", "0 or more")
         if self.first_day and self.last_day:
             self._need(self.first_day <= self.last_day, "last_day", "the first day or later")
-        if self.shared_counters:
-            dated = self.first_day is not None and self.last_day is not None
-            self._need(
-                dated, "shared_counters",
-                "false without first-day and last-day: branches must count by the same days",
-            )  # fmt: skip
-            self._need(self.has_terminal, "shared_counters", "false where files have no terminal")
 
     def _need(self, fine: bool, name: str, what: str) -> None:
         if not fine:

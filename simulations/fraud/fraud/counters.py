@@ -16,7 +16,6 @@ import numpy.typing as npt
 from fraud.config import Config, day_number
 from fraud.hashing import digests
 from fraud.schema import DAY, Transactions
-from frugalfl.errors import UsageError
 from frugalfl.sums import Table
 
 #: Keys are numbers below this: two of 10,000 terminals share one with 5 % of them all together.
@@ -64,26 +63,3 @@ def counters(transactions: Transactions, config: Config) -> dict[str, Table]:
     cells = row[fraud] * periods + (transactions.time[fraud] - start) // PERIOD_S
     counts = np.bincount(cells, minlength=len(keys) * periods)
     return {"frauds": Table(keys, counts.reshape(len(keys), periods).astype(np.uint32))}
-
-
-def sums(branches: list[dict[str, Table]]) -> list[dict[str, Table]]:
-    """Add up the tables of all branches; each gets the sums of its own keys.
-
-    What the server does with the tables that it is sent, for those who have all rows in one place.
-
-    Raises:
-        UsageError: Tables of different names or periods.
-    """
-    answers: list[dict[str, Table]] = [{} for _ in branches]
-    for name in branches[0]:
-        tables = [branch[name] for branch in branches]
-        if len({table.counts.shape[1] for table in tables}) > 1:
-            raise UsageError(
-                f"tables of {name} have different periods; give all branches the same days"
-            )
-        keys, which = np.unique(np.concatenate([t.keys for t in tables]), return_inverse=True)
-        total = np.zeros((len(keys), tables[0].counts.shape[1]), np.uint32)
-        np.add.at(total, which, np.concatenate([table.counts for table in tables]))
-        for answer, table in zip(answers, tables, strict=True):
-            answer[name] = Table(table.keys, total[np.searchsorted(keys, table.keys)])
-    return answers

@@ -1,0 +1,192 @@
+"""One seed and one division into branches: every method, with own and with shared counters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fraud.bank import Bank, bank_of
+from fraud.estimates import Joules, total
+from fraud.evaluation import HeldOut, evaluate
+from fraud.federations import WAYS, federate, task_and_settings
+from fraud.prepare import Prepared, correction, need_both_classes, prepare, split_of
+from fraud.rows import Row
+from fraud.schema import DAY
+from fraud.trained import Logits, Trained, metered, network_of, trees_of
+from frugalfl import Examples
+from frugalfl.sums import Tables
+
+#: Counters as rows and settings call them.
+COUNTERS = ("local", "shared")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    Attributes:
+        settings: The branches' ``pilot.toml``.
+        split: Name of this division into branches.
+        seed: Of the training.
+        counters: Some of :data:`COUNTERS`.
+        ways: Some of :data:`~fraud.federations.WAYS`.
+        every_row: Also train centralised trees on all negatives.
+        runs: Folder for run directories.
+    """
+
+    settings: Path
+    split: str
+    seed: int
+    counters: Sequence[str] = COUNTERS
+    ways: Sequence[str] = tuple(WAYS)
+    every_row: bool = True
+    runs: Path = Path("runs")
+
+
+def rows_of(study: Study, say: Callable[[str], None]) -> Iterator[Row]:
+    """Run every method of a study.
+
+    Raises:
+        FrugalFLError: The data cannot be used, or a federation cannot go on.
+    """
+    bank = bank_of(study.settings)
+    for counters in study.counters:
+        condition = _Condition(study, bank, counters)
+        for made in (condition.centralised, condition.alone, condition.federated):
+            for row in made():
+                if row.branch is None:
+                    found = row.evaluation.pooled.average_precision
+                    told = "unknown" if found is None else f"{found:.3f}"
+                    say(
+                        f"seed {study.seed}, {study.split}, {counters} counters: "
+                        f"{row.method:<11} AP {told}  {row.seconds:.0f} s"
+                    )
+                yield row
+
+
+class _Condition:
+    """One study with own or with shared counters."""
+
+    def __init__(self, study: Study, bank: Bank, counters: str) -> None:
+        self._study, self._bank, self._counters = study, bank, counters
+        self._shared = counters == "shared"
+        self._totals: Sequence[Tables | None] = (
+            bank.totals() if self._shared else [None] * bank.branches
+        )
+        self._parts = [
+            bank.prepared(branch, self._totals[branch]) for branch in range(bank.branches)
+        ]
+        need_both_classes(part.train for part in self._parts)
+        self._x = np.concatenate([part.test_x for part in self._parts])
+        self._held_out = held_out_of(bank, self._parts)
+        self._correction = correction(bank.config.keep_negatives)
+
+    def centralised(self) -> Iterator[Row]:
+        """Train on all rows in one place: the forbidden upper bound."""
+        study = self._study
+        thinned = [part.train for part in self._parts]
+        yield self._row("central", trees_of(_together(thinned), study.seed), self._correction)
+        if study.every_row:
+            config = replace(self._bank.config, keep_negatives=1.0)
+            whole = [
+                prepare(self._bank.transactions(branch), config, totals).train
+                for branch, totals in enumerate(self._totals)
+            ]
+            yield self._row("central_all", trees_of(_together(whole), study.seed), 0.0)
+        if "mlp" in study.ways:
+            task, settings = task_and_settings("mlp", study.settings, self._shared, study.seed)
+            trained = network_of(task, settings, thinned)
+            yield self._row("central_mlp", trained, self._correction)
+
+    def alone(self) -> Iterator[Row]:
+        """Train each branch by itself; score its own rows, and everybody's."""
+        models = [trees_of(part.train, self._study.seed) for part in self._parts]
+        own = np.zeros(len(self._x))
+        cost: list[Joules] = []
+        for branch, model in enumerate(models):
+            logits, scoring = self._scored(model)
+            here = self._held_out.branch == branch
+            own[here] = logits[here]
+            cost.append(scoring.per(len(models)))
+            name = self._held_out.branches[branch]
+            yield self._of("alone", name, logits, model, scoring)
+        everybody = replace(
+            models[0],
+            training=total(model.training for model in models),
+            model_bytes=round(np.mean([model.model_bytes for model in models])),
+            seconds=sum(model.seconds for model in models),
+        )
+        yield self._of("alone", None, own, everybody, total(cost))
+
+    def federated(self) -> Iterator[Row]:
+        """Run the federations."""
+        study = self._study
+        for way in study.ways:
+            began = time.monotonic()
+            done = federate(
+                way, study.settings, self._shared, study.seed, self._bank.branches, study.runs
+            )
+            seconds = time.monotonic() - began
+            for method, model in done.models.items():
+                row = self._row(method, model, self._correction)
+                yield replace(
+                    row, uplink=done.uplink, downlink=done.downlink, rounds=done.rounds,
+                    seconds=seconds,
+                )  # fmt: skip
+
+    def _row(self, method: str, model: Trained, shift: float) -> Row:
+        logits, scoring = self._scored(model)
+        return self._of(method, None, logits - self._correction + shift, model, scoring)
+
+    def _scored(self, model: Trained) -> tuple[Logits, Joules]:
+        """Score the held-out rows; the correction for thinned negatives is in it."""
+        logits, cost = metered(lambda: model.scores(self._x))
+        return logits + self._correction, cost.joules
+
+    def _of(
+        self, method: str, branch: str | None, logits: Logits, model: Trained, scoring: Joules
+    ) -> Row:
+        return Row(
+            seed=self._study.seed, split=self._study.split, counters=self._counters,
+            method=method, branch=branch, evaluation=evaluate(self._held_out, logits),
+            uplink=None, downlink=None, rounds=0, training=model.training, scoring=scoring,
+            model_bytes=model.model_bytes, seconds=model.seconds,
+        )  # fmt: skip
+
+
+def held_out_of(bank: Bank, parts: Sequence[Prepared]) -> HeldOut:
+    """Return the test rows of all branches; frauds of the week before the delay are known."""
+    cards, times = [], []
+    for branch in range(len(parts)):
+        rows = bank.transactions(branch)
+        split = split_of(rows, bank.config)
+        week = (rows.time >= split.train_stop - 7 * DAY) & (rows.time < split.train_stop)
+        known = week & (rows.fraud == 1)
+        cards.append(rows.card[known])
+        times.append(rows.time[known])
+
+    def all_of(name: str) -> npt.NDArray[np.generic]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return HeldOut(
+        y=all_of("test_y").astype(np.int8),
+        time=all_of("test_time").astype(np.int64),
+        card=all_of("test_card").astype(np.int64),
+        amount=all_of("test_amount").astype(np.float64),
+        branch=np.repeat(np.arange(len(parts)), [len(part.test_y) for part in parts]),
+        branches=tuple(f"branch-{number}" for number in range(len(parts))),
+        earlier_card=np.concatenate(cards),
+        earlier_time=np.concatenate(times),
+        label_delay_days=bank.config.label_delay_days,
+    )
+
+
+def _together(parts: Sequence[Examples]) -> Examples:
+    return Examples(
+        np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])
+    )

@@ -1,0 +1,136 @@
+"""What the pilot compares with: branches alone, and all rows in one place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from fraud.estimates import Joules
+from frugalfl import Examples
+from frugalfl.energy import choose_meter, counted
+from frugalfl.energy.profiles import profile_named
+from frugalfl.energy.record import known_sum
+from frugalfl.trees import Bins, Forest, Growth, agree, encode_forest, sketch
+from frugalfl_client.trees import train
+
+if TYPE_CHECKING:
+    from frugalfl.settings import Settings
+    from frugalfl.task import Task
+
+Logits = npt.NDArray[np.float64]
+#: Trees of every model that is not federated, and of the federated histogram.
+TREES = 40
+GROWTH = Growth(learning_rate=0.2, leaves=15)
+_BINS = 64
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, and what it took.
+
+    Attributes:
+        scores: Gives the log odds of rows of features.
+        training: Energy of the training.
+        model_bytes: Size of the model (B).
+        seconds: Wall time of the training (s).
+    """
+
+    scores: Callable[[npt.NDArray[np.float32]], Logits]
+    training: Joules
+    model_bytes: int
+    seconds: float
+
+
+@dataclass
+class Metered:
+    """What a piece of work took, once it is done."""
+
+    joules: Joules
+    seconds: float
+
+
+def metered(work: Callable[[], Logits]) -> tuple[Logits, Metered]:
+    """Do some work; return its result, and what it took."""
+    meter, began = choose_meter(profile_named("generic")), time.monotonic()
+    with meter.window("train") as window:
+        result = work()
+    readings = counted(window.readings)
+    measured, estimated = (
+        known_sum(reading.energy_j for reading in readings if reading.measured is kind)
+        for kind in (True, False)
+    )
+    return result, Metered(Joules(measured, estimated), time.monotonic() - began)
+
+
+def trees_of(examples: Examples, seed: int) -> Trained:
+    """Train LightGBM on some rows, with bins of their own; rows of one class give a constant."""
+    found: list[tuple[Bins, Forest]] = []
+
+    def work() -> Logits:
+        bins = agree([sketch(examples.x)], _BINS)
+        positives = int(examples.y.sum())
+        # Half a row more of each class: a constant that is finite for rows of one class, too.
+        base = float(np.log((positives + 0.5) / (len(examples) - positives + 0.5)))
+        start = np.full(len(examples), base)
+        forest = train(bins.of(examples.x), examples.y, start, GROWTH, TREES, seed)
+        found.append((bins, Forest(base) + forest))
+        return start
+
+    _, cost = metered(work)
+    bins, forest = found[0]
+    size = len(bins.to_bytes()) + len(encode_forest(forest))
+    return Trained(lambda x: forest.raw_scores(bins.of(x)), cost.joules, size, cost.seconds)
+
+
+def network_of(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trained:
+    """Train the task's network on all rows in one place, as often as branches would."""
+    from frugalfl.blocks import Parameters
+    from frugalfl.modules import read_parameters
+    from frugalfl_client.training.pytorch import TorchTrainer
+    from frugalfl_server.start import initial_model
+
+    together = Examples(
+        np.concatenate([part.x for part in rows]), np.concatenate([part.y for part in rows])
+    )
+    trainer = TorchTrainer(task, settings)
+    found: list[Parameters] = [read_parameters(initial_model(task, settings))]
+
+    def work() -> Logits:
+        for number in range(1, settings.rounds + 1):
+            rate = settings.learning_rate_at(number)
+            trained = trainer.train(
+                found[0], trainer.layout.everything, together, rate, (settings.seed, number)
+            )
+            found[0] = {name: found[0][name] + step for name, step in trained.update.items()}
+        return np.zeros(0)
+
+    _, cost = metered(work)
+    size = sum(tensor.nbytes for tensor in found[0].values())
+    return Trained(lambda x: network_scores(task, found[0], x), cost.joules, size, cost.seconds)
+
+
+def network_scores(
+    task: Task, parameters: dict[str, npt.NDArray[np.float32]], x: npt.NDArray[np.float32]
+) -> Logits:
+    """Return the log odds that a network gives to rows."""
+    import torch
+
+    from frugalfl.modules import write_parameters
+
+    module = task.new_model()
+    write_parameters(module, parameters)
+    module.eval()
+    with torch.inference_mode():
+        return margin(module(torch.from_numpy(x)).numpy())
+
+
+def margin(outputs: npt.NDArray[np.float32]) -> Logits:
+    """Return the log odds of class 1 from two outputs."""
+    wide = outputs.astype(np.float64)
+    difference: Logits = wide[:, 1] - wide[:, 0]
+    return difference
