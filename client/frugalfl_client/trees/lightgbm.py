@@ -43,7 +43,7 @@ def train(
     check_rows(binned, y, raw_scores)
     if len(y) < 2 * params.min_rows_in_leaf or int(y.min()) == int(y.max()):
         return Forest()
-    lightgbm = _lightgbm()
+    lightgbm = load_lightgbm()
     options = {
         "objective": "binary",
         "learning_rate": params.learning_rate,
@@ -111,7 +111,12 @@ def check_rows(binned: UInt8s, y: npt.NDArray[np.integer], raw_scores: Float64s)
         raise UsageError("labels are 0 or 1")
 
 
-def _lightgbm() -> Any:
+def load_lightgbm() -> Any:
+    """Import LightGBM, so that a meter does not take it for training.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
     try:
         import lightgbm
     except ImportError as error:

@@ -16,7 +16,7 @@ from frugalfl.trees.ways import HISTOGRAM, SKETCH, Way, parse_way
 from frugalfl_client.answers import answer, kept
 from frugalfl_client.device import Device, device_of
 from frugalfl_client.energy import RoundEnergy
-from frugalfl_client.trees.lightgbm import train
+from frugalfl_client.trees.lightgbm import load_lightgbm, train
 from frugalfl_client.trees.state import Holding, holding_of, keep
 
 
@@ -42,6 +42,8 @@ def work(message: Message, context: Context) -> Message:
             frame = _sketch(device)
     elif request.base in (-1, held.version):
         way = _way(request)
+        if way.name != HISTOGRAM:
+            load_lightgbm()
         parcel = Parcel.unpack(request.frames)
         if parcel.bins or parcel.segments:
             with energy.window("decode"):

@@ -97,12 +97,7 @@ def federate(
         if way == "mlp"
         else {way: _trees(run.path, cost, summary["wall_s"])}
     )
-    up, down = (
-        Bytes(
-            *(_sum(getattr(r, name) for r in run.rounds if r.phase in phases) for phases in _KINDS)
-        )
-        for name in ("uplink_bytes", "downlink_bytes")
-    )
+    up, down = (_bytes(run.rounds, name) for name in ("uplink_bytes", "downlink_bytes"))
     rounds = summary["rounds"]
     if way == "histogram":
         rounds = run.read_json("model/trees.json")["exchanges"]

@@ -17,6 +17,7 @@ from frugalfl.energy.profiles import profile_named
 from frugalfl.energy.record import known_sum
 from frugalfl.trees import Bins, Forest, Growth, agree, encode_forest, sketch
 from frugalfl_client.trees import train
+from frugalfl_client.trees.lightgbm import load_lightgbm
 
 if TYPE_CHECKING:
     from frugalfl.settings import Settings
@@ -81,6 +82,7 @@ def trees_of(examples: Examples, seed: int) -> Trained:
         found.append((bins, Forest(base) + forest))
         return start
 
+    load_lightgbm()
     _, cost = metered(work)
     bins, forest = found[0]
     size = len(bins.to_bytes()) + len(encode_forest(forest))
