@@ -22,7 +22,7 @@ metrics = pytest.importorskip("sklearn.metrics")
 
 from frugalfl_client.trees import Worker, train  # noqa: E402
 
-TREES = 30
+TREES = 20
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_histogram_aggregation_equals_lightgbm_on_all_rows(bank, central):
             total_sums([Reply.from_bytes(r, len(asked.wanted), grid).sums for r in replies])
         )
         trips += 1
-    assert abs(precision(grower.forest, test) - central) < 0.01
+    assert abs(precision(grower.forest, test) - central) < 0.003
     assert trips < 16 * TREES
     assert sent < 40_000 * TREES * len(branches)
 
