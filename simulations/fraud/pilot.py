@@ -11,7 +11,6 @@ comparison, and writes report.html, summary.json and comparison.json.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
@@ -23,11 +22,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from fraud.bank import Bank
 from fraud.comparison import Comparison
+from fraud.config import load_config
 from fraud.federations import WAYS
+from fraud.pilot_report import notes_of, write_all
 from fraud.rows import Row
+from fraud.simulator import simulate, write_branches
+from fraud.study import COUNTERS, Study, rows_of
 from rich.console import Console
 
+from frugalfl.energy import parse_grid
 from frugalfl.errors import FrugalFLError, UsageError
 
 BRANCHES = 8
@@ -62,33 +67,40 @@ class Job:
 
 def run(job: Job) -> list[Row]:
     """Do one job in a process of its own; what it says goes to standard error."""
-    from fraud.simulator import simulate, write_branches
-    from fraud.study import COUNTERS, Study, rows_of
-
     out = job.out / f"{job.split}-{job.seed}"
     out.mkdir(parents=True, exist_ok=True)
     console = Console(file=os.fdopen(os.dup(2), "w", encoding="utf-8"), highlight=False)
     log = os.open(out / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):  # rounds of many federations at once are nothing to read along
         os.dup2(log, stream)
-    data = job.data
-    if data is None:
-        data = out / "data"
-        write_branches(simulate(job.seed, job.customers), data, job.split, BRANCHES, job.seed)
-        (data / "pilot.toml").write_text((Path(__file__).parent / "pilot.toml").read_text())
-    config_counters = COUNTERS if _can_share(data / "pilot.toml") else COUNTERS[:1]
+    settings = _settings(job)
+    if job.data is None:
+        world = simulate(job.seed, job.customers)
+        write_branches(world, settings.parent, job.split, BRANCHES, job.seed)
+        settings.write_text((Path(__file__).parent / "pilot.toml").read_text())
+    config = load_config(settings)
+    can_share = config.has_terminal and config.first_day and config.last_day
     study = Study(
-        (data / "pilot.toml").resolve(), job.split, job.seed, config_counters, job.ways,
+        settings, job.split, job.seed, COUNTERS if can_share else COUNTERS[:1], job.ways,
         job.every_row, out / "runs",
     )  # fmt: skip
     return list(rows_of(study, console.print))
 
 
-def _can_share(settings: Path) -> bool:
-    from fraud.config import load_config
+def _settings(job: Job) -> Path:
+    """Return the ``pilot.toml`` of a job's branches."""
+    folder = job.out / f"{job.split}-{job.seed}" / "data" if job.data is None else job.data
+    return (folder / "pilot.toml").resolve()
 
-    config = load_config(settings)
-    return bool(config.has_terminal and config.first_day and config.last_day)
+
+def _data(jobs: Sequence[Job]) -> str:
+    if jobs[0].data is not None:
+        return f"The files of {jobs[0].data}."
+    return (
+        f"Simulated: {jobs[0].customers:,} customers, half a year, three kinds of fraud, "
+        f"{len({job.seed for job in jobs})} banks of {BRANCHES} branches; this page shows the "
+        "preparation of the first."
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,11 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         jobs = _jobs(options)
-        rows = _done(jobs, options.jobs)
-        from fraud.pilot_report import write_all
-
-        comparison = Comparison(tuple(rows), options.chosen)
-        write_all(comparison, jobs[0].data or jobs[0].out, options, time.monotonic() - began)
+        parse_grid(options.grid)
+        comparison = Comparison(tuple(_done(jobs, options.jobs)), options.chosen)
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        notes = notes_of(Bank(_settings(jobs[0])), comparison, _data(jobs), given, options.grid)
+        write_all(comparison, notes, options.out, options.json, time.monotonic() - began)
     except FrugalFLError as error:
         print(f"error: {error}", file=sys.stderr)
         if options.debug:

@@ -18,6 +18,7 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -149,45 +150,62 @@ def _compromised(
     return bad
 
 
-def _write(
-    out: Path, seed: int, customers: int, terminals: int, days: int, split: str, branches: int
-) -> None:
-    """Simulate, split, and write a Parquet for each branch, ``branches.json`` and a config."""
-    print(f"simulating {customers:,} customers over {days} days ...", flush=True)
-    world = simulate(seed, customers, terminals, days)
+def write_branches(world: World, out: Path, split: str, branches: int, seed: int) -> dict[str, Any]:
+    """Write a Parquet for each branch, and ``branches.json``; return what that says.
+
+    Args:
+        world: What :func:`simulate` made.
+        out: Folder; made where it is missing.
+        split: ``geography`` or ``spend``.
+        branches: How many.
+        seed: Of the division by geography.
+
+    Raises:
+        UsageError: More branches than customers.
+    """
     if split == "geography":
         of_customer = by_geography(world.places, branches, seed)
     else:
         of_customer = by_spend(world.mean_amounts, branches)
     out.mkdir(parents=True, exist_ok=True)
-    branch_of = of_customer[world.transactions.card]
+    rows = world.transactions
+    branch_of = of_customer[rows.card]
     found = []
     for branch in range(branches):
-        mine = world.transactions.take(branch_of == branch)
-        path = out / f"branch-{branch}.parquet"
+        mine, path = rows.take(branch_of == branch), out / f"branch-{branch}.parquet"
         write_parquet(mine, path)
-        about = {
-            "file": path.name,
-            "rows": len(mine),
-            "frauds": int(mine.fraud.sum()),
-            "mean_amount": round(float(mine.amount.mean()), 2),
-            "bytes": path.stat().st_size,
-            "fingerprint": fingerprint(mine),
-        }
-        found.append(about)
-        print(
-            f"  {path}  {about['rows']:>9,} rows  {about['frauds']:>6,} frauds"
-            f"  {path.stat().st_size / 1e6:.1f} MB",
-            flush=True,
+        found.append(
+            {
+                "file": path.name,
+                "rows": len(mine),
+                "frauds": int(mine.fraud.sum()),
+                "mean_amount": round(float(mine.amount.mean()), 2),
+                "bytes": path.stat().st_size,
+                "fingerprint": fingerprint(mine),
+            }
         )
-    rows, frauds = len(world.transactions), int(world.transactions.fraud.sum())
-    run = {
-        "seed": seed, "split": split, "customers": customers, "terminals": terminals,
-        "first_day": str(day_of(FIRST_DAY)), "last_day": str(day_of(FIRST_DAY + days - 1)),
-        "rows": rows, "frauds": frauds,
-        "branches": found,
+    about = {
+        "seed": seed, "split": split,
+        "first_day": str(day_of(int(rows.day.min()))), "last_day": str(day_of(int(rows.day.max()))),
+        "rows": len(rows), "frauds": int(rows.fraud.sum()), "branches": found,
     }  # fmt: skip
-    (out / "branches.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    (out / "branches.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return about
+
+
+def _write(
+    out: Path, seed: int, customers: int, terminals: int, days: int, split: str, branches: int
+) -> None:
+    """Simulate, split, write, and say what was written."""
+    print(f"simulating {customers:,} customers over {days} days ...", flush=True)
+    world = simulate(seed, customers, terminals, days)
+    about = write_branches(world, out, split, branches, seed)
+    for one in about["branches"]:
+        print(
+            f"  {out / one['file']}  {one['rows']:>9,} rows  {one['frauds']:>6,} frauds"
+            f"  {one['bytes'] / 1e6:.1f} MB"
+        )
+    rows, frauds = about["rows"], about["frauds"]
     print(f"{rows:,} transactions, {frauds / rows:.2%} fraud; {out / 'branches.json'}")
 
 
