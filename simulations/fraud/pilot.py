@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, default=3, help="how many banks or trainings [%(default)s]")
     add("--first-seed", type=int, default=0, help="their first seed [%(default)s]")
     add("--ways", default=",".join(WAYS), help="federations, commas between [%(default)s]")
-    add("--chosen", default="bagging", help="what the headline is about [%(default)s]")
+    add("--chosen", default="refit", help="what the headline is about [%(default)s]")
     add("--jobs", type=int, default=min(os.cpu_count() or 1, 2), help="at once [%(default)s]")
     add("--grid", default="", help="electricity, for grams of CO2e: ES, world, 120 g/kWh")
     add("--json", type=Path, metavar="FILE", help="also write summary.json there")

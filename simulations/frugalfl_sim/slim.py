@@ -68,7 +68,11 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
     federation = Federation(grid, own, task, run, name=summary.SLIM)
     module = federation.train(slim_model(task, own, shapes))
     try:
-        ranges = federation.calibrate(module) if is_federated(own, task.public_rows(own.shares_counters)) else None
+        ranges = (
+            federation.calibrate(module)
+            if is_federated(own, task.public_rows(own.shares_counters))
+            else None
+        )
         export_into(run, module, task, own, run.path / summary.SLIM, ranges)
     except ExportError as error:
         progress.warn(f"the slim model has no int8 figures: {error}")

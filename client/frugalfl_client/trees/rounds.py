@@ -10,9 +10,10 @@ from frugalfl import wire
 from frugalfl.codec.buffer import varint
 from frugalfl.errors import FrameError, TaskError, UsageError
 from frugalfl.trees.bins import sketch
-from frugalfl.trees.frame import encode_forest
+from frugalfl.trees.frame import decode_forest, encode_forest
+from frugalfl.trees.leaves import leaf_sums, shapes
 from frugalfl.trees.parcel import Parcel
-from frugalfl.trees.ways import HISTOGRAM, SKETCH, Way, parse_way
+from frugalfl.trees.ways import HISTOGRAM, REFIT, SKETCH, Way, parse_way
 from frugalfl_client.answers import answer, kept
 from frugalfl_client.device import Device, device_of
 from frugalfl_client.energy import RoundEnergy
@@ -98,12 +99,16 @@ def _loss(scores: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> float:
 def _grown(
     device: Device, held: Holding, way: Way, request: wire.TrainRequest, question: bytes
 ) -> bytes:
-    """Return new trees as a frame, or the histograms that a question asks for."""
+    """Return new trees as a frame, or the sums that a question asks for."""
     if way.name == HISTOGRAM:
         return held.worker(device).answer(question)
+    if question:
+        assert held.bins is not None
+        trees = decode_forest(question, len(held.bins)).trees
+        return leaf_sums(trees, held.binned, device.examples.y, held.scores).to_bytes()
     seed = (device.settings.seed, device.number, request.round)
     forest = train(
         held.binned, device.examples.y, held.scores, way.growth, way.trees,
         int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1),
     )  # fmt: skip
-    return encode_forest(forest)
+    return encode_forest(shapes(forest) if way.name == REFIT else forest)

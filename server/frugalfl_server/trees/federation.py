@@ -23,7 +23,7 @@ from frugalfl.task import Task
 from frugalfl.trees.bins import Bins, Sketch, agree
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.lightgbm_text import to_lightgbm_text
-from frugalfl.trees.ways import BAGGING, CYCLIC, SKETCH, Way, parse_way
+from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way, parse_way
 from frugalfl_server.counters import counters_into, wait_for
 from frugalfl_server.evaluate import Scores
 from frugalfl_server.files import write_atomically
@@ -39,6 +39,7 @@ from frugalfl_server.traffic import Traffic
 from frugalfl_server.trees.bagging import Bagging, Cyclic
 from frugalfl_server.trees.grown import Grown
 from frugalfl_server.trees.histogram import Histogram
+from frugalfl_server.trees.refit import Refit
 from frugalfl_server.trees.strategy import QUESTION, TreeStrategy
 
 _TIMEOUT_S = 3600.0
@@ -69,7 +70,7 @@ class TreeFederation:
                 f"task {task.name!r}: trees need targets 0 and 1, one a row; leave trees empty "
                 "for other tasks"
             )
-        rounds = settings.rounds if way.name in (BAGGING, CYCLIC) else way.trees
+        rounds = way.trees if way.name == HISTOGRAM else settings.rounds
         self._progress = Progress(rounds, log=run.path / LOG)
         self._rounds = rounds
         self._grid = RoundGrid(
@@ -174,7 +175,7 @@ class TreeFederation:
         return positives, sketch
 
     def _strategy(self, grown: Grown) -> TreeStrategy:
-        kinds: dict[str, type[TreeStrategy]] = {BAGGING: Bagging, CYCLIC: Cyclic}
+        kinds: dict[str, type[TreeStrategy]] = {BAGGING: Bagging, CYCLIC: Cyclic, REFIT: Refit}
         kind = kinds.get(self._way.name)
         if kind is None:
             return Histogram(

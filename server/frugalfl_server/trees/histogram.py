@@ -1,7 +1,7 @@
 """Histogram aggregation: one tree for all, from sums of the clients' gradients.
 
 Clients answer with whole numbers, whose sums do not depend on the order; so the trees are those of
-all rows in one place (`docs/trees.md`). One round of Flower's is one question: a tree takes several.
+all rows in one place (`docs/trees.md`). A round of Flower's is one question: a tree takes several.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Histogram(TreeStrategy):
         return self._cohort
 
     def question(self, node: int) -> bytes:
-        """Return which nodes of the tree are wanted, with all trees for a client that lacks some."""
+        """Return which nodes are wanted, with all trees for a client that lacks some."""
         held = 0 if node in self._lacking else None
         return self._grower.request(held).to_bytes()
 

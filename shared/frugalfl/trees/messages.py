@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from frugalfl.codec.buffer import Reader, varint
+from frugalfl.codec.buffer import varint
 from frugalfl.errors import FrameError
 from frugalfl.trees.forest import Forest, Tree
 from frugalfl.trees.frame import MAX_TREES, decode_forest, encode_forest
@@ -22,17 +22,16 @@ from frugalfl.trees.histogram import (
     MAX_ROWS,
     MAX_SPLITS,
     Grid,
-    Int64s,
     Split,
     Sums,
     check_splits,
 )
-from frugalfl.trees.sealed import compressed, expanded, opened, sealed
+from frugalfl.trees.integers import folded, packed_integers, unfolded, unpacked_integers
+from frugalfl.trees.sealed import opened, sealed
 
 _REQUEST = b"fG\x01"
 _REPLY = b"fH\x01"
 _MAX_FRAME = 1 << 24
-_MAX_PLANES = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +112,10 @@ class Reply:
         if self.sums is None:
             return sealed(_REPLY + varint(self.held) + b"\0")
         sums = self.sums
-        numbers = [*sums.rows.tolist(), *_folded(sums.totals).ravel().tolist()]
+        numbers = [*sums.rows.tolist(), *folded(sums.totals).ravel().tolist()]
         parts = [_REPLY, varint(self.held), varint(len(sums.rows)), *map(varint, numbers)]
         for part in range(2):
-            parts.append(_packed(sums.cells[:, :, :, part][:, grid.inside]))
+            parts.append(packed_integers(sums.cells[:, :, :, part][:, grid.inside]))
         return sealed(b"".join(parts))
 
     @classmethod
@@ -141,14 +140,16 @@ class Reply:
             raise FrameError(f"the reply is of {count} nodes, {nodes} were wanted")
         rows = np.array([reader.varint(MAX_ROWS) for _ in range(nodes)], np.int64)
         most = 2 * MAX_ROWS << FINE_BITS
-        folded = np.array([reader.varint(most) for _ in range(2 * nodes)], np.int64)
+        folds = np.array([reader.varint(most) for _ in range(2 * nodes)], np.int64)
         bins = int(grid.inside.sum())
         cells = np.zeros((nodes, *grid.inside.shape, 2), np.int64)
         for part in range(2):
-            cells[:, grid.inside, part] = _unpacked(reader, nodes * bins).reshape(nodes, bins)
+            cells[:, grid.inside, part] = unpacked_integers(reader, nodes * bins).reshape(
+                nodes, bins
+            )
         if not reader.finished:
             raise FrameError("the reply has bytes after its last histogram")
-        sums = Sums(rows, _unfolded(folded).reshape(nodes, 2), cells)
+        sums = Sums(rows, unfolded(folds).reshape(nodes, 2), cells)
         _check_sums(sums, grid)
         return cls(held, sums)
 
@@ -187,37 +188,6 @@ def _check_sums(sums: Sums, grid: Grid) -> None:
     totals = cells.sum(axis=2)
     if (totals != totals[:, :1]).any():
         raise FrameError("the histograms of a node's features do not have the same sum")
-
-
-def _packed(values: Int64s) -> bytes:
-    """Return signed numbers as compressed byte planes, the lowest bytes first."""
-    folded = _folded(values).ravel()
-    planes = (int(folded.max(initial=0)).bit_length() + 7) // 8
-    raw = folded.astype("<u8").view(np.uint8).reshape(-1, 8).T[:planes].tobytes()
-    packed = compressed(raw)
-    return bytes([planes]) + varint(len(packed)) + packed
-
-
-def _unpacked(reader: Reader, count: int) -> Int64s:
-    planes = reader.byte()
-    if planes > _MAX_PLANES:
-        raise FrameError(f"a histogram's numbers are of {planes} B, at most {_MAX_PLANES} are")
-    packed = reader.bytes(reader.varint(2 * planes * count + 1024))
-    bytes_ = np.zeros((count, 8), np.uint8)
-    raw = np.frombuffer(expanded(packed, planes * count), np.uint8)
-    bytes_[:, :planes] = raw.reshape(planes, count).T
-    return _unfolded(bytes_.view("<u8").ravel().astype(np.int64))
-
-
-def _folded(values: Int64s) -> Int64s:
-    """Return signed numbers as unsigned ones: 0, -1, 1, -2 become 0, 1, 2, 3."""
-    folded: Int64s = values << 1 ^ values >> 63
-    return folded
-
-
-def _unfolded(values: Int64s) -> Int64s:
-    unfolded: Int64s = values >> 1 ^ -(values & 1)
-    return unfolded
 
 
 def total_sums(parts: Sequence[Sums]) -> Sums:

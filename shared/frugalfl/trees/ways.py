@@ -2,6 +2,7 @@
 
     bagging(n)    in every round each client grows n trees; the server weighs them by rows
     cyclic(n)     clients take turns, one a round, n trees each
+    refit(n)      as bagging, and the leaves are fitted to the rows of all clients
     histogram(n)  n trees in all, grown from sums of the clients' histograms
 
 Options follow the number: ``bagging(20, rate 0.05, leaves 15)``.
@@ -17,7 +18,9 @@ from frugalfl.errors import UsageError
 from frugalfl.trees.forest import MAX_LEAVES
 from frugalfl.trees.params import Growth
 
-BAGGING, CYCLIC, HISTOGRAM = "bagging", "cyclic", "histogram"
+BAGGING, CYCLIC, HISTOGRAM, REFIT = "bagging", "cyclic", "histogram", "refit"
+#: All of them.
+WAYS = (BAGGING, CYCLIC, REFIT, HISTOGRAM)
 #: What a server asks for before the first round.
 SKETCH = "sketch"
 _MOST_TREES, _MOST_BINS = 10_000, 255
@@ -29,7 +32,7 @@ class Way:
     """A checked way of growing trees.
 
     Attributes:
-        name: :data:`BAGGING`, :data:`CYCLIC` or :data:`HISTOGRAM`.
+        name: One of :data:`WAYS`.
         trees: Of a client and round; of ``histogram`` in all.
         growth: How each tree grows.
         bins: Most bins of a feature.
@@ -76,8 +79,8 @@ def parse_way(text: str) -> Way | None:
     if not text:
         return None
     call = parse_call(text)
-    if call.name not in (BAGGING, CYCLIC, HISTOGRAM):
-        raise unknown("way of growing trees", call.name, (BAGGING, CYCLIC, HISTOGRAM))
+    if call.name not in WAYS:
+        raise unknown("way of growing trees", call.name, WAYS)
     if not call.arguments:
         raise UsageError(f"trees: {call.name} takes a number of trees, such as {call.name}(20)")
     count = whole(call.arguments[0], call.name)

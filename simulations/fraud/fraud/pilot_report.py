@@ -27,7 +27,8 @@ _ENERGY = (
 #: What travels in each federation beside bins and counters.
 _TRAVELS = {
     "bagging": "trees of bins: splits and leaves, no counts, hessians, gains or feature ranges",
-    "cyclic": "trees of bins, the same",
+    "refit": "shapes of trees; sums of gradients and hessians in their leaves",
+    "cyclic": "trees of bins, the same as bagging",
     "histogram": "sums of gradients and hessians by node, feature and bin, in whole numbers",
     "mlp": "coded updates of the network; ranges of activations for int8",
 }
@@ -116,7 +117,7 @@ def _disclosures(comparison: Comparison) -> list[Disclosure]:
                     round(sum(sizes) / len(sizes)), "always",
                 )
             )  # fmt: skip
-    trees = comparison.runs(comparison.headline, "bagging")
+    trees = comparison.runs(comparison.headline, comparison.chosen)
     bins = trees[0].uplink.bins if trees and trees[0].uplink else None
     shared = comparison.runs(Cell(split, "shared"), comparison.chosen)
     counters = shared[0].uplink.counters if shared and shared[0].uplink else None

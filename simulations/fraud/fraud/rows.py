@@ -40,6 +40,11 @@ METHODS = {
     "bagging": Method(
         "federated bagging", "branches add trees side by side, weighted by their rows", True
     ),
+    "refit": Method(
+        "federated refit",
+        "as bagging, with leaves from the sums of everybody's gradients; two exchanges a round",
+        True,
+    ),
     "cyclic": Method("federated cyclic", "branches add trees one after the other", True),
     "histogram": Method(
         "federated histogram", "one tree for all, from sums of the branches' histograms", True
