@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CODE := shared client server edge simulations tests benchmarks
 
-.PHONY: help demo test test-slow test-keras test-browser lint types bench lock clean
+.PHONY: help demo fraud test test-slow test-keras test-browser lint types bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -13,6 +13,9 @@ help: ## show the targets
 
 demo: $(VENV)/.sim ## train on digits, export to int8, prove it, write the report
 	@$(BIN)/frugalfl simulate simulations/digits --baseline
+
+fraud: $(VENV)/.fraud ## card fraud over eight branches: every method compared; DATA=FOLDER: your files
+	@$(BIN)/python simulations/fraud/pilot.py $(if $(DATA),--data $(DATA)) $(ARGS)
 
 test: $(VENV)/.dev ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -50,6 +53,10 @@ $(VENV)/.sim: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FrugalFL needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[sim]'
+	@touch $@
+
+$(VENV)/.fraud: $(VENV)/.sim
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[sim,fraud]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.sim
