@@ -24,8 +24,8 @@ class EnergyRecord:
         run: Name of the run.
         client: Number of the client, as text, and nothing else of its owner; or :data:`SERVER`.
         round: Round of the run, from 1.
-        phase: On a client ``download``, ``decode``, ``evaluate``, ``train``, ``encode``,
-            ``calibrate`` and ``upload``; on the server ``encode``, ``aggregate``, ``evaluate``,
+        phase: On a client ``download``, ``decode``, ``prepare``, ``evaluate``, ``train``,
+            ``encode``, ``calibrate`` and ``upload``; on the server ``encode``, ``aggregate``, ``evaluate``,
             ``prune`` and ``export``. A download or an upload is the transfer alone, which the node
             does outside the client's own process: bytes and contacts, and what the radio is
             estimated to take.
