@@ -8,8 +8,8 @@ headers are not in it). Rounds are of simulations/digits, a CNN of 38,282 parame
 LiteRT on both nodes in the same run; they are counted from the second one on. Rounds run without
 TLS, where the proxy can tell payload (the objects' bytes) from polling (questions that found
 nothing, heartbeats) and the rest (headers, names), and again with TLS and registered keys for the
-total. Idle traffic is with TLS and registered keys; `frugalfl node` asks 15 times as often as it
-does by default, and a 15th of its bytes is counted, so that a minute and a half is enough.
+total. Idle traffic is with TLS and registered keys; `frugalfl node` asks 12 times as often as it
+does by default, and a 12th of its bytes is counted, so that a minute and a half is enough.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from tcp_proxy import TcpProxy, Traffic
 
-from frugalfl_client.node.pace import IDLE_S
+from frugalfl.idle import IDLE_S
 
 ROOT = Path(__file__).parent
 DIGITS = ROOT.parent / "simulations" / "digits"

@@ -68,6 +68,20 @@ def test_a_new_run_begins_with_quick_questions():
     assert pace.first_wait() < 0.3
 
 
+@given(st.floats(3.0, 20.0), st.floats(100.0, 1000.0), st.integers(0, 2**32))
+def test_one_long_pause_does_not_slow_down_the_rounds_after_it(pause, long, seed):
+    random.seed(seed)
+    pace, now = Pace(0.25, 72.0, 0.0), 0.0
+    for _ in range(4):
+        _, _, now = questions_in(pause, pace, now=now)
+    _, _, now = questions_in(long, pace, now=now)
+    late = 0.0
+    for _ in range(6):
+        _, lateness, now = questions_in(pause, pace, now=now)
+        late += lateness
+    assert late <= 6 * 0.35 * pause
+
+
 @given(st.integers(1, 10_000))
 def test_the_back_off_is_bounded(attempt):
     assert 0.25 <= back_off(attempt, 60.0) <= 60.0

@@ -132,6 +132,7 @@ class Node:
         if self._lost_at is not None:
             away = time.monotonic() - self._lost_at
             self._say(f"connected again after {away:.0f} s, as node {node}")
+            self._pace.answered(time.monotonic())  # a server that comes up has work, often
         elif not self._ever_online:
             self._say(f"connected as node {node}")
         self._ever_online, self._lost_at = True, None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import statistics
+from collections import deque
 from dataclasses import dataclass, field
 
 #: Where a message is thought to have come, between the last question that found none and the one
@@ -10,12 +12,13 @@ from dataclasses import dataclass, field
 _BETWEEN = 0.7
 #: After the first question each wait is this share of the silence so far.
 _PATIENCE = 0.25
-#: Longest wait of a node that nothing else is said to (s): 3 MB a day with TLS, at most.
-IDLE_S = 90.0
 #: Pauses shorter than this (s) are not foreseen: quick questions cost little then.
 _SHORT_S = 2.0
 #: Share by which each wait differs at random, so that devices do not all ask at once.
 _JITTER = 0.1
+#: Pauses of which the middle one is foreseen: a long one among short ones, an evaluation or a lost
+#: line, does not make the node late for those after it.
+_REMEMBERED = 3
 
 
 @dataclass
@@ -23,7 +26,7 @@ class Pace:
     """A node's rhythm; times in s on a clock that never goes back.
 
     The pauses between an answer and the next message of the same run are much alike: the first
-    question comes when the last pause would have ended, further ones ever more slowly.
+    question comes when a pause like the last few would end, further ones ever more slowly.
 
     Attributes:
         quick: Shortest wait between two questions (s).
@@ -36,24 +39,25 @@ class Pace:
     started: float
     _run: int | None = field(default=None, init=False)
     _asked: float = field(default=0.0, init=False)
-    _expected: float = field(default=0.0, init=False)
+    _pauses: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED), init=False)
     _at_once: int = field(default=0, init=False)
 
     def message(self, now: float, run: int) -> None:
         """Note that a message came, the answer to a question."""
         silence = self.silence(now)
         if run != self._run:
-            self._run, self._expected, self._at_once = run, 0.0, 0
+            self._run, self._at_once = run, 0
+            self._pauses.clear()
         elif self._asked:
-            self._expected = self._asked + _BETWEEN * (silence - self._asked)
+            self._pauses.append(self._asked + _BETWEEN * (silence - self._asked))
             self._at_once = 0
         else:
             # It may have waited for long. Come 10 % earlier, then 20 %, 40 %, 50 %.
-            self._expected = silence * (1 - min(0.5, 0.1 * 2.0**self._at_once))
+            self._pauses.append(silence * (1 - min(0.5, 0.1 * 2.0**self._at_once)))
             self._at_once += 1
 
     def answered(self, now: float) -> None:
-        """Note that its answer is on its way: the next pause begins."""
+        """Note that a pause begins: its answer is on its way, or a line that was lost is back."""
         self.started, self._asked = now, 0.0
 
     def silence(self, now: float) -> float:
@@ -67,7 +71,8 @@ class Pace:
 
     def first_wait(self) -> float:
         """Return how long to wait before the first question of a pause (s)."""
-        return self._jittered(self._expected if self._expected > _SHORT_S else self.quick)
+        expected = statistics.median_low(self._pauses) if self._pauses else 0.0
+        return self._jittered(expected if expected > _SHORT_S else self.quick)
 
     def _jittered(self, wait: float) -> float:
         return min(wait, self.idle) * random.uniform(1 - _JITTER, 1 + _JITTER)
