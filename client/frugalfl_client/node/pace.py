@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import statistics
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -16,8 +15,9 @@ _PATIENCE = 0.25
 _SHORT_S = 2.0
 #: Share by which each wait differs at random, so that devices do not all ask at once.
 _JITTER = 0.1
-#: Pauses of which the middle one is foreseen: a long one among short ones, an evaluation or a lost
-#: line, does not make the node late for those after it.
+#: Pauses of which the shortest is foreseen. A long one among short ones (an evaluation, a lost line,
+#: rounds that others were asked for) does not make the node late for those after it, and a question
+#: too many costs less than a round that is missed.
 _REMEMBERED = 3
 
 
@@ -26,7 +26,7 @@ class Pace:
     """A node's rhythm; times in s on a clock that never goes back.
 
     The pauses between an answer and the next message of the same run are much alike: the first
-    question comes when a pause like the last few would end, further ones ever more slowly.
+    question comes when the shortest of the last few would end, further ones ever more slowly.
 
     Attributes:
         quick: Shortest wait between two questions (s).
@@ -71,7 +71,7 @@ class Pace:
 
     def first_wait(self) -> float:
         """Return how long to wait before the first question of a pause (s)."""
-        expected = statistics.median_low(self._pauses) if self._pauses else 0.0
+        expected = min(self._pauses, default=0.0)
         return self._jittered(expected if expected > _SHORT_S else self.quick)
 
     def _jittered(self, wait: float) -> float:
