@@ -15,9 +15,9 @@ _PATIENCE = 0.25
 _SHORT_S = 2.0
 #: Share by which each wait differs at random, so that devices do not all ask at once.
 _JITTER = 0.1
-#: Pauses of which the shortest is foreseen. A long one among short ones (an evaluation, a lost line,
-#: rounds that others were asked for) does not make the node late for those after it, and a question
-#: too many costs less than a round that is missed.
+#: Pauses of which the shortest is foreseen. A long one among short ones (an evaluation, a lost
+#: line, rounds of others) does not make the node late for those after it, and a question too many
+#: costs less than a round that is missed.
 _REMEMBERED = 3
 
 
