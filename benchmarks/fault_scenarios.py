@@ -86,7 +86,18 @@ def until_at_work(node: Process, kind: str, number: int) -> None:
 
 @dataclass(frozen=True)
 class Killed:
-    """What became of a node that was killed in mid-training; ``down`` are bytes it received."""
+    """What became of a node that was killed in mid-training.
+
+    Attributes:
+        closed_s: Seconds from its death to the end of the round.
+        deadline_s: Of a round.
+        updates: That came, by round.
+        same_node: It has the number that it had before.
+        before: What its disk had when it was dead.
+        after: The same, when it was back.
+        first_down: Bytes that it received in its first round, all included.
+        next_down: Bytes that it received from when it was back to the end of the next round.
+    """
 
     closed_s: float
     deadline_s: float
@@ -194,9 +205,7 @@ def stop_for_a_while(links: Machines, deadline_s: float, rounds: int = 9) -> Str
     records = rounds_of(links)
     walls = [record.wall_s for record in records]
     late = sum(record.late for record in records)
-    again = any(
-        int(number) > missed for number in re.findall(r"round (\d+): trained", slow.said)
-    )
+    again = any(int(number) > missed for number in re.findall(r"round (\d+): trained", slow.said))
     return Straggler(
         deadline_s, walls[1 : missed - 1], walls[missed - 1], walls[missed:], late, slow.said,
         again,
@@ -219,66 +228,59 @@ def stop_stock_for_a_while(links: Machines, timeout_s: float, rounds: int = 6) -
 
 @dataclass(frozen=True)
 class Served:
-    """A run under ``frugalfl serve``: what it left, what was said, how long it stood still (s)."""
+    """A run under ``frugalfl serve``: what it left, what was said, and how it ended.
+
+    Attributes:
+        still_s: Seconds from each fault to the end of the next round, by what was killed.
+    """
 
     run: RunDirectory
     said: str
-    still_s: float
     code: int
+    still_s: dict[str, float]
 
 
 class Serving:
     """Two lean nodes, and one ``frugalfl serve`` after the other that they work for."""
 
-    def __init__(self, links: Machines, rounds: int = 3) -> None:
+    def __init__(self, links: Machines) -> None:
         """Start the nodes, which outlive every SuperLink."""
-        self._links, self._rounds = links, rounds
+        self._links = links
         for number in range(2):
             links.lean(number)
 
     def undisturbed(self) -> Served:
         """Run to the end."""
-        serving = self._begin()
-        return self._end(serving, 0.0)
+        return self._end(self._begin(), "", {})
 
-    def without_serverapp(self) -> Served:
-        """Kill the ServerApp after round 1."""
-        serving = self._begin()
-        return self._end(serving, self._kill(serving, "flwr-serverapp"))
-
-    def without_superlink(self) -> Served:
-        """Kill the SuperLink after round 1."""
-        serving = self._begin()
-        return self._end(serving, self._kill(serving, "flower-superlink"))
-
-    def without_power(self) -> Served:
-        """Kill everything on the server after round 1, and resume."""
-        broken = self._begin()
-        broken.wait_for(self._line(1), _PATIENCE_S)
-        broken.kill()
-        began = time.monotonic()
-        serving = self._links.serve("--resume", "latest")
-        serving.wait_for(self._line(2), _PATIENCE_S)
-        return self._end(serving, time.monotonic() - began)
+    def disturbed(self) -> Served:
+        """Kill the ServerApp, then the SuperLink, then all of it and resume; a round after each."""
+        serving, still_s = self._begin(), {}
+        for number, program in enumerate(("flwr-serverapp", "flower-superlink"), 1):
+            serving.wait_for(_line(number), _PATIENCE_S)
+            killed = time.monotonic()
+            os.kill(process_of(serving, program), signal.SIGKILL)
+            serving.wait_for(_line(number + 1), _PATIENCE_S)
+            still_s[program] = time.monotonic() - killed
+        serving.kill()
+        killed = time.monotonic()
+        rest = self._links.serve("--resume", "latest")
+        rest.wait_for(_line(4), _PATIENCE_S)
+        still_s["frugalfl"] = time.monotonic() - killed
+        return self._end(rest, serving.said, still_s)
 
     def _begin(self) -> Process:
         changes = [f"{key}={value!r}" for key, value in SETTINGS.items()]
-        return self._links.serve(DIGITS, *changes, f"rounds={self._rounds}", "round-deadline=300")
+        return self._links.serve(DIGITS, *changes, "rounds=4", "round-deadline=300")
 
-    def _kill(self, serving: Process, program: str) -> float:
-        serving.wait_for(self._line(1), _PATIENCE_S)
-        killed = time.monotonic()
-        os.kill(process_of(serving, program), signal.SIGKILL)
-        serving.wait_for(self._line(2), _PATIENCE_S)
-        return time.monotonic() - killed
-
-    def _line(self, number: int) -> str:
-        return f"train +{number}/{self._rounds}"
-
-    def _end(self, serving: Process, still_s: float) -> Served:
+    def _end(self, serving: Process, before: str, still_s: dict[str, float]) -> Served:
         code = serving.wait(_PATIENCE_S)
         run = RunDirectory.open(self._links.folder / "runs" / "latest")
-        return Served(run, serving.said, still_s, code)
+        return Served(run, before + serving.said, code, still_s)
+
+
+def _line(number: int) -> str:
+    return f"train +{number}/4"
 
 
 def same_bits(left: RunDirectory, right: RunDirectory) -> bool:
@@ -381,7 +383,13 @@ def damage_frames(count: int, seed: int = 1) -> Frames:
     shapes = {"c.weight": (8, 1, 3, 3), "c.bias": (8,), "d.weight": (16, 72), "d.bias": (16,)}
     update = {n: rng.standard_t(3, shape).astype(np.float32) for n, shape in shapes.items()}
     layout = Layout.of(update)
-    texts = ("raw", "zstd", "topk(5%) | sign | golomb", "stochastic(4 sigma) | range", "eden(1) | zstd")
+    texts = (
+        "raw",
+        "zstd",
+        "topk(5%) | sign | golomb",
+        "stochastic(4 sigma) | range",
+        "eden(1) | zstd",
+    )
     whole = [
         encode_frame(parse_codec(text), layout, update, base=1, version=1, seed=9)[0]
         for text in texts
@@ -429,9 +437,7 @@ def _damaged(data: bytes, rng: np.random.Generator) -> bytes:
 def process_of(parent: Process, program: str) -> int:
     """Return the number of a program that a process, or what it started, has started."""
     return until(
-        lambda: next(
-            (pid for pid in children_of(parent.pid) if program in program_of(pid)), None
-        )
+        lambda: next((pid for pid in children_of(parent.pid) if program in program_of(pid)), None)
     )
 
 
@@ -443,4 +449,3 @@ def _bits(tree: object) -> object:
     if isinstance(tree, dict):
         return {key: _bits(value) for key, value in tree.items()}
     return tree.tobytes() if isinstance(tree, np.ndarray) else tree
-

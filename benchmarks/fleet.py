@@ -1,10 +1,11 @@
-"""What a node costs: memory, idle traffic, a no-op round trip, bytes; Flower's node beside it.
+"""What a node costs, and what it survives: memory, idle traffic, a no-op round trip, bytes, faults.
 
     python benchmarks/fleet.py [--quick] [--json FILE]
 
-Real processes on this machine: Flower's SuperLink, `frugalfl node`, and the stock
-`flower-supernode`, each behind a TCP proxy that counts every byte of its connections (TCP and IP
-headers are not in it). Rounds are of simulations/digits, a CNN of 38,282 parameters, trained by
+Flower's own node is beside it; faults.py has the second table. Real processes on this machine:
+Flower's SuperLink, `frugalfl node`, and the stock `flower-supernode`, each behind a TCP proxy that
+counts every byte of its connections (TCP and IP headers are not in it). Rounds are of
+simulations/digits, a CNN of 38,282 parameters, trained by
 LiteRT on both nodes in the same run; they are counted from the second one on. Rounds run without
 TLS, where the proxy can tell payload (the objects' bytes) from polling (questions that found
 nothing, heartbeats) and the rest (headers, names), and again with TLS and registered keys for the
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import faults
 from common import arguments, finish
 from machines import Machines, Process
 from rich.console import Console
@@ -181,7 +183,7 @@ def _resident(pid: int) -> int:
     return 0
 
 
-#: Each gives some rows of the table; further ones (faults, ...) come here.
+#: Each gives some rows of the first table; faults.py has the second one.
 PARTS: tuple[Callable[[bool], list[Row]], ...] = (idle, no_op, rounds)
 
 
@@ -196,7 +198,8 @@ def main() -> None:
             row.figure, row.unit, f"{row.lean:,.4g}", f"{row.stock:,.4g}", share, row.goal
         )
     Console(width=110).print(table)
-    finish(options, {"rows": [asdict(row) for row in rows]})
+    done = faults.table(options.quick, Console(width=150))
+    finish(options, {"rows": [asdict(row) for row in rows], "faults": done})
 
 
 if __name__ == "__main__":
