@@ -324,8 +324,8 @@ def kill_stock_superlink(links: Machines) -> str:
 def wrong_clock(links: Machines, kind: str) -> str:
     """Return what a node says whose clock is 10 minutes slow; ``links`` has TLS."""
     links.superlink()
-    (links.folder / "late").mkdir()
-    (links.folder / "late" / "sitecustomize.py").write_text(
+    (links.folder / "clock").mkdir()
+    (links.folder / "clock" / "sitecustomize.py").write_text(
         textwrap.dedent("""
         import datetime
 
@@ -337,13 +337,12 @@ def wrong_clock(links: Machines, kind: str) -> str:
         datetime.datetime = Late
         """)
     )
-    path = os.pathsep.join([str(links.folder / "late"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(links.folder / "clock"), os.environ.get("PYTHONPATH", "")])
     begin = links.lean if kind == LEAN else links.stock
     node = begin(0, 2, links.register("late"), PYTHONPATH=path)
-    if kind == LEAN:
-        return node.wait_for("clock is").strip()
-    until(lambda: not node.alive or len(node.lines) > 5, 60)
-    return node.lines[-1].strip() if node.lines else "nothing"
+    said = "clock is" if kind == LEAN else "attempt failed|ERROR"
+    line = re.sub("\x1b[^m]*m", "", node.wait_for(said))
+    return line.strip()
 
 
 def fill_disk(links: Machines) -> tuple[str, bool]:

@@ -81,9 +81,13 @@ class Process:
         return self._process.poll() is None
 
     def kill(self):
-        """End it and whatever it started, as a power cut does."""
+        """End it and whatever it started, in sessions of their own too, as a power cut does."""
+        started = children_of(self.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        for number in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         return self.wait(10)
 
     def wait(self, timeout=30.0):
@@ -189,10 +193,10 @@ class Machines:
             command = ["/usr/bin/prlimit", f"--fsize={largest}", *command]
         return self.start(*command, **environment)
 
-    def stock(self, number, of=2, key=None, superlink=None, config=""):
+    def stock(self, number, of=2, key=None, superlink=None, config="", **environment):
         """Start Flower's own node."""
         node = self._of_a_node(number, of, key, superlink, config)
-        return self.start("flower-supernode", *node, "--port", free_port())
+        return self.start("flower-supernode", *node, "--port", free_port(), **environment)
 
     def serve(self, app, *more):
         """Start ``frugalfl serve`` on this port; it ends with its run."""

@@ -24,8 +24,12 @@ from frugalfl_client.node.pace import Pace, back_off
 
 #: Runs whose Flower state and settings are kept in memory.
 _KEPT_RUNS = 4
-#: Longest wait between two attempts to connect (s).
-_LONGEST_BACK_OFF_S = 60.0
+#: Longest wait between two attempts to connect (s), and while the line is not gone for long: in a
+#: run a SuperLink gives a node up a minute after its last heartbeat, and its answer with it, so a
+#: node whose line was cut for half of that must not lose the other half.
+_LONGEST_BACK_OFF_S, _LONGEST_AT_FIRST_S = 60.0, 5.0
+#: Until then the line is not gone for long (s).
+_AT_FIRST_S = 120.0
 
 
 class Stopped(BaseException):
@@ -101,7 +105,7 @@ class Node:
                         raise
                     attempt += 1
                     self._lost(error)
-                    self._stop.wait(back_off(attempt, _LONGEST_BACK_OFF_S))
+                    self._stop.wait(back_off(attempt, self._longest_back_off()))
         finally:
             self._leave()
 
@@ -289,6 +293,11 @@ class Node:
             ahead = error.ahead if isinstance(error, UnknownNodeError) else None
             self._say(f"{_clock(ahead) if ahead is not None else error}; trying again")
         self._online = False
+
+    def _longest_back_off(self) -> float:
+        """Return the longest wait before the next attempt to connect (s)."""
+        away = time.monotonic() - (self._lost_at or 0.0)
+        return _LONGEST_AT_FIRST_S if away < _AT_FIRST_S else _LONGEST_BACK_OFF_S
 
     def _leave(self) -> None:
         """Say goodbye, so that no server waits for this node."""
