@@ -212,11 +212,11 @@ def stop_for_a_while(links: Machines, deadline_s: float, rounds: int = 9) -> Str
     )  # fmt: skip
 
 
-def stop_stock_for_a_while(links: Machines, timeout_s: float, rounds: int = 6) -> list[int]:
+def stop_stock_for_a_while(links: Machines, timeout_s: float, rounds: int = 5) -> list[int]:
     """Do the same to one of two of Flower's nodes, in Flower's own rounds; return the answers."""
     links.superlink()
     nodes = [online(links, STOCK, number)[0] for number in range(2)]
-    run = links.run(ECHO, nodes=2, rounds=rounds, work=timeout_s / 3, timeout=timeout_s)
+    run = links.run(ECHO, nodes=2, rounds=rounds, work=timeout_s / 5, timeout=timeout_s)
     run.wait_for("echo 1:", _PATIENCE_S)
     nodes[0].signal_all(signal.SIGSTOP)
     run.wait_for("echo 2:", _PATIENCE_S)

@@ -109,15 +109,13 @@ def straggler(quick: bool) -> Iterator[Fault]:
     with machines() as links:
         seen = scenarios.stop_for_a_while(links, deadline_s)
     with machines() as links:
-        answers = scenarios.stop_stock_for_a_while(links, deadline_s)
-    later = answers[2:]
+        answers = scenarios.stop_stock_for_a_while(links, 25.0)
     yield Fault(
-        f"straggler, asleep for longer than the deadline ({deadline_s:.0f} s)",
+        f"straggler, asleep for longer than the deadline ({deadline_s:.0f} s; Flower 25 s) in a round",
         "rounds after it as before",
         f"its round {seen.missed_s:.1f} s; before at most {max(seen.before):.1f} s, after "
         f"{max(seen.after):.1f} s",
-        f"{sum(n < 2 for n in later)} of {len(later)} rounds after it ran into their deadline "
-        "without its answer",
+        f"answers by round, asleep in the second: {', '.join(map(str, answers))} of 2",
     )
 
 
