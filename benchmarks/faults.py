@@ -111,7 +111,7 @@ def straggler(quick: bool) -> Iterator[Fault]:
     with machines() as links:
         answers = scenarios.stop_stock_for_a_while(links, 25.0)
     yield Fault(
-        f"straggler, asleep for longer than the deadline ({deadline_s:.0f} s; Flower 25 s) in a round",
+        f"straggler, asleep for longer than a round's {deadline_s:.0f} s (Flower 25 s)",
         "rounds after it as before",
         f"its round {seen.missed_s:.1f} s; before at most {max(seen.before):.1f} s, after "
         f"{max(seen.after):.1f} s",
