@@ -17,9 +17,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import fault_scenarios as scenarios
+import faults_of_frames
+import faults_of_nodes
+import faults_of_servers
 from common import arguments, finish
-from fault_scenarios import LEAN, STOCK
+from federations import LEAN, STOCK
 from machines import Machines
 from rich.console import Console
 from rich.table import Table
@@ -52,9 +54,9 @@ def node_killed(quick: bool) -> Iterator[Fault]:
     seen = {}
     for kind in (LEAN, STOCK):
         with machines() as links:
-            seen[kind] = scenarios.kill_node(links, kind, 20.0 if quick else 40.0)
+            seen[kind] = faults_of_nodes.kill_node(links, kind, 20.0 if quick else 40.0)
 
-    def told(kind: str, of: Callable[[scenarios.Killed], str]) -> str:
+    def told(kind: str, of: Callable[[faults_of_nodes.Killed], str]) -> str:
         return of(seen[kind])
 
     for fault, goal, of in (
@@ -89,11 +91,11 @@ def node_killed(quick: bool) -> Iterator[Fault]:
 def server_killed(quick: bool) -> Iterator[Fault]:
     """The ServerApp, the SuperLink and the whole server are killed."""
     with machines() as links:
-        serving = scenarios.Serving(links)
+        serving = faults_of_servers.Serving(links)
         whole, broken = serving.undisturbed(), serving.disturbed()
-    bits = "same bits" if scenarios.same_bits(whole.run, broken.run) else "other bits"
+    bits = "same bits" if faults_of_servers.same_bits(whole.run, broken.run) else "other bits"
     with machines() as links:
-        stock = scenarios.kill_stock_superlink(links)
+        stock = faults_of_servers.kill_stock_superlink(links)
     for program, fault, flower in (
         ("flwr-serverapp", "ServerApp, kill -9 under frugalfl serve", "-"),
         ("flower-superlink", "SuperLink, kill -9 under frugalfl serve", stock),
@@ -107,9 +109,9 @@ def straggler(quick: bool) -> Iterator[Fault]:
     """A node stands still for longer than a round may take."""
     deadline_s = 15.0 if quick else 30.0
     with machines() as links:
-        seen = scenarios.stop_for_a_while(links, deadline_s)
+        seen = faults_of_nodes.stop_for_a_while(links, deadline_s)
     with machines() as links:
-        answers = scenarios.stop_stock_for_a_while(links, 25.0)
+        answers = faults_of_nodes.stop_stock_for_a_while(links, 25.0)
     yield Fault(
         f"straggler, asleep for longer than a round's {deadline_s:.0f} s (Flower 25 s)",
         "rounds after it as before",
@@ -125,9 +127,9 @@ def line_cut(quick: bool) -> Iterator[Fault]:
     seen = {}
     for kind in (LEAN, STOCK):
         with machines() as links:
-            seen[kind] = scenarios.cut_line(links, kind, seconds)
+            seen[kind] = faults_of_nodes.cut_line(links, kind, seconds)
 
-    def told(cut: scenarios.Cut) -> str:
+    def told(cut: faults_of_nodes.Cut) -> str:
         return f"{cut.updates[1]} of 2 updates in that round, {cut.updates[2]} of 2 in the next"
 
     yield Fault(
@@ -141,14 +143,14 @@ def clock_wrong(quick: bool) -> Iterator[Fault]:
     said = {}
     for kind in (LEAN, STOCK):
         with machines(tls=True) as links:
-            said[kind] = scenarios.wrong_clock(links, kind)
+            said[kind] = faults_of_nodes.wrong_clock(links, kind)
     yield Fault("clock 10 min slow", "the message says so", said[LEAN], said[STOCK])
 
 
 def disk_full(quick: bool) -> Iterator[Fault]:
     """A device's disk takes no more."""
     with machines() as links:
-        error, alive = scenarios.fill_disk(links)
+        error, alive = faults_of_nodes.fill_disk(links)
     yield Fault(
         "full disk on the device", "its server is told; the node lives",
         f"{error}; the node {'lives' if alive else 'died'}",
@@ -157,7 +159,7 @@ def disk_full(quick: bool) -> Iterator[Fault]:
 
 def frames_damaged(quick: bool) -> Iterator[Fault]:
     """Frames arrive damaged, or are made up."""
-    seen = scenarios.damage_frames(2_000 if quick else 10_000)
+    seen = faults_of_frames.damage_frames(2_000 if quick else 10_000)
     yield Fault(
         f"{seen.damaged:,} damaged frames", "none reaches the model",
         f"{seen.refused:,} refused; model {'the same' if seen.same_model else 'changed'}",

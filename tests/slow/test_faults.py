@@ -1,8 +1,9 @@
 """Faults of real federations, done to real processes: SuperLink, ServerApp and lean nodes."""
 
-import fault_scenarios as scenarios
+import faults_of_nodes
+import faults_of_servers
 import pytest
-from fault_scenarios import LEAN
+from federations import DIGITS, LEAN
 from machines import Machines
 
 pytestmark = pytest.mark.slow
@@ -16,7 +17,7 @@ def machines(tmp_path):
 
 
 def test_a_node_that_is_killed_in_mid_training(machines):
-    seen = scenarios.kill_node(machines, LEAN, deadline_s=20.0)
+    seen = faults_of_nodes.kill_node(machines, LEAN, deadline_s=20.0)
     # The quorum is one of two. Later than its deadline a round ends by what the server itself does.
     assert seen.closed_s <= seen.deadline_s + 5
     assert seen.updates[:3] == [2, 1, 2]
@@ -28,7 +29,7 @@ def test_a_node_that_is_killed_in_mid_training(machines):
 
 
 def test_an_answer_that_a_cut_line_holds_up_for_half_a_minute_is_used(machines):
-    seen = scenarios.cut_line(machines, LEAN, seconds=30.0)
+    seen = faults_of_nodes.cut_line(machines, LEAN, seconds=30.0)
     assert seen.updates[:3] == [2, 2, 2]
     assert "; trying again" in seen.said
     assert "connected again after" in seen.said
@@ -36,7 +37,7 @@ def test_an_answer_that_a_cut_line_holds_up_for_half_a_minute_is_used(machines):
 
 
 def test_a_straggler_poisons_no_later_round(machines):
-    seen = scenarios.stop_for_a_while(machines, deadline_s=20.0)
+    seen = faults_of_nodes.stop_for_a_while(machines, deadline_s=20.0)
     assert seen.missed_s >= 0.9 * seen.deadline_s
     # No other round ran into its deadline.
     assert max([*seen.before, *seen.after]) < 0.9 * seen.deadline_s
@@ -46,7 +47,7 @@ def test_a_straggler_poisons_no_later_round(machines):
 
 def test_a_server_that_dies_in_every_way_leaves_the_same_bits(machines):
     """LiteRT clients: the ServerApp is killed, then the SuperLink, then all of it and --resume."""
-    serving = scenarios.Serving(machines)
+    serving = faults_of_servers.Serving(machines)
     whole, broken = serving.undisturbed(), serving.disturbed()
     assert (whole.code, broken.code) == (0, 0), whole.said + broken.said
     assert whole.run.path != broken.run.path
@@ -55,12 +56,12 @@ def test_a_server_that_dies_in_every_way_leaves_the_same_bits(machines):
     ]
     assert "the superlink ended (-9): starts again" in broken.said
     assert whole.run.rounds[0].program_bytes > 0
-    assert scenarios.same_bits(whole.run, broken.run)
+    assert faults_of_servers.same_bits(whole.run, broken.run)
 
 
 def test_an_error_of_ours_is_not_tried_again(machines):
     """A model that no budget of flash can hold: found before the first round, without any node."""
-    serving = machines.serve(scenarios.DIGITS, "flash=1KiB")
+    serving = machines.serve(DIGITS, "flash=1KiB")
     assert serving.wait(120) == 1
     assert "error: the run failed:" in serving.lines[-1]
     assert "starts again" not in serving.said
