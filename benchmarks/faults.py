@@ -11,6 +11,7 @@ SuperLink as `flower-superlink` starts it by default. Every cell is what was obs
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -178,7 +179,10 @@ PARTS = (
 
 def table(quick: bool, console: Console) -> list[dict[str, str]]:
     """Do all faults and print what came of them; return the rows."""
-    rows = [fault for part in PARTS for fault in part(quick)]
+    rows = []
+    for part in PARTS:
+        print(part.__doc__, file=sys.stderr, flush=True)
+        rows += part(quick)
     shown = Table("fault", "goal", "FrugalFL", "Flower's own", title="Faults", show_lines=True)
     for row in rows:
         shown.add_row(row.fault, row.goal, row.ours, row.flower)
