@@ -25,16 +25,16 @@ def run(tmp_path):
 def test_attempts_are_bounded_and_ever_further_apart(run):
     attempts = Attempts(run)
     waits = []
-    with pytest.raises(RunError, match="died 6 times .* frugalfl serve --resume"):
+    with pytest.raises(RunError, match="died, 6 times .* frugalfl serve --resume"):
         while True:
-            waits.append(attempts.next()[0])
+            waits.append(attempts.next("died")[0])
     assert waits == [1, 2, 4, 8, 16]
 
 
 def test_a_finished_round_begins_the_count_anew(run):
     attempts = Attempts(run)
     for number in range(1, 20):
-        wait_s, told = attempts.next()
+        wait_s, told = attempts.next("died")
         assert wait_s == 1
         assert "attempt 1 of 5" in told
         (run.path / FILE).parent.mkdir(exist_ok=True)
@@ -45,13 +45,13 @@ def test_a_finished_round_begins_the_count_anew(run):
 def test_what_cannot_be_resumed_is_not_tried(tmp_path):
     run = RunDirectory.create(tmp_path, "task", Settings(asynchronous="buffered(4)"), None)
     with pytest.raises(RunError, match="asynchronous"):
-        Attempts(run).next()
+        Attempts(run).next("died")
 
 
 def test_a_finished_run_is_not_tried(run):
     write_json(run.path / "summary.json", {"status": "finished"})
     with pytest.raises(RunError, match="is finished"):
-        Attempts(run).next()
+        Attempts(run).next("died")
 
 
 def test_who_works_on_a_run_is_seen_to_go_however_it_ends(run):

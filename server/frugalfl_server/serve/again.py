@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 
-from frugalfl.errors import RunError
+from frugalfl.errors import FrugalFLError, RunError
 from frugalfl_server.checkpoint import FILE
 from frugalfl_server.files import changed_ns, short_path
 from frugalfl_server.resume import LOCK, refuse_unresumable
@@ -20,6 +20,10 @@ class DiedError(RunError):
     """The ServerApp is gone, and left no word of why: killed, or out of memory."""
 
 
+class FailedError(FrugalFLError):
+    """The ServerApp ended with an error, and left word of it."""
+
+
 class Attempts:
     """How often a run has been taken up again."""
 
@@ -29,8 +33,11 @@ class Attempts:
         self._finished = changed_ns(run.path / FILE)
         self._number = 0
 
-    def next(self) -> tuple[float, str]:
+    def next(self, why: str) -> tuple[float, str]:
         """Return how long to wait before the next one (s), and what a person is told of it.
+
+        Args:
+            why: What the ServerApp did, in the past tense.
 
         Raises:
             RunError: There were too many since the last finished round, or this run cannot be
@@ -42,14 +49,14 @@ class Attempts:
             self._finished, self._number = finished, 0
         if self._number == _MOST:
             raise RunError(
-                f"the ServerApp died {_MOST + 1} times without finishing a round, so it is not "
+                f"the ServerApp {why}, {_MOST + 1} times without finishing a round, so it is not "
                 "started again; see whether this machine is short of memory (dmesg), then go on "
                 f"with: frugalfl serve --resume {short_path(self._run.path)}"
             )
         wait_s = _FIRST_S * 2.0**self._number
         self._number += 1
         return wait_s, (
-            f"the ServerApp died; starts again in {wait_s:.0f} s, with resume "
+            f"the ServerApp {why}; starts again in {wait_s:.0f} s, with resume "
             f"(attempt {self._number} of {_MOST})"
         )
 

@@ -127,6 +127,8 @@ class SuperLink:
         self._exec = [_program("flower-superexec"), *trust, *shared,
                       "--runtime-api-address", self.address]  # fmt: skip
         self._secret = secret
+        #: How often the SuperLink was started again.
+        self.revived = 0
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> SuperLink:
@@ -170,6 +172,7 @@ class SuperLink:
                 self._say(f"the {name} ended ({self._children[name].returncode}): starts again")
                 self._start(name, command)
                 if name == "superlink":
+                    self.revived += 1
                     self._wait()
 
     def _start(self, name: str, command: Sequence[str]) -> None:

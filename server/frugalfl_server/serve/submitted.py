@@ -11,12 +11,12 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from frugalfl.errors import FrugalFLError, RunError
+from frugalfl.errors import RunError
 from frugalfl.settings import Settings
 from frugalfl_server.files import changed_ns, short_path
 from frugalfl_server.progress import LOG
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.serve.again import DiedError, Watch
+from frugalfl_server.serve.again import DiedError, FailedError, Watch
 from frugalfl_server.serve.processes import Flower, Tls
 
 #: Flower's name of the connection.
@@ -115,7 +115,8 @@ def follow(
 
     Raises:
         DiedError: The ServerApp was killed.
-        FrugalFLError: The run failed, or its app could not begin.
+        FailedError: The ServerApp ended with an error.
+        RunError: Its app could not begin.
     """
     log, summary = run.path / LOG, run.path / "summary.json"
     at, before = _length(log), changed_ns(summary)
@@ -138,7 +139,7 @@ def follow(
     _show(log, at, say)
     figures = run.read_json("summary.json")
     if figures["status"] != "finished":
-        raise FrugalFLError(f"the run {figures['status']}: {figures['reason']}")
+        raise FailedError(f"the run {figures['status']}: {figures['reason']}")
     ends_s = time.monotonic() + _REPORT_S
     while time.monotonic() < ends_s and not _state(flower, number).startswith("finished"):
         time.sleep(_LOOK_S)
