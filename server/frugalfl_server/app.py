@@ -34,6 +34,7 @@ from frugalfl_server.calibration import (
     keep_ranges,
     merged,
 )
+from frugalfl_server.carrying_grid import carrying
 from frugalfl_server.checkpoint import (
     FILE,
     Tree,
@@ -84,7 +85,7 @@ def main(grid: Grid, context: Context) -> None:
     else:
         run = RunDirectory.create(Path("runs"), task.name, settings, app=None)
     with claimed(run), keeping_status(run):
-        Federation(grid, settings, task, run).conduct()
+        Federation(carrying(grid), settings, task, run).conduct()
     write_report(run)
 
 

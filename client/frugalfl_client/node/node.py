@@ -12,8 +12,8 @@ from typing import Any
 from flwr.app import Context, Error, Message, RecordDict
 
 from frugalfl import wire
-from frugalfl.errors import FederationError
-from frugalfl.fold import fold
+from frugalfl.errors import FederationError, FrameError
+from frugalfl.fold import fold, unfold
 from frugalfl_client.node import flower
 from frugalfl_client.node.apps import App, AppError, Apps
 from frugalfl_client.node.channel import RefusedError, UnreachableError
@@ -177,6 +177,8 @@ class Node:
             try:
                 # A line that breaks after this must not cost the message: nobody sends it again.
                 message = self._fetched = self._fetched or self._fleet.fetch(self._id, incoming)
+                with suppress(FrameError):  # the app says what is wrong with it
+                    message.content = unfold(message.content)
                 started = time.monotonic()
                 reply = self._answer(message, what)
             except (RunOverError, RefusedError) as error:
@@ -186,7 +188,8 @@ class Node:
             seconds = time.monotonic() - started
             if reply.has_content() and wire.is_ours(message.content):
                 reply.content = fold(reply.content)
-            parcel = flower.pack(reply, self._id, seconds)
+            carried = wire.offers_carrying(message.content)
+            parcel = flower.pack(reply, self._id, seconds, carried=carried)
             self._claimed = self._fetched = None  # a line that breaks now costs no second training
             try:
                 self._outbox.put(parcel)
@@ -196,8 +199,9 @@ class Node:
         if reply.has_error():
             self._say(f"{what}: {about.message_type} failed: {reply.error.reason}")
         self._deliver(f"{what}: {verb} in {seconds:.2f} s, " if reply.has_content() else "")
-        with suppress(RunOverError):  # after the answer, which the server waits for
-            self._fleet.confirm(self._id, incoming)
+        if parcel.objects:  # of an exchange without any, the server clears away what is left
+            with suppress(RunOverError):  # after the answer, which the server waits for
+                self._fleet.confirm(self._id, incoming)
 
     def _in_case(self, incoming: Incoming) -> None:
         """Leave an answer on disk for the case that this process is killed while it works."""
