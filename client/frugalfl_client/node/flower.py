@@ -129,6 +129,11 @@ class Incoming:
     tree: ObjectTree
 
     @property
+    def sent(self) -> float:
+        """When it was made (s since 1970, on the server's clock)."""
+        return float(self.message.metadata.created_at)
+
+    @property
     def expires(self) -> float:
         """When its answer is of no use any more (s since 1970, on the server's clock)."""
         about = self.message.metadata
@@ -175,6 +180,8 @@ class Fleet:
         self._public = public_key_of(key)
         self._signed: tuple[str, str] = ("", "")
         self._forms: dict[tuple[int, ...], Any] = {}
+        #: When the last answer was given (s since 1970, on the server's clock); ``None``: unknown.
+        self.clock: float | None = None
 
     def register(self) -> None:
         """Make this key known, where the SuperLink takes any.
@@ -304,6 +311,7 @@ class Fleet:
         answer = self._channel.post(path, headers, body, timeout)
         if answer.status != 200:
             raise self._trouble(answer.status, answer.body, answer.date)
+        self.clock = answer.date.timestamp() if answer.date else None
         result: _P = answer_type()
         try:
             result.ParseFromString(answer.body)

@@ -43,6 +43,10 @@ class Heart:
         """Say whether one has to be sent in the next ``within`` seconds."""
         return time.monotonic() + within >= self._due
 
+    def left(self) -> float:
+        """Return how long there is until one is due (s)."""
+        return max(0.0, self._due - time.monotonic())
+
     def beat(self, node: int, silence: float) -> bool:
         """Send one; ``False``: the SuperLink does not know the node any more."""
         interval = self.interval(silence)
@@ -56,7 +60,7 @@ class Heart:
         over = threading.Event()
 
         def work() -> None:
-            while not over.wait(max(0.0, self._due - time.monotonic())):
+            while not over.wait(self.left()):
                 try:
                     self.beat(node, 0.0)
                 except FederationError:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-#: Where a message is thought to have come, between the last question that found none and the one
-#: that found it: near the later, since a question too many costs more than being a little late.
-_BETWEEN = 0.7
-#: After the first question each wait is this share of the silence so far.
-_PATIENCE = 0.25
+#: Weight of the last pause in what is expected of the next (the gains of RFC 6298, section 2, are
+#: 1/8 and 1/4; a run has fewer pauses than a connection has packets), and of its deviation.
+_GAIN, _DEVIATION_GAIN = 0.4, 0.25
+#: What the first pause of a run is thought to vary by, as a share of it.
+_FIRST_DEVIATION = 0.1
+#: The first question of a pause comes so many deviations after it should be over: a question that
+#: finds nothing costs more than being a little late.
+_LATER = 0.7
+#: After a question that found nothing the wait is this share of the silence so far: where the
+#: message was expected, and where it was not, or has not come for twice the time.
+_NEAR, _PATIENCE = 0.15, 0.25
 #: Longest wait of a node that nothing else is said to (s): 3 MB a day with TLS, at most.
 IDLE_S = 90.0
 #: Pauses shorter than this (s) are not foreseen: quick questions cost little then.
 _SHORT_S = 2.0
-#: Share by which each wait differs at random, so that devices do not all ask at once.
+#: Share by which waits differ at random, so that devices do not all ask at once; the first question
+#: of a foreseen pause comes at its own device's time anyway.
 _JITTER = 0.1
 
 
@@ -23,7 +30,9 @@ class Pace:
     """A node's rhythm; times in s on a clock that never goes back.
 
     The pauses between an answer and the next message of the same run are much alike: the first
-    question comes when the last pause would have ended, further ones ever more slowly.
+    question comes when the next should be over, by their mean and deviation, further ones ever
+    more slowly. How long a pause was, the server's clock says, to about a second: when it took
+    the answer, and when it made the message. When the node asked does not matter.
 
     Attributes:
         quick: Shortest wait between two questions (s).
@@ -35,26 +44,26 @@ class Pace:
     idle: float
     started: float
     _run: int | None = field(default=None, init=False)
-    _asked: float = field(default=0.0, init=False)
-    _expected: float = field(default=0.0, init=False)
-    _at_once: int = field(default=0, init=False)
+    _taken: float | None = field(default=None, init=False)
+    _mean: float | None = field(default=None, init=False)
+    _deviation: float = field(default=0.0, init=False)
 
-    def message(self, now: float, run: int) -> None:
-        """Note that a message came, the answer to a question."""
+    def message(self, now: float, run: int, sent: float) -> None:
+        """Note that a message came, which the server made at ``sent`` (s, on its clock)."""
         silence = self.silence(now)
+        pause = silence if self._taken is None else min(max(sent - self._taken, 0.0), silence)
         if run != self._run:
-            self._run, self._expected, self._at_once = run, 0.0, 0
-        elif self._asked:
-            self._expected = self._asked + _BETWEEN * (silence - self._asked)
-            self._at_once = 0
+            self._run, self._mean = run, None
+        elif self._mean is None:
+            self._mean, self._deviation = pause, _FIRST_DEVIATION * pause
         else:
-            # It may have waited for long. Come 10 % earlier, then 20 %, 40 %, 50 %.
-            self._expected = silence * (1 - min(0.5, 0.1 * 2.0**self._at_once))
-            self._at_once += 1
+            error = pause - self._mean
+            self._mean += _GAIN * error
+            self._deviation += _DEVIATION_GAIN * (abs(error) - self._deviation)
 
-    def answered(self, now: float) -> None:
-        """Note that its answer is on its way: the next pause begins."""
-        self.started, self._asked = now, 0.0
+    def answered(self, now: float, taken: float | None) -> None:
+        """Note that its answer was taken, at ``taken`` by the server's clock: a pause begins."""
+        self.started, self._taken = now, taken
 
     def silence(self, now: float) -> float:
         """Return how long nothing came (s)."""
@@ -62,12 +71,14 @@ class Pace:
 
     def wait(self, now: float) -> float:
         """Note that a question found nothing; return how long to wait before the next (s)."""
-        self._asked = self.silence(now)
-        return self._jittered(max(self.quick, _PATIENCE * self._asked))
+        silence = self.silence(now)
+        near = self._mean is not None and silence < 2 * self._mean
+        return self._jittered(max(self.quick, (_NEAR if near else _PATIENCE) * silence))
 
     def first_wait(self) -> float:
         """Return how long to wait before the first question of a pause (s)."""
-        return self._jittered(self._expected if self._expected > _SHORT_S else self.quick)
+        expected = 0.0 if self._mean is None else self._mean + _LATER * self._deviation
+        return min(expected, self.idle) if expected > _SHORT_S else self._jittered(self.quick)
 
     def _jittered(self, wait: float) -> float:
         return min(wait, self.idle) * random.uniform(1 - _JITTER, 1 + _JITTER)
