@@ -145,36 +145,32 @@ class Node:
 
     def _serve_once(self) -> None:
         """Deliver what waits; ask for one message and answer it, or wait."""
-        self._beat_if_due()
+        if self._heart.due():
+            self._beat()
         while self._outbox:
             self._deliver()
         self._claimed = self._claimed or self._fleet.pull(self._id)
-        if self._claimed is not None:
-            run = self._claimed.message.metadata.run_id
-            self._pace.message(time.monotonic(), run, self._claimed.sent)
-            self._handle(self._claimed)
-            self._claimed = self._fetched = None
-            self._pace.answered(time.monotonic(), self._fleet.clock)
-            self._rest(self._pace.first_wait())
+        if self._claimed is None:
+            self._rest(self._pace.wait(time.monotonic()))
             return
-        silence, wait = self._pace.silence(time.monotonic()), self._pace.wait(time.monotonic())
-        if self._heart.due(within=wait) and silence >= self._pace.idle:
-            # One connection for both, where the next question needs a new one anyway.
-            self._heart.beat(self._id, silence)
-        self._rest(wait)
+        run = self._claimed.message.metadata.run_id
+        self._pace.message(time.monotonic(), run, self._claimed.sent)
+        self._handle(self._claimed)
+        self._claimed = self._fetched = None
+        self._pace.answered(time.monotonic(), self._fleet.clock)
+        self._rest(self._pace.first_wait())
 
     def _rest(self, seconds: float) -> None:
         """Let time pass, and stay online."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
+            if not self._heart.left():
+                self._beat()
             self._stop.wait(min(left, self._heart.left()))
-            self._beat_if_due()
 
-    def _beat_if_due(self) -> None:
-        if self._heart.due() and not self._stop.is_set():
-            silence = self._pace.silence(time.monotonic())
-            if not self._heart.beat(self._id, silence):
-                raise UnknownNodeError("the SuperLink does not know this node any more", None)
+    def _beat(self) -> None:
+        if not self._heart.beat(self._id, self._pace.silence(time.monotonic())):
+            raise UnknownNodeError("the SuperLink does not know this node any more", None)
 
     def _handle(self, incoming: Incoming) -> None:
         """Fetch one message, let the app work on it, and send the answer."""

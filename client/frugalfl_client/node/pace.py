@@ -13,13 +13,16 @@ _FIRST_DEVIATION = 0.1
 #: The first question of a pause comes so many deviations after it should be over: a question that
 #: finds nothing costs more than being a little late.
 _LATER = 0.7
-#: After a question that found nothing the wait is this share of the silence so far: where the
-#: message was expected, and where it was not, or has not come for twice the time.
-_NEAR, _PATIENCE = 0.15, 0.25
+#: After a question that found nothing the wait is this share of the silence so far: where a message
+#: was expected about now; in a run's first pause, of which nothing is known, but that the longer it
+#: is, the longer others take than this node; and where nothing is expected.
+_NEAR, _FIRST, _PATIENCE = 0.15, 0.5, 0.25
 #: Longest wait of a node that nothing else is said to (s): 3 MB a day with TLS, at most.
 IDLE_S = 90.0
 #: Pauses shorter than this (s) are not foreseen: quick questions cost little then.
 _SHORT_S = 2.0
+#: After so long (s) a run's first pause is more likely to be its end.
+_LONG_S = 60.0
 #: Share by which waits differ at random, so that devices do not all ask at once; the first question
 #: of a foreseen pause comes at its own device's time anyway.
 _JITTER = 0.1
@@ -72,8 +75,12 @@ class Pace:
     def wait(self, now: float) -> float:
         """Note that a question found nothing; return how long to wait before the next (s)."""
         silence = self.silence(now)
-        near = self._mean is not None and silence < 2 * self._mean
-        return self._jittered(max(self.quick, (_NEAR if near else _PATIENCE) * silence))
+        share = _PATIENCE
+        if self._mean is not None and silence < 2 * self._mean:
+            share = _NEAR
+        elif self._mean is None and self._run is not None and silence < _LONG_S:
+            share = _FIRST
+        return self._jittered(max(self.quick, share * silence))
 
     def first_wait(self) -> float:
         """Return how long to wait before the first question of a pause (s)."""
