@@ -10,8 +10,9 @@ TLS, where the proxy can tell payload (bodies of messages and of their objects) 
 (questions that found nothing, heartbeats) and the rest (headers, confirmations), and again with TLS
 and registered keys for the total. So much is the node's share alone, on the same app; the last of
 these rows has Flower's own app (FedAvg, float32 arrays of the same CNN) on Flower's own node beside
-the lean node's round. Idle traffic is with TLS and registered keys; `frugalfl node` asks 15 times as often as it
-does by default, and a 15th of its bytes is counted, so that a minute and a half is enough.
+the lean node's round. Idle traffic is with TLS and registered keys; `frugalfl node` asks 15 times
+as often as it does by default, and a 15th of its bytes is counted, so that a minute and a half is
+enough.
 """
 
 from __future__ import annotations

@@ -113,9 +113,7 @@ class TcpProxy:
     def exchanges(self, begin: float, end: float) -> list[Exchange]:
         """Return the requests of a stretch of time in order; none where they are encrypted."""
         found = [one for line in list(self.lines) for one in _exchanges(line)]
-        return sorted(
-            (one for one in found if begin <= one.when < end), key=lambda one: one.when
-        )
+        return sorted((one for one in found if begin <= one.when < end), key=lambda one: one.when)
 
     def _accept(self) -> None:
         while True:

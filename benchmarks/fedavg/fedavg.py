@@ -1,4 +1,4 @@
-"""Flower's FedAvg on the arrays of a model; the bytes are those of training, the numbers are not."""
+"""Flower's FedAvg on a model's arrays; the bytes are those of training, the numbers are not."""
 
 import numpy as np
 from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
@@ -19,9 +19,7 @@ def train(message: Message, context: Context) -> Message:
         for array in message.content.array_records["arrays"].to_numpy_ndarrays()
     ]
     metrics = MetricRecord({"num-examples": 100, "train-loss": 1.0})
-    return Message(
-        RecordDict({"arrays": ArrayRecord(moved), "metrics": metrics}), reply_to=message
-    )
+    return Message(RecordDict({"arrays": ArrayRecord(moved), "metrics": metrics}), reply_to=message)
 
 
 @server.main()

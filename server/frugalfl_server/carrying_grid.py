@@ -11,7 +11,7 @@ says what has moved when flwr is upgraded.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from flwr.app import Message, RecordDict
 from flwr.common.serde import message_from_proto, recorddict_to_proto
@@ -19,6 +19,7 @@ from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, PushObjectRequ
 from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
 from flwr.proto.runtime_pb2 import PullAppMessagesResponse
 from flwr.serverapp import Grid
+from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.superlink.grid.http_grid import HttpGrid
 
 from frugalfl import wire
@@ -26,19 +27,21 @@ from frugalfl.carried import MOST_DOWN_BYTES, size, ticket
 from frugalfl.fold import fold
 
 
-def carrying(grid: Grid) -> Grid:
-    """Return a Grid whose messages carry their content, where there is a SuperLink behind it."""
-    return CarryingGrid(grid) if isinstance(grid, HttpGrid) else grid
-
-
 class CarryingGrid(HttpGrid):
     """Flower's Grid, on the same connection, for nodes that carry their answers too."""
 
-    def __init__(self, grid: HttpGrid) -> None:
-        """Take over a Grid that knows its run."""
+    def __init__(self, grid: Grid) -> None:
+        """Take over Flower's Grid, which knows its run.
+
+        Raises:
+            TypeError: It is of another kind: there is no SuperLink behind it.
+        """
+        if not isinstance(grid, HttpGrid):
+            raise TypeError(f"{type(grid).__name__} has no SuperLink behind it")
         client = grid._runtime_client
         vars(self).update(vars(grid))
-        self._client = self._carrier = _Carrier(client)
+        self._carrier = _Carrier(client)
+        self._client = cast(RuntimeHttpClient, self._carrier)
         self._able: set[int] = set()
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:

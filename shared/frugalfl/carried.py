@@ -13,8 +13,8 @@ import hashlib
 
 from flwr.app import ConfigRecord, RecordDict
 
-#: Most that a message to a node carries (B): where the line breaks while a node takes a message
-#: from SuperLink, the message is lost, since SuperLink gives it once; objects can be asked for anew.
+#: Most that a message to a node carries (B): where the line breaks while a node takes it, it is
+#: lost, since SuperLink gives each message once; objects can be asked for anew.
 MOST_DOWN_BYTES = 1 << 16
 #: Most that an answer carries (B); it stays on the device until it was taken, but goes up whole.
 MOST_UP_BYTES = 1 << 20

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Error, Message
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
 from flwr.server.superlink.linkstate import LinkStateFactory
-from flwr.serverapp.grid import Grid
 from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME, NOOP_FEDERATION_ID, TaskType
 from flwr.supercore.object_store import ObjectStoreFactory
+from flwr.supercore.state.schema.corestate_models import ObjectPushSession
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.federation import NoOpFederationManager
 from flwr.superlink.grid.http_grid import HttpGrid
@@ -25,7 +25,8 @@ from frugalfl.carried import MOST_DOWN_BYTES, MOST_UP_BYTES
 from frugalfl.fold import FOLDED, fold, unfold
 from frugalfl_client.node import flower
 from frugalfl_client.node.channel import Answer
-from frugalfl_server.carrying_grid import carrying
+from frugalfl_server.app import _carrying
+from frugalfl_server.carrying_grid import CarryingGrid
 from frugalfl_server.views import View
 
 REQUESTS = {
@@ -79,6 +80,14 @@ class Link:
         }
         return lambda request: handlers[name](request, self.state, self.task)
 
+    @property
+    def uploads(self):
+        """How many uploads it takes for unfinished."""
+        if hasattr(self.state, "_object_push_sessions"):
+            return len(self.state._object_push_sessions)
+        with self.state.session() as session:
+            return session.query(ObjectPushSession).count()
+
     def left(self, names):
         """Return which objects it still has."""
         return [name for name in names if name in self.state.object_store]
@@ -98,7 +107,7 @@ def grid(link):
     flowers = HttpGrid(token="any")
     flowers._client = link
     flowers._run = SimpleNamespace(run_id=link.run)
-    return carrying(flowers)
+    return _carrying(flowers)  # the ServerApp tells it by its module's name
 
 
 @pytest.fixture
@@ -154,8 +163,7 @@ def test_nothing_is_left_at_the_superlink(link, grid, node):
     one_round(link, grid, node)
     one_round(link, grid, node)
     assert len(link.state.object_store) == 0
-    if hasattr(link.state, "_object_push_sessions"):
-        assert not link.state._object_push_sessions
+    assert link.uploads == 0
 
 
 def test_what_is_large_goes_as_objects(link, grid, node):
@@ -207,5 +215,7 @@ def test_an_error_is_carried_too(link, grid, node):
 
 
 def test_a_grid_without_a_superlink_stays_as_it_is():
-    simulated: Grid = View(None)
-    assert carrying(simulated) is simulated
+    simulated = View(None)
+    assert _carrying(simulated) is simulated
+    with pytest.raises(TypeError, match="View has no SuperLink"):
+        CarryingGrid(simulated)

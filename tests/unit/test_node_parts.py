@@ -19,7 +19,6 @@ from frugalfl_client.node.keys import own_key, read_key
 from frugalfl_client.node.outbox import Outbox
 from frugalfl_client.node.pace import Pace, back_off
 
-
 #: How far the node's clock is off the server's in these tests (s); it must not matter.
 OFF = 1e6
 
