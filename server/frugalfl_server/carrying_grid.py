@@ -47,16 +47,20 @@ class CarryingGrid(HttpGrid):
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; return their names, an empty one for what could not be sent."""
         sent = list(messages)
-        for content in {id(message.content): message.content for message in sent}.values():
+        contents = {id(message.content): message.content for message in sent}  # keeps the ids taken
+        for content in contents.values():
             wire.offer_carrying(content)
-        folded: dict[int, RecordDict] = {}
+        folded: dict[int, tuple[RecordDict, ProtoRecordDict]] = {}
         carried: list[ProtoRecordDict | None] = []
         for message in sent:
             content = message.content
             fits = wire.is_ours(content) and size(content) <= MOST_DOWN_BYTES
             if fits and message.metadata.dst_node_id in self._able:
-                message.content = folded.setdefault(id(content), fold(content))
-                carried.append(recorddict_to_proto(message.content))
+                if id(content) not in folded:  # what is the same for many nodes, once
+                    whole = fold(content)
+                    folded[id(content)] = whole, recorddict_to_proto(whole)
+                message.content, proto = folded[id(content)]
+                carried.append(proto)
             else:
                 carried.append(None)
         self._carrier.going = carried
