@@ -5,17 +5,21 @@
 Flower's own node is beside it; faults.py has the second table. Real processes on this machine:
 Flower's SuperLink, `frugalfl node`, and the stock `flower-supernode`, each behind a TCP proxy that
 counts every byte of its connections (TCP and IP headers are not in it). Rounds are of
-simulations/digits, a CNN of 38,282 parameters, trained by
-LiteRT on both nodes in the same run; they are counted from the second one on. Rounds run without
-TLS, where the proxy can tell payload (the objects' bytes) from polling (questions that found
-nothing, heartbeats) and the rest (headers, names), and again with TLS and registered keys for the
-total. Idle traffic is with TLS and registered keys; `frugalfl node` asks 12 times as often as it
-does by default, and a 12th of its bytes is counted, so that a minute and a half is enough.
+simulations/digits, a CNN of 38,282 parameters, trained by LiteRT on both nodes in the same run.
+Rounds run without TLS, where the proxy can tell payload (bodies of messages and of their objects)
+from polling (questions that found nothing, heartbeats) and the rest (headers, confirmations), and
+again with TLS and registered keys for the total. So much is the node's share alone, on the same
+app; the last of these rows has Flower's own app (FedAvg, float32 arrays of the same CNN) on
+Flower's own node beside the lean node's round. Idle traffic is with TLS and registered keys;
+`frugalfl node` asks 12 times as often as it does by default, and a 12th of its bytes is counted, so
+that a minute and a half is enough.
 """
 
 from __future__ import annotations
 
+import importlib
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,14 +35,17 @@ from rich.table import Table
 from tcp_proxy import TcpProxy, Traffic
 
 from frugalfl.idle import IDLE_S
+from frugalfl.modules import read_parameters
 
 ROOT = Path(__file__).parent
 DIGITS = ROOT.parent / "simulations" / "digits"
+FEDAVG = ROOT / "fedavg"
 DAY_S = 86400
 #: With which longest wait between two questions idle traffic is measured (s); each of them needs a
 #: new connection, as with the default, since a SuperLink closes one after 5 s of silence.
 MEASURED_IDLE_S = 6.0
 LEAN, STOCK = "frugalfl node", "flower-supernode"
+A_THIRD = "share <= 0.33"
 
 
 @dataclass(frozen=True)
@@ -130,12 +137,14 @@ def rounds(quick: bool) -> list[Row]:
     count = 4 if quick else 8
     plain, memory = _federation(count, tls=False)
     secure, _ = _federation(count, tls=True)
+    beside = {LEAN: plain[LEAN], STOCK: _flowers_own(count)}
 
     def row(
-        figure: str, of: Callable[[Traffic], float], among: dict[str, Traffic], unit: str = "B"
-    ) -> Row:
+        figure: str, of: Callable[[Traffic], float], among: dict[str, Traffic], unit: str = "B",
+        goal: str = "",
+    ) -> Row:  # fmt: skip
         each = {kind: of(traffic) / (count - 1) for kind, traffic in among.items()}
-        return Row(f"a round: {figure}", unit, each[LEAN], each[STOCK])
+        return Row(f"a round: {figure}", unit, each[LEAN], each[STOCK], goal)
 
     return [
         Row("memory, after rounds", "MB", memory[LEAN], memory[STOCK]),
@@ -145,9 +154,13 @@ def rounds(quick: bool) -> list[Row]:
         row("polling", lambda traffic: traffic.polling, plain),
         row("up, all", lambda traffic: traffic.up, plain),
         row("down, all", lambda traffic: traffic.down, plain),
-        row("all, no TLS", lambda traffic: traffic.total, plain),
-        row("all, TLS and registered keys", lambda traffic: traffic.total, secure),
-    ]
+        row("all, no TLS", lambda traffic: traffic.total, plain, goal=A_THIRD),
+        row("all, TLS and registered keys", lambda traffic: traffic.total, secure, goal=A_THIRD),
+        row(
+            "all, no TLS; beside Flower's own app (FedAvg, float32) on its node",
+            lambda traffic: traffic.total, beside,
+        ),
+    ]  # fmt: skip
 
 
 def _federation(count: int, tls: bool) -> tuple[dict[str, Traffic], dict[str, float]]:
@@ -164,6 +177,28 @@ def _federation(count: int, tls: bool) -> tuple[dict[str, Traffic], dict[str, fl
         end = time.monotonic()
         passed = {kind: node.proxy.between(begin, end) for kind, node in nodes.items()}
         return passed, {kind: node.megabytes for kind, node in nodes.items()}
+
+
+def _flowers_own(count: int) -> Traffic:
+    """Run Flower's FedAvg on one node of Flower's; return what passed after round 1."""
+    with machines(tls=False) as links:
+        node = start(links, STOCK, 0, 1)
+        run = links.run(FEDAVG, rounds=count + 1, shapes=f"'{_shapes_of_the_digits()}'")
+        run.wait_for(r"ROUND 2/", 400)
+        begin = time.monotonic()
+        run.wait_for(rf"ROUND {count + 1}/", 400)
+        return node.proxy.between(begin, time.monotonic())
+
+
+def _shapes_of_the_digits() -> str:
+    sys.path.insert(0, str(DIGITS))
+    try:
+        task = importlib.import_module("task").task
+    finally:
+        sys.path.remove(str(DIGITS))
+    return " ".join(
+        ",".join(map(str, array.shape)) for array in read_parameters(task.model()).values()
+    )
 
 
 def _family(pid: int) -> list[int]:
