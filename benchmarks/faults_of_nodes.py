@@ -89,12 +89,16 @@ def kill_node(links: Machines, kind: str, deadline_s: float) -> Killed:
 
 @dataclass(frozen=True)
 class Cut:
-    """What became of rounds whose line was cut; ``updates`` by round."""
+    """What became of rounds whose line was cut; ``updates`` by round.
+
+    ``requests`` are the paths of what the node sent from the second round on.
+    """
 
     seconds: float
     updates: list[int]
     late: list[int]
     said: str
+    requests: set[str]
 
 
 def cut_line(links: Machines, kind: str, seconds: float) -> Cut:
@@ -106,14 +110,17 @@ def cut_line(links: Machines, kind: str, seconds: float) -> Cut:
     run = digits(links, rounds=3, quorum=0.5, round_deadline=2 * seconds + 60)
     run.wait_for("train +1/3", PATIENCE_S)
     until_at_work(victim, kind, 2)
+    begun = time.monotonic()
     proxy.cut()
     time.sleep(seconds)  # the fault itself
     proxy.mend()
     run.wait_for("train +3/3", PATIENCE_S)
     run.wait(PATIENCE_S)
+    requests = {one.path for one in proxy.exchanges(begun, time.monotonic())}
     proxy.close()
     rounds = rounds_of(links)
-    return Cut(seconds, [r.updates for r in rounds], [r.late for r in rounds], victim.said)
+    updates, late = [r.updates for r in rounds], [r.late for r in rounds]
+    return Cut(seconds, updates, late, victim.said, requests)
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,11 @@ class Serving:
 
     def undisturbed(self) -> Served:
         """Run to the end."""
-        return self._end(self._begin(), "", {})
+        return self._end(begin(self._links), "", {})
 
     def disturbed(self) -> Served:
         """Kill the ServerApp, then the SuperLink, then all of it and resume; a round after each."""
-        serving, still_s = self._begin(), {}
+        serving, still_s = begin(self._links), {}
         for number, program in enumerate(("flwr-serverapp", "flower-superlink"), 1):
             serving.wait_for(_line(number), PATIENCE_S)
             killed = time.monotonic()
@@ -56,14 +56,16 @@ class Serving:
         still_s["frugalfl"] = time.monotonic() - killed
         return self._end(rest, serving.said, still_s)
 
-    def _begin(self) -> Process:
-        changes = [f"{key}={value!r}" for key, value in SETTINGS.items()]
-        return self._links.serve(DIGITS, *changes, "rounds=4", "round-deadline=300")
-
     def _end(self, serving: Process, before: str, still_s: dict[str, float]) -> Served:
         code = serving.wait(PATIENCE_S)
         run = RunDirectory.open(self._links.folder / "runs" / "latest")
         return Served(run, before + serving.said, code, still_s)
+
+
+def begin(links: Machines) -> Process:
+    """Serve four rounds of the digits."""
+    changes = [f"{key}={value!r}" for key, value in SETTINGS.items()]
+    return links.serve(DIGITS, *changes, "rounds=4", "round-deadline=300")
 
 
 def _line(number: int) -> str:

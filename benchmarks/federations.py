@@ -63,11 +63,11 @@ def rounds_of(links: Machines) -> list[RoundRecord]:
 
 
 def until_at_work(node: Process, kind: str, number: int) -> None:
-    """Wait until a node works on a round, all rounds before being over."""
+    """Wait until a node works on a round."""
     if kind == LEAN:
         node.wait_for(f"round {number}: train begins", PATIENCE_S)
         return
-    until(lambda: not _client_apps(node), PATIENCE_S)
+    node.wait_for(rf"ROUND {number}\]", PATIENCE_S)  # it has the message, and starts a process
     until(lambda: _client_apps(node), PATIENCE_S)
 
 

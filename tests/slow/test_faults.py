@@ -1,10 +1,17 @@
 """Faults of real federations, done to real processes: SuperLink, ServerApp and lean nodes."""
 
+import os
+import signal
+import time
+
 import faults_of_nodes
 import faults_of_servers
 import pytest
-from federations import DIGITS, LEAN
+from federations import DIGITS, LEAN, PATIENCE_S, process_of
 from machines import Machines
+from tcp_proxy import TcpProxy
+
+from frugalfl_server.run_directory import RunDirectory
 
 pytestmark = pytest.mark.slow
 
@@ -14,6 +21,12 @@ def machines(tmp_path):
     started = Machines(tmp_path / "machines")
     yield started
     started.stop()
+
+
+def carried(requests):
+    """Say whether a node sent answers, and nothing went as objects in either direction."""
+    words = {path.rpartition("/")[2] for path in requests}
+    return "push-messages" in words and not words & {"push-object", "pull-object"}
 
 
 def test_a_node_that_is_killed_in_mid_training(machines):
@@ -33,6 +46,7 @@ def test_an_answer_that_a_cut_line_holds_up_for_half_a_minute_is_used(machines):
     assert seen.updates[:3] == [2, 2, 2]
     assert "; trying again" in seen.said
     assert "connected again after" in seen.said
+    assert carried(seen.requests)
     assert "Traceback" not in seen.said
 
 
@@ -57,6 +71,22 @@ def test_a_server_that_dies_in_every_way_leaves_the_same_bits(machines):
     assert "the superlink ended (-9): starts again" in broken.said
     assert whole.run.rounds[0].program_bytes > 0
     assert faults_of_servers.same_bits(whole.run, broken.run)
+
+
+def test_carried_answers_outlive_a_superlink_that_dies_in_mid_training(machines):
+    proxies = [TcpProxy(machines.port) for _ in range(2)]
+    nodes = [machines.lean(number, superlink=proxies[number].address) for number in range(2)]
+    serving = faults_of_servers.begin(machines)
+    nodes[0].wait_for("round 2: train begins", PATIENCE_S)
+    begun = time.monotonic()
+    os.kill(process_of(serving, "flower-superlink"), signal.SIGKILL)
+    assert serving.wait(PATIENCE_S) == 0, serving.said
+    assert "the superlink ended (-9): starts again" in serving.said
+    rounds = RunDirectory.open(machines.folder / "runs" / "latest").rounds
+    assert [record.updates for record in rounds] == [2, 2, 2, 2]
+    for proxy in proxies:
+        assert carried({one.path for one in proxy.exchanges(begun, time.monotonic())})
+        proxy.close()
 
 
 def test_an_error_of_ours_is_not_tried_again(machines):
