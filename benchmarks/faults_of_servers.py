@@ -15,7 +15,7 @@ from frugalfl_server.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class Served:
-    """A run under ``frugalfl serve``: what it left, what was said, and how it ended.
+    """A run under ``frugalfl serve``: what it left, and what was said.
 
     Attributes:
         still_s: Seconds from each fault to the end of the next round, by what was killed.
@@ -23,7 +23,6 @@ class Served:
 
     run: RunDirectory
     said: str
-    code: int
     still_s: dict[str, float]
 
 
@@ -58,8 +57,10 @@ class Serving:
 
     def _end(self, serving: Process, before: str, still_s: dict[str, float]) -> Served:
         code = serving.wait(PATIENCE_S)
+        if code:
+            raise AssertionError(f"serve ended with {code}:\n{before + serving.said}")
         run = RunDirectory.open(self._links.folder / "runs" / "latest")
-        return Served(run, before + serving.said, code, still_s)
+        return Served(run, before + serving.said, still_s)
 
 
 def begin(links: Machines) -> Process:

@@ -16,8 +16,8 @@ _BUSY_S = 120.0
 _IDLE_WAITS = 5
 #: Shares of the announced interval after which the next one goes along with a question, for which
 #: there is a connection anyway, and after which it is sent in any case: in a run that leaves half a
-#: minute in which the line may be broken.
-_EARLY, _LATEST = 0.7, 0.9
+#: minute in which the line may be broken, and the seconds until the node has found that it is back.
+_EARLY, _LATEST = 0.7, 0.8
 
 
 class Heart:
