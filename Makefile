@@ -34,6 +34,7 @@ lint: $(VENV)/.dev ## check style, formatting and the import rules
 types: $(VENV)/.dev ## check types, strictly
 	@$(BIN)/mypy
 	@$(BIN)/mypy simulations/digits/task.py
+	@$(BIN)/mypy simulations/fraud/task.py simulations/fraud/pilot.py
 
 bench: $(VENV)/.dev ## measure every figure of the README again
 	@for program in $$(grep -l __main__ benchmarks/*.py); do echo "== $$program"; $(BIN)/python $$program || exit 1; done

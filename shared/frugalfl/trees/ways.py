@@ -44,7 +44,7 @@ class Way:
     bins: int = 64
 
     def __str__(self) -> str:
-        own = [f"{name} {getattr(self.growth, field):g}" for name, (field, *_) in _GROWTH.items()]
+        own = [f"{name} {getattr(self.growth, field)}" for name, (field, *_) in _GROWTH.items()]
         return f"{self.name}({self.trees}, {', '.join(own)}, bins {self.bins})"
 
 
@@ -70,7 +70,7 @@ _GROWTH: dict[str, tuple[str, float, float, Callable[[str], float]]] = {
 def parse_way(text: str) -> Way | None:
     """Read the setting; empty: no trees, ``None``.
 
-    >>> parse_way("bagging(20, leaves 15)").leaves
+    >>> parse_way("bagging(20, leaves 15)").growth.leaves
     15
 
     Raises:
@@ -97,5 +97,5 @@ def _option(call: Call) -> tuple[str, float]:
         return name, _number(value, name, 2, _MOST_BINS, int)
     if name not in _GROWTH:
         raise unknown("option of trees", name, [*_GROWTH, _BINS])
-    field, *bounds = _GROWTH[name]
-    return field, _number(value, name, *bounds)
+    field, least, most, kind = _GROWTH[name]
+    return field, _number(value, name, least, most, kind)
