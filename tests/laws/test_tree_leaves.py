@@ -116,7 +116,7 @@ def some():
         (LeafSums(np.array([65]), np.array([1])), 1, 1, "not those of as many rows"),
         (LeafSums(np.array([1]), np.array([65])), 1, 1, "not those of as many rows"),
         (LeafSums(np.array([1]), np.array([-1])), 1, 1, "not those of as many rows"),
-        (LeafSums(np.array([1 << 62]), np.array([1])), 1, 1, "8 B"),
+        (LeafSums(np.array([1 << 60]), np.array([1])), 1, 1, "8 B"),
     ],
 )
 def test_sums_that_no_rows_have_are_refused(sums, leaves, rows, what):

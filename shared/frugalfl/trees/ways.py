@@ -86,7 +86,12 @@ def parse_way(text: str) -> Way | None:
     count = whole(call.arguments[0], call.name)
     if count > _MOST_TREES:
         raise UsageError(f"trees: {count} trees are too many; at most {_MOST_TREES:,}")
-    given = dict(map(_option, call.arguments[1:]))
+    given: dict[str, float] = {}
+    for option in call.arguments[1:]:
+        name, value = _option(option)
+        if name in given:
+            raise UsageError(f"trees: {option.name.partition(' ')[0]} is there twice")
+        given[name] = value
     bins = given.pop(_BINS, Way.bins)
     return Way(call.name, count, Growth(**given), int(bins))  # type: ignore[arg-type]
 
