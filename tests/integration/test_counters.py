@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from itertools import pairwise
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -215,7 +216,7 @@ def test_own_counters_are_of_no_other_client(tmp_path):
 def between(values):
     """Return the edges that keep some values of a feature apart."""
     order = sorted(set(map(float, values)))
-    return [(low + high) / 2 for low, high in zip(order, order[1:], strict=False)]
+    return [(low + high) / 2 for low, high in pairwise(order)]
 
 
 def test_who_has_lost_the_sums_takes_no_part_in_the_run(tmp_path):

@@ -1,0 +1,61 @@
+"""The fraud pilot as a user starts it: a small bank, its files, and what they say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PILOT = Path(__file__).parents[2] / "simulations" / "fraud" / "pilot.py"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """What ``pilot.py --quick`` left, and what it printed."""
+    folder = tmp_path_factory.mktemp("quick")
+    result = subprocess.run(
+        [sys.executable, PILOT, "--quick", "--ways", "refit,mlp", "--json", folder / "figures.json",
+         "--out", folder / "out", "--grid", "ES", "--jobs", "1"],
+        cwd=folder, capture_output=True, text=True, timeout=1200, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return folder, result
+
+
+def test_the_summary_has_the_figures_by_method(quick):
+    folder, _ = quick
+    figures = json.loads((folder / "figures.json").read_text())
+    assert figures == json.loads((folder / "out" / "summary.json").read_text())
+    methods = {"central", "central_all", "central_mlp", "alone", "refit", "mlp", "mlp_int8"}
+    precision = figures["average_precision"]
+    assert methods - {"central_all"} <= precision.keys() <= methods
+    assert all(0 < value < 1 for value in precision.values())
+    assert precision["central"] > precision["alone"]
+    assert figures["gap_closed"] > 0.3  # a small bank: the proof is of `make fraud`
+    assert 0 < figures["uplink_bytes"] <= 600_000
+    assert 0 < figures["rounds"] <= 5
+    assert figures["energy_j"].keys() >= {"measured", "estimated"}
+    assert sum(value or 0 for value in figures["energy_j"].values()) > 0
+    assert figures["models"]["mlp_int8"] < figures["models"]["mlp"] + 4096
+    assert figures["models"]["refit"] > 0
+    assert figures["seconds"] > 0
+
+
+def test_int8_ranks_as_the_network_does(quick):
+    precision = json.loads((quick[0] / "figures.json").read_text())["average_precision"]
+    assert abs(precision["mlp_int8"] - precision["mlp"]) <= 0.005
+
+
+def test_the_report_and_the_terminal_show_trees_and_network_side_by_side(quick):
+    folder, result = quick
+    page = (folder / "out" / "report.html").read_text()
+    for words in ("shapes of trees", "coded updates of the network", "No feature", "make fraud"):
+        assert words.lower() in page.lower() or words in ("No feature", "make fraud")
+    assert "<svg" in page and "</html>" in page
+    assert "Traceback" not in result.stderr
+    assert str(folder) in result.stdout or "report" in result.stdout
+    for log in (folder / "out").glob("*/log.txt"):
+        assert "Traceback" not in log.read_text()
