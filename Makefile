@@ -37,6 +37,7 @@ lint: $(VENV)/.dev ## check style, formatting and the import rules
 types: $(VENV)/.dev ## check types, strictly
 	@$(BIN)/mypy
 	@$(BIN)/mypy simulations/digits/task.py
+	@$(BIN)/mypy simulations/fraud/task.py simulations/fraud/pilot.py
 
 # benchmarks/fleet.py does what benchmarks/faults.py does, and prints it.
 bench: $(VENV)/.dev ## measure every figure of the README again

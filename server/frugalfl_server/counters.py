@@ -7,6 +7,7 @@ A client that gives none is left out of the sums, and said so; it can take no pa
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,13 +137,13 @@ def share_counters(
     complaints: list[str] = []
     for node, reply in _asked(grid, run, dict.fromkeys(nodes, b""), shared, complaints):
         try:
-            tables = unpack_tables(reply.frame)
-            add_up([*([next(iter(given.values()))] if given else []), tables])
+            given[node] = unpack_tables(reply.frame)
         except FrameError as error:
             complaints.append(f"node {node}: {error}")
             continue
-        given[node] = tables
         shared.uplink_bytes[node] = len(reply.frame)
+    total = _added(given, complaints)
+    shared.uplink_bytes = {node: shared.uplink_bytes[node] for node in given}
     for complaint in complaints:
         warn(f"counters: {complaint}")
     if not given:
@@ -150,7 +151,6 @@ def share_counters(
             f"counters: none of {len(nodes)} clients gave tables; the first said: "
             f"{next(iter(complaints), 'nothing')}"
         )
-    total = add_up(given.values())
     shared.keys = {name: len(table.keys) for name, table in total.items()}
     answers = {node: pack_tables(at_keys_of(total, tables)) for node, tables in given.items()}
     shared.downlink_bytes = sum(map(len, answers.values()))
@@ -160,6 +160,38 @@ def share_counters(
     for complaint in lost:
         warn(f"counters: {complaint}")
     return shared
+
+
+def _added(given: dict[int, dict[str, Table]], complaints: list[str]) -> dict[str, Table]:
+    """Return the sums of all tables; those that do not go with the others are taken out.
+
+    Right are the periods that most clients have. Where a sum would be beyond 32 bits, the clients
+    with the largest counts are left out.
+    """
+    periods: dict[str, Counter[int]] = {}
+    for tables in given.values():
+        for name, table in tables.items():
+            periods.setdefault(name, Counter())[table.counts.shape[1]] += 1
+    right = {name: found.most_common(1)[0][0] for name, found in periods.items()}
+
+    def largest(node: int) -> tuple[int, int]:
+        return max((int(t.counts.max(initial=0)) for t in given[node].values()), default=0), node
+
+    total: dict[str, Table] = {}
+    for node in sorted(given, key=largest):
+        tables = given[node]
+        try:
+            for name, table in tables.items():
+                if table.counts.shape[1] != right[name]:
+                    raise FrameError(
+                        f"its table {name!r} has {table.counts.shape[1]} periods, the others' "
+                        f"{right[name]}"
+                    )
+            total = add_up([total, tables])
+        except FrameError as error:
+            complaints.append(f"node {node}: {error}")
+            del given[node]
+    return total
 
 
 def _asked(
@@ -173,8 +205,10 @@ def _asked(
         )
         for node, data in frames.items()
     ]  # fmt: skip
+    silent = set(frames)
     for message in grid.send_and_receive(messages, timeout=_TIMEOUT_S) if messages else ():
         node = message.metadata.src_node_id
+        silent.discard(node)
         try:
             if message.has_error():
                 raise FrameError(message.error.reason)
@@ -187,3 +221,4 @@ def _asked(
         if reply.notice:
             complaints.append(f"node {node}: {reply.notice}")
         yield node, reply
+    complaints += [f"node {node}: no answer" for node in sorted(silent)]

@@ -38,7 +38,11 @@ class MissingExtraError(UsageError):
         super().__init__(
             f"{what} needs packages that are not installed: pip install 'frugalfl[{extra}]'"
         )
-        self.extra = extra
+        self.what, self.extra = what, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        # An exception is made anew of its message, which is not what this one is made of.
+        return type(self), (self.what, self.extra)
 
 
 class TaskError(FrugalFLError):

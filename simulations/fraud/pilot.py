@@ -132,7 +132,8 @@ def _done(jobs: Sequence[Job], processes: int) -> list[Row]:
             for future in as_completed(waiting):
                 found[waiting[future]] = future.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for future in waiting:
+                future.cancel()
             raise
     return [row for job in jobs for row in found[job]]
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl.trees import Forest, Grid, Histograms, Reply, Request
-from frugalfl.trees.forest import UInt8s
+from frugalfl.trees.forest import Float64s, UInt8s
 from frugalfl.trees.messages import marks
 
 
@@ -34,6 +34,11 @@ class Worker:
         self._histograms = Histograms(binned, y, grid, keys)
         self._forest = Forest()
         self._marks = marks(self._forest)
+
+    @property
+    def scores(self) -> Float64s:
+        """Raw scores of the rows with the trees that are finished (log odds), shape (n,)."""
+        return self._histograms.scores
 
     def answer(self, request: bytes) -> bytes:
         """Return the reply to a request.

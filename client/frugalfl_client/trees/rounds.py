@@ -55,9 +55,11 @@ def work(message: Message, context: Context) -> Message:
                 f"the trees lead to version {held.version}, the request is for version "
                 f"{request.version}"
             )
-        loss = _loss(held.scores, device.examples.y)
         with energy.window("train", samples=len(device.examples)):
             frame = _grown(device, held, way, request, parcel.question)
+        # Trees of histograms come with the questions, to whoever answers these.
+        scores = held.worker(device).scores if way.name == HISTOGRAM else held.scores
+        loss = _loss(scores, device.examples.y)
     energy.uploading(len(frame))
     records, head, unkept = kept(device, energy.take())
     reply = wire.TrainReply(

@@ -16,6 +16,9 @@ from frugalfl.trees.ways import Way
 from frugalfl_server.trees.grown import Grown
 from frugalfl_server.trees.strategy import TreeStrategy
 
+#: Of one step; all clients in turn, however many there are.
+_MOST_TURNS = 10_000
+
 
 class Bagging(TreeStrategy):
     """The mean, by rows, of what the clients grew."""
@@ -48,9 +51,32 @@ class Bagging(TreeStrategy):
 
 
 class Cyclic(Bagging):
-    """Clients take turns: one a round, and its trees count in full."""
+    """Clients take turns: one a round, and its trees count in full; who fails loses its turn."""
+
+    def __init__(
+        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None
+    ) -> None:
+        super().__init__(grown, way, run, on_failure)
+        self._nodes: Sequence[int] = ()
+        self._turn = self._lost = 0
+
+    def most_exchanges(self, steps: int) -> int:
+        """Return how often clients are asked: as often as it takes, while not all of them fail."""
+        return steps * _MOST_TURNS
 
     def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
         """Ask the client whose turn it is."""
-        self._given = []
-        return [nodes[(server_round - 1) % len(nodes)]]
+        self._given, self._nodes = [], nodes
+        node = nodes[self._turn % len(nodes)]
+        self._turn += 1
+        return [node]
+
+    def gives_up(self) -> bool:
+        """Return whether every client has lost its turn, one after the other."""
+        self._lost += 1
+        return self._lost >= len(self._nodes)
+
+    def step(self) -> Forest:
+        """Return the new trees as they are."""
+        self._lost = 0
+        return super().step()

@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from frugalfl import wire
 from frugalfl.codec.buffer import Reader
 from frugalfl.energy import EnergyRecord, totals
-from frugalfl.errors import FederationError, FrameError, TaskError, UsageError
+from frugalfl.errors import FederationError, FrameError, TaskError
 from frugalfl.metrics import measure
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
@@ -107,7 +107,7 @@ class TreeFederation:
         nodes = wait_for(self._grid, self._settings.clients_per_round, self._progress.say)
         traffic.clients = len(nodes)
         sketches: list[Sketch] = []
-        positives = rows = 0
+        positives, rows, silent = 0, 0, set(nodes)
         for message in self._asked(nodes, traffic):
             node = message.metadata.src_node_id
             try:
@@ -115,8 +115,11 @@ class TreeFederation:
             except FrameError as error:
                 traffic.failures.append(f"bins: node {node}: {wire.one_line(str(error))}")
                 continue
+            finally:
+                silent.discard(node)
             positives, rows = positives + found, rows + sketch.rows
             sketches.append(sketch)
+        traffic.failures += [f"bins: node {node}: no answer" for node in sorted(silent)]
         for failure in traffic.failures:
             self._progress.warn(failure)
         if not sketches:
@@ -129,10 +132,7 @@ class TreeFederation:
                 f"bins: {positives} of the {rows} training rows of all clients are of class 1; "
                 "trees need rows of both classes"
             )
-        try:
-            bins = agree(sketches, self._way.bins)
-        except UsageError as error:
-            raise FederationError(f"bins: clients have different features: {error}") from error
+        bins = agree(sketches, self._way.bins)
         traffic.loss = _entropy(positives / rows)
         grown = Grown(bins, math.log(positives / (rows - positives)))
         score = self._score(0)
@@ -158,7 +158,7 @@ class TreeFederation:
         """Return a client's positive rows, and its quantiles.
 
         Raises:
-            FrameError: The reply is an error, or cannot be read.
+            FrameError: The reply is an error, cannot be read, or is of other features.
         """
         if message.has_error():
             raise FrameError(message.error.reason)
@@ -169,6 +169,11 @@ class TreeFederation:
         sketch = Sketch.from_bytes(bytes(reader.rest()))
         if positives > sketch.rows:
             raise FrameError(f"it claims {positives} positive rows of {sketch.rows}")
+        features = self._test.x.reshape(len(self._test), -1).shape[1]
+        if len(sketch.values) != features:
+            raise FrameError(
+                f"its rows have {len(sketch.values)} features, the server's have {features}"
+            )
         traffic.heads += heads
         traffic.energy += reply.records
         traffic.uplink_bytes += len(reply.frame)

@@ -89,9 +89,10 @@ class Histogram(TreeStrategy):
         """Go on with the tree; return it once it is finished."""
         if self._lacking & set(self._cohort):
             return None  # they are asked again, with the trees that they lack
-        if len(self._given) < len(self._cohort):
+        silent = set(self._cohort) - set(self._given)
+        if silent:
             # A sibling's histogram is a difference: the sums of a tree have to be of the same rows.
-            self._out |= set(self._cohort) - set(self._given)
+            self._out |= silent
             self._grower.restart()
             return None
         before = len(self._grower.forest)

@@ -49,6 +49,8 @@ class TreeStrategy(Strategy):
         self._run = run
         self._on_failure = on_failure
         self.traffic = Traffic(1, time.monotonic())
+        #: Nodes and exchanges of which an answer is awaited.
+        self._awaited: set[tuple[int, int]] = set()
 
     @abstractmethod
     def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
@@ -70,6 +72,10 @@ class TreeStrategy(Strategy):
         """Return how often clients are asked at most for so many steps of the model."""
         return steps
 
+    def gives_up(self) -> bool:
+        """Return whether an exchange in which no client contributed ends the run."""
+        return True
+
     @property
     def version(self) -> int:
         """The version of the model that clients are brought to by segments."""
@@ -88,6 +94,7 @@ class TreeStrategy(Strategy):
         for node in self.whom(server_round, sorted(grid.get_node_ids())):
             base, parcel = self._grown.parcel_for(node, version, self.question(node))
             frames = parcel.pack()
+            self._awaited.add((node, server_round))
             self.traffic.clients += 1
             self.traffic.downlink_bytes += len(frames)
             request = wire.TrainRequest(
@@ -123,9 +130,13 @@ class TreeStrategy(Strategy):
                 continue
             self.traffic.updates += 1
             losses.append((reply.loss, reply.samples))
+        for node in sorted(node for node, number in self._awaited if number == server_round):
+            self.failed(node, "no answer")
         for failure in self.traffic.failures:
             self._on_failure(failure)
         if not self.traffic.updates:
+            if not self.gives_up():
+                return None, None
             first = next(iter(self.traffic.failures), "nobody answered")
             raise FederationError(
                 f"round {server_round}: none of {self.traffic.clients} clients contributed; {first}"
@@ -152,11 +163,12 @@ class TreeStrategy(Strategy):
         Raises:
             FrameError: It is an error, or says what cannot be.
         """
+        node, traffic = message.metadata.src_node_id, self.traffic
+        number = self._exchange_of(message)
         if message.has_error():
             raise FrameError(message.error.reason)
-        node, traffic = message.metadata.src_node_id, self.traffic
         reply = wire.unpack_reply(message)
-        heads = check_energy(reply.records, reply.head, self._run, traffic.round)
+        heads = check_energy(reply.records, reply.head, self._run, number)
         traffic.answers += 1
         traffic.energy += reply.records
         traffic.heads += heads
@@ -164,12 +176,27 @@ class TreeStrategy(Strategy):
         if reply.notice:
             self._on_failure(f"round {traffic.round}: node {node}: {reply.notice}")
         self._grown.confirm(node, reply.held)
+        if number != traffic.round:
+            raise FrameError(f"its answer of round {number} came too late")
         if reply.held != self.version:
             self.failed(node, f"it holds version {reply.held}; the next round brings what it lacks")
             return None
         if not (0 < reply.samples < _MOST_ROWS and 0 <= reply.loss < _MOST_LOSS):
             raise FrameError(f"it claims {reply.samples} rows with a loss of {reply.loss}")
         return reply
+
+    def _exchange_of(self, message: Message) -> int:
+        """Return which exchange a reply belongs to; each one is taken once.
+
+        Raises:
+            FrameError: None in which its node was asked and has not answered.
+        """
+        group = message.metadata.group_id
+        asked = message.metadata.src_node_id, int(group) if group.isdecimal() else -1
+        if asked not in self._awaited:
+            raise FrameError(f"no answer of it is awaited for round {group[:20]}")
+        self._awaited.remove(asked)
+        return asked[1]
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

@@ -136,6 +136,9 @@ class Histograms:
 
     Nothing in it cannot be found again from the rows and the next request: it is a cache.
 
+    Attributes:
+        scores: float64 (n,), raw scores of the finished trees (log odds).
+
     Args:
         binned: uint8 (n, f).
         y: 0 or 1 (n,).
@@ -168,7 +171,7 @@ class Histograms:
         self._positive = y.astype(np.float64)
         self._keys = keys.astype(np.uint64)
         self.forest = Forest()
-        self._scores = np.zeros(len(y))
+        self.scores = np.zeros(len(y))
         self._begin_tree()
 
     def move_to(self, forest: Forest) -> None:
@@ -177,18 +180,18 @@ class Histograms:
         if forest.base != self.forest.base or forest.trees[:known] != self.forest.trees:
             self._start(forest)
         elif len(forest) > known:
-            self._scores += Forest(0.0, forest.trees[known:]).raw_scores(self._rows)
+            self.scores += Forest(0.0, forest.trees[known:]).raw_scores(self._rows)
             self.forest = forest
             self._begin_tree()
 
     def _start(self, forest: Forest) -> None:
         self.forest = forest
-        self._scores = forest.raw_scores(self._rows)
+        self.scores = forest.raw_scores(self._rows)
         self._begin_tree()
 
     def _begin_tree(self) -> None:
         """Round the gradients of the logistic loss at the scores."""
-        chance = 1 / (1 + np.exp(-self._scores))
+        chance = 1 / (1 + np.exp(-self.scores))
         gradient, hessian = chance - self._positive, chance * (1 - chance)
         self._fine = [np.rint(np.ldexp(part, FINE_BITS)) for part in (gradient, hessian)]
         # One threshold for both, so that where they are close they are rounded alike.

@@ -81,10 +81,11 @@ def leaf_sums(
         scores: float64 (n,), raw scores of the model so far (log odds).
     """
     chance = 1 / (1 + np.exp(-scores))
-    gradients, hessians = [], []
+    gradients: list[Float64s] = []
+    hessians: list[Float64s] = []
     for tree, leaf in zip(trees, leaves_of(trees, binned), strict=True):
-        gradients.append(np.bincount(leaf, chance - y, tree.leaves))
-        hessians.append(np.bincount(leaf, chance * (1 - chance), tree.leaves))
+        gradients.append(np.bincount(leaf, chance - y, tree.leaves).astype(np.float64))
+        hessians.append(np.bincount(leaf, chance * (1 - chance), tree.leaves).astype(np.float64))
     return LeafSums(_whole(gradients), _whole(hessians))
 
 

@@ -44,7 +44,7 @@ class Way:
     bins: int = 64
 
     def __str__(self) -> str:
-        own = [f"{name} {getattr(self.growth, field):g}" for name, (field, *_) in _GROWTH.items()]
+        own = [f"{name} {getattr(self.growth, field)}" for name, (field, *_) in _GROWTH.items()]
         return f"{self.name}({self.trees}, {', '.join(own)}, bins {self.bins})"
 
 
@@ -70,7 +70,7 @@ _GROWTH: dict[str, tuple[str, float, float, Callable[[str], float]]] = {
 def parse_way(text: str) -> Way | None:
     """Read the setting; empty: no trees, ``None``.
 
-    >>> parse_way("bagging(20, leaves 15)").leaves
+    >>> parse_way("bagging(20, leaves 15)").growth.leaves
     15
 
     Raises:
@@ -86,7 +86,12 @@ def parse_way(text: str) -> Way | None:
     count = whole(call.arguments[0], call.name)
     if count > _MOST_TREES:
         raise UsageError(f"trees: {count} trees are too many; at most {_MOST_TREES:,}")
-    given = dict(map(_option, call.arguments[1:]))
+    given: dict[str, float] = {}
+    for option in call.arguments[1:]:
+        name, value = _option(option)
+        if name in given:
+            raise UsageError(f"trees: {option.name.partition(' ')[0]} is there twice")
+        given[name] = value
     bins = given.pop(_BINS, Way.bins)
     return Way(call.name, count, Growth(**given), int(bins))  # type: ignore[arg-type]
 
@@ -97,5 +102,5 @@ def _option(call: Call) -> tuple[str, float]:
         return name, _number(value, name, 2, _MOST_BINS, int)
     if name not in _GROWTH:
         raise unknown("option of trees", name, [*_GROWTH, _BINS])
-    field, *bounds = _GROWTH[name]
-    return field, _number(value, name, *bounds)
+    field, least, most, kind = _GROWTH[name]
+    return field, _number(value, name, least, most, kind)

@@ -12,8 +12,6 @@ import numpy.typing as npt
 from frugalfl.codec.buffer import Reader, varint
 from frugalfl.errors import FrameError
 
-_MOST_BITS = 40
-
 
 def encode_places(places: npt.NDArray[np.int64]) -> bytes:
     """Return strictly increasing numbers, from 0, as bytes with their length in front."""
@@ -35,12 +33,14 @@ def decode_places(reader: Reader, count: int, below: int) -> npt.NDArray[np.int6
         FrameError: There are others, or the bytes are not what :func:`encode_places` writes.
     """
     data = reader.bytes(reader.varint(8 * (count + below) + 2))
-    if not len(data) or data[0] > _MOST_BITS:
+    if not len(data) or data[0] > below.bit_length():
         raise FrameError("places have no Rice parameter that can be")
     rice, bits = data[0], np.unpackbits(np.frombuffer(data[1:], np.uint8))
     stops = np.flatnonzero(bits == 0)[:count]
+    if len(stops) < count:
+        raise FrameError("places end before the last of them")
     end = (int(stops[-1]) + 1 if count else 0) + count * rice
-    if len(stops) < count or not end <= bits.size < end + 8:
+    if not end <= bits.size < end + 8:
         raise FrameError("places do not fill the bytes that they have")
     quotients = np.diff(stops, prepend=-1) - 1
     weights = 1 << np.arange(rice - 1, -1, -1, dtype=np.int64)

@@ -1,0 +1,80 @@
+"""The setting ``trees``: what it takes, and what it says to what it does not take."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frugalfl.errors import UsageError
+from frugalfl.settings import Settings
+from frugalfl.trees import Growth
+from frugalfl.trees.ways import WAYS, Way, parse_way
+
+ways = st.builds(
+    Way,
+    st.sampled_from(WAYS),
+    st.integers(1, 10_000),
+    st.builds(
+        Growth,
+        learning_rate=st.floats(1e-4, 1),
+        leaves=st.integers(2, 256),
+        min_rows_in_leaf=st.integers(1, 1_000_000),
+        l2=st.floats(0, 1e6),
+    ),
+    st.integers(2, 255),
+)
+
+
+@given(ways)
+def test_what_a_server_writes_is_what_a_client_reads(way):
+    assert parse_way(str(way)) == way
+
+
+def test_options_follow_the_number():
+    assert parse_way("bagging(20, rate 0.05, leaves 15, rows 3, l2 0, bins 32)") == Way(
+        "bagging", 20, Growth(learning_rate=0.05, leaves=15, min_rows_in_leaf=3, l2=0.0), 32
+    )
+    assert parse_way("histogram(7)") == Way("histogram", 7)
+    assert parse_way("") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("baging(20)", "unknown way of growing trees 'baging'; did you mean 'bagging'?"),
+        ("forest(20)", "known: bagging, cyclic, histogram, refit"),
+        ("bagging", "takes a number of trees, such as bagging(20)"),
+        ("bagging()", "cannot read 'bagging()'"),
+        ("bagging(0)", "whole number of at least 1, not '0'"),
+        ("bagging(many)", "whole number of at least 1, not 'many'"),
+        ("bagging(10001)", "10001 trees are too many; at most 10,000"),
+        ("bagging(20, leafs 15)", "unknown option of trees 'leafs'; did you mean 'leaves'?"),
+        ("bagging(20, leaves)", "leaves takes a number from 2 to 256, not ''"),
+        ("bagging(20, leaves 1)", "leaves takes a number from 2 to 256, not '1'"),
+        ("bagging(20, leaves 2.5)", "leaves takes a number from 2 to 256, not '2.5'"),
+        ("bagging(20, rate 2)", "rate takes a number from 0.0001 to 1, not '2'"),
+        ("bagging(20, l2 nan)", "l2"),
+        ("bagging(20, bins 300)", "bins takes a number from 2 to 255, not '300'"),
+        ("bagging(20, rate 0.1, rate 0.2)", "rate is there twice"),
+        ("bagging(20) | zstd", "left over"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_write(text, says):
+    with pytest.raises(UsageError) as error:
+        Settings(trees=text)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "others", [{"private": "last(1)"}, {"asynchronous": "fedbuff(3)", "clients_per_round": 4}]
+)
+def test_trees_do_not_go_with_private_blocks_or_buffered_rounds(others):
+    with pytest.raises(UsageError, match=r"trees have no private blocks and need whole rounds"):
+        Settings(trees="bagging(20)", **others)
+
+
+def test_counters_are_own_or_shared():
+    with pytest.raises(UsageError, match=r"counters.*own or shared") as error:
+        Settings(counters="shard")
+    assert "\n" not in str(error.value)
+    assert not Settings().shares_counters
