@@ -134,7 +134,8 @@ def all_kinds(of=FrugalFLError):
 
 
 def test_every_error_comes_out_of_a_worker_as_it_was():
-    for kind in set(all_kinds()) - {MissingExtraError}:
+    known = {kind for kind in all_kinds() if kind.__module__ == "frugalfl.errors"}
+    for kind in known - {MissingExtraError}:
         assert str(pickle.loads(pickle.dumps(kind("one line")))) == "one line"
     missing = MissingExtraError("training trees with LightGBM", "fraud")
     assert str(pickle.loads(pickle.dumps(missing))) == str(missing)

@@ -12,7 +12,7 @@ from mutations import damaged
 from frugalfl.codec.buffer import varint
 from frugalfl.errors import FrameError
 from frugalfl.trees import Growth
-from frugalfl.trees.leaves import LEAF_BITS, LeafSums, leaf_of, leaf_sums, refitted, shapes
+from frugalfl.trees.leaves import LEAF_BITS, LeafSums, leaf_sums, refitted, shapes
 from frugalfl.trees.parcel import Parcel
 
 anyhow = settings(deadline=None, max_examples=50)
@@ -22,6 +22,18 @@ forests = st.builds(
     seeds,
     st.integers(0, 4),
 )
+
+
+def leaf_of(tree, binned):
+    """The definition, row by row."""
+    found = []
+    for row in binned:
+        node = 0 if tree.leaves > 1 else ~0
+        while node >= 0:
+            right = row[tree.feature[node]] > tree.bin[node]
+            node = int(tree.right[node] if right else tree.left[node])
+        found.append(~node)
+    return np.array(found, np.intp)
 
 
 def rows_of(seed, count):
