@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CODE := shared client server edge simulations tests benchmarks
 
-.PHONY: help demo test test-slow test-keras test-browser lint types bench lock clean
+.PHONY: help demo fraud test test-slow test-keras test-browser lint types bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -13,6 +13,9 @@ help: ## show the targets
 
 demo: $(VENV)/.sim ## train on digits, export to int8, prove it, write the report
 	@$(BIN)/frugalfl simulate simulations/digits --baseline
+
+fraud: $(VENV)/.fraud ## card fraud over eight branches: every method compared; DATA=FOLDER: your files
+	@$(BIN)/python simulations/fraud/pilot.py $(if $(DATA),--data $(DATA)) $(ARGS)
 
 test: $(VENV)/.dev ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -36,8 +39,9 @@ types: $(VENV)/.dev ## check types, strictly
 	@$(BIN)/mypy simulations/digits/task.py
 	@$(BIN)/mypy simulations/fraud/task.py simulations/fraud/pilot.py
 
+# benchmarks/fleet.py does what benchmarks/faults.py does, and prints it.
 bench: $(VENV)/.dev ## measure every figure of the README again
-	@for program in $$(grep -l __main__ benchmarks/*.py); do echo "== $$program"; $(BIN)/python $$program || exit 1; done
+	@for program in $$(grep -l __main__ benchmarks/*.py | grep -v /faults.py); do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
 lock: $(VENV)/.dev ## write constraints.txt from what is installed
 	@$(PIP) freeze --exclude-editable > constraints.txt
@@ -51,6 +55,10 @@ $(VENV)/.sim: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FrugalFL needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[sim]'
+	@touch $@
+
+$(VENV)/.fraud: $(VENV)/.sim
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[sim,fraud]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.sim

@@ -1,20 +1,27 @@
-"""What a node costs: memory, idle traffic, a no-op round trip, bytes; Flower's node beside it.
+"""What a node costs, and what it survives: memory, idle traffic, a no-op round trip, bytes, faults.
 
     python benchmarks/fleet.py [--quick] [--json FILE]
 
-Real processes on this machine: Flower's SuperLink, `frugalfl node`, and the stock
-`flower-supernode`, each behind a TCP proxy that counts every byte of its connections (TCP and IP
-headers are not in it). Rounds are of simulations/digits, a CNN of 38,282 parameters, trained by
-LiteRT on both nodes in the same run; they are counted from the second one on. Rounds run without
-TLS, where the proxy can tell payload (the objects' bytes) from polling (questions that found
-nothing, heartbeats) and the rest (headers, names), and again with TLS and registered keys for the
-total. Idle traffic is with TLS and registered keys; `frugalfl node` asks 15 times as often as it
-does by default, and a 15th of its bytes is counted, so that a minute and a half is enough.
+Flower's own node is beside it; faults.py has the second table. Real processes on this machine:
+Flower's SuperLink, `frugalfl node`, and the stock `flower-supernode`, each behind a TCP proxy that
+counts every byte of its connections (TCP and IP headers are not in it). Rounds are of
+simulations/digits, a CNN of 38,282 parameters, trained by LiteRT on both nodes in the same run.
+They are counted from the third on, alike for both nodes: the first brings the app and the whole
+model, and the second begins with the one pause of a run that `frugalfl node` cannot foresee; what
+that costs is a row of its own. Rounds run without TLS, where the proxy can tell payload (bodies of
+messages and of their objects) from polling (questions that found nothing, heartbeats) and the rest
+(headers, confirmations), and again with TLS and registered keys for the total. So much is the
+node's share alone, on the same app; the last of these rows has Flower's own app (FedAvg, float32
+arrays of the same CNN) on Flower's own node beside the lean node's round. Idle traffic is with TLS
+and registered keys; `frugalfl node` asks 12 times as often as it does by default, and a 12th of its
+bytes is counted, so that a minute and a half is enough.
 """
 
 from __future__ import annotations
 
+import importlib
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,21 +29,27 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import faults
 from common import arguments, finish
 from machines import Machines, Process
 from rich.console import Console
 from rich.table import Table
 from tcp_proxy import TcpProxy, Traffic
 
-from frugalfl_client.node.pace import IDLE_S
+from frugalfl.idle import IDLE_S
+from frugalfl.modules import read_parameters
 
 ROOT = Path(__file__).parent
 DIGITS = ROOT.parent / "simulations" / "digits"
+FEDAVG = ROOT / "fedavg"
 DAY_S = 86400
 #: With which longest wait between two questions idle traffic is measured (s); each of them needs a
 #: new connection, as with the default, since a SuperLink closes one after 5 s of silence.
 MEASURED_IDLE_S = 6.0
 LEAN, STOCK = "frugalfl node", "flower-supernode"
+A_THIRD = "share <= 0.33"
+#: The last round that is not counted.
+BEFORE = 2
 
 
 @dataclass(frozen=True)
@@ -125,43 +138,91 @@ def no_op(quick: bool) -> list[Row]:
 
 def rounds(quick: bool) -> list[Row]:
     """Memory after rounds, and bytes of a round."""
-    count = 4 if quick else 8
-    plain, memory = _federation(count, tls=False)
-    secure, _ = _federation(count, tls=True)
+    count = 3 if quick else 8
+    plain = _federation(count, tls=False)
+    secure = _federation(count, tls=True)
+    beside = {LEAN: plain.later[LEAN], STOCK: _flowers_own(count)}
 
     def row(
-        figure: str, of: Callable[[Traffic], float], among: dict[str, Traffic], unit: str = "B"
-    ) -> Row:
-        each = {kind: of(traffic) / (count - 1) for kind, traffic in among.items()}
-        return Row(f"a round: {figure}", unit, each[LEAN], each[STOCK])
+        figure: str, of: Callable[[Traffic], float], among: dict[str, Traffic], unit: str = "B",
+        goal: str = "", rounds: int = count,
+    ) -> Row:  # fmt: skip
+        each = {kind: of(traffic) / rounds for kind, traffic in among.items()}
+        return Row(figure, unit, each[LEAN], each[STOCK], goal)
+
+    def total(traffic: Traffic) -> float:
+        return traffic.total
 
     return [
-        Row("memory, after rounds", "MB", memory[LEAN], memory[STOCK]),
-        row("requests", lambda traffic: traffic.posts, plain, "POSTs"),
-        row("payload", lambda traffic: traffic.payload, plain),
-        row("headers and the rest", lambda traffic: traffic.rest, plain),
-        row("polling", lambda traffic: traffic.polling, plain),
-        row("up, all", lambda traffic: traffic.up, plain),
-        row("down, all", lambda traffic: traffic.down, plain),
-        row("all, no TLS", lambda traffic: traffic.total, plain),
-        row("all, TLS and registered keys", lambda traffic: traffic.total, secure),
-    ]
+        Row("memory, after rounds", "MB", plain.memory[LEAN], plain.memory[STOCK]),
+        row("a round: requests", lambda traffic: traffic.posts, plain.later, "POSTs"),
+        row("a round: payload", lambda traffic: traffic.payload, plain.later),
+        row("a round: headers and the rest", lambda traffic: traffic.rest, plain.later),
+        row("a round: polling", lambda traffic: traffic.polling, plain.later),
+        row("a round: up, all", lambda traffic: traffic.up, plain.later),
+        row("a round: down, all", lambda traffic: traffic.down, plain.later),
+        row("a round: all, no TLS", total, plain.later, goal=A_THIRD),
+        row("a round: all, TLS and registered keys", total, secure.later, goal=A_THIRD),
+        row("the second round: all, no TLS", total, plain.second, rounds=1),
+        row("the second round: all, TLS and registered keys", total, secure.second, rounds=1),
+        row(
+            "a round: all, no TLS; beside Flower's own app (FedAvg, float32) on its node",
+            total, beside,
+        ),
+    ]  # fmt: skip
 
 
-def _federation(count: int, tls: bool) -> tuple[dict[str, Traffic], dict[str, float]]:
-    """Run digits on one node of each kind; return what passed after round 1, and memory (MB)."""
+@dataclass
+class Passed:
+    """What passed by node, in round 2 and in those after it, and memory in the end (MB)."""
+
+    second: dict[str, Traffic]
+    later: dict[str, Traffic]
+    memory: dict[str, float]
+
+
+def _federation(count: int, tls: bool) -> Passed:
+    """Run digits on one node of each kind, so many rounds of which are counted."""
     with machines(tls) as links:
         nodes = {LEAN: start(links, LEAN, 0, 2), STOCK: start(links, STOCK, 1, 2)}
+        last = BEFORE + count
         run = links.run(
-            DIGITS, rounds=count, clients=2, clients_per_round=2, prune=0, local_epochs=1,
+            DIGITS, rounds=last, clients=2, clients_per_round=2, prune=0, local_epochs=1,
             trainer="'litert'",
         )  # fmt: skip
-        run.wait_for(r"train +1/", 400)
+        ends = []
+        for number in (BEFORE - 1, BEFORE, last):
+            run.wait_for(rf"train +{number}/{last}", 400)
+            ends.append(time.monotonic())
+
+        def between(begin: float, end: float) -> dict[str, Traffic]:
+            return {kind: node.proxy.between(begin, end) for kind, node in nodes.items()}
+
+        megabytes = {kind: node.megabytes for kind, node in nodes.items()}
+        return Passed(between(*ends[:2]), between(*ends[1:]), megabytes)
+
+
+def _flowers_own(count: int) -> Traffic:
+    """Run Flower's FedAvg on one node of Flower's; return what passed in the rounds counted."""
+    first, beyond = BEFORE + 1, BEFORE + count + 1
+    with machines(tls=False) as links:
+        node = start(links, STOCK, 0, 1)
+        run = links.run(FEDAVG, rounds=beyond, shapes=f"'{_shapes_of_the_digits()}'")
+        run.wait_for(rf"ROUND {first}/", 400)
         begin = time.monotonic()
-        run.wait_for(rf"train +{count}/{count}", 400)
-        end = time.monotonic()
-        passed = {kind: node.proxy.between(begin, end) for kind, node in nodes.items()}
-        return passed, {kind: node.megabytes for kind, node in nodes.items()}
+        run.wait_for(rf"ROUND {beyond}/", 400)
+        return node.proxy.between(begin, time.monotonic())
+
+
+def _shapes_of_the_digits() -> str:
+    sys.path.insert(0, str(DIGITS))
+    try:
+        task = importlib.import_module("task").task
+    finally:
+        sys.path.remove(str(DIGITS))
+    return " ".join(
+        ",".join(map(str, array.shape)) for array in read_parameters(task.model()).values()
+    )
 
 
 def _family(pid: int) -> list[int]:
@@ -181,7 +242,7 @@ def _resident(pid: int) -> int:
     return 0
 
 
-#: Each gives some rows of the table; further ones (faults, ...) come here.
+#: Each gives some rows of the first table; faults.py has the second one.
 PARTS: tuple[Callable[[bool], list[Row]], ...] = (idle, no_op, rounds)
 
 
@@ -196,7 +257,8 @@ def main() -> None:
             row.figure, row.unit, f"{row.lean:,.4g}", f"{row.stock:,.4g}", share, row.goal
         )
     Console(width=110).print(table)
-    finish(options, {"rows": [asdict(row) for row in rows]})
+    done = faults.table(options.quick, Console(width=150))
+    finish(options, {"rows": [asdict(row) for row in rows], "faults": done})
 
 
 if __name__ == "__main__":

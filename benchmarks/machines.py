@@ -71,10 +71,23 @@ class Process:
         """Send it, and it alone, a signal."""
         self._process.send_signal(number)
 
+    def signal_all(self, number):
+        """Send it and whatever it started a signal."""
+        os.killpg(self.pid, number)
+
+    @property
+    def alive(self):
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
     def kill(self):
-        """End it and whatever it started, as a power cut does."""
+        """End it and whatever it started, in sessions of their own too, as a power cut does."""
+        started = children_of(self.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        for number in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         return self.wait(10)
 
     def wait(self, timeout=30.0):
@@ -180,10 +193,14 @@ class Machines:
             command = ["/usr/bin/prlimit", f"--fsize={largest}", *command]
         return self.start(*command, **environment)
 
-    def stock(self, number, of=2, key=None, superlink=None, config=""):
+    def stock(self, number, of=2, key=None, superlink=None, config="", **environment):
         """Start Flower's own node."""
         node = self._of_a_node(number, of, key, superlink, config)
-        return self.start("flower-supernode", *node, "--port", free_port())
+        return self.start("flower-supernode", *node, "--port", free_port(), **environment)
+
+    def serve(self, app, *more):
+        """Start ``frugalfl serve`` on this port; it ends with its run."""
+        return self.start("frugalfl", "serve", app, *more, "--insecure", "--port", self.port)
 
     def flwr(self, *arguments):
         """Call ``flwr``, and return how that ended."""
@@ -201,6 +218,33 @@ class Machines:
         """End everything, as a power cut does."""
         for process in self._started:
             process.kill()
+
+
+def children_of(pid):
+    """Return the numbers of all processes that a process started, and that these started."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # it has just ended
+        return []
+    return [number for child in map(int, children) for number in [child, *children_of(child)]]
+
+
+def program_of(pid):
+    """Return the command line of a process; empty: it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def until(condition, seconds=300.0):
+    """Return what a condition says once that is true, looking again and again."""
+    ends = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > ends:
+            raise AssertionError("it never came to that")
+        time.sleep(0.02)
+    return found
 
 
 def free_port():

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-_PAYLOAD = ("push-object", "pull-object")
+_PAYLOAD = ("push-object", "pull-object", "push-messages", "pull-messages")
 _POLLING = ("pull-messages", "send-node-heartbeat")
 
 
@@ -38,8 +38,37 @@ class Traffic:
 
     @property
     def rest(self) -> int:
-        """Bytes of headers, names of objects, confirmations."""
+        """Bytes of headers and confirmations."""
         return self.total - self.payload - self.polling
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and its answer: when it was sent (s), where to, and bytes of the four parts."""
+
+    when: float
+    path: str
+    head: int
+    body: int
+    answer_head: int
+    answer_body: int
+
+    @property
+    def total(self) -> int:
+        """All its bytes."""
+        return self.head + self.body + self.answer_head + self.answer_body
+
+    @property
+    def is_payload(self) -> bool:
+        """Say whether its bodies are messages and their objects."""
+        return self.path.endswith(_PAYLOAD) and not self.is_polling
+
+    @property
+    def is_polling(self) -> bool:
+        """Say whether it found nothing, or only says that the node is there."""
+        return self.path.endswith(_POLLING) and not (
+            self.answer_body and self.path.endswith("pull-messages")
+        )
 
 
 class TcpProxy:
@@ -73,20 +102,18 @@ class TcpProxy:
 
     def between(self, begin: float, end: float) -> Traffic:
         """Return the bytes that passed in a stretch of time, of which those of the payload."""
-        up = down = payload = polling = posts = 0
-        for line in list(self.lines):
-            up += sum(len(data) for when, data in line.up if begin <= when < end)
-            down += sum(len(data) for when, data in line.down if begin <= when < end)
-            for when, path, sent, received, bodies, answered in _exchanges(line):
-                if begin <= when < end:
-                    posts += 1
-                    if path.endswith(_PAYLOAD):
-                        payload += bodies
-                    elif path.endswith(_POLLING) and not (
-                        answered and path.endswith("pull-messages")
-                    ):
-                        polling += sent + received
-        return Traffic(up, down, payload, polling, posts)
+        lines = list(self.lines)
+        up = sum(_within(line.up, begin, end) for line in lines)
+        down = sum(_within(line.down, begin, end) for line in lines)
+        exchanges = self.exchanges(begin, end)
+        payload = sum(one.body + one.answer_body for one in exchanges if one.is_payload)
+        polling = sum(one.total for one in exchanges if one.is_polling)
+        return Traffic(up, down, payload, polling, len(exchanges))
+
+    def exchanges(self, begin: float, end: float) -> list[Exchange]:
+        """Return the requests of a stretch of time in order; none where they are encrypted."""
+        found = [one for line in list(self.lines) for one in _exchanges(line)]
+        return sorted((one for one in found if begin <= one.when < end), key=lambda one: one.when)
 
     def _accept(self) -> None:
         while True:
@@ -124,13 +151,19 @@ def _carry(source: socket.socket, sink: socket.socket, record: list[tuple[float,
         source.close()
 
 
-def _exchanges(line: Line) -> Iterator[tuple[float, str, int, int, int, bool]]:
-    """Yield time, path, bytes sent and received, bytes of bodies, and whether one was received."""
-    requests = list(_messages(line.up))
-    for request, response in zip(requests, _messages(line.down), strict=False):
+def _within(pieces: list[tuple[float, bytes]], begin: float, end: float) -> int:
+    return sum(len(data) for when, data in pieces if begin <= when < end)
+
+
+def _exchanges(line: Line) -> Iterator[Exchange]:
+    """Yield the requests of one connection that were answered."""
+    for request, response in zip(_messages(line.up), _messages(line.down), strict=False):
         when, head, body, size = request
         path = head.split(b" ", 2)[1].decode("latin-1")
-        yield when, path, size, response[3], len(body) + len(response[2]), bool(response[2])
+        _, _, answer, answer_size = response
+        yield Exchange(
+            when, path, size - len(body), len(body), answer_size - len(answer), len(answer)
+        )
 
 
 def _messages(pieces: list[tuple[float, bytes]]) -> Iterator[tuple[float, bytes, bytes, int]]:

@@ -25,9 +25,24 @@ def echo(message: Message, context: Context) -> Message:
     return Message(RecordDict({"seen": MetricRecord(dict(seen))}), reply_to=message)
 
 
+def all_answers(grid: Grid, messages: list[Message]) -> list[Message]:
+    """Send messages and wait for all replies, looking for them more often than Flower does."""
+    waiting = set(grid.push_messages(messages))
+    answers = []
+    while waiting:
+        for reply in grid.pull_messages(waiting):
+            waiting.discard(reply.metadata.reply_to_message_id)
+            answers.append(reply)
+        time.sleep(LOOK_S)
+    return answers
+
+
 @server.main()
 def ask(grid: Grid, context: Context) -> None:
-    """Ask every node, wait for all answers, and print how long that took."""
+    """Ask every node, wait for all answers, and print how long that took.
+
+    With ``timeout`` (s) it is Flower's own ``send_and_receive`` that waits, as its strategies do.
+    """
     config = context.run_config
     while len(nodes := list(grid.get_node_ids())) < int(config["nodes"]):
         time.sleep(LOOK_S)
@@ -38,13 +53,10 @@ def ask(grid: Grid, context: Context) -> None:
             Message(RecordDict({"asked": asked}), node, "query.echo", group_id=str(number))
             for node in nodes
         ]
-        waiting = set(grid.push_messages(messages))
-        answers = []
-        while waiting:
-            for reply in grid.pull_messages(waiting):
-                waiting.discard(reply.metadata.reply_to_message_id)
-                answers.append(reply)
-            time.sleep(LOOK_S)
+        if config["timeout"]:
+            answers = list(grid.send_and_receive(messages, timeout=float(config["timeout"])))
+        else:
+            answers = all_answers(grid, messages)
         took = time.monotonic() - started
         errors = [reply.error.reason for reply in answers if reply.has_error()]
         print(f"echo {number}: {took:.3f} s, {len(answers)} answers, errors {errors}", flush=True)

@@ -41,6 +41,14 @@ def write_json(path: Path, value: Any, durable: bool = False) -> None:
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"), durable)
 
 
+def changed_ns(path: Path) -> int:
+    """Return when a file was last written (ns since 1970); 0: it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def short_path(path: Path) -> Path:
     """Return a path as it is typed in the working folder."""
     here = Path.cwd()

@@ -17,7 +17,8 @@ class RoundRecord:
     Attributes:
         federation: ``frugalfl``, or the baseline's name.
         phase: ``train``, or ``recover`` for rounds on the pruned model. One row ``calibrate`` for
-            the ranges of int8 changes no model: accuracy and loss are those of the last round.
+            the ranges of int8 changes no model: accuracy and loss are those of the last round. So
+            do rows ``counters`` and ``bins``, round 0, which come before the first one.
         round: From 1; recovery rounds count on.
         accuracy: Share of the server's test rows that the new global model gets right. With
             private blocks: of the rows that clients hold out, each measured with the model that

@@ -25,6 +25,8 @@ from frugalfl_server.run_directory import RunDirectory
 
 #: With which round the run was begun, and each time resumed.
 ATTEMPTS = "attempts.json"
+#: Locked, with its number in it, by the process that works on the run.
+LOCK = "lock"
 #: Packages whose versions decide about bits.
 _DECIDE_BITS = ("frugalfl", "flwr", "numpy", "torch")
 
@@ -112,7 +114,7 @@ def claimed(run: RunDirectory) -> Iterator[None]:
     Raises:
         RunError: Another one does.
     """
-    with (run.path / "lock").open("a+", encoding="utf-8") as file:
+    with (run.path / LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -32,6 +32,7 @@ _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
 _EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
+_CARRYING = "carrying"
 _RECORDS, _NUMBER, _HASH = "records", "number", "hash"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
@@ -172,6 +173,19 @@ def is_ours(content: RecordDict) -> bool:
     return arrays is not None and _FRAMES in arrays and arrays[_FRAMES].stype == STYPE
 
 
+def offer_carrying(content: RecordDict) -> None:
+    """Say in a request that its answer may carry its content (:mod:`frugalfl.carried`)."""
+    config = content.get(_CONFIG)
+    if isinstance(config, ConfigRecord) and is_ours(content):
+        config[_CARRYING] = True
+
+
+def offers_carrying(content: RecordDict) -> bool:
+    """Say whether the answer to a request may carry its content."""
+    config = content.get(_CONFIG)
+    return isinstance(config, ConfigRecord) and config.get(_CARRYING) is True
+
+
 def pack_request(request: TrainRequest) -> RecordDict:
     """Return the content of a train message."""
     config = ConfigRecord(
@@ -197,7 +211,8 @@ def unpack_request(message: Message) -> TrainRequest:
     Raises:
         FrameError: Something that belongs there is missing.
     """
-    config = _record(message.content, _CONFIG, ConfigRecord)
+    content = unfold(message.content)
+    config = _record(content, _CONFIG, ConfigRecord)
     epochs = _whole(config, _EPOCHS) if _EPOCHS in config else 0
     mu = _number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0
     if not 0 <= epochs <= _MOST_EPOCHS or not 0 <= mu < math.inf:
@@ -208,12 +223,12 @@ def unpack_request(message: Message) -> TrainRequest:
         base=_whole(config, "base"),
         version=_count(config, "version"),
         blocks=_numbers(config, "blocks"),
-        frames=_unpack_bytes(message.content),
+        frames=_unpack_bytes(content),
         uplink=_text(config, "uplink"),
         proximal_mu=mu,
         epochs=epochs,
         program=_any_text(config, _PROGRAM),
-        program_file=_unpack_program(message.content),
+        program_file=_unpack_program(content),
         resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
     )
 
@@ -286,7 +301,8 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
     Raises:
         FrameError: Something that belongs there is missing.
     """
-    config = _record(message.content, _CONFIG, ConfigRecord)
+    content = unfold(message.content)
+    config = _record(content, _CONFIG, ConfigRecord)
     percentile = _number(config, "percentile")
     if not 50 < percentile <= 100:
         raise FrameError(f"the message asks for the percentile {percentile}")
@@ -295,10 +311,10 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
         round=_count(config, "round"),
         base=_whole(config, "base"),
         version=_count(config, "version"),
-        frames=_unpack_bytes(message.content),
+        frames=_unpack_bytes(content),
         percentile=percentile,
         program=_any_text(config, _PROGRAM),
-        program_file=_unpack_program(message.content),
+        program_file=_unpack_program(content),
         resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
     )
 

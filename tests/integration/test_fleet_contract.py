@@ -1,6 +1,8 @@
 """What the lean node takes from flwr's internals, and what to do when an upgrade moves it.
 
-All of it is in client/frugalfl_client/node/flower.py; nothing else has to change.
+All of it is in client/frugalfl_client/node/flower.py, and of the server's half in
+server/frugalfl_server/carrying_grid.py; nothing else has to change. What both rely on a SuperLink
+to do is in test_carried.py.
 """
 
 import ast
@@ -13,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NODE = ROOT / "client" / "frugalfl_client" / "node"
 ADAPTER = NODE / "flower.py"
+GRID = ROOT / "server" / "frugalfl_server" / "carrying_grid.py"
 MOVED = f"flwr has changed what {ADAPTER.relative_to(ROOT)} relies on: adapt that file"
 #: What Flower promises to its users; anything may import it.
 PUBLIC = {"flwr.app", "flwr.clientapp"}
@@ -32,15 +35,17 @@ def test_only_the_adapter_knows_internals():
         assert path == ADAPTER or used <= PUBLIC, path
 
 
-def test_everything_is_where_it_was():
-    for module, names in modules_of(ADAPTER):
+@pytest.mark.parametrize("adapter", [ADAPTER, GRID], ids=lambda path: path.name)
+def test_everything_is_where_it_was(adapter):
+    moved = f"flwr has changed what {adapter.relative_to(ROOT)} relies on: adapt that file"
+    for module, names in modules_of(adapter):
         if module.partition(".")[0] == "flwr":
             try:
                 found = __import__(module, fromlist=["*"])
             except ImportError as error:
-                pytest.fail(f"{MOVED} ({error})")
+                pytest.fail(f"{moved} ({error})")
             missing = [name for name in names if not hasattr(found, name)]
-            assert not missing, f"{MOVED} ({module} has no {missing})"
+            assert not missing, f"{moved} ({module} has no {missing})"
 
 
 def test_the_pin_and_the_version_tested_agree():

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import os
+import re
 import signal
 import socket
 import socketserver
@@ -100,7 +101,8 @@ def test_a_clock_that_is_wrong(guarded, tmp_path):
     node = guarded.lean(0, 2, guarded.key("late"), PYTHONPATH=path)
     line = node.wait_for("clock is")
     node.kill()
-    assert "10 min 0 s behind" in line or "9 min 59 s behind" in line or "10 min 1 s" in line
+    minutes, seconds = map(int, re.search(r"(\d+) min (\d+) s behind", line).groups())
+    assert abs(60 * minutes + seconds - 600) <= 3  # a SuperLink reads its own clock once a second
     assert "trying again" in line
 
 

@@ -19,30 +19,45 @@ from frugalfl_client.node.keys import own_key, read_key
 from frugalfl_client.node.outbox import Outbox
 from frugalfl_client.node.pace import Pace, back_off
 
+#: How far the node's clock is off the server's in these tests (s); it must not matter.
+OFF = 1e6
+
 
 def questions_in(pause, pace, run=1, now=0.0):
     """Let a message be there ``pause`` seconds after an answer; return questions, and lateness."""
-    pace.answered(now)
+    pace.answered(now, float(int(now + OFF)))
     begin, asked = now, 0
     now += pace.first_wait()
     while True:
         asked += 1
         if now >= begin + pause:
-            pace.message(now, run)
+            pace.message(now, run, begin + pause + OFF)
             return asked, now - begin - pause, now
         now += pace.wait(now)
 
 
-@given(st.floats(4.0, 40.0), st.integers(0, 2**32))
-def test_steady_rounds_cost_few_questions_and_little_time(pause, seed):
+@given(st.floats(4.0, 40.0), st.floats(0, 0.1), st.integers(0, 2**32))
+def test_steady_rounds_cost_one_question_mostly_and_little_time(pause, spread, seed):
     random.seed(seed)
     pace, now, asked, late = Pace(0.25, 60.0, 0.0), 0.0, 0, 0.0
-    for number in range(24):
-        questions, lateness, now = questions_in(pause, pace, now=now)
+    for number in range(64):
+        this = random.gauss(pause, spread * pause)
+        questions, lateness, now = questions_in(this, pace, now=now)
         if number >= 4:
             asked, late = asked + questions, late + lateness
-    assert asked / 20 <= 4
-    assert late / 20 <= 0.35 * pause
+    assert asked / 60 <= 1.6
+    assert late / 60 <= 0.25 * pause + 1  # the server's clock is read to the second
+
+
+@given(st.floats(4.0, 40.0), st.floats(0.3, 3.0), st.integers(0, 2**32))
+def test_a_new_rhythm_is_learnt(pause, change, seed):
+    random.seed(seed)
+    pace, now = Pace(0.25, 200.0, 0.0), 0.0
+    for _ in range(10):
+        *_, now = questions_in(pause, pace, now=now)
+    for _ in range(10):
+        *_, late, now = questions_in(change * pause, pace, now=now)
+    assert late <= 0.6 * change * pause + 1
 
 
 @given(st.floats(0.05, 5.0), st.floats(5.0, 600.0), st.integers(0, 2**32))
@@ -59,13 +74,52 @@ def test_no_wait_is_longer_than_the_longest(quick, idle, seed):
 def test_a_new_run_begins_with_quick_questions():
     pace = Pace(0.25, 60.0, 0.0)
     _, _, now = questions_in(300.0, pace, run=1)
-    pace.answered(now)
+    pace.answered(now, None)
     assert pace.first_wait() < 0.3
     _, _, now = questions_in(30.0, pace, run=1, now=now)
     assert pace.first_wait() > 10
-    pace.message(now, 2)
-    pace.answered(now)
+    pace.message(now, 2, now)
+    pace.answered(now, None)
     assert pace.first_wait() < 0.3
+
+
+@given(st.floats(3.0, 20.0), st.floats(100.0, 1000.0), st.integers(0, 2**32))
+def test_one_long_pause_does_not_slow_down_the_rounds_after_it(pause, long, seed):
+    random.seed(seed)
+    pace, now, asked, late = Pace(0.25, 72.0, 0.0), 0.0, 0, 0.0
+    for number in range(11):
+        this = long if number == 4 else pause
+        questions, lateness, now = questions_in(this, pace, now=now)
+        if number > 4:
+            asked, late = asked + questions, late + lateness
+    assert late / 6 <= 0.2 * pause + 1
+    assert asked / 6 <= 1.5
+
+
+@given(st.floats(5.0, 20.0), st.integers(0, 2**32))
+def test_who_is_asked_in_some_rounds_only_is_ready_for_the_next_one(pause, seed):
+    random.seed(seed)
+    pace, now, late = Pace(0.25, 72.0, 0.0), 0.0, []
+    for missed in (0, 0, 3, 0, 2, 0, 0, 4, 0):
+        *_, lateness, now = questions_in((1 + missed) * pause, pace, now=now)
+        if not missed:
+            late.append(lateness)
+    assert max(late[2:]) <= 0.3 * pause + 1  # the first pause of a run cannot be foreseen
+
+
+@given(st.floats(5.0, 40.0), st.floats(0.0, 0.9), st.integers(0, 2**32))
+def test_a_node_whose_line_is_back_asks_at_once_and_keeps_its_rhythm(pause, share, seed):
+    random.seed(seed)
+    pace, now = Pace(0.25, 72.0, 0.0), 0.0
+    for _ in range(4):
+        *_, now = questions_in(pause, pace, now=now)
+    before = pace.first_wait()
+    pace.answered(now, now + OFF)
+    now += share * pause
+    pace.connected_again(now)
+    assert pace.wait(now) < 0.3
+    pace.message(now + 2, 1, now + 2 + OFF)
+    assert pace.first_wait() == before
 
 
 @given(st.integers(1, 10_000))

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from frugalfl.errors import Interrupted, UsageError
-from frugalfl_client.node.pace import IDLE_S
+from frugalfl.idle import IDLE_S
 
 command = typer.Typer(add_completion=False)
 

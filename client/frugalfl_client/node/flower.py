@@ -6,7 +6,9 @@ signed with it. What is used of flwr here is no public interface of it: the vers
 
 A message is a tree of objects, each named by the SHA-256 of its bytes and each sent in a request
 of its own. Most of them hold no more than the names of those below; they are made here, from what
-the last message looked like, and fetched only where the hash says that the guess was wrong.
+the last message looked like, and fetched only where the hash says that the guess was wrong. This
+project's own server needs none of that: messages to it and from it carry their content
+(:mod:`frugalfl.carried`).
 """
 
 from __future__ import annotations
@@ -78,6 +80,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from google.protobuf.message import Message as Proto
 
+from frugalfl.carried import MOST_UP_BYTES, size, ticket
 from frugalfl.errors import UsageError
 from frugalfl_client.node.channel import ANSWER_S, Channel, RefusedError, UnreachableError
 
@@ -120,10 +123,15 @@ class UnknownNodeError(UnreachableError):
 
 @dataclass(frozen=True)
 class Incoming:
-    """A message that is for this node now, and for nobody else; its content is not here yet."""
+    """A message that is for this node now, and for nobody else; its content may not be here yet."""
 
     message: Message
     tree: ObjectTree
+
+    @property
+    def sent(self) -> float:
+        """When it was made (s since 1970, on the server's clock)."""
+        return float(self.message.metadata.created_at)
 
     @property
     def expires(self) -> float:
@@ -142,9 +150,9 @@ class Parcel:
         answers: Id of the message that it answers.
         expires: When nobody waits for it any more (s since 1970, on the server's clock).
         seconds: What the app took (s).
-        message: Flower's message without its content.
+        message: Flower's message, with its content if that is carried.
         tree: The names of its objects.
-        objects: Their bytes by name.
+        objects: Their bytes by name; none where the content is carried.
     """
 
     node: int
@@ -158,8 +166,8 @@ class Parcel:
 
     @property
     def size(self) -> int:
-        """Bytes of its objects."""
-        return sum(map(len, self.objects.values()))
+        """Bytes of it, its objects included."""
+        return len(self.message) + sum(map(len, self.objects.values()))
 
 
 class Fleet:
@@ -172,6 +180,8 @@ class Fleet:
         self._public = public_key_of(key)
         self._signed: tuple[str, str] = ("", "")
         self._forms: dict[tuple[int, ...], Any] = {}
+        #: When the last answer was given (s since 1970, on the server's clock); ``None``: unknown.
+        self.clock: float | None = None
 
     def register(self) -> None:
         """Make this key known, where the SuperLink takes any.
@@ -222,13 +232,15 @@ class Fleet:
         return Incoming(message_from_proto(answer.messages_list[0]), answer.message_object_trees[0])
 
     def fetch(self, node: int, incoming: Incoming) -> Message:
-        """Fetch a message's content.
+        """Fetch a message's content, where it does not carry it.
 
         Raises:
             RunOverError: The run has ended meanwhile.
             RefusedError: A part of the message is lost.
         """
         message, run = incoming.message, incoming.message.metadata.run_id
+        if message.has_content() and message.content:
+            return message
         (content,) = incoming.tree.children
         message.content = self._inflate(node, run, content, ())
         return message
@@ -299,6 +311,7 @@ class Fleet:
         answer = self._channel.post(path, headers, body, timeout)
         if answer.status != 200:
             raise self._trouble(answer.status, answer.body, answer.date)
+        self.clock = answer.date.timestamp() if answer.date else None
         result: _P = answer_type()
         try:
             result.ParseFromString(answer.body)
@@ -382,17 +395,32 @@ class Fleet:
         raise RefusedError("a part of the message never arrived at the SuperLink")
 
 
-def pack(reply: Message, node: int, seconds: float) -> Parcel:
-    """Make an answer ready to be sent."""
+def pack(reply: Message, node: int, seconds: float, *, carried: bool = False) -> Parcel:
+    """Make an answer ready to be sent; ``carried``: with its content, if that is not too large."""
+    if carried and (reply.has_error() or size(reply.content) <= MOST_UP_BYTES):
+        return _packed_whole(reply, node, seconds)
     about = reply.metadata
     with no_object_id_recompute():
         about.__dict__["_message_id"] = reply.object_id
         tree = get_object_tree(reply)
         objects = {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
     bare = remove_content_from_message(reply) if reply.has_content() else reply
+    return _parcel(bare, tree, objects, node, seconds)
+
+
+def _packed_whole(reply: Message, node: int, seconds: float) -> Parcel:
+    name, _ = ticket(reply.metadata.reply_to_message_id)
+    reply.metadata.__dict__["_message_id"] = name
+    return _parcel(reply, ObjectTree(object_id=name), {}, node, seconds)
+
+
+def _parcel(
+    reply: Message, tree: ObjectTree, objects: Mapping[str, bytes], node: int, seconds: float
+) -> Parcel:
+    about = reply.metadata
     return Parcel(
         node, about.run_id, about.reply_to_message_id, about.created_at + about.ttl, seconds,
-        message_to_proto(bare).SerializeToString(), tree.SerializeToString(), objects,
+        message_to_proto(reply).SerializeToString(), tree.SerializeToString(), objects,
     )  # fmt: skip
 
 

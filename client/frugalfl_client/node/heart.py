@@ -12,10 +12,12 @@ from frugalfl_client.node.flower import LEAST_HEARTBEAT_S, MOST_HEARTBEAT_S, Fle
 
 #: A node that heard nothing for so long (s) is not in the middle of a run.
 _BUSY_S = 120.0
-#: Heartbeats of a node that waits, in its longest waits: each comes with a question for work.
+#: Heartbeats of a node that waits, in its longest waits.
 _IDLE_WAITS = 5
-#: Share of the announced interval after which the next one is due; Flower's own.
-_EARLY = 0.8
+#: Shares of the announced interval after which the next one goes along with a question, for which
+#: there is a connection anyway, and after which it is sent in any case: in a run that leaves half a
+#: minute in which the line may be broken, and the seconds until the node has found that it is back.
+_EARLY, _LATEST = 0.7, 0.8
 
 
 class Heart:
@@ -29,7 +31,7 @@ class Heart:
         """Beat for a node that asks for work every ``idle`` seconds when nothing happens."""
         self._fleet = fleet
         self._idle = min(max(_IDLE_WAITS * idle, LEAST_HEARTBEAT_S), MOST_HEARTBEAT_S)
-        self._due = 0.0
+        self._due = self._overdue = 0.0
 
     def interval(self, silence: float) -> float:
         """Return the interval (s) of a node that heard nothing for ``silence`` seconds."""
@@ -37,11 +39,16 @@ class Heart:
 
     def announced(self, interval: float) -> None:
         """Note that the SuperLink expects the next one within ``interval`` seconds."""
-        self._due = time.monotonic() + _EARLY * interval
+        now = time.monotonic()
+        self._due, self._overdue = now + _EARLY * interval, now + _LATEST * interval
 
-    def due(self, within: float = 0.0) -> bool:
-        """Say whether one has to be sent in the next ``within`` seconds."""
-        return time.monotonic() + within >= self._due
+    def due(self) -> bool:
+        """Say whether one should go along with the next question."""
+        return time.monotonic() >= self._due
+
+    def left(self) -> float:
+        """Return how long there is until one has to be sent (s); 0: that is now."""
+        return max(0.0, self._overdue - time.monotonic())
 
     def beat(self, node: int, silence: float) -> bool:
         """Send one; ``False``: the SuperLink does not know the node any more."""

@@ -12,8 +12,8 @@ from typing import Any
 from flwr.app import Context, Error, Message, RecordDict
 
 from frugalfl import wire
-from frugalfl.errors import FederationError
-from frugalfl.fold import fold
+from frugalfl.errors import FederationError, FrameError
+from frugalfl.fold import fold, unfold
 from frugalfl_client.node import flower
 from frugalfl_client.node.apps import App, AppError, Apps
 from frugalfl_client.node.channel import RefusedError, UnreachableError
@@ -24,8 +24,12 @@ from frugalfl_client.node.pace import Pace, back_off
 
 #: Runs whose Flower state and settings are kept in memory.
 _KEPT_RUNS = 4
-#: Longest wait between two attempts to connect (s).
-_LONGEST_BACK_OFF_S = 60.0
+#: Longest wait between two attempts to connect (s), and while the line is not gone for long: in a
+#: run a SuperLink gives a node up a minute after its last heartbeat, and its answer with it, so a
+#: node whose line was cut for half of that must not lose the other half.
+_LONGEST_BACK_OFF_S, _LONGEST_AT_FIRST_S = 60.0, 5.0
+#: Until then the line is not gone for long (s).
+_AT_FIRST_S = 120.0
 
 
 class Stopped(BaseException):
@@ -101,7 +105,7 @@ class Node:
                         raise
                     attempt += 1
                     self._lost(error)
-                    self._stop.wait(back_off(attempt, _LONGEST_BACK_OFF_S))
+                    self._stop.wait(back_off(attempt, self._longest_back_off()))
         finally:
             self._leave()
 
@@ -132,6 +136,7 @@ class Node:
         if self._lost_at is not None:
             away = time.monotonic() - self._lost_at
             self._say(f"connected again after {away:.0f} s, as node {node}")
+            self._pace.connected_again(time.monotonic())
         elif not self._ever_online:
             self._say(f"connected as node {node}")
         self._ever_online, self._lost_at = True, None
@@ -145,25 +150,32 @@ class Node:
 
     def _serve_once(self) -> None:
         """Deliver what waits; ask for one message and answer it, or wait."""
-        silence = self._pace.silence(time.monotonic())
-        if self._heart.due() and not self._heart.beat(self._id, silence):
-            raise UnknownNodeError("the SuperLink does not know this node any more", None)
+        if self._heart.due():
+            self._beat()
         while self._outbox:
             self._deliver()
         self._claimed = self._claimed or self._fleet.pull(self._id)
-        if self._claimed is not None:
-            run = self._claimed.message.metadata.run_id
-            self._pace.message(time.monotonic(), run)
-            self._handle(self._claimed)
-            self._claimed = self._fetched = None
-            self._pace.answered(time.monotonic())
-            self._stop.wait(self._pace.first_wait())
+        if self._claimed is None:
+            self._rest(self._pace.wait(time.monotonic()))
             return
-        wait = self._pace.wait(time.monotonic())
-        if self._heart.due(within=wait) and silence >= self._pace.idle:
-            # One connection for both, where the next question needs a new one anyway.
-            self._heart.beat(self._id, silence)
-        self._stop.wait(wait)
+        run = self._claimed.message.metadata.run_id
+        self._pace.message(time.monotonic(), run, self._claimed.sent)
+        self._handle(self._claimed)
+        self._claimed = self._fetched = None
+        self._pace.answered(time.monotonic(), self._fleet.clock)
+        self._rest(self._pace.first_wait())
+
+    def _rest(self, seconds: float) -> None:
+        """Let time pass, and stay online."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
+            if not self._heart.left():
+                self._beat()
+            self._stop.wait(min(left, self._heart.left()))
+
+    def _beat(self) -> None:
+        if not self._heart.beat(self._id, self._pace.silence(time.monotonic())):
+            raise UnknownNodeError("the SuperLink does not know this node any more", None)
 
     def _handle(self, incoming: Incoming) -> None:
         """Fetch one message, let the app work on it, and send the answer."""
@@ -177,6 +189,8 @@ class Node:
             try:
                 # A line that breaks after this must not cost the message: nobody sends it again.
                 message = self._fetched = self._fetched or self._fleet.fetch(self._id, incoming)
+                with suppress(FrameError):  # the app says what is wrong with it
+                    message.content = unfold(message.content)
                 started = time.monotonic()
                 reply = self._answer(message, what)
             except (RunOverError, RefusedError) as error:
@@ -186,7 +200,8 @@ class Node:
             seconds = time.monotonic() - started
             if reply.has_content() and wire.is_ours(message.content):
                 reply.content = fold(reply.content)
-            parcel = flower.pack(reply, self._id, seconds)
+            carried = wire.offers_carrying(message.content)
+            parcel = flower.pack(reply, self._id, seconds, carried=carried)
             self._claimed = self._fetched = None  # a line that breaks now costs no second training
             try:
                 self._outbox.put(parcel)
@@ -196,8 +211,9 @@ class Node:
         if reply.has_error():
             self._say(f"{what}: {about.message_type} failed: {reply.error.reason}")
         self._deliver(f"{what}: {verb} in {seconds:.2f} s, " if reply.has_content() else "")
-        with suppress(RunOverError):  # after the answer, which the server waits for
-            self._fleet.confirm(self._id, incoming)
+        if parcel.objects:  # of an exchange without any, the server clears away what is left
+            with suppress(RunOverError):  # after the answer, which the server waits for
+                self._fleet.confirm(self._id, incoming)
 
     def _in_case(self, incoming: Incoming) -> None:
         """Leave an answer on disk for the case that this process is killed while it works."""
@@ -288,6 +304,11 @@ class Node:
             ahead = error.ahead if isinstance(error, UnknownNodeError) else None
             self._say(f"{_clock(ahead) if ahead is not None else error}; trying again")
         self._online = False
+
+    def _longest_back_off(self) -> float:
+        """Return the longest wait before the next attempt to connect (s)."""
+        away = time.monotonic() - (self._lost_at or 0.0)
+        return _LONGEST_AT_FIRST_S if away < _AT_FIRST_S else _LONGEST_BACK_OFF_S
 
     def _leave(self) -> None:
         """Say goodbye, so that no server waits for this node."""

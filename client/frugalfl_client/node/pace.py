@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from dataclasses import dataclass, field
 
-#: Where a message is thought to have come, between the last question that found none and the one
-#: that found it: near the later, since a question too many costs more than being a little late.
-_BETWEEN = 0.7
-#: After the first question each wait is this share of the silence so far.
-_PATIENCE = 0.25
-#: Longest wait of a node that nothing else is said to (s): 3 MB a day with TLS, at most.
-IDLE_S = 90.0
+#: Pauses that are remembered, and how much longer than the shortest of them those may be that the
+#: next one is thought to be like. A long one among short ones (an evaluation, a lost line, rounds
+#: of others) does not make the node late for those after it, and a question too many costs less
+#: than a round that is missed.
+_REMEMBERED, _ALIKE = 3, 1.5
+#: After a question that found nothing the wait is this share of the silence so far: where a message
+#: was expected about now; in a run's first pause, of which nothing is known, but that the longer it
+#: is, the longer others take than this node; and where nothing is expected.
+_NEAR, _FIRST, _PATIENCE = 0.15, 0.5, 0.25
+#: A message is expected about now between these multiples of a foreseen pause.
+_SOONEST, _LATEST = 0.9, 2.0
 #: Pauses shorter than this (s) are not foreseen: quick questions cost little then.
 _SHORT_S = 2.0
-#: Share by which each wait differs at random, so that devices do not all ask at once.
+#: After so long (s) a run's first pause is more likely to be its end.
+_LONG_S = 60.0
+#: Share by which waits differ at random, so that devices do not all ask at once; the first question
+#: of a foreseen pause comes at its own device's time anyway.
 _JITTER = 0.1
 
 
@@ -22,8 +30,12 @@ _JITTER = 0.1
 class Pace:
     """A node's rhythm; times in s on a clock that never goes back.
 
-    The pauses between an answer and the next message of the same run are much alike: the first
-    question comes when the last pause would have ended, further ones ever more slowly.
+    The pauses between an answer and the next message of the same run are much alike: of the last
+    few, those about as long as the shortest count, and the first question comes when the longest of
+    these would be over, since one that finds nothing costs more than being a little late. (Of
+    pauses that are alike, one in four is longer than the three before it.) Further questions come
+    ever more slowly. How long a pause was, the server's clock says, to about a second: when it took
+    the answer, and when it made the message. When the node asked does not matter.
 
     Attributes:
         quick: Shortest wait between two questions (s).
@@ -35,26 +47,30 @@ class Pace:
     idle: float
     started: float
     _run: int | None = field(default=None, init=False)
-    _asked: float = field(default=0.0, init=False)
-    _expected: float = field(default=0.0, init=False)
-    _at_once: int = field(default=0, init=False)
+    _taken: float | None = field(default=None, init=False)
+    _pauses: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED), init=False)
 
-    def message(self, now: float, run: int) -> None:
-        """Note that a message came, the answer to a question."""
-        silence = self.silence(now)
+    def message(self, now: float, run: int, sent: float) -> None:
+        """Note that a message came, which the server made at ``sent`` (s, on its clock)."""
         if run != self._run:
-            self._run, self._expected, self._at_once = run, 0.0, 0
-        elif self._asked:
-            self._expected = self._asked + _BETWEEN * (silence - self._asked)
-            self._at_once = 0
-        else:
-            # It may have waited for long. Come 10 % earlier, then 20 %, 40 %, 50 %.
-            self._expected = silence * (1 - min(0.5, 0.1 * 2.0**self._at_once))
-            self._at_once += 1
+            self._run = run
+            self._pauses.clear()
+        elif self._taken is not None:
+            self._pauses.append(min(max(sent - self._taken, 0.0), self.silence(now)))
 
-    def answered(self, now: float) -> None:
-        """Note that its answer is on its way: the next pause begins."""
-        self.started, self._asked = now, 0.0
+    def answered(self, now: float, taken: float | None) -> None:
+        """Note that its answer was taken, at ``taken`` by the server's clock: a pause begins.
+
+        ``None``, where a server does not tell the time: the pause is none to learn from.
+        """
+        self.started, self._taken = now, taken
+
+    def connected_again(self, now: float) -> None:
+        """Note that a line is back; a server that comes up has work, often.
+
+        The pause that it fell into is none to learn from.
+        """
+        self.started, self._taken = now, None
 
     def silence(self, now: float) -> float:
         """Return how long nothing came (s)."""
@@ -62,12 +78,23 @@ class Pace:
 
     def wait(self, now: float) -> float:
         """Note that a question found nothing; return how long to wait before the next (s)."""
-        self._asked = self.silence(now)
-        return self._jittered(max(self.quick, _PATIENCE * self._asked))
+        silence, expected = self.silence(now), self._expected()
+        share = _PATIENCE
+        if _SOONEST * expected <= silence < _LATEST * expected:
+            share = _NEAR
+        elif not self._pauses and self._run is not None and silence < _LONG_S:
+            share = _FIRST
+        return self._jittered(max(self.quick, share * silence))
 
     def first_wait(self) -> float:
         """Return how long to wait before the first question of a pause (s)."""
-        return self._jittered(self._expected if self._expected > _SHORT_S else self.quick)
+        expected = self._expected()
+        return min(expected, self.idle) if expected > _SHORT_S else self._jittered(self.quick)
+
+    def _expected(self) -> float:
+        """Return how long the next pause should be (s); 0: nothing is known."""
+        alike = _ALIKE * min(self._pauses, default=0.0)
+        return max((pause for pause in self._pauses if pause <= alike), default=0.0)
 
     def _jittered(self, wait: float) -> float:
         return min(wait, self.idle) * random.uniform(1 - _JITTER, 1 + _JITTER)

@@ -67,6 +67,7 @@ def serve(
     or Flower's own `flower-supernode`. A SuperLink that dies is started again; a run that was
     stopped in any way goes on with **--resume**. docs/serve.md has the whole of it.
     """
+    from frugalfl_server.serve.place import Place
     from frugalfl_server.serve.processes import Tls
 
     if insecure == (tls is not None):
@@ -80,11 +81,13 @@ def serve(
     found = None if tls is None else Tls.of(tls)
     folder, checked, resume = chosen(app, settings, resume, runs)
 
-    from frugalfl_server.serve.serve import Place, serve_app
-
     place = Place(
         host or ("127.0.0.1" if insecure else "0.0.0.0"), port, found, nodes, superlink, state
     )  # fmt: skip
+    place.check()
+
+    from frugalfl_server.serve.serve import serve_app
+
     run = serve_app(
         folder, checked, runs, resume, place, lambda line: typer.echo(line, err=True)
     )  # fmt: skip

@@ -11,7 +11,7 @@ from frugalfl.energy.record import known_sum
 from frugalfl_server.report.texts import energy
 
 #: In the order they happen; other phases come behind.
-PHASES = ("download", "decode", "evaluate", "train", "encode", "calibrate", "upload")
+PHASES = ("download", "decode", "prepare", "evaluate", "train", "encode", "calibrate", "upload")
 
 
 @dataclass(frozen=True)

@@ -127,24 +127,16 @@ class SuperLink:
         self._exec = [_program("flower-superexec"), *trust, *shared,
                       "--runtime-api-address", self.address]  # fmt: skip
         self._secret = secret
+        #: How often the SuperLink was started again.
+        self.revived = 0
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> SuperLink:
         """Start both, and wait until the SuperLink takes connections.
 
         Raises:
-            UsageError: The port is taken.
             RunError: It does not start.
         """
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", self._port))
-            except OSError as error:
-                raise UsageError(
-                    f"port {self._port} is in use: name another with --port, or the SuperLink that "
-                    f"runs there with --superlink 127.0.0.1:{self._port}"
-                ) from error
         if not self._secret.exists():
             handle = os.open(self._secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             os.write(handle, secrets.token_bytes(32))
@@ -180,6 +172,7 @@ class SuperLink:
                 self._say(f"the {name} ended ({self._children[name].returncode}): starts again")
                 self._start(name, command)
                 if name == "superlink":
+                    self.revived += 1
                     self._wait()
 
     def _start(self, name: str, command: Sequence[str]) -> None:

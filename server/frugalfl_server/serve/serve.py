@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from frugalfl.idle import IDLE_S
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_server.apps import importable
 from frugalfl_server.resume import to_resume
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.serve.processes import Flower, SuperLink, Tls
-from frugalfl_server.serve.submitted import connect, follow, make_app, register, submit
+from frugalfl_server.serve.again import Attempts, DiedError, FailedError, Watch
+from frugalfl_server.serve.place import Place
+from frugalfl_server.serve.processes import Flower, SuperLink
+from frugalfl_server.serve.submitted import connect, follow, make_app, register, stop, submit
 from frugalfl_server.start import pin_start
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where to serve.
-
-    Attributes:
-        host: Address that the SuperLink listens on.
-        port: Its port.
-        tls: Certificates; ``None``: without TLS.
-        keys: Folder of public keys; only their nodes may join. ``None``: any node.
-        superlink: Address of one that runs already; empty: it is started.
-        state: Folder for its database and what it unpacks.
-    """
-
-    host: str
-    port: int
-    tls: Tls | None
-    keys: Path | None
-    superlink: str
-    state: Path
 
 
 def serve_app(
@@ -79,6 +62,38 @@ def serve_app(
             register(flower, place.keys, say)
         say(f"SuperLink at {address if own is None else f'{place.host}:{place.port}'}")
         folder = make_app(app, replace(settings, resume=str(run.path)), state / "app")
-        number = submit(flower, folder)
-        follow(flower, number, run, say, own.revive if own is not None else lambda: None)
+        _to_the_end(flower, folder, run, settings.clients_per_round, say, own)
     return RunDirectory.open(run.path)
+
+
+def _to_the_end(
+    flower: Flower, folder: Path, run: RunDirectory, nodes: int, say: Callable[[str], None],
+    own: SuperLink | None,
+) -> None:  # fmt: skip
+    """Run an app, again and again if its ServerApp is killed, until it has said its last word.
+
+    A SuperLink that dies while the ServerApp sends something forgets what came so far, and Flower's
+    Grid raises. So an error after such a death is no last word either.
+    """
+    meanwhile = own.revive if own is not None else lambda: None
+    attempts, revived = Attempts(run), 0
+    watch, number = Watch(run), submit(flower, folder)
+    say(
+        f"waiting for {nodes} nodes; an idle node asks every {IDLE_S:.0f} s, so the first round "
+        "may take that much longer"
+    )
+    while True:
+        try:
+            return follow(flower, number, run, watch, say, meanwhile)
+        except (DiedError, FailedError) as error:
+            now = 0 if own is None else own.revived
+            if isinstance(error, FailedError) and now == revived:
+                raise
+            revived = now
+            died = isinstance(error, DiedError)
+            wait_s, told = attempts.next("died" if died else "failed when the superlink ended")
+            say(told)
+            time.sleep(wait_s)
+            meanwhile()
+            stop(flower, number)
+            watch, number = Watch(run), submit(flower, folder)

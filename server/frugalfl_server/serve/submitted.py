@@ -8,13 +8,15 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
-from frugalfl.errors import FrugalFLError, RunError
+from frugalfl.errors import RunError
 from frugalfl.settings import Settings
-from frugalfl_server.files import short_path
+from frugalfl_server.files import changed_ns, short_path
 from frugalfl_server.progress import LOG
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.serve.again import DiedError, FailedError, Watch
 from frugalfl_server.serve.processes import Flower, Tls
 
 #: Flower's name of the connection.
@@ -89,12 +91,16 @@ def submit(flower: Flower, app: Path) -> str:
     try:
         return str(json.loads(done.stdout)["run-id"])
     except (ValueError, KeyError) as error:
-        said = " ".join((done.stderr + done.stdout).split())
-        raise RunError(f"the SuperLink does not take the run: {said[-300:]}") from error
+        raise RunError(f"the SuperLink does not take the run: {_last_words(done)}") from error
+
+
+def stop(flower: Flower, number: str) -> None:
+    """Tell the SuperLink that nobody waits for a run any more, if it does not know yet."""
+    flower.call("stop", number, _CONNECTION)
 
 
 def follow(
-    flower: Flower, number: str, run: RunDirectory, say: Callable[[str], None],
+    flower: Flower, number: str, run: RunDirectory, watch: Watch, say: Callable[[str], None],
     meanwhile: Callable[[], None],
 ) -> None:  # fmt: skip
     """Show what the ServerApp says, until the run is over.
@@ -103,23 +109,29 @@ def follow(
         flower: To ask for the run.
         number: Flower's number of the run.
         run: Its directory, written by the ServerApp.
+        watch: Of that directory, since before the app was sent.
         say: Takes its lines.
         meanwhile: Called again and again.
 
     Raises:
-        RunError: The ServerApp ended before the run did, or the run failed.
+        DiedError: The ServerApp was killed.
+        FailedError: The ServerApp ended with an error.
+        RunError: Its app could not begin.
     """
     log, summary = run.path / LOG, run.path / "summary.json"
-    at, before = _length(log), _changed(summary)
+    at, before = _length(log), changed_ns(summary)
     asked_s = time.monotonic()
-    while _changed(summary) == before:
+    while changed_ns(summary) == before:
         time.sleep(_LOOK_S)
         meanwhile()
         at = _show(log, at, say)
+        # What it has to say, the ServerApp writes before it lets go of the run.
+        if watch.gone() and changed_ns(summary) == before:
+            raise DiedError("the ServerApp died")
         if time.monotonic() - asked_s > _ASK_S:
             asked_s = time.monotonic()
             state = _state(flower, number)
-            if state.startswith("finished") and _changed(summary) == before:
+            if state.startswith("finished") and changed_ns(summary) == before:
                 raise RunError(
                     f"the ServerApp ended in the middle of the run ({state}); go on with: "
                     f"frugalfl serve --resume {short_path(run.path)}"
@@ -127,10 +139,19 @@ def follow(
     _show(log, at, say)
     figures = run.read_json("summary.json")
     if figures["status"] != "finished":
-        raise FrugalFLError(f"the run {figures['status']}: {figures['reason']}")
+        raise FailedError(f"the run {figures['status']}: {figures['reason']}")
     ends_s = time.monotonic() + _REPORT_S
     while time.monotonic() < ends_s and not _state(flower, number).startswith("finished"):
         time.sleep(_LOOK_S)
+
+
+def _last_words(done: CompletedProcess[str]) -> str:
+    """Return why ``flwr`` failed, without the warnings before it, in one line."""
+    try:
+        said = str(json.loads(done.stdout)["error-message"])
+    except (ValueError, KeyError, TypeError):
+        said = done.stderr + done.stdout
+    return " ".join(said.strip().split("\n\n")[-1].split())[-300:]
 
 
 def _state(flower: Flower, number: str) -> str:
@@ -156,10 +177,6 @@ def _show(log: Path, at: int, say: Callable[[str], None]) -> int:
 
 def _length(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _changed(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def _toml(value: Any) -> str:

@@ -134,19 +134,18 @@ class _Model:
 
     def split(self, coder: PickCoder, reach: Reach, feature: int, edge: int) -> tuple[int, int]:
         """Code the feature and the bin of a split, of those that part what can reach it."""
-        weights = self._feature_weights
-        rooms = [self._room(reach, f) for f in range(len(weights))]
-        sums = [
-            0,
-            *accumulate(w if hi > lo else 0 for w, (lo, hi) in zip(weights, rooms, strict=True)),
-        ]
+        weights = open_ = self._feature_weights
+        closed = [f for f, (low, high) in reach.items() if high <= low]
+        if closed or not self._bins:
+            open_ = [0 if f in closed or not self._bins else w for f, w in enumerate(weights)]
+        sums = list(accumulate(open_, initial=0))
         if not sums[-1]:
             raise FrameError("a tree goes on where no bin is left to split")
         feature = coder.pick(sums, 0, len(weights), feature)
         weights[feature] += 16
         if sum(weights) > _FULL:
             self._feature_weights = [(weight + 1) >> 1 for weight in weights]
-        return feature, self._edges[feature].code(coder, *rooms[feature], edge)
+        return feature, self._edges[feature].code(coder, *self._room(reach, feature), edge)
 
     def _room(self, reach: Reach, feature: int) -> tuple[int, int]:
         low, high = reach.get(feature, (0, self._bins))
@@ -169,7 +168,8 @@ def _encode_tree(coder: Encoder, model: _Model, tree: Tree, largest: float) -> N
     while waiting:
         node, depth, reach = waiting.pop()
         if model.end(coder, depth, int(node < 0)):
-            model.value(coder, multiples[~node])
+            if largest:
+                model.value(coder, multiples[~node])
             continue
         feature, edge = int(tree.feature[node]), int(tree.bin[node])
         model.split(coder, reach, feature, edge)
@@ -189,7 +189,7 @@ def _decode_tree(coder: Decoder, model: _Model, largest: float) -> Tree:
         if parent >= 0:
             children[parent][side] = ~len(values) if leaf else len(splits)
         if leaf:
-            values.append(model.value(coder, 0) * largest / LEVELS)
+            values.append(model.value(coder, 0) * largest / LEVELS if largest else 0.0)
             continue
         split = model.split(coder, reach, 0, 0)
         left, right = model.below(reach, *split)

@@ -18,6 +18,7 @@ from frugalfl.trees.forest import Float64s, Forest, Tree, UInt8s
 from frugalfl.trees.histogram import MAX_ROWS, Int64s
 from frugalfl.trees.integers import packed_integers, unpacked_integers
 from frugalfl.trees.params import Growth
+from frugalfl.trees.scoring import leaves_of
 from frugalfl.trees.sealed import opened, sealed
 
 _SUMS = b"fL\x01"
@@ -68,23 +69,6 @@ class LeafSums:
         return cls(gradients, hessians)
 
 
-def leaf_of(tree: Tree, binned: UInt8s) -> npt.NDArray[np.intp]:
-    """Return the number of the leaf that each row comes to, shape (n,)."""
-    leaf = np.zeros(len(binned), np.intp)
-    if tree.leaves == 1:
-        return leaf
-    node = np.zeros(len(binned), np.intp)
-    rows = np.arange(len(binned))
-    while rows.size:
-        at = node[rows]
-        right = binned[rows, tree.feature[at]] > tree.bin[at]
-        child = np.where(right, tree.right[at], tree.left[at])
-        leaf[rows[child < 0]] = ~child[child < 0]
-        node[rows] = child
-        rows = rows[child >= 0]
-    return leaf
-
-
 def leaf_sums(
     trees: Sequence[Tree], binned: UInt8s, y: npt.NDArray[np.integer], scores: Float64s
 ) -> LeafSums:
@@ -99,8 +83,7 @@ def leaf_sums(
     chance = 1 / (1 + np.exp(-scores))
     gradients: list[Float64s] = []
     hessians: list[Float64s] = []
-    for tree in trees:
-        leaf = leaf_of(tree, binned)
+    for tree, leaf in zip(trees, leaves_of(trees, binned), strict=True):
         gradients.append(np.bincount(leaf, chance - y, tree.leaves).astype(np.float64))
         hessians.append(np.bincount(leaf, chance * (1 - chance), tree.leaves).astype(np.float64))
     return LeafSums(_whole(gradients), _whole(hessians))

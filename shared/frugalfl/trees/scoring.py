@@ -8,7 +8,7 @@ numbers of the leaves, one bit plane after the other, and these are looked up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -35,17 +35,45 @@ def add_scores(trees: Sequence[Tree], binned: UInt8s, scores: Float64s) -> None:
     Raises:
         UsageError: The rows have fewer features than a split looks at, or are not bytes.
     """
+    splits, leaves = _checked(trees, binned)
+    for start in range(0, len(binned), _BLOCK):
+        block = _Block(binned[start : start + _BLOCK], splits, leaves)
+        for tree in trees:
+            block.add(tree, scores[start : start + _BLOCK])
+
+
+def leaves_of(trees: Sequence[Tree], binned: UInt8s) -> Iterator[UInt8s]:
+    """Yield for each tree the number of the leaf that each row comes to, uint8 (n,).
+
+    Raises:
+        UsageError: As :func:`add_scores`.
+    """
+    blocks = [
+        (
+            _Block(binned[start : start + _BLOCK], splits, leaves),
+            len(binned[start : start + _BLOCK]),
+        )
+        for splits, leaves in [_checked(trees, binned)]
+        for start in range(0, len(binned), _BLOCK)
+    ]
+    for tree in trees:
+        parts = [block.numbers(tree)[:rows] for block, rows in blocks]
+        yield np.concatenate([np.zeros(0, np.uint8), *parts])
+
+
+def _checked(trees: Sequence[Tree], binned: UInt8s) -> tuple[set[tuple[int, int]], int]:
+    """Return all splits of some trees, and the most leaves of one.
+
+    Raises:
+        UsageError: The rows have fewer features than a split looks at, or are not bytes.
+    """
     if binned.ndim != 2 or binned.dtype != np.uint8:
         raise UsageError("trees score rows of bins, uint8 (rows, features): see Bins.of")
     looked = max((int(tree.feature.max()) for tree in trees if tree.leaves > 1), default=-1)
     if looked >= binned.shape[1]:
         raise UsageError(f"a tree looks at feature {looked}, the rows have {binned.shape[1]}")
     splits = {pair for tree in trees for pair in _splits(tree)}
-    leaves = max((tree.leaves for tree in trees), default=1)
-    for start in range(0, len(binned), _BLOCK):
-        block = _Block(binned[start : start + _BLOCK], splits, leaves)
-        for tree in trees:
-            block.add(tree, scores[start : start + _BLOCK])
+    return splits, max((tree.leaves for tree in trees), default=1)
 
 
 def _splits(tree: Tree) -> list[tuple[int, int]]:
@@ -71,12 +99,18 @@ class _Block:
         if tree.leaves == 1:
             scores += float(tree.value[0])
             return
-        self._descend(tree)
-        np.copyto(self._numbers, self._leaf_of_each(tree.leaves))
+        np.copyto(self._numbers, self.numbers(tree))
         numbers = self._numbers[: len(scores)]
         # Numbers are right by construction: clipping only spares the check.
         np.take(tree.value.astype(np.float64), numbers, out=self._values, mode="clip")
         scores += self._values
+
+    def numbers(self, tree: Tree) -> UInt8s:
+        """Return the leaf of each row, and of those that fill the last word."""
+        if tree.leaves == 1:
+            return np.zeros(self._plane.size * 64, np.uint8)
+        self._descend(tree)
+        return self._leaf_of_each(tree.leaves)
 
     def _descend(self, tree: Tree) -> None:
         """Fill the set of rows of each leaf."""

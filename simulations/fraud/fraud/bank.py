@@ -27,8 +27,7 @@ class Bank:
         self.config: Config = load_config(settings)
         self._folder = settings.parent
         self._loaded: dict[int, tuple[Transactions, tuple[str, ...]]] = {}
-        self._counted: dict[int, dict[str, Table]] = {}
-        self._prepared: dict[tuple[int, bytes], Prepared] = {}
+        self._prepared: dict[int, tuple[bytes, Prepared]] = {}
 
     @property
     def branches(self) -> int:
@@ -61,9 +60,7 @@ class Bank:
 
     def counters(self, branch: int) -> dict[str, Table]:
         """Return a branch's own tables."""
-        if branch not in self._counted:
-            self._counted[branch] = counters(self.transactions(branch), self.config)
-        return self._counted[branch]
+        return counters(self.transactions(branch), self.config)
 
     def totals(self) -> list[dict[str, Table]]:
         """Return what each branch gets where all share their tables."""
@@ -75,10 +72,12 @@ class Bank:
         Raises:
             TaskError: It has none.
         """
-        key = branch, _digest(totals)
-        if key not in self._prepared:
-            self._prepared[key] = prepare(self.transactions(branch), self.config, totals)
-        return self._prepared[key]
+        digest = _digest(totals)
+        if branch not in self._prepared or self._prepared[branch][0] != digest:
+            # The last ones only: those made with other counters are not wanted again.
+            made = prepare(self.transactions(branch), self.config, totals)
+            self._prepared[branch] = digest, made
+        return self._prepared[branch][1]
 
     def _clean(self, branch: int) -> tuple[Transactions, tuple[str, ...]]:
         if branch not in self._loaded:

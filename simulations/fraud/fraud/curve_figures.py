@@ -15,7 +15,7 @@ from frugalfl_server.report.texts import percent
 from frugalfl_server.report.ticks import only_grid
 
 #: More lines than these hide each other; the tables have every method.
-_DRAWN = ("alone", "central", "bagging", "cyclic", "histogram", "mlp", "mlp_int8")
+_DRAWN = ("alone", "central", "refit", "histogram", "mlp", "mlp_int8")
 _LOWEST = 1e-4
 
 

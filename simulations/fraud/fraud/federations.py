@@ -29,8 +29,8 @@ VARIABLE = "FRUGALFL_FRAUD"
 _GROWTH = f"rate {GROWTH.learning_rate:g}, leaves {GROWTH.leaves}"
 #: Settings of each federation, over those of the app.
 WAYS: dict[str, Sequence[str]] = {
-    "bagging": ("trees=bagging(20, rate 0.2, leaves 15, l2 0)", "rounds=5"),
-    "refit": (f"trees=refit(20, {_GROWTH})", "rounds=5"),
+    "bagging": ("trees=bagging(20, rate 0.2, leaves 15)", "rounds=5"),
+    "refit": ("trees=refit(20, rate 0.2, leaves 15)", "rounds=5"),
     "cyclic": (f"trees=cyclic(20, {_GROWTH})", "rounds=16"),
     "histogram": (f"trees=histogram({TREES}, {_GROWTH})",),
     "mlp": (),

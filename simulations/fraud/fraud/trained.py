@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 Logits = npt.NDArray[np.float64]
 #: Trees of every model that is not federated, and of the federated histogram.
-TREES = 40
-GROWTH = Growth(learning_rate=0.2, leaves=15)
+TREES = 30
+GROWTH = Growth(learning_rate=0.25, leaves=12)
 _BINS = 64
 
 
@@ -68,12 +68,18 @@ def metered(work: Callable[[], Logits]) -> tuple[Logits, Metered]:
     return result, Metered(Joules(measured, estimated), time.monotonic() - began)
 
 
-def trees_of(examples: Examples, seed: int) -> Trained:
-    """Train LightGBM on some rows, with bins of their own; rows of one class give a constant."""
+def trees_of(parts: Sequence[Examples], seed: int) -> Trained:
+    """Train LightGBM on rows in one place; rows of one class give a constant.
+
+    Args:
+        parts: Rows by branch: their bins are those that these branches would agree on.
+        seed: Of the training.
+    """
+    examples = together(parts)
     found: list[tuple[Bins, Forest]] = []
 
     def work() -> Logits:
-        bins = agree([sketch(examples.x)], _BINS)
+        bins = agree([sketch(part.x) for part in parts], _BINS)
         positives = int(examples.y.sum())
         # Half a row more of each class: a constant that is finite for rows of one class, too.
         base = float(np.log((positives + 0.5) / (len(examples) - positives + 0.5)))
@@ -89,6 +95,13 @@ def trees_of(examples: Examples, seed: int) -> Trained:
     return Trained(lambda x: forest.raw_scores(bins.of(x)), cost.joules, size, cost.seconds)
 
 
+def together(parts: Sequence[Examples]) -> Examples:
+    """Put rows in one place."""
+    return Examples(
+        np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])
+    )
+
+
 def network_of(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trained:
     """Train the task's network on all rows in one place, as often as branches would."""
     from frugalfl.blocks import Parameters
@@ -96,9 +109,7 @@ def network_of(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trai
     from frugalfl_client.training.pytorch import TorchTrainer
     from frugalfl_server.start import initial_model
 
-    together = Examples(
-        np.concatenate([part.x for part in rows]), np.concatenate([part.y for part in rows])
-    )
+    everything = together(rows)
     trainer = TorchTrainer(task, settings)
     found: list[Parameters] = [read_parameters(initial_model(task, settings))]
 
@@ -106,7 +117,7 @@ def network_of(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trai
         for number in range(1, settings.rounds + 1):
             rate = settings.learning_rate_at(number)
             trained = trainer.train(
-                found[0], trainer.layout.everything, together, rate, (settings.seed, number)
+                found[0], trainer.layout.everything, everything, rate, (settings.seed, number)
             )
             found[0] = {name: found[0][name] + step for name, step in trained.update.items()}
         return np.zeros(0)
