@@ -76,14 +76,18 @@ def refuse_unresumable(run: RunDirectory) -> None:
     """Say so where there is nothing left to do, or no way to go on.
 
     Raises:
-        RunError: The run is finished, or was buffered: what clients were at work on is not known
-            any more.
+        RunError: The run is finished, grew trees, or was buffered: what clients were at work on is
+            not known any more.
     """
     summary = run.path / "summary.json"
     if summary.is_file() and run.read_json(summary.name)["status"] == "finished":
         raise RunError(
             f"{short_path(run.path)} is finished: there is nothing to resume; look at it with "
             f"frugalfl report {short_path(run.path)}"
+        )
+    if run.read_json("run.json")["settings"].get("trees"):
+        raise RunError(
+            f"{short_path(run.path)} grows trees, and such runs cannot be resumed; begin a new one"
         )
     if run.read_json("run.json")["settings"].get("asynchronous"):
         raise RunError(

@@ -14,6 +14,7 @@ from frugalfl.settings import Settings
 from frugalfl.task import Task, load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
+from frugalfl_client.trees.state import forget
 from frugalfl_server.app import app as server_app
 from frugalfl_server.app import keeping_status
 from frugalfl_server.report import write_report
@@ -84,6 +85,7 @@ def simulate_app(
                     write_report(run)
         finally:
             forget_devices()
+            forget()
     return RunDirectory.open(run.path)
 
 

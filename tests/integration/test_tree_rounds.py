@@ -10,10 +10,11 @@ from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
 
 from frugalfl.energy import SERVER
-from frugalfl.errors import FederationError, FrugalFLError, TaskError
+from frugalfl.errors import FederationError, FrugalFLError, RunError, TaskError
 from frugalfl.metrics import two_class_average_precision
 from frugalfl_client.app import app as client_app
 from frugalfl_client.trees.state import forget
+from frugalfl_server.resume import to_resume
 
 from .tree_runs import CLIENTS, WAYS, model_of, run_of, said, scores_of, settings_of
 
@@ -253,6 +254,19 @@ def test_everybody_failing_stops_the_run_in_one_line(way, tmp_path):
         if way == "bagging"
         else "round 4: none of 1 clients contributed; round 4: node 1003: no battery"
     )
+
+
+def test_a_run_of_trees_that_was_stopped_says_that_it_cannot_be_resumed(tmp_path):
+    def all_fail(number, exchange, reply):
+        return "no battery" if exchange > 1 else reply
+
+    settings = settings_of("bagging")
+    with pytest.raises(FederationError):
+        run_of(tmp_path, settings, Clients(all_fail))
+    stopped = (tmp_path / "latest").resolve()
+    assert json.loads((stopped / "summary.json").read_text())["status"] == "failed"
+    with pytest.raises(RunError, match="grows trees, and such runs cannot be resumed"):
+        to_resume(stopped, settings)
 
 
 @pytest.mark.parametrize("way", WAYS)
