@@ -6,17 +6,22 @@ import shutil
 import numpy as np
 import pytest
 import toy_rare
-from flwr.app import Error, Message
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message
 from flwr.common.constant import ErrorCode
 
 from frugalfl.energy import SERVER
 from frugalfl.errors import FederationError, FrugalFLError, RunError, TaskError
 from frugalfl.metrics import two_class_average_precision
+from frugalfl.trees import agree, sketch
+from frugalfl.trees.ways import parse_way
 from frugalfl_client.app import app as client_app
 from frugalfl_client.trees.state import forget
 from frugalfl_server.resume import to_resume
+from frugalfl_server.trees.bagging import Bagging
+from frugalfl_server.trees.grown import Grown
+from frugalfl_sim.engine.grid import InProcessGrid
 
-from .tree_runs import CLIENTS, WAYS, model_of, run_of, said, scores_of, settings_of
+from .tree_runs import CLIENTS, WAYS, devices, model_of, run_of, said, scores_of, settings_of
 
 lightgbm = pytest.importorskip("lightgbm")
 
@@ -330,3 +335,33 @@ def test_wrong_counts_of_a_client_are_refused(tmp_path):
     except FrugalFLError as error:
         raise AssertionError("they cost their own contribution only") from error
     assert [row.updates for row in run.rounds] == [0] + [CLIENTS - 2] * 2
+
+
+def test_an_answer_counts_once_and_only_in_its_own_round(tmp_path):
+    complaints = []
+    way = parse_way(WAYS["bagging"]["trees"])
+    parts = [toy_rare.rows(number) for number in range(CLIENTS)]
+    grown = Grown(agree([sketch(part.x) for part in parts], 16), -2.0)
+    strategy = Bagging(grown, way, "run", complaints.append)
+    settings = settings_of("bagging")
+    with devices():
+        grid = InProcessGrid(client_app, CLIENTS, settings.as_config(), tmp_path)
+
+        def replies(number):
+            asked = strategy.configure_train(number, ArrayRecord(), ConfigRecord(), grid)
+            return list(grid.send_and_receive(asked))
+
+        late, *others = replies(1)
+        strategy.aggregate_train(1, [*others, *others[:2]])
+        assert strategy.traffic.updates == len(others) == CLIENTS - 1
+        assert len(grown.forest) == 4 * len(others)
+        assert sum("no answer of it is awaited for round 1" in line for line in complaints) == 2
+        assert sum("node 1000: no answer" in line for line in complaints) == 1
+        complaints.clear()
+        strategy.aggregate_train(2, [*replies(2), late])
+        assert strategy.traffic.updates == CLIENTS
+        assert complaints == [
+            "round 2: node 1000: its answer of round 1 came too late",
+        ]
+        # What a late answer cost is counted all the same.
+        assert {record.round for record in strategy.traffic.energy} == {1, 2}
