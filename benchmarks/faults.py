@@ -13,10 +13,12 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 import faults_of_frames
 import faults_of_nodes
@@ -26,6 +28,11 @@ from federations import LEAN, STOCK
 from machines import Machines
 from rich.console import Console
 from rich.table import Table
+
+from frugalfl.errors import FrugalFLError
+
+#: What is said of faults that came to another end than they should.
+FAILED = "FAILED; see above"
 
 
 @dataclass(frozen=True)
@@ -40,14 +47,17 @@ class Fault:
 
 @contextmanager
 def machines(tls: bool = False, database: bool = False) -> Iterator[Machines]:
-    """Machines of which nothing runs yet."""
+    """Machines of which nothing runs yet; after a failure what they left stays."""
     folder = Path(tempfile.mkdtemp())
     started = Machines(folder, tls=tls, database=database)
     try:
         yield started
-    finally:
+    except BaseException:
+        print(f"what is left of it: {folder}", file=sys.stderr, flush=True)
         started.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    started.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def node_killed(quick: bool) -> Iterator[Fault]:
@@ -94,7 +104,7 @@ def server_killed(quick: bool) -> Iterator[Fault]:
     with machines() as links:
         serving = faults_of_servers.Serving(links)
         whole, broken = serving.undisturbed(), serving.disturbed()
-    bits = "same bits" if faults_of_servers.same_bits(whole.run, broken.run) else "other bits"
+        same = faults_of_servers.same_bits(whole.run, broken.run)
     with machines() as links:
         stock = faults_of_servers.kill_stock_superlink(links)
     for program, fault, flower in (
@@ -103,7 +113,12 @@ def server_killed(quick: bool) -> Iterator[Fault]:
         ("frugalfl", "the whole server, kill -9, then --resume", "-"),
     ):
         took = f"next round after {broken.still_s[program]:.1f} s"
-        yield Fault(fault, "run goes on to the same bits", f"{took}; {bits}", flower)
+        yield Fault(
+            fault,
+            "run goes on to the same bits",
+            f"{took}; {'same' if same else 'other'} bits",
+            flower,
+        )
 
 
 def straggler(quick: bool) -> Iterator[Fault]:
@@ -178,11 +193,15 @@ PARTS = (
 
 
 def table(quick: bool, console: Console) -> list[dict[str, str]]:
-    """Do all faults and print what came of them; return the rows."""
+    """Do all faults and print what came of them, or that one failed; return the rows."""
     rows = []
     for part in PARTS:
-        print(part.__doc__, file=sys.stderr, flush=True)
-        rows += part(quick)
+        print(f"{time.strftime('%X')} {part.__doc__}", file=sys.stderr, flush=True)
+        try:
+            rows += part(quick)
+        except (AssertionError, FrugalFLError, TimeoutExpired) as error:
+            print(error, file=sys.stderr, flush=True)
+            rows.append(Fault(str(part.__doc__), "", FAILED))
     shown = Table("fault", "goal", "FrugalFL", "Flower's own", title="Faults", show_lines=True)
     for row in rows:
         shown.add_row(row.fault, row.goal, row.ours, row.flower)
@@ -190,10 +209,17 @@ def table(quick: bool, console: Console) -> list[dict[str, str]]:
     return [asdict(row) for row in rows]
 
 
+def end(rows: list[dict[str, str]]) -> None:
+    """End this program, with an error if something could not be shown."""
+    sys.exit(any(row["ours"] == FAILED for row in rows))
+
+
 def main() -> None:
     """Do all faults, print, write."""
     options = arguments(__doc__)
-    finish(options, {"faults": table(options.quick, Console(width=150))})
+    rows = table(options.quick, Console(width=150))
+    finish(options, {"faults": rows})
+    end(rows)
 
 
 if __name__ == "__main__":

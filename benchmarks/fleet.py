@@ -259,6 +259,7 @@ def main() -> None:
     Console(width=110).print(table)
     done = faults.table(options.quick, Console(width=150))
     finish(options, {"rows": [asdict(row) for row in rows], "faults": done})
+    faults.end(done)
 
 
 if __name__ == "__main__":

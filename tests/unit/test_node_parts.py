@@ -45,8 +45,54 @@ def test_steady_rounds_cost_one_question_mostly_and_little_time(pause, spread, s
         questions, lateness, now = questions_in(this, pace, now=now)
         if number >= 4:
             asked, late = asked + questions, late + lateness
-    assert asked / 60 <= 1.6
+    assert asked / 60 <= 1.8
     assert late / 60 <= 0.25 * pause + 1  # the server's clock is read to the second
+
+
+def rounds_beside(others, work, pace, joined):
+    """Let a node take part in rounds that last as long as the ``others`` take, or as it does.
+
+    Yield the questions of each round that found nothing, and how late the message was taken.
+    """
+    made, ask = 0.0, joined
+    for length in others:
+        asked = 0
+        while ask < made:
+            asked += 1
+            ask += pace.wait(ask)
+        pace.message(ask, 1, made + OFF)
+        yield asked, ask - made
+        done = ask + work
+        pace.answered(done, float(int(done + OFF)))
+        ask = done + pace.first_wait()
+        made = max(made + length, done) + 0.5
+
+
+@given(st.floats(5.0, 40.0), st.floats(0, 0.1), st.floats(0, 72.0), st.integers(0, 2**32))
+def test_rounds_of_slower_devices_are_foreseen(length, spread, joined, seed):
+    random.seed(seed)
+    others = [length * random.gauss(1, spread) for _ in range(40)]
+    seen = list(rounds_beside(others, 0.2, Pace(0.25, 72.0, 0.0), joined))[4:]
+    assert sum(asked for asked, _ in seen) / len(seen) <= 1.0
+    assert sum(late for _, late in seen) / len(seen) <= 0.25 * length + 1
+
+
+@given(st.floats(5.0, 20.0), st.floats(60.0, 600.0), st.integers(0, 2**32))
+def test_one_long_round_does_not_slow_down_those_after_it(length, long, seed):
+    """The node is late for one of them, the others are done by then, the next pause is short."""
+    random.seed(seed)
+    others = [length] * 4 + [long] + [length] * 6
+    seen = list(rounds_beside(others, 0.2, Pace(0.25, 72.0, 0.0), 0.0))[6:]
+    assert sum(asked for asked, _ in seen) <= 6
+    assert sum(late for _, late in seen) <= len(seen) * (0.25 * length + 1)
+
+
+@given(st.floats(20.0, 60.0), st.integers(0, 2**32))
+def test_a_node_that_the_others_wait_for_is_late_once(length, seed):
+    random.seed(seed)
+    others = [length] * 5 + [0.1] * 5
+    late = [late for _, late in rounds_beside(others, 0.2, Pace(0.25, 72.0, 0.0), 0.0)]
+    assert max(late[7:]) <= 2.5
 
 
 @given(st.floats(4.0, 40.0), st.floats(0.3, 3.0), st.integers(0, 2**32))
@@ -83,28 +129,14 @@ def test_a_new_run_begins_with_quick_questions():
     assert pace.first_wait() < 0.3
 
 
-@given(st.floats(3.0, 20.0), st.floats(100.0, 1000.0), st.integers(0, 2**32))
-def test_one_long_pause_does_not_slow_down_the_rounds_after_it(pause, long, seed):
-    random.seed(seed)
-    pace, now, asked, late = Pace(0.25, 72.0, 0.0), 0.0, 0, 0.0
-    for number in range(11):
-        this = long if number == 4 else pause
-        questions, lateness, now = questions_in(this, pace, now=now)
-        if number > 4:
-            asked, late = asked + questions, late + lateness
-    assert late / 6 <= 0.2 * pause + 1
-    assert asked / 6 <= 1.5
-
-
 @given(st.floats(5.0, 20.0), st.integers(0, 2**32))
-def test_who_is_asked_in_some_rounds_only_is_ready_for_the_next_one(pause, seed):
+def test_who_is_asked_in_some_rounds_only_is_ready_for_the_next_one(length, seed):
     random.seed(seed)
-    pace, now, late = Pace(0.25, 72.0, 0.0), 0.0, []
-    for missed in (0, 0, 3, 0, 2, 0, 0, 4, 0):
-        *_, lateness, now = questions_in((1 + missed) * pause, pace, now=now)
-        if not missed:
-            late.append(lateness)
-    assert max(late[2:]) <= 0.3 * pause + 1  # the first pause of a run cannot be foreseen
+    missed = (0, 0, 3, 0, 2, 0, 0, 4, 0)
+    others = [(1 + number) * length for number in missed]
+    seen = list(rounds_beside(others, 0.2, Pace(0.25, 72.0, 0.0), 0.0))
+    late = [late for (_, late), number in zip(seen[1:], missed, strict=False) if not number]
+    assert max(late[1:]) <= 0.5 * length + 1  # the first pause of a run cannot be foreseen
 
 
 @given(st.floats(5.0, 40.0), st.floats(0.0, 0.9), st.integers(0, 2**32))
@@ -113,13 +145,12 @@ def test_a_node_whose_line_is_back_asks_at_once_and_keeps_its_rhythm(pause, shar
     pace, now = Pace(0.25, 72.0, 0.0), 0.0
     for _ in range(4):
         *_, now = questions_in(pause, pace, now=now)
-    before = pace.first_wait()
     pace.answered(now, now + OFF)
     now += share * pause
     pace.connected_again(now)
     assert pace.wait(now) < 0.3
     pace.message(now + 2, 1, now + 2 + OFF)
-    assert pace.first_wait() == before
+    assert pace.first_wait() >= 0.8 * pause
 
 
 @given(st.integers(1, 10_000))

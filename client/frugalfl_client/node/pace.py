@@ -34,8 +34,14 @@ class Pace:
     few, those about as long as the shortest count, and the first question comes when the longest of
     these would be over, since one that finds nothing costs more than being a little late. (Of
     pauses that are alike, one in four is longer than the three before it.) Further questions come
-    ever more slowly. How long a pause was, the server's clock says, to about a second: when it took
-    the answer, and when it made the message. When the node asked does not matter.
+    ever more slowly.
+
+    How long a pause was, the server's clock says, to about a second: when it took the answer, and
+    when it made the message. When the node asked does not matter, but how late it took the message
+    before: the others had begun already, so the pause was shorter by so much. It is put down as
+    long as it had been without that, and the next one is expected to be shorter by what the node
+    was late this time. Otherwise one long wait made the next pause short, and that pause the
+    questions of the rounds after it many.
 
     Attributes:
         quick: Shortest wait between two questions (s).
@@ -48,15 +54,22 @@ class Pace:
     started: float
     _run: int | None = field(default=None, init=False)
     _taken: float | None = field(default=None, init=False)
+    _late: float = field(default=0.0, init=False)
     _pauses: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED), init=False)
 
     def message(self, now: float, run: int, sent: float) -> None:
         """Note that a message came, which the server made at ``sent`` (s, on its clock)."""
+        late, self._late = self._late, 0.0
         if run != self._run:
             self._run = run
             self._pauses.clear()
         elif self._taken is not None:
-            self._pauses.append(min(max(sent - self._taken, 0.0), self.silence(now)))
+            silence = self.silence(now)
+            pause = min(max(sent - self._taken, 0.0), silence)
+            # Nodes come to a run one after the other: the last one's first pause tells nothing.
+            if self._pauses or pause > _SHORT_S:
+                self._pauses.append(pause + late)
+            self._late = silence - pause
 
     def answered(self, now: float, taken: float | None) -> None:
         """Note that its answer was taken, at ``taken`` by the server's clock: a pause begins.
@@ -88,7 +101,7 @@ class Pace:
 
     def first_wait(self) -> float:
         """Return how long to wait before the first question of a pause (s)."""
-        expected = self._expected()
+        expected = self._expected() - self._late
         return min(expected, self.idle) if expected > _SHORT_S else self._jittered(self.quick)
 
     def _expected(self) -> float:
