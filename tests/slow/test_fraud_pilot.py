@@ -41,7 +41,7 @@ def test_the_summary_has_the_figures_by_method(quick):
         assert figures["uplink_bytes"][method] > 0
         assert sum(value or 0 for value in figures["energy_j"][method].values()) > 0
         assert figures["models"][method]["bytes"] > 0
-    assert figures["headline"] == {"split": "geography", "counters": "local", "method": "refit"}
+    assert figures["headline"] == {"split": "geography", "counters": "shared", "method": "refit"}
     assert figures["uplink_bytes"]["refit"] <= 600_000 and figures["rounds"]["refit"] <= 5
     found = {(one["split"], one["counters"]) for one in figures["conditions"]}
     assert found == {(s, c) for s in ("geography", "spend") for c in ("local", "shared")}
