@@ -9,6 +9,7 @@ import pytest
 from .conftest import DIGITS, SMALL, frugalfl
 
 
+@pytest.mark.slow
 def test_an_export_that_does_not_fit_says_how_to_get_one_that_does(finished, tmp_path):
     run, _ = finished
     refused = frugalfl("export", run, "--flash", "6KiB", cwd=tmp_path)

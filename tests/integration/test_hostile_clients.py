@@ -53,7 +53,11 @@ def test_two_of_ten_ruin_a_plain_mean(honest, tmp_path):
 
 @pytest.mark.parametrize(
     ("strategy", "bound"),
-    [("fedavg", 5), ("fedmedian", 0), ("multikrum(2, 6)", 0)],
+    [
+        ("fedavg", 5),
+        pytest.param("fedmedian", 0, marks=pytest.mark.slow),
+        pytest.param("multikrum(2, 6)", 0, marks=pytest.mark.slow),
+    ],
 )
 def test_but_not_with_the_bound_or_a_robust_strategy(honest, tmp_path, strategy, bound):
     app = attacking(FLIPPED, BAD)
