@@ -1,6 +1,6 @@
 """Card fraud over the branches of a bank: what `make fraud` does.
 
-python benchmarks/fraud.py [--quick] [--json FILE]
+python benchmarks/fraud_pilot.py [--quick] [--json FILE]
 """
 
 from __future__ import annotations
