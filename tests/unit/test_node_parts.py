@@ -87,6 +87,14 @@ def test_one_long_round_does_not_slow_down_those_after_it(length, long, seed):
     assert sum(late for _, late in seen) <= len(seen) * (0.25 * length + 1)
 
 
+@given(st.floats(0.1, 1.0), st.integers(0, 2**32))
+def test_quick_rounds_stay_quick_after_one_that_ran_into_its_deadline(length, seed):
+    random.seed(seed)
+    others = [length] * 4 + [30.0] + [length] * 6
+    late = [late for _, late in rounds_beside(others, 0.2, Pace(0.25, 72.0, 0.0), 0.0)]
+    assert max(late[6:]) <= 2
+
+
 @given(st.floats(20.0, 60.0), st.integers(0, 2**32))
 def test_a_node_that_the_others_wait_for_is_late_once(length, seed):
     random.seed(seed)

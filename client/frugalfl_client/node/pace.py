@@ -53,6 +53,7 @@ class Pace:
     idle: float
     started: float
     _run: int | None = field(default=None, init=False)
+    _joined: bool = field(default=False, init=False)
     _taken: float | None = field(default=None, init=False)
     _late: float = field(default=0.0, init=False)
     _pauses: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED), init=False)
@@ -61,15 +62,15 @@ class Pace:
         """Note that a message came, which the server made at ``sent`` (s, on its clock)."""
         late, self._late = self._late, 0.0
         if run != self._run:
-            self._run = run
+            self._run, self._joined = run, True
             self._pauses.clear()
         elif self._taken is not None:
             silence = self.silence(now)
             pause = min(max(sent - self._taken, 0.0), silence)
             # Nodes come to a run one after the other: the last one's first pause tells nothing.
-            if self._pauses or pause > _SHORT_S:
+            if not self._joined or pause > _SHORT_S:
                 self._pauses.append(pause + late)
-            self._late = silence - pause
+            self._late, self._joined = silence - pause, False
 
     def answered(self, now: float, taken: float | None) -> None:
         """Note that its answer was taken, at ``taken`` by the server's clock: a pause begins.
