@@ -97,6 +97,8 @@ class _Condition:
                 for branch, totals in enumerate(self._totals)
             ]
             yield self._row("central_all", trees_of(whole, study.seed), 0.0)
+            del whole
+        self._totals = ()  # the largest thing in memory, and of no more use
         if "mlp" in study.ways:
             task, settings = task_and_settings("mlp", study.settings, self._shared, study.seed)
             trained = network_of(task, settings, thinned)
