@@ -104,11 +104,15 @@ def together(parts: Sequence[Examples]) -> Examples:
 
 def network_of(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trained:
     """Train the task's network on all rows in one place, as often as branches would."""
+    import torch
+
     from frugalfl.blocks import Parameters
     from frugalfl.modules import read_parameters
     from frugalfl_client.training.pytorch import TorchTrainer
     from frugalfl_server.start import initial_model
 
+    # Small tensors: threads would wait for each other, and for those of the other processes.
+    torch.set_num_threads(1)
     everything = together(rows)
     trainer = TorchTrainer(task, settings)
     found: list[Parameters] = [read_parameters(initial_model(task, settings))]
