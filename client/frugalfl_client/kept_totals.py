@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from frugalfl.errors import FrameError, RunError
 from frugalfl.sums import Table, unpack_tables
+from frugalfl_client.kept_file import keep, kept
 
 _FILE = "totals.bin"
 
@@ -22,12 +22,7 @@ def keep_totals(folder: Path, run: str, data: bytes) -> None:
     Raises:
         RunError: The disk does not take them.
     """
-    part = folder / f"{_FILE}.part"
-    try:
-        part.write_bytes(run.encode() + b"\n" + data)
-        os.replace(part, folder / _FILE)
-    except OSError as error:
-        raise RunError(f"cannot keep the sums of the counters: {error}") from error
+    keep(folder / _FILE, run, data, "the sums of the counters")
 
 
 def totals_of(folder: Path, run: str) -> dict[str, Table]:
@@ -36,11 +31,8 @@ def totals_of(folder: Path, run: str) -> dict[str, Table]:
     Raises:
         RunError: They are not here, or damaged.
     """
-    try:
-        name, _, data = (folder / _FILE).read_bytes().partition(b"\n")
-    except OSError:
-        name, data = b"", b""
-    if name != run.encode():
+    data = kept(folder / _FILE, run)
+    if data is None:
         raise RunError(
             "this device has not got the sums of the counters, which were shared before the first "
             "round; it can take part in the next run"

@@ -6,18 +6,18 @@ to be run over the rows.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.errors import FrameError, RunError
+from frugalfl.errors import FrameError
 from frugalfl.trees.bins import Bins
 from frugalfl.trees.frame import decode_forest
 from frugalfl.trees.histogram import Grid
 from frugalfl.trees.parcel import Parcel
+from frugalfl_client import kept_file
 from frugalfl_client.device import Device
 from frugalfl_client.trees.histograms import Worker
 
@@ -92,11 +92,11 @@ def holding_of(device: Device, run: str) -> Holding:
     held = _held.get(device.folder)
     if held is None or held.run != run:
         held = Holding(run)
+        data = kept_file.kept(device.folder / _FILE, run)
         try:
-            name, _, data = (device.folder / _FILE).read_bytes().partition(b"\n")
-            if name == run.encode():
+            if data is not None:
                 held.add(Parcel.unpack(data), device)
-        except (OSError, FrameError):
+        except FrameError:
             held = Holding(run)  # the server sends it all again
         _held[device.folder] = held
     return held
@@ -108,12 +108,7 @@ def keep(device: Device, held: Holding) -> None:
     Raises:
         RunError: The disk does not take it.
     """
-    part = device.folder / f"{_FILE}.part"
-    try:
-        part.write_bytes(held.run.encode() + b"\n" + held.packed.pack())
-        os.replace(part, device.folder / _FILE)
-    except OSError as error:
-        raise RunError(f"cannot keep the trees of this run: {error}") from error
+    kept_file.keep(device.folder / _FILE, held.run, held.packed.pack(), "the trees of this run")
 
 
 def forget() -> None:
