@@ -2,8 +2,6 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from fraud.comparison import Comparison
@@ -11,33 +9,7 @@ from fraud.estimates import Joules
 from fraud.report import write_fraud_report
 from fraud.rows import METHODS
 from fraud_comparison import made_up, notes
-
-
-class Page(HTMLParser):
-    """The text, the ids, and what every element refers to."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.html = path.read_text(encoding="utf-8")
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.references: list[str] = []
-        self.words: list[str] = []
-        self.feed(self.html)
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        named = dict(attrs)
-        self.ids += [named["id"]] if "id" in named else []
-        self.references += [named[key] for key in ("src", "href", "xlink:href") if key in named]
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def part(self, kind: str, name: str) -> str:
-        """One figure or table as it is written."""
-        return re.search(rf'<{kind} id="{kind}-{name}".*?</{kind}>', self.html, re.S)[0]
+from html_page import Page
 
 
 @pytest.fixture(scope="module")

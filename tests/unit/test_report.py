@@ -5,10 +5,10 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from html_page import Page
 from rich.console import Console
 
 from frugalfl.energy import EnergyRecord, Reading, parse_grid
@@ -92,33 +92,6 @@ def fill(run: RunDirectory, rounds=(), energy=(), status="finished", reason=None
 def full(run: RunDirectory) -> RunDirectory:
     fill(run, [*TRAINED, *RECOVERED, *BASELINE], ENERGY, export=EXPORT)
     return run
-
-
-class Page(HTMLParser):
-    """The text, the ids, and what every element refers to."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.html = path.read_text(encoding="utf-8")
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.references: list[str] = []
-        self.words: list[str] = []
-        self.feed(self.html)
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        named = dict(attrs)
-        self.ids += [named["id"]] if "id" in named else []
-        self.references += [named[key] for key in ("src", "href", "xlink:href") if key in named]
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def figure(self, name: str) -> str:
-        """The drawings and the caption of one figure."""
-        return re.search(rf'<figure id="figure-{name}">.*?</figure>', self.html, re.S)[0]
 
 
 def report(run: RunDirectory) -> Page:
