@@ -108,7 +108,7 @@ class TreeFederation:
         traffic.clients = len(nodes)
         sketches: list[Sketch] = []
         positives, rows, silent = 0, 0, set(nodes)
-        for message in self._asked(nodes, traffic):
+        for message in self._asked(nodes):
             node = message.metadata.src_node_id
             try:
                 found, sketch = self._sketched(message, traffic)
@@ -143,7 +143,7 @@ class TreeFederation:
         )
         return grown
 
-    def _asked(self, nodes: list[int], traffic: Traffic) -> Iterable[Message]:
+    def _asked(self, nodes: list[int]) -> Iterable[Message]:
         messages = [
             Message(
                 wire.pack_request(wire.TrainRequest(self._run.name, 0, -1, 0, (), b"", SKETCH)),

@@ -121,10 +121,8 @@ def _trees(run: Path, cost: Joules, seconds: float) -> Trained:
     data = (run / "model" / "trees.bin").read_bytes()
     parcel = Parcel.unpack(data)
     bins = Bins.from_bytes(parcel.bins)
-    parts = [decode_forest(segment, len(bins)) for segment in parcel.segments]
-    forest = Forest(
-        sum(part.base for part in parts), tuple(tree for part in parts for tree in part.trees)
-    )
+    parts = (decode_forest(segment, len(bins)) for segment in parcel.segments)
+    forest = sum(parts, Forest())
     return Trained(lambda x: forest.raw_scores(bins.of(x)), cost, len(data), seconds)
 
 

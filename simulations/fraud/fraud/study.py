@@ -110,7 +110,7 @@ class _Condition:
         own = np.zeros(len(self._x))
         cost: list[Joules] = []
         for branch, model in enumerate(models):
-            logits, scoring = self._scored(model)
+            logits, scoring = self._scored(model, self._correction)
             here = self._held_out.branch == branch
             own[here] = logits[here]
             cost.append(scoring.per(len(models)))
@@ -141,13 +141,13 @@ class _Condition:
                 )  # fmt: skip
 
     def _row(self, method: str, model: Trained, shift: float) -> Row:
-        logits, scoring = self._scored(model)
-        return self._of(method, None, logits - self._correction + shift, model, scoring)
+        logits, scoring = self._scored(model, shift)
+        return self._of(method, None, logits, model, scoring)
 
-    def _scored(self, model: Trained) -> tuple[Logits, Joules]:
-        """Score the held-out rows; the correction for thinned negatives is in it."""
+    def _scored(self, model: Trained, shift: float) -> tuple[Logits, Joules]:
+        """Score the held-out rows; ``shift`` corrects for thinned negatives."""
         logits, cost = metered(lambda: model.scores(self._x))
-        return logits + self._correction, cost.joules
+        return logits + shift, cost.joules
 
     def _of(
         self, method: str, branch: str | None, logits: Logits, model: Trained, scoring: Joules

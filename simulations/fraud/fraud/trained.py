@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from frugalfl.task import Task
 
 Logits = npt.NDArray[np.float64]
+_T = TypeVar("_T")
 #: Trees of every model that is not federated, and of the federated histogram.
 TREES = 30
 GROWTH = Growth(learning_rate=0.25, leaves=12)
@@ -47,7 +48,7 @@ class Trained:
     seconds: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class Metered:
     """What a piece of work took, once it is done."""
 
@@ -55,7 +56,7 @@ class Metered:
     seconds: float
 
 
-def metered(work: Callable[[], Logits]) -> tuple[Logits, Metered]:
+def metered(work: Callable[[], _T]) -> tuple[_T, Metered]:
     """Do some work; return its result, and what it took."""
     meter, began = choose_meter(profile_named("generic")), time.monotonic()
     with meter.window("train") as window:
@@ -76,21 +77,18 @@ def trees_of(parts: Sequence[Examples], seed: int) -> Trained:
         seed: Of the training.
     """
     examples = together(parts)
-    found: list[tuple[Bins, Forest]] = []
 
-    def work() -> Logits:
+    def work() -> tuple[Bins, Forest]:
         bins = agree([sketch(part.x) for part in parts], _BINS)
         positives = int(examples.y.sum())
         # Half a row more of each class: a constant that is finite for rows of one class, too.
         base = float(np.log((positives + 0.5) / (len(examples) - positives + 0.5)))
         start = np.full(len(examples), base)
         forest = train(bins.of(examples.x), examples.y, start, GROWTH, TREES, seed)
-        found.append((bins, Forest(base) + forest))
-        return start
+        return bins, Forest(base) + forest
 
     load_lightgbm()
-    _, cost = metered(work)
-    bins, forest = found[0]
+    (bins, forest), cost = metered(work)
     size = len(bins.to_bytes()) + len(encode_forest(forest))
     return Trained(lambda x: forest.raw_scores(bins.of(x)), cost.joules, size, cost.seconds)
 
@@ -115,20 +113,21 @@ def network_of(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trai
     torch.set_num_threads(1)
     everything = together(rows)
     trainer = TorchTrainer(task, settings)
-    found: list[Parameters] = [read_parameters(initial_model(task, settings))]
+    initial = read_parameters(initial_model(task, settings))
 
-    def work() -> Logits:
+    def work() -> Parameters:
+        parameters = initial
         for number in range(1, settings.rounds + 1):
             rate = settings.learning_rate_at(number)
             trained = trainer.train(
-                found[0], trainer.layout.everything, everything, rate, (settings.seed, number)
+                parameters, trainer.layout.everything, everything, rate, (settings.seed, number)
             )
-            found[0] = {name: found[0][name] + step for name, step in trained.update.items()}
-        return np.zeros(0)
+            parameters = {name: parameters[name] + step for name, step in trained.update.items()}
+        return parameters
 
-    _, cost = metered(work)
-    size = sum(tensor.nbytes for tensor in found[0].values())
-    return Trained(lambda x: network_scores(task, found[0], x), cost.joules, size, cost.seconds)
+    parameters, cost = metered(work)
+    size = sum(tensor.nbytes for tensor in parameters.values())
+    return Trained(lambda x: network_scores(task, parameters, x), cost.joules, size, cost.seconds)
 
 
 def network_scores(
