@@ -8,19 +8,11 @@ import faults_of_nodes
 import faults_of_servers
 import pytest
 from federations import DIGITS, LEAN, PATIENCE_S, process_of
-from machines import Machines
 from tcp_proxy import TcpProxy
 
 from frugalfl_server.run_directory import RunDirectory
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def machines(tmp_path):
-    started = Machines(tmp_path / "machines")
-    yield started
-    started.stop()
 
 
 def carried(requests):

@@ -3,19 +3,11 @@
 from pathlib import Path
 
 import pytest
-from machines import Machines
 from tcp_proxy import TcpProxy
 
 ECHO = Path(__file__).parents[2] / "benchmarks" / "echo"
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def machines(tmp_path):
-    started = Machines(tmp_path / "machines")
-    yield started
-    started.stop()
 
 
 def test_a_node_that_is_killed_at_work_says_so_when_it_is_back(machines):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_rare
-from machines import Machines
 
 from frugalfl.metrics import two_class_average_precision
 from frugalfl.trees import Bins, Forest, decode_forest
@@ -19,13 +18,6 @@ DIGITS = Path(__file__).parents[2] / "simulations" / "digits"
 NODES = 2
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def machines(tmp_path):
-    started = Machines(tmp_path / "machines")
-    yield started
-    started.stop()
 
 
 def test_two_lean_nodes_share_counters_and_grow_trees(machines, tmp_path):
