@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attacks import ATTACKS, Attack, attacking
+from lies import ATTACKS, Attack, attacking
 from common import arguments, finish
 from flwr.app import ArrayRecord
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from attacks import attacking
+from lies import attacking
 from flwr.clientapp import ClientApp
 from flwr.clientapp.mod import LocalDpMod
 from flwr.serverapp import strategy as flower

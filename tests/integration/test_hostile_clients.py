@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from attacks import ATTACKS, attacking
+from lies import ATTACKS, attacking
 from flwr.app import Message
 
 from frugalfl.errors import FederationError, FrugalFLError

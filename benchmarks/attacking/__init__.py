@@ -1,0 +1,8 @@
+"""Attacks on a federation, one file a subject; `benchmarks/attacks.py` runs them all."""
+
+from attacking.outcome import Attacks, Outcome
+
+#: Names of the modules here that have an ``attacks`` of their own, in the order of the table.
+SUBJECTS: tuple[str, ...] = ()
+
+__all__ = ["SUBJECTS", "Attacks", "Outcome"]
