@@ -16,7 +16,7 @@ from frugalfl_client.counters import share
 from frugalfl_client.device import Device, device_of
 from frugalfl_client.energy import RoundEnergy
 from frugalfl_client.held import Held
-from frugalfl_client.training.trainer import Trainer
+from frugalfl_client.training.trainer import Measured, Trainer
 
 app = ClientApp()
 
@@ -57,7 +57,7 @@ def _train(message: Message, context: Context) -> Message:
     _bring_up(device, trainer, held, request, energy)
     if device.evaluated is not None:
         with energy.window("evaluate", samples=len(device.evaluated)) as window:
-            window.correct = trainer.count_right(held.model, device.evaluated)
+            window.correct = trainer.measure(held.model, device.evaluated).right
     with energy.window("train", samples=len(device.examples)):
         seed = (device.settings.seed, device.number, request.round)
         rate = device.settings.learning_rate_at(request.round)
@@ -66,12 +66,12 @@ def _train(message: Message, context: Context) -> Message:
             held.private, request.proximal_mu, request.epochs,
         )  # fmt: skip
         held.private = trained.private
-    right, scored = 0, 0 if device.held_out is None else len(device.held_out)
+    measured, scored = Measured(None), 0 if device.held_out is None else len(device.held_out)
     if device.held_out is not None:
         moved = {name: held.model[name] + step for name, step in trained.update.items()}
         with energy.window("evaluate", samples=scored) as window:
-            right = trainer.count_right(held.model | moved | held.private, device.held_out)
-            window.correct = right
+            measured = trainer.measure(held.model | moved | held.private, device.held_out)
+            window.correct = measured.right
     with energy.window("encode"):
         frame, held.residual = encode_frame(
             codec,
@@ -96,8 +96,9 @@ def _train(message: Message, context: Context) -> Message:
         head,
         link=device.link,
         notice="; ".join(filter(None, (held.damage, device.take_notice(), unkept))),
-        accuracy=right / scored if scored else 0.0,
+        accuracy=measured.right / scored if scored and measured.right is not None else None,
         scored=scored,
+        tally=measured.tally,
         trainer=device.trainer_name,
         battery=device.battery(),
     )

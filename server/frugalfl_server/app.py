@@ -17,6 +17,7 @@ from frugalfl import wire
 from frugalfl.blocks import FloatArray, Parameters
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import ExportError, Interrupted
+from frugalfl.kinds import Scores
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.plans import parse_plan
 from frugalfl.private import split
@@ -44,13 +45,13 @@ from frugalfl_server.checkpoint import (
 from frugalfl_server.control import Control
 from frugalfl_server.counters import counters_into
 from frugalfl_server.downlink import Downlink
-from frugalfl_server.evaluate import Scores, evaluate
+from frugalfl_server.evaluate import evaluate, scoring_for
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.metered import server_energy
 from frugalfl_server.programs import Programs
 from frugalfl_server.progress import LOG, Progress
-from frugalfl_server.records import RoundRecord
+from frugalfl_server.records import MEASURES, RoundRecord, known_scores
 from frugalfl_server.report import write_report
 from frugalfl_server.resume import Stopped, begin, changed_versions, claimed, to_resume
 from frugalfl_server.round_grid import RoundGrid
@@ -60,7 +61,7 @@ from frugalfl_server.set_aside import set_aside_of
 from frugalfl_server.simulated import SimulatedLaps
 from frugalfl_server.start import initial_model, model_with, pin_start
 from frugalfl_server.steering import Steering
-from frugalfl_server.stopping import TrainingOver, why_over
+from frugalfl_server.stopping import TrainingOver, check_stop, why_over
 from frugalfl_server.strategies import strategy_of
 from frugalfl_server.strategy import FrugalStrategy
 
@@ -143,13 +144,15 @@ class Federation:
         self._run = run
         self._name = name
         self._public = task.public_rows(settings.shares_counters)
+        self._scoring = scoring_for(task, task.new_model(), self._public.test, "public_data().test")
+        check_stop(settings, self._scoring)
         self._federated = is_federated(settings, self._public)
         self._progress = Progress(settings.rounds, quiet, run.path / LOG)
         self._grid = RoundGrid(
             grid, settings.clients_per_round, settings.round_deadline,
             close_early=settings.over_select > 0, say=self._progress.say,
         )  # fmt: skip
-        self._clients_accuracy = 0.0
+        self._clients_scores = Scores(None, dict.fromkeys(self._scoring.measures))
         self._programs = Programs(task, settings, self._public.test, self._compiled)
         self._compilations: list[dict[str, Any]] = []
         self._downlink: Downlink | None = None
@@ -165,6 +168,9 @@ class Federation:
     def conduct(self) -> None:
         """Train, prune, recover, calibrate, export; or go on where the run was stopped."""
         self._progress.say(f"run {self._run.path}")
+        self._run.write_json(
+            MEASURES, {"kind": self._scoring.kind.name, "measures": self._scoring.about()}
+        )
         self._left_off, self._resumed = begin(self._run)
         stopped = self._left_off
         if self._resumed:
@@ -213,7 +219,7 @@ class Federation:
 
     def _share_counters(self) -> None:
         module = initial_model(self._task, self._settings)
-        before = evaluate(module, self._public.test, self._task.metrics)
+        before = evaluate(module, self._public.test, self._scoring)
         counters_into(
             self._run, self._grid, self._settings.clients_per_round, before, self._progress.say,
             self._progress.warn,
@@ -328,7 +334,7 @@ class Federation:
                 self._run.add_round(record)
             self._progress.round_done(record)
             self._end_if_over(phase, number, rounds)
-            return MetricRecord({"accuracy": record.accuracy})
+            return known_scores(record)
 
         begin_with = pack(left.model if left else parameters)
         try:
@@ -354,7 +360,7 @@ class Federation:
         if phase != "train" or not 0 < done < rounds:
             return
         ours = [r for r in self._run.rounds if r.federation == self._name]
-        if why := why_over(self._settings, ours):
+        if why := why_over(self._settings, ours, self._scoring):
             raise TrainingOver(why)
 
     def _go_on(
@@ -366,7 +372,8 @@ class Federation:
             return None
         write_parameters(module, left.model)
         tree = left.tree
-        self._clients_accuracy, self._stopped = tree["clients_accuracy"], tree["stopped"]
+        self._stopped = tree["stopped"]
+        self._clients_scores = Scores(tree["clients_accuracy"], tree["clients_metrics"])
         if self._downlink is not None:
             self._downlink.restore(tree["downlink"])
         self._control.restore(tree["control"])
@@ -388,7 +395,8 @@ class Federation:
                 "done": done,
                 "ratio": self._ratio,
                 "model": model,
-                "clients_accuracy": self._clients_accuracy,
+                "clients_accuracy": self._clients_scores.accuracy,
+                "clients_metrics": dict(self._clients_scores.metrics),
                 "stopped": self._stopped,
                 "random": random_state(),
                 "downlink": None if self._downlink is None else self._downlink.state(),
@@ -462,7 +470,7 @@ class Federation:
 
     def _calibrated(self, number: int, module: torch.nn.Module, answers: Answers) -> RoundRecord:
         energy = totals(answers.energy)
-        scores = evaluate(module, self._public.test, self._task.metrics)
+        scores = evaluate(module, self._public.test, self._scoring)
         return RoundRecord(
             federation=self._name,
             phase="calibrate",
@@ -487,13 +495,13 @@ class Federation:
             test = self._public.test
             number = strategy.traffic.round
             with self._energy.window("evaluate", round=number, samples=len(test)) as window:
-                scores = evaluate(module, test, self._task.metrics)
+                scores = evaluate(module, test, self._scoring)
                 window.correct = scores.right
             return scores
-        measured = strategy.traffic.clients_accuracy
+        measured = strategy.traffic.clients_scores(self._scoring)
         if measured is not None:  # else nobody trained, and nothing is known to have changed
-            self._clients_accuracy = measured
-        return Scores(self._clients_accuracy, dict.fromkeys(self._task.metrics))
+            self._clients_scores = measured
+        return self._clients_scores
 
     def _record(
         self, phase: str, strategy: FrugalStrategy, scores: Scores, own: Iterable[EnergyRecord]

@@ -18,9 +18,9 @@ from flwr.serverapp import Grid
 from frugalfl import wire
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import FederationError, FrameError
+from frugalfl.kinds import Scores
 from frugalfl.sizes import size_text
 from frugalfl.sums import Table, add_up, at_keys_of, pack_tables, unpack_tables
-from frugalfl_server.evaluate import Scores
 from frugalfl_server.records import HeadRecord, RoundRecord
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.summary import OURS

@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import torch
 
-from frugalfl.metrics import Metric, measure
-from frugalfl.task import Examples
+from frugalfl.kinds import CLASSIFICATION, Scores, Scoring, kind_of, scoring_of
+from frugalfl.task import Examples, Task
+
+#: Rows that tell what kind of task it is.
+_TRIED = 16
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What is known of a model.
+def scoring_for(task: Task, module: torch.nn.Module, examples: Examples, whose: str) -> Scoring:
+    """Find out what models of a task are measured by, and that these rows can be.
 
-    Attributes:
-        accuracy: Share of rows whose largest output is the target class, in [0, 1].
-        metrics: The task's own metrics, by name; None where not known.
-        right: Number of rows whose largest output is the target class; None: nobody counted.
+    Args:
+        task: The task.
+        module: A model of it.
+        examples: The rows to measure on.
+        whose: They are, for the message.
+
+    Raises:
+        TaskError: Outputs and targets do not go together, or the task must say what it is.
     """
+    with task.blamed(f"model() on {whose}"):
+        outputs = _outputs(module, examples.x[:_TRIED])
+    return scoring_of(task, kind_of(task, outputs, examples, whose))
 
-    accuracy: float
-    metrics: Mapping[str, float | None]
-    right: int | None = None
 
-
-def evaluate(module: torch.nn.Module, examples: Examples, metrics: Mapping[str, Metric]) -> Scores:
+def evaluate(module: torch.nn.Module, examples: Examples, scoring: Scoring) -> Scores:
     """Run the rows through a model once, and score them.
 
     Raises:
         TaskError: A metric raised, or returned something else than a number.
     """
-    module.eval()
-    with torch.inference_mode():
-        outputs = module(torch.from_numpy(examples.x))
-        predicted = outputs.argmax(1)
-    right = int((predicted == torch.from_numpy(examples.y)).sum())
-    measured = measure(metrics, outputs.numpy(), examples.y)
-    return Scores(right / len(examples), measured, right)
+    return scoring.score(_outputs(module, examples.x).numpy(), examples.y)
 
 
 def accuracy(module: torch.nn.Module, examples: Examples) -> float:
     """Return the share of rows whose largest output is the target class, in [0, 1]."""
-    return evaluate(module, examples, {}).accuracy
+    found = evaluate(module, examples, Scoring(CLASSIFICATION, {})).accuracy
+    assert found is not None  # a classification always has one
+    return found
+
+
+def _outputs(module: torch.nn.Module, x: object) -> torch.Tensor:
+    module.eval()
+    with torch.inference_mode():
+        outputs: torch.Tensor = module(torch.from_numpy(x))
+    return outputs

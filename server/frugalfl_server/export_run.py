@@ -14,6 +14,7 @@ from frugalfl.settings import Settings
 from frugalfl.task import FloatArray, Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.calibration import is_federated, kept_ranges
+from frugalfl_server.evaluate import scoring_for
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model
 from frugalfl_server.files import write_json
 from frugalfl_server.refit import how_to_fit
@@ -113,6 +114,7 @@ def export_into(
     public = task.public_rows(settings.shares_counters)
     if ranges is None and is_federated(settings, public):
         ranges = kept_ranges(run, read_parameters(module))
+    scoring = scoring_for(task, module, public.test, "public_data().test")
     result = export_model(
         module,
         name=task.name,
@@ -122,7 +124,7 @@ def export_into(
         ranges=ranges,
         activations=settings.activations,
         budget=DeviceBudget.of_settings(settings),
-        metrics=task.metrics,
+        scoring=scoring,
     )
     write_json(folder / "export.json", result.to_dict())
     return result

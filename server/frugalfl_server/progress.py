@@ -10,6 +10,7 @@ from rich.console import Console
 from frugalfl.metrics import words
 from frugalfl.sizes import size_text
 from frugalfl_server.records import RoundRecord
+from frugalfl_server.report.texts import number
 
 #: The same lines in the run directory: what a ServerApp prints, its SuperLink does not show.
 LOG = "progress.log"
@@ -62,7 +63,7 @@ class Progress:
         clock = "" if record.simulated_s is None else f"  {record.simulated_s:.3g} s simulated"
         self.say(
             f"{record.phase:>8} {record.round:>4}/{self._rounds}"
-            f"{_first_metric(record)}  accuracy {record.accuracy:.3f}"
+            f"{_scores(record)}"
             f"  up {size_text(record.uplink_bytes):>9}"
             f"  down {size_text(record.downlink_bytes):>9}"
             f"  {_joules(record)}{skipped}{clock}"
@@ -70,10 +71,12 @@ class Progress:
         )
 
 
-def _first_metric(record: RoundRecord) -> str:
-    for name, value in record.metrics.items():
-        return f"  {words(name)} {'unknown' if value is None else f'{value:.3f}'}"
-    return ""
+def _scores(record: RoundRecord) -> str:
+    """Return the first of the measures beside accuracy, and accuracy, where there are such."""
+    first = [(words(name), value) for name, value in list(record.metrics.items())[:1]]
+    if record.accuracy is not None or not first:
+        first.append(("accuracy", record.accuracy))
+    return "".join(f"  {name} {number(value)}" for name, value in first)
 
 
 def _joules(record: RoundRecord) -> str:

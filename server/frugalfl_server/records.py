@@ -6,8 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from flwr.app import MetricRecord
+
+from frugalfl.kinds import ACCURACY
+
 #: Columns of ``rounds.parquet`` that hold a metric of the task begin so.
 METRIC = "metric_"
+#: Where a run keeps what its models are measured by.
+MEASURES = "measures.json"
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,8 @@ class RoundRecord:
             the ranges of int8 changes no model: accuracy and loss are those of the last round. So
             do rows ``counters`` and ``bins``, round 0, which come before the first one.
         round: From 1; recovery rounds count on.
-        accuracy: Share of the server's test rows that the new global model gets right. With
+        accuracy: Share of the server's test rows that the new global model gets right; ``None``:
+            not known, or nothing is right or wrong in a task of this kind. With
             private blocks: of the rows that clients hold out, each measured with the model that
             this client has just trained, mean by rows; a round without any repeats the last one.
         loss: Mean training loss over the clients' last local epochs, weighted by rows.
@@ -40,15 +47,15 @@ class RoundRecord:
         simulated_s: Duration of the round on the clock of a simulation with ``delays`` (s);
             ``None``: there is none.
         set_aside: Clients that were there and were not asked, because they sent garbage.
-        metrics: The task's own metrics on the same rows, by name; ``None``: not known, as where
-            the test rows are all of one class, and with private blocks. In the table each is a
-            column ``metric_<name>``.
+        metrics: The other measures on the same rows, by name, the task's own first; ``None``: not
+            known, as where the test rows are all of one class, and with private blocks. In the
+            table each is a column ``metric_<name>``.
     """
 
     federation: str
     phase: str
     round: int
-    accuracy: float
+    accuracy: float | None
     loss: float
     clients: int
     updates: int
@@ -78,6 +85,17 @@ class RoundRecord:
         plain = {name: value for name, value in row.items() if not name.startswith(METRIC)}
         metrics = {name.removeprefix(METRIC): row[name] for name in row if name not in plain}
         return cls(**plain, metrics=metrics)
+
+
+def known_scores(record: RoundRecord) -> MetricRecord:
+    """Return what is known of a round's model, by name, as Flower's own log shows it."""
+    scores = {ACCURACY: record.accuracy, **record.metrics}
+    return MetricRecord({name: value for name, value in scores.items() if value is not None})
+
+
+def score_of(record: RoundRecord, name: str) -> float | None:
+    """Return one measure of a round, accuracy among them; ``None``: not known."""
+    return record.accuracy if name == ACCURACY else record.metrics.get(name)
 
 
 @dataclass(frozen=True)

@@ -394,7 +394,7 @@ class FrugalStrategy(Strategy):
 
     def _count(self, node: int, reply: wire.TrainReply, rows: int, names: Iterable[str]) -> None:
         self.traffic.updates += 1
-        self.traffic.scores.append((reply.accuracy, reply.scored))
+        self.traffic.note_scores(reply.accuracy, reply.tally, reply.scored)
         self._trained.update(names)
         if rows < reply.samples and node not in self._capped:
             self._capped.add(node)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,70 @@ from frugalfl.errors import TaskError
 Metric = Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], float]
 
 _Numbers = npt.NDArray[Any]
+#: What the number of a metric is: a share of 1, in the targets' unit, its square, or plain.
+Unit = Literal["share", "target", "target squared", ""]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric that knows its direction; a plain function of a task is a share, larger better.
+
+    Attributes:
+        of: Takes it.
+        better: Whether a model is better with a higher or with a lower value.
+        unit: What the number is.
+    """
+
+    of: Metric
+    better: Literal["higher", "lower"] = "higher"
+    unit: Unit = "share"
+
+    def __post_init__(self) -> None:
+        if self.better not in ("higher", "lower"):
+            raise TaskError(f"better is {self.better!r}; a measure is better higher or lower")
+
+    def __call__(self, outputs: npt.NDArray[np.float32], targets: _Numbers) -> float:
+        """Take the measure of some rows."""
+        return self.of(outputs, targets)
+
+    @property
+    def most_lost(self) -> float:
+        """How much int8 may cost, as :meth:`lost` counts it."""
+        relative = self.better == "lower" and not self.unit.startswith("target")
+        return MAX_RISE if relative else MAX_LOST
+
+    @property
+    def limit_text(self) -> str:
+        """The same for people."""
+        if self.unit.startswith("target"):
+            return f"{self.most_lost:.0%} of the targets' spread"
+        return f"{self.most_lost:.0%}" if self.better == "lower" else f"{self.most_lost:.3f}"
+
+    def lost(self, exact: float, now: float, spread: float) -> float:
+        """Return how much worse a value became; negative: it became better.
+
+        Shares lose points. An error in the targets' unit is compared with the targets' spread,
+        because a good model's own error is no yardstick; any other error with itself.
+
+        Args:
+            exact: Of the float model.
+            now: Of the other one.
+            spread: Standard deviation of the targets.
+        """
+        if self.unit == "target squared":
+            exact, now = math.sqrt(exact), math.sqrt(now)
+        apart = exact - now if self.better == "higher" else now - exact
+        if self.unit.startswith("target"):
+            return float(apart / max(spread, np.finfo(np.float64).tiny))
+        if self.better == "lower":
+            return float(apart / max(abs(exact), np.finfo(np.float64).tiny))
+        return apart
+
+
+#: What int8 may cost: two points, or so much of the targets' spread ...
+MAX_LOST = 0.02
+#: ... and so much of an error whose unit is not known.
+MAX_RISE = 0.1
 
 
 def average_precision(scores: _Numbers, y: _Numbers) -> float:

@@ -108,6 +108,9 @@ class Settings:
     stop_accuracy: float = _setting(
         0.0, "training ends at this accuracy, mean of the last three rounds; 0: never"
     )
+    stop_score: float = _setting(
+        0.0, "training ends once the task's first measure is so good, mean of three; 0: never"
+    )
     private: str = _setting(
         "", "blocks that never leave their device: shell patterns, commas between; empty for none"
     )
@@ -198,6 +201,7 @@ class Settings:
             self._need(0 <= getattr(self, name) < math.inf, name, "0 or more")
         self._need(0 <= self.min_battery < 100, "min_battery", "from 0 to below 100")
         self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
+        self._need(math.isfinite(self.stop_score), "stop_score", "a finite number")
         parse_plan(self.refresh)
         self._need(self.counters in COUNTERS, "counters", "own or shared")
         if parse_way(self.trees) and (self.private or self.asynchronous):

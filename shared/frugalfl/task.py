@@ -110,7 +110,11 @@ class Task:
             setting ``counters`` is ``shared`` (``None`` where it is ``own``).
         metrics: What the server measures beside accuracy, by name: ``(outputs, targets) ->
             number`` on numpy arrays, such as those of :mod:`frugalfl.metrics`. The first one is
-            what an export is held against and what reports draw: a share, larger for better.
+            what an export is held against and what reports draw: a share, larger for better, or
+            what a :class:`~frugalfl.metrics.Measure` says.
+        kind: What it learns: ``classification``, ``binary``, ``multi-label``, ``regression``,
+            ``reconstruction`` or ``segmentation``; empty: found out from rows and loss
+            (:func:`frugalfl.kinds.kind_of`), or asked for.
     """
 
     name: str
@@ -120,6 +124,7 @@ class Task:
     loss: str | Loss = "cross_entropy"
     counters: Callable[[int, int], Tables] | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict, hash=False)
+    kind: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.loss, str) and self.loss not in LOSSES:

@@ -32,7 +32,7 @@ _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
 _EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
-_CARRYING = "carrying"
+_CARRYING, _TALLY = "carrying", "tally"
 _RECORDS, _NUMBER, _HASH = "records", "number", "hash"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
@@ -93,11 +93,14 @@ class TrainReply:
         link: The link that the device declares; empty: none.
         notice: One line for the person at the server about what went wrong on the device without
             costing its contribution; empty: nothing.
-        accuracy: Share of ``scored`` rows that the client's own model gets right.
+        accuracy: Share of ``scored`` rows that the client's own model gets right; ``None``: it
+            did not measure, or nothing is right or wrong in this task.
         scored: Rows of its own that the client measured on; 0: it did not.
         battery: How full its battery is; ``None``: it has none, or was not asked to look.
         trainer: What trains on this client: :data:`TORCH`, or :data:`LITERT`.
         programs: Digests of the training programs that it has, where it could not train.
+        tally: Sums over the ``scored`` rows that the task's measures are computed from
+            (:mod:`frugalfl.kinds`); empty for a classification, where ``accuracy`` says it.
     """
 
     held: int
@@ -108,11 +111,12 @@ class TrainReply:
     head: Head | None = None
     link: str = ""
     notice: str = ""
-    accuracy: float = 0.0
+    accuracy: float | None = None
     scored: int = 0
     battery: BatteryLevel | None = None
     trainer: str = TORCH
     programs: tuple[str, ...] = ()
+    tally: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -239,7 +243,11 @@ def pack_reply(reply: TrainReply) -> RecordDict:
         {"num-examples": reply.samples, "train-loss": reply.loss, "held-version": reply.held}
     )
     if reply.scored:
-        metrics["accuracy"], metrics["scored"] = reply.accuracy, reply.scored
+        metrics["scored"] = reply.scored
+    if reply.accuracy is not None:
+        metrics["accuracy"] = reply.accuracy
+    if reply.tally:
+        metrics[_TALLY] = list(reply.tally)
     ledger = _pack_ledger(reply.records, reply.head)
     # Beside the ledger, not in a record of their own, which Flower would send as one more POST.
     _note(ledger, reply)
@@ -260,9 +268,9 @@ def unpack_reply(message: Message) -> TrainReply:
     metrics = _record(content, _METRICS, MetricRecord)
     ledger = _record(content, _LEDGER, ConfigRecord)
     notice, trainer, programs = _noted(ledger)
-    accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else 0.0
+    accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else None
     scored = _whole(metrics, "scored") if "scored" in metrics else 0
-    if not 0 <= accuracy <= 1 or scored < 0:
+    if not (accuracy is None or 0 <= accuracy <= 1) or scored < 0:
         raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
     return TrainReply(
         held=_whole(metrics, "held-version"),
@@ -278,6 +286,7 @@ def unpack_reply(message: Message) -> TrainReply:
         trainer=trainer,
         programs=programs,
         battery=_battery(ledger),
+        tally=_tally(metrics),
     )
 
 
@@ -518,3 +527,15 @@ def _battery(ledger: Any) -> BatteryLevel | None:
     if not 0 <= percent <= 100 or not isinstance(charging, bool):
         raise FrameError(f"the reply's battery is at {percent} %, charging: {charging!r:.60}")
     return BatteryLevel(percent, charging)
+
+
+def _tally(metrics: MetricRecord) -> tuple[float, ...]:
+    """Return a client's sums over its rows; empty where it sent none.
+
+    Raises:
+        FrameError: They are no finite numbers.
+    """
+    value = metrics.get(_TALLY, [])
+    if not isinstance(value, list) or not all(map(math.isfinite, value)):
+        raise FrameError(f"the reply's tally is {value!r:.80}, not finite numbers")
+    return tuple(map(float, value))

@@ -20,7 +20,7 @@ from frugalfl.task import Task
 from frugalfl_client.device import device_of
 from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.evaluate import evaluate
+from frugalfl_server.evaluate import evaluate, scoring_for
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
@@ -98,6 +98,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
     progress.say("baseline: Flower's stock FedAvg, float32, same seed and rounds")
     public = task.public_rows(settings.shares_counters)
     module = initial_model(task, settings)
+    scoring = scoring_for(task, module, public.test, "public_data().test")
     random.seed(settings.seed)
     stock = replace(settings, trainer="torch")
     grid = _CountingGrid(
@@ -110,7 +111,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
         if number == 0:
             return None
         write_parameters(module, unpack(arrays))  # type: ignore[arg-type]
-        scores = evaluate(module, public.test, task.metrics)
+        scores = evaluate(module, public.test, scoring)
         record = RoundRecord(
             federation=summary.BASELINE,
             phase="train",

@@ -17,7 +17,7 @@ from frugalfl.program import Program
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, TargetArray
 from frugalfl_client.training.bound import BoundProgram
-from frugalfl_client.training.trainer import Trained, batches, mean_loss
+from frugalfl_client.training.trainer import Measured, Trained, batches, mean_loss
 from frugalfl_edge.interpreter import runtime_package
 
 #: Entries of a frame that are always accepted: this model may have been pruned from a larger one.
@@ -96,8 +96,10 @@ class LiteRTTrainer:
             rows.append(self._bound.call("calibrate", x=np.ascontiguousarray(x), **inputs))
         return over_rows(np.array([one["ranges"] for one in rows], np.float32), percentile)
 
-    def count_right(self, parameters: Parameters, examples: Examples) -> int:
-        """Return how many rows a whole model gets right."""
+    def measure(self, parameters: Parameters, examples: Examples) -> Measured:
+        """Measure a whole model; of targets that are no classes a program knows nothing."""
+        if not self._program.classes:
+            return Measured(None)
         self._check_model(parameters)
         targets, inputs = self._targets(examples), self._inputs(parameters)
         right, batch = 0, self._program.batch
@@ -107,7 +109,7 @@ class LiteRTTrainer:
             x, y = (array.take(rows, 0, mode="clip") for array in (examples.x, targets))
             w = (np.arange(start, start + batch) < len(examples)).astype(np.float32)
             right += round(float(self._bound.call("evaluate", x=x, y=y, w=w, **inputs)["right"]))
-        return right
+        return Measured(right)
 
     def _epochs(self, x: FloatArray, y: TargetArray, seed: tuple[int, ...], epochs: int) -> float:
         bound, rng = self._bound, np.random.default_rng(seed)

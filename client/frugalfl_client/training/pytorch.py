@@ -8,13 +8,14 @@ import torch
 from frugalfl.activations import ranges_of
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
+from frugalfl.kinds import CLASSIFICATION, kind_of
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.private import split
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Loss, Task
 from frugalfl_client.training.sgd import Sgd
-from frugalfl_client.training.trainer import Trained, batches, mean_loss
+from frugalfl_client.training.trainer import Measured, Trained, batches, mean_loss
 
 
 class TorchTrainer:
@@ -72,13 +73,18 @@ class TorchTrainer:
         with self._task.blamed("calibration"):
             return ranges_of(module, examples.x, percentile)
 
-    def count_right(self, parameters: Parameters, examples: Examples) -> int:
-        """Return how many rows a whole model, private blocks included, gets right."""
+    def measure(self, parameters: Parameters, examples: Examples) -> Measured:
+        """Measure a whole model, private blocks included, on some rows."""
         with self._task.blamed("evaluating"):
             module = self._loaded(parameters).eval()
             with torch.inference_mode():
-                predicted = module(torch.from_numpy(examples.x)).argmax(1)
-            return int((predicted == torch.from_numpy(examples.y)).sum())
+                outputs = module(torch.from_numpy(examples.x))
+            kind = kind_of(self._task, outputs, examples, "this client's rows")
+            tally = kind.tally(outputs.numpy(), examples.y)
+        right = None if kind.accuracy is None else round(kind.accuracy(tally) * len(examples))
+        if kind is CLASSIFICATION:
+            return Measured(right)
+        return Measured(right, tuple(tally.tolist()))
 
     def _loaded(self, parameters: Parameters) -> torch.nn.Module:
         shapes = {name: tensor.shape for name, tensor in parameters.items()}

@@ -30,6 +30,21 @@ class Trained:
     private: Parameters = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a model does on some rows.
+
+    Attributes:
+        right: Rows that it gets right; ``None``: nothing is right or wrong in this task, or a
+            training program cannot tell.
+        tally: The sums that the task's measures are computed from (:mod:`frugalfl.kinds`); empty
+            if ``right`` says it all, or they are not known.
+    """
+
+    right: int | None
+    tally: tuple[float, ...] = ()
+
+
 class Trainer(Protocol):
     """Trains one task's model; both kinds give the same update for the same rows and seed."""
 
@@ -92,15 +107,15 @@ class Trainer(Protocol):
             ProgramError: The training program is for another model.
         """
 
-    def count_right(self, parameters: Parameters, examples: Examples) -> int:
-        """Return how many rows a whole model, private blocks included, gets right.
+    def measure(self, parameters: Parameters, examples: Examples) -> Measured:
+        """Measure a whole model, private blocks included, on some rows.
 
         Args:
             parameters: The model.
-            examples: Rows whose targets are class numbers.
+            examples: The rows.
 
         Raises:
-            TaskError: The task's model raised.
+            TaskError: The task's model raised, or outputs and targets do not go together.
             ProgramError: The rows or the model do not fit the training program.
         """
 

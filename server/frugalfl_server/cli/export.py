@@ -10,6 +10,7 @@ import typer
 
 from frugalfl.errors import UsageError
 from frugalfl.metrics import words
+from frugalfl_server.report.texts import number
 
 if TYPE_CHECKING:
     from frugalfl_server.export import Gate
@@ -81,11 +82,9 @@ def export(
         return
     proof = result.verification
     for name, score in proof.accuracy.items():
-        line = f"{name:>20}  {'not run' if score is None else f'accuracy {score:.3f}'}"
-        for metric, values in proof.metrics.items():
-            if (value := values[name]) is not None:
-                line += f"  {words(metric)} {value:.3f}"
-        typer.echo(line)
+        by_name = {"accuracy": score, **{m: values[name] for m, values in proof.metrics.items()}}
+        known = [f"{words(m)} {number(v)}" for m, v in by_name.items() if v is not None]
+        typer.echo(f"{name:>20}  {'  '.join(known) or 'not known'}")
     typer.echo()
     for gate in result.gates:
         typer.echo(f"{gate.name:>27}  {_text(gate.value, gate.unit):>16}  {_held(gate)}")

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from frugalfl.errors import ExportError
-from frugalfl.metrics import words
+from frugalfl.metrics import Measure, words
 
 #: TFLite-Micro and LiteRT's reference kernels may differ by this many steps ...
 MAX_LSB = {"int8": 2, "int16": 3}
@@ -144,30 +144,41 @@ def accuracy_drop(exact: float, worst: float, limit: float, framework: str) -> G
     )
 
 
-def metric_drop(
-    name: str, exact: float, int8: Collection[float | None], limit: float, framework: str
+def measure_lost(
+    name: str,
+    measure: Measure,
+    exact: float,
+    int8: Collection[float | None],
+    spread: float,
+    framework: str,
 ) -> Gate:
-    """Integers cost little of the task's own metric, which may see what accuracy cannot.
+    """Integers cost little of the task's first measure, which may see what accuracy cannot.
 
     Args:
-        name: Of the metric.
+        name: Of the measure.
+        measure: Its direction and unit.
         exact: The float model's.
         int8: Those of the int8 stages; None where it is not defined.
-        limit: How far below ``exact`` they may be.
+        spread: Standard deviation of the targets.
         framework: What the float model was written in.
     """
     what = words(name)
     known = [value for value in int8 if value is not None]
     gate = f"{what} lost to int8"
+    limit = measure.most_lost
     if len(known) < len(int8):
         reason = f"int8 {what} is not defined, and {framework}'s is {exact:.3f}; was it written for"
         return Gate(gate, None, 100 * limit, "points", f"{reason} outputs with many equal values?")
-    drop = exact - min(known)
+    higher = measure.better == "higher"
+    worst = min(known) if higher else max(known)
+    lost = measure.lost(exact, worst, spread)
     reason = (
-        f"int8 {what} {min(known):.3f} is more than {limit:.3f} below {framework}'s {exact:.3f}; "
+        f"int8 {what} {worst:.4g} is more than {measure.limit_text} "
+        f"{'below' if higher else 'above'} {framework}'s {exact:.4g}; "
         "give more typical calibration rows or fine-tune longer"
     )
-    return Gate(gate, 100 * drop, 100 * limit, "points", reason if drop > limit else None)
+    unit = "points" if measure.unit in ("share", "") and higher else "%"
+    return Gate(gate, 100 * lost, 100 * limit, unit, reason if lost > limit else None)
 
 
 def signal_to_noise(sqnr_db: float, least: float) -> Gate:

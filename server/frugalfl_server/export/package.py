@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import ExportError, OverBudgetError
+from frugalfl.kinds import Scoring, scoring_by_targets
 from frugalfl.metrics import Metric
 from frugalfl.task import Examples, FloatArray, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
@@ -95,6 +96,7 @@ def export_model(
     activations: str = "int8",
     budget: DeviceBudget | None = None,
     metrics: Mapping[str, Metric] | None = None,
+    scoring: Scoring | None = None,
 ) -> ExportResult:
     """Convert, quantize, strip, prove and write a model.
 
@@ -107,13 +109,15 @@ def export_model(
         folder: Where the files go; made where it is missing.
         model_card: What the caller knows about the model (JSON values); the measured figures are
             added to it.
-        max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share, and the
-            first of the metrics below its; None to accept any.
+        max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share; None to
+            accept any loss, and any of the first measure.
         ranges: What clients recorded of the activations, shape ``(tensors, 2)``
             (:mod:`frugalfl.activations`).
         activations: ``int8`` or ``int16``; weights are int8, and so the files are called.
         budget: What the device has; None: no limits.
-        metrics: The task's own, by name.
+        metrics: The task's own, by name; not used with ``scoring``.
+        scoring: What the task is measured by; None: ``metrics``, and accuracy if targets are
+            classes.
 
     Raises:
         ExportError: There is nothing to calibrate with, or the model cannot be converted or
@@ -125,6 +129,7 @@ def export_model(
     test = public.test.check("public test data")
     shape = test.x.shape[1:]
     advice = lint(module, shape)
+    scoring = scoring or scoring_by_targets(test.y, metrics or {})
     with blamed(advice):
         float_model = convert(module, shape)
         calibration: FloatArray | Ranges
@@ -147,7 +152,7 @@ def export_model(
             max_accuracy_drop=max_accuracy_drop,
             budget=budget,
             advice=advice,
-            metrics=metrics,
+            scoring=scoring,
         )
 
 
@@ -164,7 +169,7 @@ def prove_and_write(
     max_accuracy_drop: float | None,
     budget: DeviceBudget | None = None,
     advice: tuple[Advice, ...] = (),
-    metrics: Mapping[str, Metric] | None = None,
+    scoring: Scoring | None = None,
 ) -> ExportResult:
     """Strip, prove and write a quantized model, whatever its float model was written in.
 
@@ -181,7 +186,7 @@ def prove_and_write(
             None to accept any.
         budget: What the device has; None: no limits.
         advice: What lint said about it.
-        metrics: The task's own, by name.
+        scoring: What the task is measured by; None: accuracy if targets are classes.
 
     Raises:
         ExportError: The model does not pass the proof.
@@ -195,7 +200,7 @@ def prove_and_write(
         test,
         mcu_model=mcu_model,
         max_accuracy_drop=max_accuracy_drop,
-        metrics=metrics,
+        scoring=scoring,
     )
     cost = Cost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
     budget = budget or DeviceBudget()

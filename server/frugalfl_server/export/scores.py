@@ -21,14 +21,9 @@ def are_classes(targets: TargetArray, outputs: FloatArray) -> bool:
     return bool(whole and outputs.ndim == 2 and outputs.shape[1] > 1)
 
 
-def accuracy(outputs: FloatArray, targets: TargetArray) -> float:
-    """Return the share of rows whose largest output is their class.
-
-    Args:
-        outputs: Shape ``(rows, classes)``.
-        targets: Class numbers, shape ``(rows,)``.
-    """
-    return float((outputs.argmax(axis=1) == targets).mean())
+def agreement(outputs: FloatArray, exact: FloatArray) -> float:
+    """Return the share of rows whose largest output is the same in both, ``(rows, classes)``."""
+    return float((outputs.argmax(axis=1) == exact.argmax(axis=1)).mean())
 
 
 def sqnr_db(outputs: FloatArray, exact: FloatArray) -> float:

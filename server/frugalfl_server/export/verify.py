@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from frugalfl.errors import ExportError
-from frugalfl.metrics import Metric, measure
+from frugalfl.kinds import ACCURACY, Scores, Scoring, scoring_by_targets
+from frugalfl.metrics import Measure
 from frugalfl.task import Examples, FloatArray, TargetArray
 from frugalfl_server.export import gates
 from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.operators import MICRO_OPERATORS, end_types, operators
 from frugalfl_server.export.reference import Reference
-from frugalfl_server.export.scores import accuracy, are_classes, sqnr_db
+from frugalfl_server.export.scores import agreement, are_classes, sqnr_db
 from frugalfl_server.export.stages import STAGES, Models, StageRuns, run_stages
 
 
@@ -35,10 +36,10 @@ class Verification:
     Attributes:
         reference: What the float model was written in: ``pytorch`` or ``keras``.
         rows: Test rows that went through every stage.
-        accuracy: By stage, share of rows whose largest output is their class; None where the
-            targets are not classes, and for TFLite-Micro where it does not run on this host.
+        accuracy: By stage, share of rows that are right; None if the task is of a kind that has
+            none, and for TFLite-Micro where it does not run on this host.
         agreement: By stage, share of rows with the same largest output as the reference; None
-            likewise.
+            if targets are not classes, and likewise.
         micro_max_lsb: Largest difference of an output, TFLite-Micro against LiteRT's reference
             kernels, in steps of the output; None without TFLite-Micro.
         micro_bytes_differing: Share of output bytes that differ at all; None likewise.
@@ -50,7 +51,7 @@ class Verification:
         arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; a 32-bit device needs less.
         operators: Operators of the int8 model, in the order they run.
         gates: What the model was held against, and held.
-        metrics: By name of a task's metric, its values by stage; None where it is not defined, and
+        metrics: By name of a measure, its values by stage; None where it is not defined, and
             for TFLite-Micro where it does not run on this host.
     """
 
@@ -85,7 +86,7 @@ def verify(
     max_accuracy_drop: float | None = 0.02,
     min_sqnr_db: float | None = gates.MIN_SQNR_DB,
     max_rows: int = 2000,
-    metrics: Mapping[str, Metric] | None = None,
+    scoring: Scoring | None = None,
 ) -> Verification:
     """Run the same rows everywhere, and refuse a model that does not hold what it promises.
 
@@ -96,18 +97,18 @@ def verify(
         test: Rows as the reference takes them, and their targets.
         mcu_model: The stripped int8 file; TFLite-Micro runs it. ``int8_model`` if None.
         max_accuracy_drop: How far the int8 accuracy may lie below the reference's, as a share
-            (0.02 is two points), and the first of the metrics below its; None to accept any.
+            (0.02 is two points); None to accept any loss, and any of the first measure.
         min_sqnr_db: Least signal-to-noise ratio of the int8 outputs against the float ones (dB);
             None to accept any.
-        max_rows: More rows than this are thinned out evenly where there are no metrics. With
-            metrics all rows are run: of a rare class, thinning would leave too few.
-        metrics: The task's own, by name.
+        max_rows: More rows than this are thinned out evenly, unless the task has metrics of its
+            own: of a rare class, thinning would leave too few.
+        scoring: What the task is measured by; None: accuracy if targets are classes.
 
     Raises:
         ExportError: Inputs or outputs that are neither int8 nor int16, an operator without a
             TFLite-Micro kernel, a float file that computes something else than the reference,
             TFLite-Micro more than :data:`~frugalfl_server.export.gates.MAX_LSB` steps off, too
-            low an accuracy or first metric, or too much noise.
+            bad an accuracy or first measure, or too much noise.
         TaskError: A metric raised, or returned something else than a number.
     """
     mcu_model = int8_model if mcu_model is None else mcu_model
@@ -117,10 +118,17 @@ def verify(
     ]
     for gate in passed:
         gate.check()  # a model that fails one of these cannot be run
-    test = test if metrics else _thin(test, max_rows)
+    test = test if scoring and scoring.own else _thin(test, max_rows)
     runs = run_stages(Models(reference, float_model, int8_model, mcu_model), test.x)
-    result = _measured(reference, runs, test.y, operators(mcu_model), metrics or {})
-    for gate in _gates(result, runs, reference.framework, max_accuracy_drop, min_sqnr_db):
+    scoring = scoring or scoring_by_targets(test.y, {})
+    result = _measured(reference, runs, test.y, operators(mcu_model), scoring)
+    first = None
+    if scoring.names and scoring.names[0] != ACCURACY:
+        first = scoring.headline, scoring.measures[scoring.headline]
+    spread = float(test.y.std()) if first else 0.0
+    for gate in _gates(
+        result, runs, reference.framework, max_accuracy_drop, min_sqnr_db, first, spread
+    ):
         gate.check()
         passed.append(gate)
     return dataclasses.replace(result, gates=tuple(passed))
@@ -132,6 +140,8 @@ def _gates(
     framework: str,
     max_accuracy_drop: float | None,
     min_sqnr_db: float | None,
+    first: tuple[str, Measure] | None,
+    spread: float,
 ) -> Iterator[Gate]:
     yield gates.conversion(result.float_error, framework)
     yield gates.same_steps(result.micro_max_lsb, _lost_db(runs), str(runs.reference.dtype))
@@ -140,11 +150,13 @@ def _gates(
         shares = result.accuracy.items()
         worst = min(share for stage, share in shares if "int8" in stage and share is not None)
         yield gates.accuracy_drop(exact, worst, max_accuracy_drop, framework)
-    for name, values in list(result.metrics.items())[:1]:
+    if first is not None and max_accuracy_drop is not None:
+        name, measure = first
+        values = result.metrics[name]
         exact = values[result.reference]
-        if max_accuracy_drop is not None and exact is not None:
+        if exact is not None:
             int8 = [values[stage] for stage in runs.outputs if "int8" in stage]
-            yield gates.metric_drop(name, exact, int8, max_accuracy_drop, framework)
+            yield gates.measure_lost(name, measure, exact, int8, spread, framework)
     if min_sqnr_db is not None:
         yield gates.signal_to_noise(result.sqnr_db, min_sqnr_db)
 
@@ -161,17 +173,18 @@ def _measured(
     runs: StageRuns,
     targets: TargetArray,
     ops: tuple[str, ...],
-    metrics: Mapping[str, Metric],
+    scoring: Scoring,
 ) -> Verification:
     exact = runs.outputs[reference.stage]
-    scored = runs.outputs if are_classes(targets, exact) else {}
+    classes = runs.outputs if are_classes(targets, exact) else {}
+    scores = {stage: scoring.score(values, targets) for stage, values in runs.outputs.items()}
     max_lsb, differing = _bytes_apart(runs)
     stages = (reference.stage, *STAGES)
     return Verification(
         reference=reference.stage,
         rows=len(targets),
-        accuracy=_by_stage(stages, scored, targets),
-        agreement=_by_stage(stages, scored, exact.argmax(axis=-1)),
+        accuracy={s: scores[s].accuracy if s in scores else None for s in stages},
+        agreement={s: agreement(classes[s], exact) if s in classes else None for s in stages},
         micro_max_lsb=max_lsb,
         micro_bytes_differing=differing,
         float_error=_float_error(exact, runs.outputs["litert_float"]),
@@ -179,25 +192,18 @@ def _measured(
         latency_us_host=runs.latency_us,
         arena_bytes=runs.micro.arena_bytes if runs.micro else None,
         operators=ops,
-        metrics=_by_metric(stages, runs.outputs, targets, metrics),
+        metrics=_by_metric(stages, scores, scoring),
     )
 
 
-def _by_stage(
-    stages: Sequence[str], outputs: Mapping[str, FloatArray], truth: TargetArray
-) -> dict[str, float | None]:
-    known = {stage: accuracy(values, truth) for stage, values in outputs.items()}
-    return {stage: known.get(stage) for stage in stages}
-
-
 def _by_metric(
-    stages: Sequence[str],
-    outputs: Mapping[str, FloatArray],
-    targets: TargetArray,
-    metrics: Mapping[str, Metric],
+    stages: Sequence[str], scores: Mapping[str, Scores], scoring: Scoring
 ) -> dict[str, dict[str, float | None]]:
-    known = {stage: measure(metrics, values, targets) for stage, values in outputs.items()}
-    return {name: {s: known[s][name] if s in known else None for s in stages} for name in metrics}
+    names = [name for name in scoring.names if name != ACCURACY]
+    return {
+        name: {s: scores[s].metrics[name] if s in scores else None for s in stages}
+        for name in names
+    }
 
 
 def _bytes_apart(runs: StageRuns) -> tuple[int | None, float | None]:

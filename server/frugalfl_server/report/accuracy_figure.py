@@ -57,11 +57,18 @@ def _limits(axes: Axes, facts: Facts) -> None:
     axes.set_xlabel("bytes so far, both directions (log scale)", labelpad=8)
     every = map(facts.score, (*facts.ours, *facts.baseline))
     scores = [score for score in every if not math.isnan(score)]
-    least, most = min(scores), max(scores)
-    # A share stays between 0 and 1; a metric may be anything.
-    axes.set_ylim(max(min(0.0, least), least - 0.05), min(max(1.01, most), most + 0.05))
+    if scores:
+        axes.set_ylim(*_around(facts, min(scores), max(scores)))
     score_ticks(axes.yaxis, facts)
     only_grid(axes)
+
+
+def _around(facts: Facts, least: float, most: float) -> tuple[float, float]:
+    """Return limits with some room: a share stays between 0 and 1, another measure has a scale."""
+    if facts.shows_share:
+        return max(min(0.0, least), least - 0.05), min(max(1.01, most), most + 0.05)
+    room = 0.08 * (most - least) or 0.08 * abs(most) or 1.0
+    return least - room, most + room
 
 
 def _line(axes: Axes, facts: Facts, rounds: Sequence[RoundRecord], colour: str) -> None:
@@ -79,6 +86,8 @@ def _line(axes: Axes, facts: Facts, rounds: Sequence[RoundRecord], colour: str) 
 
 
 def _target(axes: Axes, facts: Facts) -> None:
+    if math.isnan(facts.target):
+        return
     axes.axhline(facts.target, color=MUTED, linestyle=(0, (5, 4)), linewidth=1.2, zorder=2)
     text = facts.score_text(facts.target)
     if axes.bbox.width > _ROOMY_PX:
@@ -113,6 +122,8 @@ def _end(
 ) -> None:
     """Lead from the last round up to the line's name and its bytes, above the axes."""
     x, y = cumulative(rounds)[-1], facts.score(rounds[-1])
+    if math.isnan(y):
+        return
     top = axes.transAxes.inverted().transform((0, axes.bbox.y1 + above + 10))[1]
     low = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1]
     axes.plot(

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from frugalfl.energy import Totals, totals
+from frugalfl.kinds import ACCURACY
 from frugalfl.metrics import words
 from frugalfl_server import summary
 from frugalfl_server.files import short_path
-from frugalfl_server.records import RoundRecord
+from frugalfl_server.records import MEASURES, RoundRecord, score_of
 from frugalfl_server.report.joules import of_clients
 from frugalfl_server.report.texts import number, percent
 from frugalfl_server.run_directory import RunDirectory
@@ -42,6 +43,8 @@ class Facts:
         slim: Rounds of the slim model trained from scratch; empty where it did not run.
         fit: ``fit.json``: the model that fits the budget; None where there was no budget.
         float32_bytes: The whole model in float32, before pruning; None where it is not known.
+        measures: Name, direction and unit of each measure, the first one first; None where the run
+            is older than these: accuracy, and metrics that are larger for better.
     """
 
     run: RunDirectory
@@ -53,6 +56,7 @@ class Facts:
     slim: Sequence[RoundRecord]
     fit: Mapping[str, Any] | None
     float32_bytes: float | None
+    measures: Sequence[Mapping[str, str]] | None = None
 
     @property
     def planned(self) -> int:
@@ -113,20 +117,40 @@ class Facts:
 
     @property
     def metrics(self) -> list[str]:
-        """Names of the task's own metrics."""
+        """Names of the measures beside accuracy."""
         return list(self.ours[-1].metrics) if self.ours else []
 
     @property
+    def has_accuracy(self) -> bool:
+        """Whether models of this task have one: in a regression nothing is right or wrong."""
+        return self.measures is None or any(one["name"] == ACCURACY for one in self.measures)
+
+    @property
     def metric(self) -> str | None:
-        """The first of them, which stands for accuracy; None without one, or where never known."""
+        """The first measure, if it is not accuracy; None too where it was never known."""
         first = next(iter(self.metrics), None)
+        if self.measures is not None:
+            first = None if self.measures[0]["name"] == ACCURACY else self.measures[0]["name"]
         known = any(record.metrics.get(first) is not None for record in self.ours if first)
-        return first if known else None
+        return first if known or not self.has_accuracy else None
+
+    @property
+    def shows_share(self) -> bool:
+        """Whether what the curves show is a share, between 0 and 1."""
+        units = {one["name"]: one["unit"] for one in self.measures or ()}
+        return units.get(self.metric or ACCURACY, "share") == "share"
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a model is better with a lower value of what the curves show."""
+        return any(
+            one["name"] == self.metric and one["better"] == "lower" for one in self.measures or ()
+        )
 
     @property
     def drawn(self) -> str:
         """What the curves show, in words."""
-        return words(self.metric) if self.metric else "accuracy"
+        return words(self.metric) if self.metric else ACCURACY
 
     @property
     def drawn_title(self) -> str:
@@ -135,26 +159,32 @@ class Facts:
 
     def score(self, record: RoundRecord) -> float:
         """Return what the curves show of a round; NaN where it is not known."""
-        if self.metric is None:
-            return record.accuracy
-        value = record.metrics.get(self.metric)
+        value = score_of(record, self.metric or ACCURACY)
         return math.nan if value is None else value
 
     def score_text(self, score: float) -> str:
         """Return such a score for people."""
-        return number(score) if self.metric else percent(score)
+        known = None if math.isnan(score) else score
+        return number(known) if self.metric else percent(known)
 
     @property
     def target(self) -> float:
-        """The score that bytes are counted up to: 95 %, or what every federation reached."""
+        """The score that bytes are counted up to: 95 %, or what every federation reached.
+
+        NaN where no score is known.
+        """
         ends = [self.score(rounds[-1]) for rounds in (self.ours, self.baseline) if rounds]
-        return min([_TARGET, *(score for score in ends if not math.isnan(score))])
+        known = [score for score in ends if not math.isnan(score)]
+        if self.lower_is_better:
+            return max(known, default=math.nan)
+        return min([_TARGET, *known]) if known else math.nan
 
     def bytes_to_target(self, rounds: Sequence[RoundRecord]) -> int | None:
         """Return the bytes, both ways, up to the first round that reached the target."""
         target = self.target
         for record, count in zip(rounds, cumulative(rounds), strict=True):
-            if self.score(record) >= target:
+            score = self.score(record)
+            if score <= target if self.lower_is_better else score >= target:
                 return count
         return None
 
@@ -193,6 +223,7 @@ def read_facts(run: RunDirectory) -> Facts:
         slim=[record for record in run.rounds if record.federation == summary.SLIM],
         fit=run.read_json("fit.json") if (run.path / "fit.json").exists() else None,
         float32_bytes=_float32_bytes(run, figures),
+        measures=run.read_json(MEASURES)["measures"] if (run.path / MEASURES).exists() else None,
     )
 
 

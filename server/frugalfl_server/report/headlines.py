@@ -73,9 +73,7 @@ def missing(facts: Facts) -> list[str]:
 def headlines(facts: Facts) -> list[Headline]:
     """Return the numbers of a run; those that are not known say so."""
     return [
-        *(_metric(facts, name) for name in facts.metrics),
-        _accuracy(facts),
-        _accuracy_int8(facts),
+        *_scores(facts),
         *_slim(facts),
         _upload(facts),
         _traffic(facts),
@@ -108,7 +106,7 @@ def slim_sentence(facts: Facts) -> str:
 
     The int8 models are compared, on the same rows, and in rows: a point is few of them.
     """
-    if not facts.slim or facts.export is None or facts.summary["slim"]["accuracy_int8"] is None:
+    if not facts.slim or facts.export is None or not facts.summary["slim"]["model"]:
         return ""
     if facts.metric:
         return _slim_metric(facts, facts.metric)
@@ -134,9 +132,26 @@ def _slim(facts: Facts) -> list[Headline]:
         return []
     figures = facts.summary["slim"]
     note = slim_sentence(facts) or "float; not exported"
+    if facts.metric:
+        both = [figures[key].get(facts.metric) for key in ("metrics_int8", "metrics")]
+        value = number(next((one for one in both if one is not None), None))
+        return [Headline("slim from scratch", value, note)]
     known = figures["accuracy_int8"] is not None
     value = percent(figures["accuracy_int8"] if known else figures["accuracy"])
     return [Headline("slim from scratch", value, note)]
+
+
+def _scores(facts: Facts) -> list[Headline]:
+    """Return what the model is measured by, the first measure first."""
+    metrics = [_metric(facts, name) for name in facts.metrics]
+    if not facts.has_accuracy:
+        return metrics or [_unknown(facts)]
+    both = [_accuracy(facts), _accuracy_int8(facts)]
+    return [*metrics, *both] if facts.metric else [*both, *metrics]
+
+
+def _unknown(facts: Facts) -> Headline:
+    return Headline(facts.drawn, "–", "no round was finished")
 
 
 def _metric(facts: Facts, name: str) -> Headline:

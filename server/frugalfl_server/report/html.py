@@ -81,6 +81,7 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "has_baseline": bool(facts.baseline),
         "drawn": facts.drawn_title,
         "metrics": list(map(words, facts.metrics)),
+        "has_accuracy": facts.has_accuracy,
         "comparison": comparison(facts),
         "comparison_rows": comparison_rows(facts),
         "slim_rows": slim_rows(facts),

@@ -73,8 +73,7 @@ def comparison_rows(facts: Facts) -> list[Row]:
     ours, other = facts.summary, facts.summary["baseline"] or {}
     return [
         *_metric_rows(facts, other),
-        _accuracy_row("accuracy after training", ours["accuracy"], other.get("accuracy")),
-        *_recovered(facts, other.get("accuracy")),
+        *_accuracy_rows(facts, ours["accuracy"], other.get("accuracy")),
         Row("rounds", _rounds(ours), _rounds(other), ""),
         Row("updates", f"{ours['updates']:,}", f"{other['updates']:,}" if other else "–", ""),
         _bytes_row("uplink", ours["uplink_bytes"], other.get("uplink_bytes")),
@@ -106,6 +105,12 @@ def _simulated(ours: float | None, other: float | None) -> list[Row]:
     return [Row("wall time with the simulated delays", duration(ours), shown, "")]
 
 
+def _accuracy_rows(facts: Facts, ours: float | None, other: float | None) -> list[Row]:
+    if not facts.has_accuracy:
+        return []
+    return [_accuracy_row("accuracy after training", ours, other), *_recovered(facts, other)]
+
+
 def _accuracy_row(name: str, ours: float | None, other: float | None) -> Row:
     apart = ""
     if ours is not None and other is not None:
@@ -122,9 +127,14 @@ def _metric_rows(facts: Facts, other: Mapping[str, Any]) -> list[Row]:
             moments.append(("pruning and recovery", facts.ours[-1].metrics[name]))
         for moment, ours in moments:
             known = ours is not None and theirs is not None
-            apart = f"{ours - theirs:+.3f}".replace("-", "−") if known else ""
+            apart = _apart(ours - theirs) if known else ""
             rows.append(Row(f"{words(name)} after {moment}", number(ours), number(theirs), apart))
     return rows
+
+
+def _apart(difference: float) -> str:
+    """Return a difference of two measures with its sign."""
+    return f"{'−' if difference < 0 else '+'}{number(abs(difference))}"
 
 
 def _recovered(facts: Facts, other: float | None) -> list[Row]:

@@ -18,12 +18,14 @@ def percent(share: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a metric of the task.
+    """Return a measure with three decimals, or where these say little with three digits.
 
-    >>> number(0.9472), number(None)
-    ('0.947', '–')
+    >>> number(0.9472), number(0.00123456), number(53.44), number(-0.2), number(None)
+    ('0.947', '0.00123', '53.4', '-0.200', '–')
     """
-    return "–" if value is None else f"{value:.3f}"
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 10 else f"{value:.3g}"
 
 
 def joules(value: float | None) -> str:

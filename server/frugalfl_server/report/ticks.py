@@ -28,8 +28,9 @@ def byte_ticks(axis: Axis, low: float, high: float) -> None:
 
 
 def score_ticks(axis: Axis, facts: Facts) -> None:
-    """Label an axis with accuracies in percent, or with values of the task's own metric."""
-    text = "{:.2f}".format if facts.metric else lambda share: f"{share * 100:.0f} %"
+    """Label an axis with accuracies in percent, or with values of the task's first measure."""
+    plain = "{:.2f}".format if facts.shows_share else "{:.3g}".format
+    text = plain if facts.metric else lambda share: f"{share * 100:.0f} %"
     axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
 
 

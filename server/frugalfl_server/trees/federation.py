@@ -16,7 +16,7 @@ from frugalfl import wire
 from frugalfl.codec.buffer import Reader
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import FederationError, FrameError, TaskError
-from frugalfl.metrics import measure
+from frugalfl.kinds import Scores, scoring_of
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
 from frugalfl.task import Task
@@ -25,11 +25,10 @@ from frugalfl.trees.forest import Forest
 from frugalfl.trees.lightgbm_text import to_lightgbm_text
 from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way, parse_way
 from frugalfl_server.counters import counters_into, wait_for
-from frugalfl_server.evaluate import Scores
 from frugalfl_server.files import write_atomically
 from frugalfl_server.metered import MeteredStrategy, server_energy
 from frugalfl_server.progress import LOG, Progress
-from frugalfl_server.records import HeadRecord, RoundRecord
+from frugalfl_server.records import MEASURES, HeadRecord, RoundRecord, known_scores
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.stopping import TrainingOver
@@ -76,6 +75,7 @@ class TreeFederation:
         self._grid = RoundGrid(
             grid, settings.clients_per_round, settings.round_deadline, say=self._progress.say
         )
+        self._scoring = scoring_of(task)
         self._energy = server_energy(run.name, settings.grid)
         self._scores = np.zeros(0)
 
@@ -83,6 +83,9 @@ class TreeFederation:
         """Agree on bins, grow trees, write the model."""
         say = self._progress.say
         say(f"run {self._run.path}")
+        self._run.write_json(
+            MEASURES, {"kind": self._scoring.kind.name, "measures": self._scoring.about()}
+        )
         random.seed(self._settings.seed)
         if self._settings.shares_counters:
             counters_into(
@@ -209,7 +212,7 @@ class TreeFederation:
             traffic = Traffic(done, time.monotonic())
             if done - 1 == self._rounds:
                 raise TrainingOver("all trees are grown")
-            return MetricRecord({"accuracy": record.accuracy})
+            return known_scores(record)
 
         metered = MeteredStrategy(strategy, self._energy, 1)
         with suppress(TrainingOver):
@@ -231,10 +234,9 @@ class TreeFederation:
         scores = self._scores if len(self._scores) else np.full(len(self._test), -1.0)
         with self._energy.window("evaluate", round=number, samples=len(scores)) as window:
             outputs = np.stack([np.zeros(len(scores)), scores], axis=1).astype(np.float32)
-            right = int(((scores > 0) == (self._test.y == 1)).sum())
-            measured = measure(self._task.metrics, outputs, self._test.y)
-            window.correct = right
-        return Scores(right / len(scores), measured, right)
+            found = self._scoring.score(outputs, self._test.y)
+            window.correct = found.right
+        return found
 
     def _keep(
         self, phase: str, traffic: Traffic, scores: Scores, own: tuple[EnergyRecord, ...]

@@ -1,0 +1,18 @@
+"""What a task learns: which outputs answer which targets, and what its models are measured by."""
+
+from frugalfl.kinds.infer import kind_of
+from frugalfl.kinds.kind import CLASSIFICATION, KINDS, Kind, kind_named
+from frugalfl.kinds.scoring import ACCURACY, Scores, Scoring, scoring_by_targets, scoring_of
+
+__all__ = [
+    "ACCURACY",
+    "CLASSIFICATION",
+    "KINDS",
+    "Kind",
+    "Scores",
+    "Scoring",
+    "kind_named",
+    "kind_of",
+    "scoring_by_targets",
+    "scoring_of",
+]
