@@ -61,6 +61,7 @@ def _train(message: Message, context: Context) -> Message:
     with energy.window("train", samples=len(device.examples)):
         seed = (device.settings.seed, device.number, request.round)
         rate = device.settings.learning_rate_at(request.round)
+        device.check_rows(trainer, held.model | held.private)
         trained = trainer.train(
             held.model, request.blocks, device.examples, rate, seed,
             held.private, request.proximal_mu, request.epochs,

@@ -12,6 +12,7 @@ import numpy as np
 from flwr.app import Context
 
 from frugalfl import wire
+from frugalfl.blocks import Parameters
 from frugalfl.energy import Ledger, Meter, choose_meter, parse_grid, profile_named
 from frugalfl.energy.fleet import parse_fleet
 from frugalfl.energy.host import is_this_machine
@@ -57,6 +58,7 @@ class Device:
         #: Rows of its own on which it measures each model that it receives.
         self.evaluated: Examples | None = None
         self._run = ""
+        self._checked: Examples | None = None
         if not settings.shares_counters:
             self._use(self.task.rows_of(number, of))
 
@@ -79,6 +81,16 @@ class Device:
         elif self.settings.evaluate_rows:
             most = self.settings.evaluate_rows
             self.evaluated = Examples(examples.x[:most], examples.y[:most])
+
+    def check_rows(self, trainer: Trainer, parameters: Parameters) -> None:
+        """See once that a model takes this device's rows, so that a mistake is named as one.
+
+        Raises:
+            TaskError: It does not.
+        """
+        if self._checked is not self.examples:
+            trainer.check_rows(parameters, self.examples, f"client {self.number} of {self.of}")
+            self._checked = self.examples
 
     def battery(self) -> BatteryLevel | None:
         """Return how full its battery is, where the settings care; ``None``: not known.

@@ -18,65 +18,24 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from frugalfl.errors import FrugalFLError, TaskError, UsageError
+from frugalfl.examples import Examples, FloatArray, TargetArray, check_examples
 from frugalfl.metrics import Metric
 from frugalfl.sums import Tables
 
 if TYPE_CHECKING:
     import torch
 
-FloatArray = npt.NDArray[np.float32]
-TargetArray = npt.NDArray[Any]
 Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+
+__all__ = [
+    "LOSSES", "Examples", "FloatArray", "Loss", "PublicData", "TargetArray", "Task", "load_task",
+]  # fmt: skip
 
 #: Losses that a task may name instead of writing one.
 LOSSES = ("cross_entropy",)
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Rows of data.
-
-    Attributes:
-        x: Inputs, float32, shape ``(rows, *input shape)``: channels first, as PyTorch wants them.
-        y: Targets, shape ``(rows, ...)``: int64 class numbers, or float32 values.
-    """
-
-    x: FloatArray
-    y: TargetArray
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def check(self, whose: str) -> Examples:
-        """Return self, or say what is wrong with these rows.
-
-        Args:
-            whose: Named in the message, e.g. ``"client 7"``.
-
-        Raises:
-            TaskError: No rows, rows that do not pair up, a wrong dtype, or NaN and infinity.
-        """
-        if len(self.x) != len(self.y):
-            raise TaskError(
-                f"{whose}: {len(self.x)} inputs but {len(self.y)} targets; they must pair up"
-            )
-        if len(self.x) == 0:
-            raise TaskError(
-                f"{whose} has no data; use fewer clients, a milder split, or leave this client out"
-            )
-        if self.x.dtype != np.float32:
-            raise TaskError(
-                f"{whose}: inputs are {self.x.dtype}, not float32; add .astype(np.float32)"
-            )
-        if not np.isfinite(self.x).all():
-            raise TaskError(f"{whose}: inputs hold NaN or infinity; clean or fill them in the task")
-        return self
 
 
 @dataclass(frozen=True)
@@ -160,7 +119,7 @@ class Task:
         """
         with self.blamed(f"client_data({client}, {clients})"):
             arguments = (client, clients) if self.counters is None else (client, clients, totals)
-            return self.client_data(*arguments).check(f"client {client} of {clients}")
+            return check_examples(self.client_data(*arguments), f"client {client} of {clients}")
 
     def counters_of(self, client: int, clients: int) -> Tables:
         """Count what one client would share.
@@ -187,10 +146,16 @@ class Task:
         """
         with self.blamed("public_data()"):
             public = self.public_data() if self.counters is None else self.public_data(shared)
-            public.test.check("public_data().test")
-            if public.calibration is not None:
-                public.calibration.check("public_data().calibration")
-            return public
+            if not isinstance(public, PublicData):
+                raise TaskError(
+                    f"public_data() returned a {type(public).__name__}; return "
+                    "PublicData(test=Examples(x, y))"
+                )
+            test = check_examples(public.test, "public_data().test")
+            calibration = public.calibration
+            if calibration is not None:
+                calibration = check_examples(calibration, "public_data().calibration")
+            return PublicData(test, calibration)
 
     @contextmanager
     def blamed(self, what: str) -> Iterator[None]:

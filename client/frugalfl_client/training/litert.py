@@ -11,7 +11,7 @@ import numpy as np
 from frugalfl.activations import over_rows, thinned
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
-from frugalfl.errors import ProgramError
+from frugalfl.errors import ProgramError, TaskError
 from frugalfl.private import split
 from frugalfl.program import Program
 from frugalfl.settings import Settings
@@ -52,6 +52,13 @@ class LiteRTTrainer:
         own = Limits.of(self.layout)
         entries = max(own.entries, _LEAST_ENTRIES)
         self.limits = Limits(entries, max(own.frame_bytes, 8 * entries))
+
+    def check_rows(self, parameters: Parameters, examples: Examples, whose: str) -> None:
+        """See that a device's rows are what the program takes, before anything is trained."""
+        try:
+            self._targets(examples)
+        except ProgramError as error:
+            raise TaskError(f"{whose}: {error}") from error
 
     def train(
         self,

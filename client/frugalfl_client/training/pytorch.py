@@ -17,6 +17,9 @@ from frugalfl.task import Examples, Loss, Task
 from frugalfl_client.training.sgd import Sgd
 from frugalfl_client.training.trainer import Measured, Trained, batches, mean_loss
 
+#: Rows that tell whether a model takes them.
+_TRIED = 16
+
 
 class TorchTrainer:
     """Trains one task; keeps its module between rounds, so that it is built once a process."""
@@ -34,6 +37,14 @@ class TorchTrainer:
         #: Blocks of the task's own model that travel, before any pruning.
         self.layout = Layout.of(shared)
         self.limits = Limits.of(self.layout)
+
+    def check_rows(self, parameters: Parameters, examples: Examples, whose: str) -> None:
+        """See that a device's rows are what the model takes, before anything is trained."""
+        with self._task.blamed(f"{whose}: model() on inputs of shape {examples.x.shape}"):
+            module = self._loaded(self._private | parameters).eval()
+            with torch.inference_mode():
+                outputs = module(torch.from_numpy(examples.x[:_TRIED]))
+        kind_of(self._task, outputs, examples, whose)
 
     def train(
         self,

@@ -60,6 +60,18 @@ class Trainer(Protocol):
     def limits(self) -> Limits:
         """Bounds of the frames that bring this model up to date."""
 
+    def check_rows(self, parameters: Parameters, examples: Examples, whose: str) -> None:
+        """See that a device's rows are what the model takes, before anything is trained.
+
+        Args:
+            parameters: The whole model, private blocks included.
+            examples: The rows.
+            whose: They are, for the message.
+
+        Raises:
+            TaskError: They are not: what is wrong, with which array.
+        """
+
     def train(
         self,
         parameters: Parameters,
