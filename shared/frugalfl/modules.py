@@ -14,12 +14,28 @@ if TYPE_CHECKING:
     import torch
 
 
+def named_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return every floating-point tensor of the module's state, running statistics included.
+
+    Tied weights are one tensor under several names; here it has the first of them, so that it is
+    trained, sent, rounded and kept once, and cannot become two.
+    """
+    first: dict[int, str] = {}
+    named: dict[str, torch.Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        if not tensor.is_floating_point():
+            continue
+        # Memory tells: a state holds new tensor objects over the module's own numbers.
+        place = tensor.data_ptr() or id(tensor)
+        if first.setdefault(place, name) == name or named[first[place]].shape != tensor.shape:
+            named[name] = tensor
+    return named
+
+
 def read_parameters(module: torch.nn.Module) -> Parameters:
-    """Copy every floating-point tensor of the module's state, running statistics included."""
+    """Copy every tensor of :func:`named_tensors`."""
     return {
-        name: np.array(tensor.detach().numpy())
-        for name, tensor in module.state_dict().items()
-        if tensor.is_floating_point()
+        name: np.array(tensor.detach().numpy()) for name, tensor in named_tensors(module).items()
     }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import TaskError
+from frugalfl.modules import named_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -34,10 +35,11 @@ def resize(module: torch.nn.Module, shapes: Mapping[str, Shape]) -> torch.nn.Mod
             module's, or a layer type that cannot be resized.
     """
     _check(module, shapes)
+    wanted = _by_tensor(module, shapes)
     changes = {
         layer: smaller
         for prefix, layer in module.named_modules()
-        if (smaller := _smaller(layer, prefix, shapes))
+        if (smaller := _smaller(layer, wanted))
     }
     for layer in changes:
         _check_type(layer)
@@ -52,7 +54,8 @@ def resize(module: torch.nn.Module, shapes: Mapping[str, Shape]) -> torch.nn.Mod
 
 
 def _check(module: torch.nn.Module, shapes: Mapping[str, Shape]) -> None:
-    state = {n: t for n, t in module.state_dict().items() if t.is_floating_point() or n in shapes}
+    known = named_tensors(module)
+    state = known | {n: t for n, t in module.state_dict().items() if n in shapes}
     odd = sorted(state.keys() ^ shapes.keys())
     if odd:
         what = "the model has no" if odd[0] in shapes else "no shape came for"
@@ -71,14 +74,19 @@ def _fits_in(wanted: Shape, dense: Shape) -> bool:
     return all(new == old or 0 < new < old for new, old in zip(wanted, dense, strict=True))
 
 
-def _smaller(layer: torch.nn.Module, prefix: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+def _by_tensor(module: torch.nn.Module, shapes: Mapping[str, Shape]) -> dict[int, Shape]:
+    """Return the wanted shape of each tensor object: a tied one has a shape by one of its names."""
+    named = [*module.named_parameters(remove_duplicate=False), *module.named_buffers()]
+    return {id(tensor): tuple(shapes[name]) for name, tensor in named if name in shapes}
+
+
+def _smaller(layer: torch.nn.Module, wanted: Mapping[int, Shape]) -> dict[str, Shape]:
     """Return the layer's own tensors that change, by their name in the layer."""
     own = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
-    named = [(leaf, tensor, f"{prefix}.{leaf}" if prefix else leaf) for leaf, tensor in own]
     return {
-        leaf: tuple(shapes[name])
-        for leaf, tensor, name in named
-        if name in shapes and tuple(tensor.shape) != tuple(shapes[name])
+        leaf: wanted[id(tensor)]
+        for leaf, tensor in own
+        if tuple(tensor.shape) != wanted.get(id(tensor), tuple(tensor.shape))
     }
 
 

@@ -171,7 +171,7 @@ def test_ranges_and_right_answers(net):
         np.testing.assert_allclose(by_litert, by_torch, rtol=1e-5, atol=1e-5)
     other = rows_for((1, 8, 8), seed=5)
     by_torch, by_litert = (
-        one.count_right(net.parameters, other) for one in (net.torch, net.litert)
+        one.measure(net.parameters, other).right for one in (net.torch, net.litert)
     )
     assert by_litert == by_torch > 0
 

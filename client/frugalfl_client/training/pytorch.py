@@ -9,7 +9,7 @@ from frugalfl.activations import ranges_of
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
 from frugalfl.kinds import CLASSIFICATION, kind_of
-from frugalfl.modules import read_parameters, write_parameters
+from frugalfl.modules import named_tensors, read_parameters, write_parameters
 from frugalfl.private import split
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
@@ -129,8 +129,7 @@ class TorchTrainer:
 
 
 def _shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
-    state = module.state_dict().items()
-    return {name: tuple(tensor.shape) for name, tensor in state if tensor.is_floating_point()}
+    return {name: tuple(tensor.shape) for name, tensor in named_tensors(module).items()}
 
 
 def _freeze(module: torch.nn.Module, layout: Layout, planned: set[str]) -> None:

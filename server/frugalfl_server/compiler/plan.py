@@ -155,13 +155,6 @@ def _check_tensors(module: torch.nn.Module, parameters: Parameters, planned: Seq
             if unknown
             else "the plan names no tensor to train"
         )
-    places: dict[int, str] = {}
-    for name, tensor in module.state_dict().items():
-        if tensor.numel() and places.setdefault(tensor.data_ptr(), name) != name:
-            raise ExportError(
-                f"{name} and {places[tensor.data_ptr()]} are one tensor; a training program takes "
-                "each by its own name: give them weights of their own"
-            )
     for name, layer in module.named_modules():
         if not isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
             continue

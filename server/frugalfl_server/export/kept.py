@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from frugalfl.errors import ExportError
 from frugalfl.kept import Indices, Kept, take
-from frugalfl.modules import read_parameters
+from frugalfl.modules import named_tensors, read_parameters
 from frugalfl_server.export.explain import explained
-from frugalfl_server.export.prune import History
+from frugalfl_server.export.prune import History, tie_again
 from frugalfl_server.export.quiet import quiet
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def _places_left(
                 if tensor.is_floating_point():
                     tensor.copy_(torch.arange(tensor.numel()).view(tensor.shape))
         graph.load_pruning_history([list(step) for step in history])
-    state = twin.state_dict().items()
-    return {name: t.detach().numpy() for name, t in state if t.is_floating_point()}
+        tie_again(twin, module)
+    return {name: tensor.detach().numpy() for name, tensor in named_tensors(twin).items()}
 
 
 def _lists(places: _Places, shape: tuple[int, ...]) -> tuple[Indices | None, ...] | None:

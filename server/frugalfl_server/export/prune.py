@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import ExportError
+from frugalfl.modules import named_tensors
 from frugalfl_server.export.cost import count_macs, count_parameters
 from frugalfl_server.export.explain import explained
 from frugalfl_server.export.quiet import quiet
@@ -86,12 +87,34 @@ def prune(
     with explained(f"{type(module).__name__} cannot be pruned", _HINT):
         before = count_macs(module, example_input)
         history = _remove_channels(pruned, example_input, ratio, round_to) if ratio > 0 else ()
+        tie_again(pruned, module)
         after = count_macs(pruned, example_input)
     report = PruneReport(
         ratio, count_parameters(module), count_parameters(pruned), before, after, _shapes(pruned),
         history,
     )  # fmt: skip
     return pruned.train(module.training), report
+
+
+def tie_again(pruned: torch.nn.Module, module: torch.nn.Module) -> None:
+    """Make one tensor again of those that were one before: pruning makes a new one for each layer.
+
+    Raises:
+        ExportError: They were cut differently, so that they cannot be one any more.
+    """
+    first: dict[int, str] = {}
+    for name, tensor in module.named_parameters(remove_duplicate=False):
+        owner = first.setdefault(id(tensor), name)
+        if owner == name:
+            continue
+        layer, _, leaf = name.rpartition(".")
+        kept, other = pruned.get_parameter(owner), pruned.get_parameter(name)
+        if kept.shape != other.shape or not bool((kept == other).all()):
+            raise ExportError(
+                f"{owner} and {name} are one tensor, and pruning would cut them differently; set "
+                "prune=0, or give them weights of their own"
+            )
+        setattr(pruned.get_submodule(layer), leaf, kept)
 
 
 def group_sizes(module: torch.nn.Module, example_input: torch.Tensor) -> list[int]:
@@ -190,5 +213,4 @@ def _reaches_output(group: Any) -> bool:
 
 
 def _shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
-    state = module.state_dict().items()
-    return {name: tuple(tensor.shape) for name, tensor in state if tensor.is_floating_point()}
+    return {name: tuple(tensor.shape) for name, tensor in named_tensors(module).items()}
