@@ -17,7 +17,7 @@ from frugalfl.errors import ExportError
 from frugalfl.kept import Indices, Kept, take
 from frugalfl.modules import named_tensors, read_parameters
 from frugalfl_server.export.explain import explained
-from frugalfl_server.export.prune import History, tie_again
+from frugalfl_server.export.prune import History
 from frugalfl_server.export.quiet import quiet
 
 if TYPE_CHECKING:
@@ -84,7 +84,6 @@ def _places_left(
                 if tensor.is_floating_point():
                     tensor.copy_(torch.arange(tensor.numel()).view(tensor.shape))
         graph.load_pruning_history([list(step) for step in history])
-        tie_again(twin, module)
     return {name: tensor.detach().numpy() for name, tensor in named_tensors(twin).items()}
 
 

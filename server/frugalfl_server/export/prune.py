@@ -60,7 +60,7 @@ class PruneReport:
 def prune(
     module: torch.nn.Module, example_input: torch.Tensor, ratio: float, round_to: int = 4
 ) -> tuple[torch.nn.Module, PruneReport]:
-    """Remove the weakest channels of every layer, except those that are the model's outputs.
+    """Remove the weakest channels of every layer, but of the model's outputs and of tied weights.
 
     The accuracy drops far until the pruned model has been trained on for a while.
 
@@ -87,34 +87,12 @@ def prune(
     with explained(f"{type(module).__name__} cannot be pruned", _HINT):
         before = count_macs(module, example_input)
         history = _remove_channels(pruned, example_input, ratio, round_to) if ratio > 0 else ()
-        tie_again(pruned, module)
         after = count_macs(pruned, example_input)
     report = PruneReport(
         ratio, count_parameters(module), count_parameters(pruned), before, after, _shapes(pruned),
         history,
     )  # fmt: skip
     return pruned.train(module.training), report
-
-
-def tie_again(pruned: torch.nn.Module, module: torch.nn.Module) -> None:
-    """Make one tensor again of those that were one before: pruning makes a new one for each layer.
-
-    Raises:
-        ExportError: They were cut differently, so that they cannot be one any more.
-    """
-    first: dict[int, str] = {}
-    for name, tensor in module.named_parameters(remove_duplicate=False):
-        owner = first.setdefault(id(tensor), name)
-        if owner == name:
-            continue
-        layer, _, leaf = name.rpartition(".")
-        kept, other = pruned.get_parameter(owner), pruned.get_parameter(name)
-        if kept.shape != other.shape or not bool((kept == other).all()):
-            raise ExportError(
-                f"{owner} and {name} are one tensor, and pruning would cut them differently; set "
-                "prune=0, or give them weights of their own"
-            )
-        setattr(pruned.get_submodule(layer), leaf, kept)
 
 
 def group_sizes(module: torch.nn.Module, example_input: torch.Tensor) -> list[int]:
@@ -158,11 +136,12 @@ def _groups(module: torch.nn.Module, example_input: torch.Tensor) -> dict[torch.
         graph = torch_pruning.DependencyGraph().build_dependency(
             module, example_input, output_transform=_marked
         )
+    tied = tied_layers(module)
     roots = [torch_pruning.ops.TORCH_CONV, torch_pruning.ops.TORCH_LINEAR]
     return {
         group[0].dep.target.module: len(group[0].idxs)
         for group in graph.get_all_groups(root_module_types=roots)
-        if not _reaches_output(group)
+        if not _reaches_output(group) and not _touches(group, tied)
     }
 
 
@@ -198,8 +177,9 @@ def _remove_channels(
             in_channel_groups={},
             out_channel_groups={},
         )
+        tied = tied_layers(module)
         for group in pruner.step(interactive=True):
-            if not _reaches_output(group):
+            if not _reaches_output(group) and not _touches(group, tied):
                 group.prune()
         return tuple(
             (name, bool(out), tuple(which)) for name, out, which in pruner.pruning_history()
@@ -210,6 +190,19 @@ def _reaches_output(group: Any) -> bool:
     from torch_pruning.ops import OPTYPE
 
     return any(dependency.target.type == OPTYPE.OUTPUT for dependency, _ in group)
+
+
+def tied_layers(module: torch.nn.Module) -> set[torch.nn.Module]:
+    """Return the layers that share a tensor: it is cut as one of them needs, and fits no other."""
+    owners: dict[int, list[torch.nn.Module]] = {}
+    for layer in module.modules():
+        for tensor in layer.parameters(recurse=False):
+            owners.setdefault(id(tensor), []).append(layer)
+    return {layer for layers in owners.values() if len(layers) > 1 for layer in layers}
+
+
+def _touches(group: Any, layers: set[torch.nn.Module]) -> bool:
+    return any(dependency.target.module in layers for dependency, _ in group)
 
 
 def _shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
