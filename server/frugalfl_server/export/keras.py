@@ -93,7 +93,7 @@ def load_keras(path: Path) -> keras.Model:
     import keras
 
     with explained(f"{path} cannot be loaded"), quiet():
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def convert_keras(model: keras.Model, calibration: FloatArray) -> tuple[bytes, bytes]:
