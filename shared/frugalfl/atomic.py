@@ -106,7 +106,12 @@ def open_private(path: Path, flags: int) -> int:
     """
     # Emptied only once it is known what it is: a second name may be of somebody else's file.
     opening = flags & ~os.O_TRUNC | os.O_CREAT | os.O_NONBLOCK | _SAFE
-    handle = os.open(path, opening, _FILE)
+    try:
+        handle = os.open(path, opening, _FILE)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, which is not followed", str(path)) from error
+        raise
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
