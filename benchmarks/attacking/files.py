@@ -9,8 +9,9 @@ import pickle
 import sqlite3
 import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ class _Parcel:
 
     node, run, answers, expires, seconds = 1, 1, "m", 2e9, 0.1
     message, tree = b"message", b"tree"
-    objects: dict[str, bytes] = {}
+    objects: Mapping[str, bytes] = MappingProxyType({})
 
 
 def _claim(run: RunDirectory) -> None:

@@ -31,7 +31,7 @@ from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
-from frugalfl_server.apps import importable
+from frugalfl_server.apps import importable, quiet_flower
 from frugalfl_server.arrays import pack
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export.c_array import c_array
@@ -52,6 +52,15 @@ NASTY = (
     "\"><img src=x onerror='alert(2)'>]]>--></svg>"
 )
 _FORMULAS = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "x;=1+1")
+#: What no record may say, by field; its numerals are not ours.
+_NO_SUCH_THINGS = {
+    "client": ["../../x", "-1", "\u0663", "1\n2", "=1", "", "9" * 30, NASTY],
+    "device": [NASTY],
+    "run": ["a" * 301],
+    "link": ["\x9b2J"],
+    "software": ["\u202e"],
+    "phase": ["\u200b"],
+}
 _RECORD = EnergyRecord(
     run="run", client="3", round=1, phase="train", device="generic", start_unix_s=1.0, wall_s=1.0,
     cpu_s=1.0, readings=(Reading("cpu", 1.0, None, False, "cpu-time", "s", "process", 0.5),),
@@ -60,7 +69,7 @@ _RECORD = EnergyRecord(
 
 def attacks(folder: Path, quick: bool) -> Iterator[Outcome]:
     """Try them all."""
-    yield from clients(folder / "clients")
+    yield from clients(folder / "clients", rounds=1 if quick else 3)
     yield a_servers_words(folder / "node")
     yield from a_foreign_run(folder / "runs")
     yield from records()
@@ -95,13 +104,13 @@ def lying(message: Message, context: Context) -> Message:
     return reply
 
 
-def clients(folder: Path) -> Iterator[Outcome]:
+def clients(folder: Path, rounds: int) -> Iterator[Outcome]:
     """Run a real strategy with clients that say nasty things; look at screen and log."""
     log = folder / "progress.log"
-    settings = Settings(clients=7, clients_per_round=7, rounds=2, local_epochs=1)
+    settings = Settings(clients=7, clients_per_round=7, rounds=rounds, local_epochs=1)
     screen = io.StringIO()
-    with importable(DIGITS), contextlib.redirect_stderr(screen):
-        progress = Progress(2, log=log)
+    with importable(DIGITS), quiet_flower(), contextlib.redirect_stderr(screen):
+        progress = Progress(rounds, log=log)
         folder.mkdir()
         module = initial_model(load_task(settings.task), settings)
         model = read_parameters(module)
@@ -111,7 +120,7 @@ def clients(folder: Path) -> Iterator[Outcome]:
             parse_plan(settings.refresh), Steering(settings.uplink), "run",
             on_failure=progress.warn,
         )  # fmt: skip
-        strategy.start(grid, pack(model), num_rounds=2, evaluate_fn=_judge(strategy, progress))
+        strategy.start(grid, pack(model), num_rounds=rounds, evaluate_fn=_judge(strategy, progress))
         forget_devices()
     said = [screen.getvalue(), log.read_text()]
     lines = [line for line in said[1].splitlines() if "node" in line]
@@ -247,9 +256,7 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 
 def records() -> Iterator[Outcome]:
     """Send energy records whose texts are no texts, and whose client is no number."""
-    bad = {"client": ["../../x", "-1", "٣", "1\n2", "=1", "", "9" * 30, NASTY], "device": [NASTY],
-           "run": ["a" * 301], "link": ["\x9b2J"], "software": ["\u202e"], "phase": ["\u200b"]}  # fmt: skip
-    for field, values in bad.items():
+    for field, values in _NO_SUCH_THINGS.items():
         lines = [_refused(as_dict(_RECORD) | {field: value}) for value in values]
         yield Outcome(f"a record whose {field} is no such thing", all(lines) and all(
             map(harmless, lines)), lines[0])  # fmt: skip

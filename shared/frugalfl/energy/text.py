@@ -15,7 +15,7 @@ from typing import Any
 from frugalfl.energy.grid import Grid
 from frugalfl.energy.reading import COMPONENTS, SCOPES, Reading
 from frugalfl.energy.record import SERVER, EnergyRecord
-from frugalfl.text import MOST_LETTERS, is_printable
+from frugalfl.text import MOST_LETTERS, is_printable, printable
 
 #: Bounds of what a record may hold.
 MOST_READINGS = 16
@@ -162,7 +162,7 @@ def _optional_float(name: str, value: Any) -> float | None:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = printable(repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
