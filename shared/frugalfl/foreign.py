@@ -1,7 +1,7 @@
 """Files that another machine or another person wrote: bounded, and never code.
 
-JSON may be nested a million times, and a path may lead to a pipe that never ends. What unpacks to
-more than there seems to be is in :mod:`frugalfl.foreign_arrays`.
+JSON may be nested a million times, a path may lead to a pipe that never ends, and a few kilobytes
+may unpack to gigabytes. Arrays are in :mod:`frugalfl.foreign_arrays`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +18,12 @@ from typing import Any, BinaryIO
 MOST_TEXT_BYTES = 64 << 20
 #: Largest file that is read at all (B).
 MOST_BYTES = 2 << 30
+#: Most entries in an archive.
+MOST_ENTRIES = 65_536
+#: An entry of a compressed archive may be so many times larger than in the file.
+_MOST_RATIO = 200
+#: So large an entry may be, whatever its ratio (B): a thousand zeros do no harm.
+_ALWAYS_BYTES = 1 << 20
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -60,3 +68,17 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(handle)
         raise ValueError("it is no regular file")
     return os.fdopen(handle, "rb")
+
+
+def check_archive(entries: Sequence[zipfile.ZipInfo], most: int = MOST_BYTES) -> None:
+    """See what an archive unpacks to, before it is unpacked.
+
+    Raises:
+        ValueError: It holds too much, or one entry is too much for its size in the file.
+    """
+    size = sum(entry.file_size for entry in entries)
+    if len(entries) > MOST_ENTRIES or size > most:
+        raise ValueError(f"it holds {len(entries):,} entries of {size:,} B, more than {most:,} B")
+    for entry in entries:
+        if entry.file_size > max(_ALWAYS_BYTES, _MOST_RATIO * entry.compress_size):
+            raise ValueError(f"{entry.filename!r:.60} unpacks to {entry.file_size:,} B")

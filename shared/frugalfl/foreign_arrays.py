@@ -16,14 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.foreign import MOST_BYTES, open_regular
-
-#: Most arrays in an archive.
-MOST_ARRAYS = 65_536
-#: An entry of a compressed archive may be so many times larger than in the file.
-_MOST_RATIO = 200
-#: So large an entry may be, whatever its ratio (B): a thousand zeros do no harm.
-_ALWAYS_BYTES = 1 << 20
+from frugalfl.foreign import MOST_BYTES, check_archive, open_regular
 
 Array = npt.NDArray[Any]
 
@@ -52,7 +45,7 @@ def arrays_in(file: BinaryIO, most: int = MOST_BYTES) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
-            _check_sizes(entries, most)
+            check_archive(entries, most)
             return {
                 entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in entries
             }
@@ -62,15 +55,6 @@ def arrays_in(file: BinaryIO, most: int = MOST_BYTES) -> dict[str, Array]:
         if isinstance(error, ValueError):
             raise
         raise ValueError(f"it is damaged: {error}") from error
-
-
-def _check_sizes(entries: list[zipfile.ZipInfo], most: int) -> None:
-    size = sum(entry.file_size for entry in entries)
-    if len(entries) > MOST_ARRAYS or size > most:
-        raise ValueError(f"it holds {len(entries):,} arrays of {size:,} B, more than {most:,} B")
-    for entry in entries:
-        if entry.file_size > max(_ALWAYS_BYTES, _MOST_RATIO * entry.compress_size):
-            raise ValueError(f"{entry.filename!r:.60} unpacks to {entry.file_size:,} B")
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
