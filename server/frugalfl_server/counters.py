@@ -20,6 +20,7 @@ from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import FederationError, FrameError
 from frugalfl.sizes import size_text
 from frugalfl.sums import Table, add_up, at_keys_of, pack_tables, unpack_tables
+from frugalfl.text import printable
 from frugalfl_server.evaluate import Scores
 from frugalfl_server.records import HeadRecord, RoundRecord
 from frugalfl_server.run_directory import RunDirectory
@@ -215,7 +216,7 @@ def _asked(
             reply = wire.unpack_reply(message)
             shared.heads += check_energy(reply.records, reply.head, run, 0)
         except FrameError as error:
-            complaints.append(f"node {node}: {wire.one_line(str(error))}")
+            complaints.append(f"node {node}: {printable(str(error))}")
             continue
         shared.energy += reply.records
         if reply.notice:

@@ -16,6 +16,7 @@ from rich.table import Table
 import frugalfl
 from frugalfl.energy.choose import explain
 from frugalfl.energy.profiles import links, profile_named, profiles
+from frugalfl.text import MOST_OF_A_LINE, printable
 
 command = typer.Typer(add_completion=False)
 
@@ -45,7 +46,8 @@ def doctor(
         typer.echo(json.dumps(findings, indent=2))
         return
     console = Console(highlight=False)
-    console.print(" · ".join(findings[name] for name in ("frugalfl", "python", "machine")))
+    line = " · ".join(findings[name] for name in ("frugalfl", "python", "machine"))
+    console.print(printable(line), markup=False)
     for title in ("parts", "interpreters"):
         table = Table(title.capitalize(), "version", "for")
         for name, row in findings[title].items():
@@ -56,9 +58,10 @@ def doctor(
     for name, row in findings["energy"]["sources"].items():
         # Lines, not a table: commands to copy are not broken in two.
         found = "found" if row["found"] else "-"
-        console.print(f"  {name:8} {found:6} {row['note']}", soft_wrap=True, markup=False)
+        line = f"  {name:8} {found:6} {row['note']}"
+        console.print(printable(line, MOST_OF_A_LINE), soft_wrap=True, markup=False)
     for line in (findings["energy"]["used"], findings["energy"]["radio"]):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(printable(line, MOST_OF_A_LINE), soft_wrap=True, markup=False)
     console.print(f"Device profiles: {', '.join(findings['profiles'])}", soft_wrap=True)
 
 

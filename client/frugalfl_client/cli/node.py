@@ -10,8 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from frugalfl.atomic import open_to_others
 from frugalfl.errors import Interrupted, UsageError
 from frugalfl.idle import IDLE_S
+from frugalfl.text import MOST_OF_A_LINE, printable
 
 command = typer.Typer(add_completion=False)
 
@@ -103,6 +105,8 @@ def node(
     state = state_dir or Path(str(config.get("state-dir") or _default_state(config)))
     config["state-dir"] = str(state.absolute())
     home = Home(state.absolute())
+    if warning := open_to_others(state):
+        _say(warning)
     try:
         given = auth_supernode_private_key
         key = own_key(home.key) if given is None else read_key(given.expanduser())
@@ -139,9 +143,13 @@ def _default_state(config: dict[str, Any]) -> Path:
             "which client is this? add --node-config 'partition-id=0 num-partitions=2', or "
             "--state-dir FOLDER"
         )
+    number = str(config["partition-id"])
+    if not (number.isascii() and number.isdigit()):
+        raise UsageError(f"partition-id is {number!r}; it is the number of this client, from 0")
     home = Path(os.environ.get("FRUGALFL_HOME") or Path.home() / ".frugalfl")
-    return home / f"client-{config['partition-id']}"
+    return home / f"client-{number}"
 
 
 def _say(text: str) -> None:
-    typer.echo(f"{time.strftime('%H:%M:%S')} {text}")
+    """Print a line; much of it is what the server says."""
+    typer.echo(f"{time.strftime('%H:%M:%S')} {printable(text, MOST_OF_A_LINE)}")

@@ -16,6 +16,7 @@ from typing import Any
 
 from flwr.clientapp import ClientApp
 
+from frugalfl.atomic import make_private_folder
 from frugalfl.errors import FrugalFLError
 from frugalfl_client.device import forget_devices
 from frugalfl_client.node import flower
@@ -96,7 +97,7 @@ class Apps:
                 f"the app bundle that came has the hash {got[:16]}..., the run is of "
                 f"{digest[:16]}...: it is not run", flower.BAD_FAB,
             )  # fmt: skip
-        self._cache.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._cache)
         with tempfile.TemporaryDirectory(dir=self._cache, prefix=".new-") as beside:
             whole = Path(beside) / "app"
             _unpack(data, whole)

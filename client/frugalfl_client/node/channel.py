@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from frugalfl.errors import FederationError, UsageError
+from frugalfl.text import printable
 
 #: Longest wait for a connection, and for an answer (s).
 CONNECT_S, ANSWER_S = 10.0, 60.0
@@ -235,7 +236,7 @@ def _tunnel(connection: socket.socket, to: Address, user: str | None, password: 
     finally:
         response.close()
     if response.status != http.client.OK:
-        raise OSError(f"the proxy answered {response.status} {response.reason}")
+        raise OSError(f"the proxy answered {response.status} {printable(response.reason)}")
 
 
 def _date(text: str | None) -> datetime | None:

@@ -82,6 +82,7 @@ from google.protobuf.message import Message as Proto
 
 from frugalfl.carried import MOST_UP_BYTES, size, ticket
 from frugalfl.errors import UsageError
+from frugalfl.text import printable
 from frugalfl_client.node.channel import ANSWER_S, Channel, RefusedError, UnreachableError
 
 #: Shortest and longest heartbeat interval that a SuperLink accepts (s).
@@ -333,8 +334,9 @@ class Fleet:
         """Return the exception that an HTTP error stands for."""
         try:
             error = json.loads(body)
-            code, text = int(error["code"]), f"{error['detail']} (Flower's code {error['code']})"
-        except (ValueError, KeyError, TypeError):
+            code = int(error["code"])
+            text = f"{printable(str(error['detail']))} (Flower's code {code})"
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             code, text = 0, f"HTTP {status}"
         if status == 401:
             ahead = None if date is None else (datetime.now(UTC) - date).total_seconds()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from frugalfl.errors import UsageError
+from frugalfl.text import MOST_OF_A_LINE, printable
 from frugalfl_server.cli.options import App, AsJson, Changes, Resume, Runs, chosen, show
 
 command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -89,6 +90,11 @@ def serve(
     from frugalfl_server.serve.serve import serve_app
 
     run = serve_app(
-        folder, checked, runs, resume, place, lambda line: typer.echo(line, err=True)
+        folder, checked, runs, resume, place, _say
     )  # fmt: skip
     show(run, as_json)
+
+
+def _say(line: str) -> None:
+    """Print a line; much of it is what the SuperLink and the devices say."""
+    typer.echo(printable(line, MOST_OF_A_LINE), err=True)

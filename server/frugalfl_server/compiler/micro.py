@@ -106,7 +106,7 @@ def run_micro_step(program: Program, given: Mapping[str, Array]) -> MicroStep:
             folder / "model.tflite", folder / "inputs.npz", folder / "result.npz",
             len(taken.outputs),
         )  # fmt: skip
-        with np.load(folder / "result.npz") as result:
+        with np.load(folder / "result.npz", allow_pickle=False) as result:
             outputs = {one: result[f"arr_{i}"] for i, one in enumerate(taken.outputs)}
             return MicroStep(outputs, int(result["arena_bytes"]))
 

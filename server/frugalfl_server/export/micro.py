@@ -55,7 +55,7 @@ def run_micro(model: bytes, x: Array) -> MicroRun:
             Path(__file__).with_name("micro_worker.py"),
             folder / "model.tflite", folder / "rows.npy", folder / "result.npz",
         )  # fmt: skip
-        with np.load(folder / "result.npz") as result:
+        with np.load(folder / "result.npz", allow_pickle=False) as result:
             return MicroRun(result["outputs"], int(result["arena_bytes"]))
 
 

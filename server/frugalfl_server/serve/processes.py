@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frugalfl.atomic import check_private_key, open_private, write_atomically
 from frugalfl.errors import RunError, UsageError
 
 #: Most seconds until a SuperLink that was started takes connections.
@@ -27,6 +28,8 @@ _START_S = 120.0
 #: Most seconds that a child may take to end once it was asked to.
 _END_S = 15.0
 _PR_SET_PDEATHSIG = 1
+#: What Flower's programs write (database, apps, logs) is nobody else's to read.
+_UMASK = 0o077
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Tls:
         """Find them in a folder: ``ca.crt``, ``server.pem`` and ``server.key``.
 
         Raises:
-            UsageError: One is missing.
+            UsageError: One is missing, or the key is open to others.
         """
         files = [(folder / name).resolve() for name in ("ca.crt", "server.pem", "server.key")]
         for file in files:
@@ -51,6 +54,7 @@ class Tls:
                     f"there is no {file}: --tls takes a folder with ca.crt, server.pem and "
                     "server.key (docs/serve.md makes them), or use --insecure on a trusted network"
                 )
+        check_private_key(files[-1])
         return cls(*files)
 
 
@@ -80,7 +84,7 @@ class Flower:
         """Call ``flwr`` and wait for it."""
         return subprocess.run(
             [_program("flwr"), *arguments],
-            env=self.environment, capture_output=True, text=True, check=False,
+            env=self.environment, capture_output=True, text=True, check=False, umask=_UMASK,
         )  # fmt: skip
 
 
@@ -138,9 +142,8 @@ class SuperLink:
             RunError: It does not start.
         """
         if not self._secret.exists():
-            handle = os.open(self._secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            os.write(handle, secrets.token_bytes(32))
-            os.close(handle)
+            write_atomically(self._secret, secrets.token_bytes(32))
+        check_private_key(self._secret)
         try:
             self._start("superlink", self._link)
             self._wait()
@@ -176,10 +179,11 @@ class SuperLink:
                     self._wait()
 
     def _start(self, name: str, command: Sequence[str]) -> None:
-        with (self._flower.state / f"{name}.log").open("ab") as log:
+        log_file = open_private(self._flower.state / f"{name}.log", os.O_WRONLY | os.O_APPEND)
+        with os.fdopen(log_file, "ab") as log:
             self._children[name] = subprocess.Popen(
                 command, env=self._flower.environment, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent,  # noqa: PLW1509 (this process has one thread)
+                stdin=subprocess.DEVNULL, umask=_UMASK, preexec_fn=_end_with_parent,  # noqa: PLW1509 (this process has one thread)
             )  # fmt: skip
 
     def _wait(self) -> None:

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from frugalfl.atomic import make_private_folder, open_to_others
 from frugalfl.idle import IDLE_S
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
@@ -48,7 +49,9 @@ def serve_app(
             else to_resume(resume, settings)
         )
     state = place.state.resolve()
-    state.mkdir(parents=True, exist_ok=True)
+    make_private_folder(state)
+    if warning := open_to_others(state):
+        say(warning)
     flower = Flower(state)
     own = None
     if not place.superlink:

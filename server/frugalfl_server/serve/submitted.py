@@ -11,6 +11,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+from frugalfl.atomic import write_atomically
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
 from frugalfl_server.files import changed_ns, short_path
@@ -32,13 +33,12 @@ _REPORT_S = 120.0
 def connect(flower: Flower, address: str, tls: Tls | None) -> None:
     """Tell Flower's command line where the SuperLink is."""
     home = flower.state / "flwr"
-    home.mkdir(parents=True, exist_ok=True)
     trust = "insecure = true" if tls is None else f"root-certificates = {json.dumps(str(tls.ca))}"
-    (home / "config.toml").write_text(
+    text = (
         f"[superlink]\ndefault = {json.dumps(_CONNECTION)}\n\n"
-        f"[superlink.{_CONNECTION}]\naddress = {json.dumps(address)}\n{trust}\n",
-        encoding="utf-8",
+        f"[superlink.{_CONNECTION}]\naddress = {json.dumps(address)}\n{trust}\n"
     )
+    write_atomically(home / "config.toml", text.encode())
 
 
 def register(flower: Flower, keys: Path, say: Callable[[str], None]) -> None:

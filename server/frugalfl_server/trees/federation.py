@@ -13,6 +13,7 @@ from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
 from frugalfl import wire
+from frugalfl.atomic import write_atomically
 from frugalfl.codec.buffer import Reader
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import FederationError, FrameError, TaskError
@@ -20,13 +21,13 @@ from frugalfl.metrics import measure
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
 from frugalfl.task import Task
+from frugalfl.text import printable
 from frugalfl.trees.bins import Bins, Sketch, agree
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.lightgbm_text import to_lightgbm_text
 from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way, parse_way
 from frugalfl_server.counters import counters_into, wait_for
 from frugalfl_server.evaluate import Scores
-from frugalfl_server.files import write_atomically
 from frugalfl_server.metered import MeteredStrategy, server_energy
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import HeadRecord, RoundRecord
@@ -113,7 +114,7 @@ class TreeFederation:
             try:
                 found, sketch = self._sketched(message, traffic)
             except FrameError as error:
-                traffic.failures.append(f"bins: node {node}: {wire.one_line(str(error))}")
+                traffic.failures.append(f"bins: node {node}: {printable(str(error))}")
                 continue
             finally:
                 silent.discard(node)
@@ -257,12 +258,11 @@ class TreeFederation:
     def _write(self, grown: Grown, exchanges: int) -> None:
         """Write the model: as frames, as LightGBM's text, and what it is."""
         folder = self._run.path / "model"
-        folder.mkdir(exist_ok=True)
         frames = grown.packed()
-        write_atomically(folder / "trees.bin", lambda part: part.write_bytes(frames))
+        write_atomically(folder / "trees.bin", frames)
         names = [f"feature_{number}" for number in range(len(grown.bins))]
         text = to_lightgbm_text(grown.forest, grown.bins, names)
-        write_atomically(folder / "trees.txt", lambda part: part.write_text(text, encoding="utf-8"))
+        write_atomically(folder / "trees.txt", text.encode())
         about = {
             "way": str(self._way),
             "trees": len(grown.forest),

@@ -18,6 +18,7 @@ from flwr.serverapp.strategy import Strategy
 
 from frugalfl import wire
 from frugalfl.errors import FederationError, FrameError
+from frugalfl.text import printable
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.ways import Way
 from frugalfl_server.told import check_energy
@@ -153,9 +154,7 @@ class TreeStrategy(Strategy):
 
     def failed(self, node: int, why: str) -> None:
         """Note that a client contributed nothing."""
-        self.traffic.failures.append(
-            f"round {self.traffic.round}: node {node}: {wire.one_line(why)}"
-        )
+        self.traffic.failures.append(f"round {self.traffic.round}: node {node}: {printable(why)}")
 
     def _received(self, message: Message) -> wire.TrainReply | None:
         """Return a sound reply; ``None``: the client lacks what the question builds on.
