@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from attacking.device import on_programs
 
 from frugalfl.blocks import Layout
 from frugalfl.errors import ProgramError, TaskError
@@ -249,6 +250,13 @@ def test_a_device_keeps_what_it_was_sent_and_trusts_only_the_digest(net, tmp_pat
     store.keep_program(digest, file[:-1])
     assert Programs().trainer(digest, b"", store, net.settings, ANYTHING) is None
     assert store.programs() == ()
+
+
+def test_an_altered_program_is_refused(net, tmp_path):
+    for outcome in on_programs(tmp_path, net.program):
+        assert outcome.refused, outcome
+        assert outcome.run_went_on
+        assert "frugalfl accept" in outcome.line
 
 
 def test_a_packed_program_claims_no_more_than_is_read(net):
