@@ -23,7 +23,7 @@ from frugalfl_server.apps import importable
 from frugalfl_server.block_sets import block_sets
 from frugalfl_server.export import DeviceBudget, fit, prune
 from frugalfl_server.programs import Programs
-from frugalfl_server.serve.packed import pack_app
+from frugalfl_server.serve.packed import hash_of_bundle, pack_app
 from frugalfl_server.start import initial_model
 
 #: Most programs that are compiled; each takes seconds, and a device would keep few of them.
@@ -45,10 +45,16 @@ def approve(app: Path, settings: Settings, say: Callable[[str], None]) -> Approv
         UsageError: The app cannot be packed, or the refresh plan is not for this model.
     """
     with tempfile.TemporaryDirectory() as folder:
-        packed = ApprovedApp(_name_of(app), pack_app(app, Path(folder) / "app"))
-    say(f"app {packed.name}: {packed.hash}")
+        hashes = {
+            "frugalfl serve": pack_app(app, Path(folder) / "app"),
+            "flwr run": hash_of_bundle(app),
+        }
+    name = _name_of(app)
+    apps = tuple(ApprovedApp(f"{name}, as {how} sends it", one) for how, one in hashes.items())
+    for one in apps:
+        say(f"app {one.name}: {one.hash}")
     with importable(app):
-        return Approved((packed,), tuple(_programs(load_task(settings.task), settings, say)))
+        return Approved(apps, tuple(_programs(load_task(settings.task), settings, say)))
 
 
 def _name_of(app: Path) -> str:

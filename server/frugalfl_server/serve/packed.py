@@ -29,10 +29,17 @@ def pack_app(app: Path, folder: Path) -> str:
     Raises:
         UsageError: Flower does not take it.
     """
+    return hash_of_bundle(make_app(app, read_settings(app), folder))
+
+
+def hash_of_bundle(app: Path) -> str:
+    """Return the SHA-256 of the bundle that ``flwr run`` makes of a folder.
+
+    Raises:
+        UsageError: Flower does not take it.
+    """
     try:
-        return hashlib.sha256(
-            build_fab_from_disk(make_app(app, read_settings(app), folder))
-        ).hexdigest()
+        return hashlib.sha256(build_fab_from_disk(app)).hexdigest()
     except ValueError as error:
         raise UsageError(f"{app} cannot be packed: {' '.join(str(error).split())}") from error
 
