@@ -19,6 +19,7 @@ from frugalfl.energy.level import BatteryLevel, battery_level
 from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
 from frugalfl.settings import TRAINERS, Settings
 from frugalfl.task import Examples, Task, load_task
+from frugalfl_client.approvals import Approvals
 from frugalfl_client.kept_totals import totals_of
 from frugalfl_client.store import Store
 
@@ -57,6 +58,7 @@ class Device:
         #: Rows of its own on which it measures each model that it receives.
         self.evaluated: Examples | None = None
         self._run = ""
+        self.approvals = Approvals.of({}, folder)
         if not settings.shares_counters:
             self._use(self.task.rows_of(number, of))
 
@@ -103,12 +105,12 @@ class Device:
             program_file: That program, if it came along.
 
         Raises:
-            ProgramError: The program is damaged, or cannot run here.
+            ProgramError: The program is damaged, cannot run here, or may not.
             MissingExtraError: What trains is not installed.
         """
         if self.trainer_name == wire.TORCH:
             return _torch_trainer(self.settings)
-        return _programs().trainer(program, program_file, self.store, self.settings)
+        return _programs().trainer(program, program_file, self.store, self.settings, self.approvals)
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -126,7 +128,8 @@ def device_of(context: Context) -> Device:
     radio; without it, what the setting ``device`` says. ``grid`` is the electricity that it runs
     on and ``trainer`` what trains there, where these are not the settings' own. ``battery-file``
     names a file that says how full its battery is, where the system does not know
-    (:func:`~frugalfl.energy.level.battery_level`).
+    (:func:`~frugalfl.energy.level.battery_level`). ``approved`` names its owner's list of what may
+    run (:mod:`frugalfl_client.approvals`).
 
     Raises:
         UsageError: A setting or the node config is unusable.
@@ -147,7 +150,9 @@ def device_of(context: Context) -> Device:
     grid = str(context.node_config.get("grid", settings.grid))
     battery_file = str(context.node_config.get("battery-file", ""))
     trainer = str(context.node_config.get("trainer", settings.trainer))
-    return _device(number, of, Path(str(folder)), settings, link, grid, battery_file, trainer)
+    device = _device(number, of, Path(str(folder)), settings, link, grid, battery_file, trainer)
+    device.approvals = Approvals.of(context.node_config, device.folder)
+    return device
 
 
 @lru_cache(maxsize=256)

@@ -71,6 +71,7 @@ class InProcessGrid(Grid):
                     "num-partitions": clients,
                     "state-dir": str(devices / f"client-{number}"),
                     "link": fleet.of(number).link or "loopback",
+                    "approved": "any",  # server and devices are one
                 },
                 state=RecordDict(),
                 run_config=config,
