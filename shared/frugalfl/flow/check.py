@@ -33,7 +33,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from frugalfl.errors import ProgramError
-from frugalfl.flow.facts import Fact, Knows, Refused, Step
+from frugalfl.flow.facts import Fact, Knows, NotShownError, Step
 from frugalfl.flow.graph import Graph, Operator, Shape, read_graphs
 from frugalfl.flow.rules import KNOWN, OTHERS
 from frugalfl.program import Program
@@ -72,7 +72,7 @@ def _followed(program: Program, graph: Graph) -> dict[int, Fact]:
     for number, operator in enumerate(graph.operators):
         try:
             made = _made(program, graph, operator, facts)
-        except Refused as why:
+        except NotShownError as why:
             raise ProgramError(_line(graph, number, str(why))) from why
         facts.update(zip(operator.outputs, made, strict=True))
     return facts
@@ -96,27 +96,27 @@ def _made(program: Program, graph: Graph, operator: Operator, facts: dict[int, F
     """Return what is known of what an operator makes.
 
     Raises:
-        Refused: It is not known, or not shown to treat all rows alike.
+        NotShownError: It is not known, or not shown to treat all rows alike.
     """
     known = KNOWN.get(operator.code)
     if known is None:
-        raise Refused("is no operator of training programs")
+        raise NotShownError("is no operator of training programs")
     if operator.options_type not in (0, known.options):
-        raise Refused("has another operator's options")
+        raise NotShownError("has another operator's options")
     unmade = [one for one in operator.inputs if one >= 0 and one not in facts]
     if unmade or any(one in facts for one in operator.outputs):
-        raise Refused("reads what nothing made, or makes what is there already")
+        raise NotShownError("reads what nothing made, or makes what is there already")
     given = tuple(facts[one] if one >= 0 else None for one in operator.inputs)
     made = known.rule(Step(given, operator.options, program.batch, graph.name))
     declared = [graph.tensors[one].shape for one in operator.outputs]
     if [fact.shape for fact in made] != declared:
-        raise Refused(f"makes {[fact.shape for fact in made]}, the file says {declared}")
+        raise NotShownError(f"makes {[fact.shape for fact in made]}, the file says {declared}")
     if known.like >= 0:
         kinds = {
             graph.tensors[one].kind for one in (operator.inputs[known.like], *operator.outputs)
         }
         if len(kinds) > 1:
-            raise Refused("makes numbers of another type than it is given")
+            raise NotShownError("makes numbers of another type than it is given")
     return made
 
 

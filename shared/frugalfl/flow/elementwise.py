@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from frugalfl.flow.facts import Fact, Knows, Place, Refused, Rule, Step, is_even, joined, with_rows
+from frugalfl.flow.facts import (
+    Fact,
+    Knows,
+    NotShownError,
+    Place,
+    Rule,
+    Step,
+    even_axes,
+    is_even,
+    joined,
+    with_rows,
+)
 
 #: Fused activations up to here (ReLU and its kin, tanh) make 0 of 0.
 _LAST_ACTIVATION = 4
@@ -13,7 +24,7 @@ _LAST_ACTIVATION = 4
 def checked_activation(step: Step, field: int) -> None:
     """Refuse a fused activation that is none of the usual."""
     if not 0 <= step.option(field, "b") <= _LAST_ACTIVATION:
-        raise Refused("has an activation that is not known")
+        raise NotShownError("has an activation that is not known")
 
 
 def unary(keeps_zero: bool, ranges: bool = False) -> Rule:
@@ -27,7 +38,8 @@ def unary(keeps_zero: bool, ranges: bool = False) -> Rule:
     def rule(step: Step) -> list[Fact]:
         one = step.input(0)
         _refuse_ranges([one], ranges)
-        return [Fact(one.shape, one.knows, one.stride, one.zero and keeps_zero)]
+        even = frozenset() if one.rows else even_axes(one)
+        return [Fact(one.shape, one.knows, one.stride, one.zero and keeps_zero, even=even)]
 
     return rule
 
@@ -36,21 +48,30 @@ def combined(step: Step, facts: list[Fact], zero: bool) -> Fact:
     """Return what is known of several tensors combined entry by entry.
 
     Raises:
-        Refused: Rows lie in different places, or something varies along the batch that is no row.
+        NotShownError: Rows lie in different places, or what is no row varies along the batch.
     """
     shape = _broadcast(facts)
     rows = [fact for fact in facts if fact.rows]
     if not rows:
-        return Fact(shape, joined(facts))
+        return Fact(shape, joined(facts), even=_even_of_all(facts, len(shape)))
     first = step.place(rows[0])
     axis = len(shape) - len(rows[0].shape) + first.axis
     for fact in facts:
         own = Place(axis - len(shape) + len(fact.shape), first.run)
         if fact.rows and (step.place(fact) != own or fact.shape[own.axis] != shape[axis]):
-            raise Refused("combines rows with other rows")
+            raise NotShownError("combines rows with other rows")
         if not fact.rows and not is_even(fact, own, step.batch):
-            raise Refused("combines rows with what differs from row to row")
+            raise NotShownError("combines rows with what differs from row to row")
     return with_rows(shape, Place(axis, first.run), zero)
+
+
+def _even_of_all(facts: list[Fact], axes: int) -> frozenset[int]:
+    """Return the axes along which all of them are the same, counted in their common shape."""
+    even = set(range(axes))
+    for fact in facts:
+        missing = axes - len(fact.shape)
+        even &= {*range(missing), *(missing + axis for axis in even_axes(fact))}
+    return frozenset(even)
 
 
 def several(name: str, activation: int = -1) -> Rule:
@@ -66,12 +87,29 @@ def several(name: str, activation: int = -1) -> Rule:
     return rule
 
 
+def choice(step: Step) -> list[Fact]:
+    """SELECT, of equal shapes; with others it would choose whole rows."""
+    if len({step.input(number).shape for number in range(3)}) > 1:
+        raise NotShownError("chooses whole rows")
+    return several("SELECT_V2")(step)
+
+
+def broadcast(step: Step) -> list[Fact]:
+    """BROADCAST_TO, to a constant shape."""
+    one, shape = step.input(0), tuple(step.numbers(1))
+    _refuse_ranges([one], allowed=False)
+    made = combined(step, [one, Fact(shape, even=frozenset(range(len(shape))))], one.zero)
+    if made.shape != shape:
+        raise NotShownError(f"makes {shape} of {one.shape}")
+    return [made]
+
+
 def along_last(step: Step) -> list[Fact]:
     """Softmax and log-softmax: over the last axis."""
     one = step.input(0)
     _refuse_ranges([one], allowed=False)
     if one.rows and step.place(one).axis == len(one.shape) - 1:
-        raise Refused("is computed across the rows of a batch")
+        raise NotShownError("is computed across the rows of a batch")
     return [Fact(one.shape, one.knows, one.stride)]
 
 
@@ -98,10 +136,10 @@ def _broadcast(facts: list[Fact]) -> tuple[int, ...]:
     try:
         return tuple(np.broadcast_shapes(*(fact.shape for fact in facts)))
     except ValueError as error:
-        raise Refused(f"combines shapes {[fact.shape for fact in facts]}") from error
+        raise NotShownError(f"combines shapes {[fact.shape for fact in facts]}") from error
 
 
 def _refuse_ranges(facts: list[Fact], allowed: bool) -> None:
     ranges = any(fact.knows is Knows.RANGES for fact in facts)
     if ranges and (not allowed or any(fact.rows for fact in facts)):
-        raise Refused("computes with the ranges of tensors")
+        raise NotShownError("computes with the ranges of tensors")

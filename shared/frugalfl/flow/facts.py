@@ -37,6 +37,7 @@ class Fact:
         stride: Of rows: the entry at flat place ``i`` is of row ``i // stride % batch``.
         zero: Whether it is 0 in every row whose weight ``w`` is 0; of a constant: whether it is 0.
         value: A constant's values.
+        even: Of a tensor without rows: axes along which all entries are the same.
     """
 
     shape: Shape
@@ -44,6 +45,7 @@ class Fact:
     stride: int = 0
     zero: bool = False
     value: Array | None = None
+    even: frozenset[int] = frozenset()
 
     @property
     def rows(self) -> bool:
@@ -58,7 +60,7 @@ class Place(NamedTuple):
     run: int
 
 
-class Refused(Exception):
+class NotShownError(Exception):
     """An operator that is not shown to treat all rows alike; says why."""
 
 
@@ -82,7 +84,7 @@ class Step:
         """Return what is known of an input that must be there."""
         fact = self.given[number] if number < len(self.given) else None
         if fact is None:
-            raise Refused(f"lacks its input {number}")
+            raise NotShownError(f"lacks its input {number}")
         return fact
 
     def optional(self, number: int) -> Fact | None:
@@ -93,7 +95,7 @@ class Step:
         """Return an input that must be a constant of whole numbers, such as axes."""
         value = self.input(number).value
         if value is None or value.dtype.kind != "i" or value.ndim > 2:
-            raise Refused("takes its axes or its shape from the rows or the server's tensors")
+            raise NotShownError("takes its axes or its shape from the rows or the server's tensors")
         return [int(one) for one in value.reshape(-1)]
 
     def option(self, field: int, code: str = "i", default: int = 0) -> int:
@@ -104,7 +106,7 @@ class Step:
         """Return where a tensor's rows are.
 
         Raises:
-            Refused: A row is not a run within one axis.
+            NotShownError: A row is not a run within one axis.
         """
         inner = 1
         for axis in range(len(fact.shape) - 1, -1, -1):
@@ -115,7 +117,7 @@ class Step:
                     break
                 return Place(axis, fact.stride // inner)
             inner = outer
-        raise Refused("takes apart the axis of the batch")
+        raise NotShownError("takes apart the axis of the batch")
 
 
 #: A rule: an operator with what it is given, to what it makes.
@@ -135,19 +137,39 @@ def joined(facts: Sequence[Fact]) -> Knows:
 def reshaped(fact: Fact, shape: Shape) -> Fact:
     """Return the same entries in another shape; the flat order, and so the stride, stays."""
     if prod(shape) != prod(fact.shape):
-        raise Refused(f"makes {shape} of {fact.shape}")
+        raise NotShownError(f"makes {shape} of {fact.shape}")
     value = None if fact.value is None else fact.value.reshape(shape)
-    return replace(fact, shape=shape, value=value)
+    before, after = _spans(fact.shape), _spans(shape)
+    even = {axis for axis, span in enumerate(after) if span in {before[one] for one in fact.even}}
+    return replace(fact, shape=shape, value=value, even=frozenset(even))
+
+
+def _spans(shape: Shape) -> list[tuple[int, int]]:
+    """Return the entries of each axis, and those of the axes behind it."""
+    return [(length, prod(shape[axis + 1 :])) for axis, length in enumerate(shape)]
+
+
+def even_axes(fact: Fact) -> frozenset[int]:
+    """Return the axes along which all entries of a tensor without rows are the same."""
+    if fact.value is None:
+        return fact.even | {axis for axis, length in enumerate(fact.shape) if length == 1}
+    return frozenset(
+        axis for axis in range(len(fact.shape)) if _all_same(np.moveaxis(fact.value, axis, 0))
+    )
+
+
+def _all_same(parts: Array) -> bool:
+    """Say whether all parts along the first axis have the same bits."""
+    first = np.ascontiguousarray(parts[0]).tobytes()
+    return all(np.ascontiguousarray(part).tobytes() == first for part in parts[1:])
 
 
 def is_even(fact: Fact, place: Place, batch: int) -> bool:
     """Say whether a tensor without rows is the same for every row, if rows lie there."""
-    if place.axis < 0 or fact.shape[place.axis] == 1:
+    if place.axis < 0 or fact.shape[place.axis] == 1 or place.axis in fact.even:
         return True
     if fact.value is None:
         return False
     before, after = fact.shape[: place.axis], fact.shape[place.axis + 1 :]
     apart = np.ascontiguousarray(fact.value).reshape(*before, -1, batch, place.run, *after)
-    along = np.moveaxis(apart, len(before) + 1, 0)
-    first = np.ascontiguousarray(along[0]).tobytes()
-    return all(np.ascontiguousarray(one).tobytes() == first for one in along[1:])
+    return _all_same(np.moveaxis(apart, len(before) + 1, 0))

@@ -13,7 +13,17 @@ import numpy as np
 
 from frugalfl.flow.elementwise import checked_activation, combined
 from frugalfl.flow.facts import (
-    Fact, Knows, Place, Refused, Rule, Step, is_even, joined, reshaped, with_rows,
+    Fact,
+    Knows,
+    NotShownError,
+    Place,
+    Rule,
+    Step,
+    even_axes,
+    is_even,
+    joined,
+    reshaped,
+    with_rows,
 )  # fmt: skip
 from frugalfl.flow.graph import Shape
 from frugalfl.flow.reductions import summed
@@ -33,10 +43,10 @@ def dense(step: Step) -> list[Fact]:
     one, weights = step.input(0), step.input(1)
     checked_activation(step, 0)
     if step.option(1, "b") or len(weights.shape) != 2 or not one.shape:
-        raise Refused("has weights in a form that is not known")
+        raise NotShownError("has weights in a form that is not known")
     wide, long = weights.shape
-    if one.shape[-1] != long and step.option(2, "B") or prod(one.shape) % long:
-        raise Refused(f"multiplies {one.shape} by {weights.shape}")
+    if (one.shape[-1] != long and step.option(2, "B")) or prod(one.shape) % long:
+        raise NotShownError(f"multiplies {one.shape} by {weights.shape}")
     flat = reshaped(one, (prod(one.shape) // long, long))
     made = _with_bias(step, _product(step, flat, weights, adjoint_second=True))
     return [reshaped(made, (*one.shape[:-1], wide)) if step.option(2, "B") else made]
@@ -48,25 +58,30 @@ def _product(
     """Return a product of matrices, over the axes in front that they share."""
     _refuse_ranges(first, second)
     if min(len(first.shape), len(second.shape)) < 2:
-        raise Refused(f"multiplies {first.shape} by {second.shape}")
+        raise NotShownError(f"multiplies {first.shape} by {second.shape}")
     rows, summed_over = _sides(first, adjoint_first)
     also, columns = _sides(second, adjoint_second)
     if first.shape[summed_over] != second.shape[also]:
-        raise Refused(f"multiplies {first.shape} by {second.shape}")
+        raise NotShownError(f"multiplies {first.shape} by {second.shape}")
     try:
         front = tuple(np.broadcast_shapes(first.shape[:-2], second.shape[:-2]))
     except ValueError as error:
-        raise Refused(f"multiplies {first.shape} by {second.shape}") from error
+        raise NotShownError(f"multiplies {first.shape} by {second.shape}") from error
     shape = (*front, first.shape[rows], second.shape[columns])
     if not first.rows and not second.rows:
-        return Fact(shape, joined([first, second]))
+        sides = (rows in even_axes(first), columns in even_axes(second))
+        even = {len(front) + number for number, same in enumerate(sides) if same}
+        return Fact(shape, joined([first, second]), even=frozenset(even))
     left, right = _lies(step, first, rows), _lies(step, second, columns)
     if first.rows and second.rows:
         return _of_rows(step, shape, (first, *left), (second, *right))
     own, run = left if first.rows else right
     made = len(shape) - 2 if first.rows else len(shape) - 1
     if own == "sum":
-        raise Refused("picks rows out of a batch by a matrix")
+        other, along = (second, also) if first.rows else (first, summed_over)
+        if not is_even(other, Place(along, run), step.batch):
+            raise NotShownError("picks rows out of a batch by a matrix")
+        return summed(step, shape, first.zero or second.zero)
     if own == "side":
         return with_rows(shape, Place(made, run), first.zero or second.zero)
     other = second if first.rows else first
@@ -95,18 +110,18 @@ def _of_rows(
     """Return the product of rows with rows: summed over the batch, or within each row."""
     zero = first[0].zero or second[0].zero
     if first[1:] != second[1:] or first[1] == "side":
-        raise Refused("multiplies rows with other rows")
+        raise NotShownError("multiplies rows with other rows")
     if first[1] == "sum":
         return summed(step, shape, zero)
     distance = int(first[1])
     if first[0].shape[-distance] != second[0].shape[-distance]:
-        raise Refused("multiplies rows with other rows")
+        raise NotShownError("multiplies rows with other rows")
     return with_rows(shape, Place(len(shape) - distance, first[2]), zero)
 
 
 def _check_front(step: Step, other: Fact, distance: str, run: int) -> None:
     if not is_even(other, Place(len(other.shape) - int(distance), run), step.batch):
-        raise Refused("multiplies rows by what differs from row to row")
+        raise NotShownError("multiplies rows by what differs from row to row")
 
 
 def convolution(step: Step) -> list[Fact]:
@@ -116,7 +131,7 @@ def convolution(step: Step) -> list[Fact]:
     checked_activation(step, 3)
     channels, per_group = image.shape[3], weights.shape[3]
     if channels % per_group or weights.shape[0] % (channels // per_group):
-        raise Refused(f"convolves {image.shape} with {weights.shape}")
+        raise NotShownError(f"convolves {image.shape} with {weights.shape}")
     shape = (*_slid(step, image.shape, weights.shape[1:3], (4, 5)), weights.shape[0])
     if not image.rows and not weights.rows:
         made = Fact(shape, joined([image, weights]))
@@ -125,19 +140,19 @@ def convolution(step: Step) -> list[Fact]:
     else:
         both = image.rows and weights.rows and channels == per_group
         if not both or step.place(image) != step.place(weights) or step.place(image).axis != 3:
-            raise Refused("convolves across the rows of a batch")
+            raise NotShownError("convolves across the rows of a batch")
         made = summed(step, shape, image.zero or weights.zero)
     return [_with_bias(step, made)]
 
 
 def depthwise(step: Step) -> list[Fact]:
-    """DEPTHWISE_CONV_2D: each channel by itself; as a gradient, each row's channels by themselves."""
+    """DEPTHWISE_CONV_2D: each channel by itself; as a gradient, each row's apart."""
     image, weights = step.input(0), step.input(1)
     _check_images(image, weights)
     checked_activation(step, 4)
     channels, wide = image.shape[3], weights.shape[3]
     if weights.shape[0] != 1 or wide % channels:
-        raise Refused(f"convolves {image.shape} with {weights.shape}")
+        raise NotShownError(f"convolves {image.shape} with {weights.shape}")
     shape = (*_slid(step, image.shape, weights.shape[1:3], (5, 6)), wide)
     if not image.rows and not weights.rows:
         return [_with_bias(step, Fact(shape, joined([image, weights])))]
@@ -145,10 +160,10 @@ def depthwise(step: Step) -> list[Fact]:
     if image.rows and step.place(image).axis == 0 and not weights.rows:
         return [_with_bias(step, with_rows(shape, step.place(image), zero))]
     if not image.rows or step.place(image).axis != 3:
-        raise Refused("convolves across the rows of a batch")
+        raise NotShownError("convolves across the rows of a batch")
     place = Place(3, step.place(image).run * (wide // channels))
     if not (step.place(weights) == place if weights.rows else is_even(weights, place, step.batch)):
-        raise Refused("convolves rows with what differs from row to row")
+        raise NotShownError("convolves rows with what differs from row to row")
     return [_with_bias(step, with_rows(shape, place, zero))]
 
 
@@ -159,11 +174,11 @@ def transposed_convolution(step: Step) -> list[Fact]:
     checked_activation(step, 3)
     fits = len(shape) == _IMAGE and shape[0] == image.shape[0] and shape[3] == weights.shape[0]
     if not fits or weights.rows or image.shape[3] != weights.shape[3]:
-        raise Refused(f"convolves {image.shape} with {weights.shape}")
+        raise NotShownError(f"convolves {image.shape} with {weights.shape}")
     made = Fact(shape, joined([image, weights]))
     if image.rows:
         if step.place(image).axis != 0:
-            raise Refused("convolves across the rows of a batch")
+            raise NotShownError("convolves across the rows of a batch")
         made = with_rows(shape, step.place(image), image.zero)
     return [_with_bias(step, made, 3)]
 
@@ -178,7 +193,7 @@ def pooling(step: Step) -> list[Fact]:
     if not image.rows:
         return [Fact(shape, image.knows)]
     if step.place(image).axis not in (0, 3):
-        raise Refused("pools rows of a batch together")
+        raise NotShownError("pools rows of a batch together")
     return [with_rows(shape, step.place(image), image.zero)]
 
 
@@ -191,10 +206,10 @@ def _slid(
     sizes = []
     for length, wide, stride, gap in zip(image[1:3], window, by, apart, strict=True):
         if min(wide, stride, gap) < 1:
-            raise Refused("slides a window that is none")
+            raise NotShownError("slides a window that is none")
         room = length if step.option(0, "b") == _SAME else length - (wide - 1) * gap
         if room < 1:
-            raise Refused("slides a window larger than the image")
+            raise NotShownError("slides a window larger than the image")
         sizes.append(-(-room // stride))
     return image[0], sizes[0], sizes[1]
 
@@ -204,19 +219,19 @@ def _with_bias(step: Step, made: Fact, number: int = 2) -> Fact:
     if bias is None:
         return made
     if len(bias.shape) != 1 or bias.shape[0] not in (1, made.shape[-1]) or bias.rows:
-        raise Refused(f"adds {bias.shape} to {made.shape}")
+        raise NotShownError(f"adds {bias.shape} to {made.shape}")
     return combined(step, [made, bias], made.zero and bias.zero)
 
 
 def _check_images(image: Fact, weights: Fact) -> None:
     _refuse_ranges(image, weights)
     if len(image.shape) != _IMAGE or len(weights.shape) != _IMAGE:
-        raise Refused(f"convolves {image.shape} with {weights.shape}")
+        raise NotShownError(f"convolves {image.shape} with {weights.shape}")
 
 
 def _refuse_ranges(*facts: Fact) -> None:
     if any(fact.knows is Knows.RANGES for fact in facts):
-        raise Refused("computes with the ranges of tensors")
+        raise NotShownError("computes with the ranges of tensors")
 
 
 #: By the schema's name.

@@ -1,12 +1,12 @@
 """Rules of operators that make one entry of many: sums, means, extremes, the place of the largest.
 
-Over the batch there are sums and means only, in the signatures that give sums; in `calibrate`, which
-gives ranges, only the extremes of a whole tensor.
+Over the batch there are sums and means only, in the signatures that give sums; in `calibrate`,
+which gives ranges, only the extremes of a whole tensor.
 """
 
 from __future__ import annotations
 
-from frugalfl.flow.facts import Fact, Knows, Place, Refused, Rule, Step, with_rows
+from frugalfl.flow.facts import Fact, Knows, NotShownError, Place, Rule, Step, with_rows
 from frugalfl.flow.graph import Shape
 
 #: Signatures whose outputs may hold sums over the batch.
@@ -22,12 +22,12 @@ def summed(step: Step, shape: Shape, zero: bool) -> Fact:
         zero: Whether rows of weight 0, the padding of a short batch, add nothing to it.
 
     Raises:
-        Refused: No sum is expected here, or padding is in it.
+        NotShownError: No sum is expected here, or padding is in it.
     """
     if step.signature not in SUMMING:
-        raise Refused(f"sums over the batch, which {step.signature!r} gives no sums of")
+        raise NotShownError(f"sums over the batch, which {step.signature!r} gives no sums of")
     if not zero:
-        raise Refused("sums over the batch without the rows' weights w")
+        raise NotShownError("sums over the batch without the rows' weights w")
     return Fact(shape, Knows.SUMS)
 
 
@@ -37,7 +37,7 @@ def reduction(name: str) -> Rule:
     def rule(step: Step) -> list[Fact]:
         one = step.input(0)
         if one.knows is Knows.RANGES:
-            raise Refused("computes with the ranges of tensors")
+            raise NotShownError("computes with the ranges of tensors")
         axes = _axes(step, len(one.shape))
         shape = _reduced(one.shape, axes, bool(step.option(0, "B")))
         if not one.rows:
@@ -52,7 +52,7 @@ def reduction(name: str) -> Rule:
             return [summed(step, shape, one.zero)]
         if step.signature == "calibrate" and len(axes) == len(one.shape):
             return [Fact(shape, Knows.RANGES)]
-        raise Refused("chooses one row of a batch")
+        raise NotShownError("chooses one row of a batch")
 
     return rule
 
@@ -62,13 +62,13 @@ def place_of_largest(step: Step) -> list[Fact]:
     one = step.input(0)
     axes = _axes(step, len(one.shape))
     if len(axes) != 1 or one.knows is Knows.RANGES:
-        raise Refused("compares what it should not")
+        raise NotShownError("compares what it should not")
     shape = _reduced(one.shape, axes, keep=False)
     if not one.rows:
         return [Fact(shape, one.knows)]
     place = step.place(one)
     if place.axis in axes:
-        raise Refused("chooses one row of a batch")
+        raise NotShownError("chooses one row of a batch")
     return [
         with_rows(shape, Place(place.axis - sum(a < place.axis for a in axes), place.run), False)
     ]
@@ -77,7 +77,7 @@ def place_of_largest(step: Step) -> list[Fact]:
 def _axes(step: Step, rank: int) -> set[int]:
     axes = step.numbers(1)
     if any(not -rank <= axis < rank for axis in axes):
-        raise Refused(f"names axes {axes} of {rank}")
+        raise NotShownError(f"names axes {axes} of {rank}")
     return {axis % rank for axis in axes}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from frugalfl.flow import moves, reductions
-from frugalfl.flow.elementwise import along_last, several, unary
+from frugalfl.flow.elementwise import along_last, broadcast, choice, several, unary
 from frugalfl.flow.facts import Rule
 from frugalfl.flow.products import PRODUCTS
 
@@ -55,6 +55,8 @@ def _known() -> dict[int, Known]:
         ("LESS", 58, 41), ("GREATER", 61, 44), ("GREATER_EQUAL", 62, 45), ("LESS_EQUAL", 63, 46),
         ("EQUAL", 71, 53), ("NOT_EQUAL", 72, 54),
     )}  # fmt: skip
+    table[64] = Known("SELECT", 47, choice, 1)
+    table[130] = Known("BROADCAST_TO", 104, broadcast)
     table[123] = Known("SELECT_V2", 98, several("SELECT_V2"), 1)
     table |= {25: Known("SOFTMAX", 9, along_last), 50: Known("LOG_SOFTMAX", 36, along_last)}
     table |= {code: Known(n, 27, reductions.reduction(n)) for n, code in (
@@ -80,12 +82,12 @@ KNOWN = _known()
 #: Names of some others, for messages.
 OTHERS = {
     5: "DEPTH_TO_SPACE", 26: "SPACE_TO_DEPTH", 32: "CUSTOM", 36: "GATHER", 37: "BATCH_TO_SPACE_ND",
-    38: "SPACE_TO_BATCH_ND", 48: "TOPK_V2", 49: "SPLIT", 64: "SELECT", 68: "SPARSE_TO_DENSE",
+    38: "SPACE_TO_BATCH_ND", 48: "TOPK_V2", 49: "SPLIT", 68: "SPARSE_TO_DENSE",
     69: "TILE", 77: "SHAPE", 81: "REDUCE_PROD", 83: "PACK", 85: "ONE_HOT", 88: "UNPACK",
     94: "FILL", 96: "RANGE", 102: "SPLIT_V", 103: "UNIQUE", 107: "GATHER_ND", 109: "WHERE",
     112: "REVERSE_SEQUENCE", 113: "MATRIX_DIAG", 115: "MATRIX_SET_DIAG", 118: "IF", 119: "WHILE",
     122: "SCATTER_ND", 124: "DENSIFY", 125: "SEGMENT_SUM", 128: "CUMSUM", 129: "CALL_ONCE",
-    130: "BROADCAST_TO", 142: "VAR_HANDLE", 143: "READ_VARIABLE", 144: "ASSIGN_VARIABLE",
+    142: "VAR_HANDLE", 143: "READ_VARIABLE", 144: "ASSIGN_VARIABLE",
     146: "RANDOM_STANDARD_NORMAL", 148: "RANDOM_UNIFORM", 149: "MULTINOMIAL",
     151: "DYNAMIC_UPDATE_SLICE", 155: "UNSORTED_SEGMENT_SUM", 159: "BITCAST",
     160: "BITWISE_XOR", 161: "RIGHT_SHIFT", 206: "STABLEHLO_COMPOSITE",
