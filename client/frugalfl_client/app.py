@@ -59,10 +59,9 @@ def _train(message: Message, context: Context) -> Message:
         with energy.window("evaluate", samples=len(device.evaluated)) as window:
             window.correct = trainer.count_right(held.model, device.evaluated)
     with energy.window("train", samples=len(device.examples)):
-        seed = (device.settings.seed, device.number, request.round)
         rate = device.settings.learning_rate_at(request.round)
         trained = trainer.train(
-            held.model, request.blocks, device.examples, rate, seed,
+            held.model, request.blocks, device.examples, rate, device.drawn(request.round),
             held.private, request.proximal_mu, request.epochs,
         )  # fmt: skip
         held.private = trained.private
@@ -80,7 +79,7 @@ def _train(message: Message, context: Context) -> Message:
             base=request.version,
             version=request.version,
             residual=held.residual,
-            seed=_rounding_seed(seed),
+            seed=_rounding_seed((device.settings.seed, device.number, request.round)),
             missed=missed,
         )
 
@@ -208,6 +207,7 @@ def _codec_of(request: wire.TrainRequest) -> Codec:
 def _rounding_seed(seed: tuple[int, ...]) -> int:
     """Return this client's own seed of this round: two bytes, to keep the frame short.
 
-    It only has to differ between the clients of a round, so that their rounding errors cancel.
+    It only has to differ between the clients of a round, so that their rounding errors cancel. It
+    travels in the frame, and so is of nothing secret.
     """
     return int(np.random.SeedSequence(seed).generate_state(2)[1]) & 0xFFFF

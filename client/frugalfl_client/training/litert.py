@@ -12,12 +12,14 @@ from frugalfl.activations import over_rows, thinned
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
 from frugalfl.errors import ProgramError
+from frugalfl.flow import check_flow
 from frugalfl.private import split
 from frugalfl.program import Program
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, TargetArray
 from frugalfl_client.training.bound import BoundProgram
-from frugalfl_client.training.trainer import Trained, batches, mean_loss
+from frugalfl_client.training.batches import batches, check_batch_size, check_rows
+from frugalfl_client.training.trainer import Trained, mean_loss
 from frugalfl_edge.interpreter import runtime_package
 
 #: Entries of a frame that are always accepted: this model may have been pruned from a larger one.
@@ -30,18 +32,26 @@ class LiteRTTrainer:
     #: The package that does the work, for the version in energy records.
     software: str
 
-    def __init__(self, program: Program, settings: Settings) -> None:
+    def __init__(self, program: Program, settings: Settings, smallest_batch: int = 1) -> None:
         """Load the program.
+
+        Args:
+            program: It is run only if its outputs are shown to be sums over its batches.
+            settings: Of the run.
+            smallest_batch: Rows that every batch has at least.
 
         Raises:
             ProgramError: It does not run here, or is not for these settings.
         """
+        check_batch_size(program.batch, smallest_batch)
+        check_flow(program)
         if program.batch != settings.batch_size:
             raise ProgramError(
                 f"the training program has batches of {program.batch} rows, batch-size is "
                 f"{settings.batch_size}; is it of another run?"
             )
         self._program = program
+        self._least = smallest_batch
         self._settings = settings
         self._bound = BoundProgram(program)
         self.software = runtime_package()
@@ -68,6 +78,7 @@ class LiteRTTrainer:
         private = private or {}
         self._check_model(parameters | private)
         self._check_plan(planned, proximal_mu)
+        check_rows(len(examples), self._least)
         targets = self._targets(examples)
         self._bound.begin(parameters | private, learning_rate, proximal_mu)
         loss = self._epochs(examples.x, targets, seed, epochs or self._settings.local_epochs)
@@ -88,6 +99,7 @@ class LiteRTTrainer:
     ) -> FloatArray:
         """Return the range of every tensor that the model makes of this device's rows."""
         self._check_model(parameters)
+        check_rows(len(examples), self._least)
         self._targets(examples)
         inputs = self._inputs(parameters)
         rows = []
@@ -115,7 +127,7 @@ class LiteRTTrainer:
         losses: list[float] = []
         for _ in range(epochs):
             losses = []
-            for rows in batches(len(x), self._program.batch, rng):
+            for rows in batches(len(x), self._program.batch, rng, self._least):
                 count = len(rows)
                 # Any mode but "raise", which would gather into a buffer first.
                 x.take(rows, 0, out=bound.x[:count], mode="clip")

@@ -13,8 +13,9 @@ from frugalfl.private import split
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Loss, Task
+from frugalfl_client.training.batches import batches, check_batch_size, check_rows
 from frugalfl_client.training.sgd import Sgd
-from frugalfl_client.training.trainer import Trained, batches, mean_loss
+from frugalfl_client.training.trainer import Trained, mean_loss
 
 
 class TorchTrainer:
@@ -23,7 +24,20 @@ class TorchTrainer:
     #: The package that does the work, for the version in energy records.
     software = "torch"
 
-    def __init__(self, task: Task, settings: Settings) -> None:
+    def __init__(self, task: Task, settings: Settings, smallest_batch: int = 1) -> None:
+        """Build the task's model.
+
+        Args:
+            task: Whose model it is.
+            settings: Of the run.
+            smallest_batch: Rows that every batch has at least.
+
+        Raises:
+            UsageError: The settings' batches are smaller.
+            TaskError: The task's model raised.
+        """
+        check_batch_size(settings.batch_size, smallest_batch)
+        self._least = smallest_batch
         self._task = task
         self._settings = settings
         self._module: torch.nn.Module | None = None
@@ -46,6 +60,7 @@ class TorchTrainer:
         epochs: int = 0,
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
+        check_rows(len(examples), self._least)
         private = private or self._private
         module = self._loaded(parameters | private)
         names = Layout.of(parameters).names(planned)
@@ -69,6 +84,7 @@ class TorchTrainer:
     ) -> FloatArray:
         """Return the range of every tensor that the model makes of this device's rows."""
         module = self._loaded(parameters)
+        check_rows(len(examples), self._least)
         with self._task.blamed("calibration"):
             return ranges_of(module, examples.x, percentile)
 
@@ -102,7 +118,7 @@ class TorchTrainer:
         losses: list[float] = []
         for _ in range(epochs):
             losses = []
-            for chosen in batches(len(examples), self._settings.batch_size, rng):
+            for chosen in batches(len(examples), self._settings.batch_size, rng, self._least):
                 rows = torch.from_numpy(chosen)
                 loss = loss_of(module(x[rows]), y[rows])
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
@@ -103,13 +102,6 @@ class Trainer(Protocol):
             TaskError: The task's model raised.
             ProgramError: The rows or the model do not fit the training program.
         """
-
-
-def batches(rows: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the row numbers of each mini-batch of one epoch: all rows once, in a drawn order."""
-    order = rng.permutation(rows)
-    for start in range(0, rows, size):
-        yield order[start : start + size]
 
 
 def mean_loss(losses: Sequence[float]) -> float:
