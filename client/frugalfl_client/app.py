@@ -33,6 +33,7 @@ def _train(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_request(message)
     device.prepare(request.run)
+    device.check_batches()
     held = device.store.load(request.run, request.resumed)
     battery = device.battery()
     if battery is not None and battery.below(device.settings.min_battery):
@@ -62,7 +63,7 @@ def _train(message: Message, context: Context) -> Message:
         rate = device.settings.learning_rate_at(request.round)
         trained = trainer.train(
             held.model, request.blocks, device.examples, rate, device.drawn(request.round),
-            held.private, request.proximal_mu, request.epochs,
+            held.private, request.proximal_mu, request.epochs, device.smallest_batch,
         )  # fmt: skip
         held.private = trained.private
     right, scored = 0, 0 if device.held_out is None else len(device.held_out)
@@ -127,6 +128,7 @@ def _calibrate(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_calibrate_request(message)
     device.prepare(request.run)
+    device.check_batches()
     held = device.store.load(request.run, request.resumed)
     ranges = np.zeros((0, 2), np.float32)
     trainer = device.trainer(request.program, request.program_file)

@@ -22,7 +22,7 @@ from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.chance import Chance
 from frugalfl_client.kept_totals import totals_of
 from frugalfl_client.store import Store
-from frugalfl_client.training.batches import SMALLEST_BATCH
+from frugalfl_client.training.batches import SMALLEST_BATCH, check_batch_size, check_rows
 
 if TYPE_CHECKING:
     from frugalfl_client.programs import Programs
@@ -100,6 +100,15 @@ class Device:
         notice, self._notice = self._notice, ""
         return notice
 
+    def check_batches(self) -> None:
+        """Refuse to work on fewer rows at a time than this device's smallest batch.
+
+        Raises:
+            NotAllowedError: The settings' batches are smaller, or it has too few rows itself.
+        """
+        check_batch_size(self.settings.batch_size, self.smallest_batch)
+        check_rows(len(self.examples), self.smallest_batch)
+
     def drawn(self, number: int) -> tuple[int, ...]:
         """Return what order, dropout and samples of a round are drawn from.
 
@@ -120,10 +129,8 @@ class Device:
             MissingExtraError: What trains is not installed.
         """
         if self.trainer_name == wire.TORCH:
-            return _torch_trainer(self.settings, self.smallest_batch)
-        return _programs().trainer(
-            program, program_file, self.store, self.settings, self.smallest_batch
-        )
+            return _torch_trainer(self.settings)
+        return _programs().trainer(program, program_file, self.store, self.settings)
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -236,12 +243,12 @@ def _task(reference: str) -> Task:
 
 
 @lru_cache(maxsize=4)
-def _torch_trainer(settings: Settings, smallest_batch: int) -> TorchTrainer:
+def _torch_trainer(settings: Settings) -> TorchTrainer:
     try:
         from frugalfl_client.training.pytorch import TorchTrainer
     except ImportError as error:
         raise MissingExtraError("training with PyTorch", "torch") from error
-    return TorchTrainer(_task(settings.task), settings, smallest_batch)
+    return TorchTrainer(_task(settings.task), settings)
 
 
 @lru_cache(maxsize=1)

@@ -12,23 +12,16 @@ from frugalfl_client.training.litert import LiteRTTrainer
 
 #: Programs whose interpreters stay in memory; a plan of more loads some of them again.
 _LOADED = 4
-#: Digest of a program's file, settings of the run, smallest batch.
-_Key = tuple[str, Settings, int]
 
 
 class Programs:
     """The loaded programs of a process; each is one trainer."""
 
     def __init__(self) -> None:
-        self._trainers: OrderedDict[_Key, LiteRTTrainer] = OrderedDict()
+        self._trainers: OrderedDict[tuple[str, Settings], LiteRTTrainer] = OrderedDict()
 
     def trainer(
-        self,
-        digest: str,
-        file: bytes,
-        store: Store,
-        settings: Settings,
-        smallest_batch: int = 1,
+        self, digest: str, file: bytes, store: Store, settings: Settings
     ) -> LiteRTTrainer | None:
         """Return what runs the program of a request; ``None``: this device does not have it.
 
@@ -37,13 +30,12 @@ class Programs:
             file: The program, if it came along; it is then kept in the store.
             store: The device's own.
             settings: Of the run.
-            smallest_batch: Rows that every batch has at least.
 
         Raises:
             ProgramError: What came is truncated or altered, does not run here, is not for these
                 settings, or is not shown to give sums over its batches only. It is not kept.
         """
-        key = (digest, settings, smallest_batch)
+        key = (digest, settings)
         if file:
             program = unpack(file, digest)
             if key not in self._trainers:
@@ -60,7 +52,7 @@ class Programs:
         self._trainers.move_to_end(key)
         return self._trainers[key]
 
-    def _load(self, key: _Key, program: Program) -> None:
-        self._trainers[key] = LiteRTTrainer(program, key[1], key[2])
+    def _load(self, key: tuple[str, Settings], program: Program) -> None:
+        self._trainers[key] = LiteRTTrainer(program, key[1])
         while len(self._trainers) > _LOADED:
             self._trainers.popitem(last=False)

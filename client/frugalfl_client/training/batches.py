@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.errors import TaskError, UsageError
+from frugalfl.errors import NotAllowedError
 
 #: Rows of a batch on a device whose owner names no other number. It keeps single rows and
 #: differences of two out of every sum, and lets all but the smallest clients take part; sums of so
@@ -38,10 +38,10 @@ def check_batch_size(size: int, least: int) -> None:
     """Refuse batches that are too small.
 
     Raises:
-        UsageError: They are.
+        NotAllowedError: They are.
     """
     if size < least:
-        raise UsageError(
+        raise NotAllowedError(
             f"batch-size is {size}, and this device trains on at least {least} rows at a time; raise "
             "batch-size, or lower smallest-batch in its node config"
         )
@@ -51,10 +51,10 @@ def check_rows(rows: int, least: int) -> None:
     """Refuse to work on too few rows: all that is sent would be about them.
 
     Raises:
-        TaskError: There are too few.
+        NotAllowedError: There are too few.
     """
     if rows < least:
-        raise TaskError(
+        raise NotAllowedError(
             f"this device has {rows} row{'s' * (rows != 1)}, and its smallest-batch is {least}; it "
             "takes no part"
         )

@@ -17,8 +17,8 @@ from frugalfl.private import split
 from frugalfl.program import Program
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, TargetArray
+from frugalfl_client.training.batches import batches
 from frugalfl_client.training.bound import BoundProgram
-from frugalfl_client.training.batches import batches, check_batch_size, check_rows
 from frugalfl_client.training.trainer import Trained, mean_loss
 from frugalfl_edge.interpreter import runtime_package
 
@@ -32,18 +32,16 @@ class LiteRTTrainer:
     #: The package that does the work, for the version in energy records.
     software: str
 
-    def __init__(self, program: Program, settings: Settings, smallest_batch: int = 1) -> None:
+    def __init__(self, program: Program, settings: Settings) -> None:
         """Load the program.
 
         Args:
             program: It is run only if its outputs are shown to be sums over its batches.
             settings: Of the run.
-            smallest_batch: Rows that every batch has at least.
 
         Raises:
             ProgramError: It does not run here, or is not for these settings.
         """
-        check_batch_size(program.batch, smallest_batch)
         check_flow(program)
         if program.batch != settings.batch_size:
             raise ProgramError(
@@ -51,7 +49,6 @@ class LiteRTTrainer:
                 f"{settings.batch_size}; is it of another run?"
             )
         self._program = program
-        self._least = smallest_batch
         self._settings = settings
         self._bound = BoundProgram(program)
         self.software = runtime_package()
@@ -73,15 +70,16 @@ class LiteRTTrainer:
         private: Parameters | None = None,
         proximal_mu: float = 0.0,
         epochs: int = 0,
+        smallest_batch: int = 1,
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
         private = private or {}
         self._check_model(parameters | private)
         self._check_plan(planned, proximal_mu)
-        check_rows(len(examples), self._least)
         targets = self._targets(examples)
         self._bound.begin(parameters | private, learning_rate, proximal_mu)
-        loss = self._epochs(examples.x, targets, seed, epochs or self._settings.local_epochs)
+        epochs = epochs or self._settings.local_epochs
+        loss = self._epochs(examples.x, targets, seed, epochs, smallest_batch)
         after = {
             one.name: self._bound.parameter(place)
             for place, one in enumerate(self._program.parameters)
@@ -99,7 +97,6 @@ class LiteRTTrainer:
     ) -> FloatArray:
         """Return the range of every tensor that the model makes of this device's rows."""
         self._check_model(parameters)
-        check_rows(len(examples), self._least)
         self._targets(examples)
         inputs = self._inputs(parameters)
         rows = []
@@ -121,13 +118,15 @@ class LiteRTTrainer:
             right += round(float(self._bound.call("evaluate", x=x, y=y, w=w, **inputs)["right"]))
         return right
 
-    def _epochs(self, x: FloatArray, y: TargetArray, seed: tuple[int, ...], epochs: int) -> float:
+    def _epochs(
+        self, x: FloatArray, y: TargetArray, seed: tuple[int, ...], epochs: int, least: int
+    ) -> float:
         bound, rng = self._bound, np.random.default_rng(seed)
         masks = np.random.default_rng((*seed, 1))
         losses: list[float] = []
         for _ in range(epochs):
             losses = []
-            for rows in batches(len(x), self._program.batch, rng, self._least):
+            for rows in batches(len(x), self._program.batch, rng, least):
                 count = len(rows)
                 # Any mode but "raise", which would gather into a buffer first.
                 x.take(rows, 0, out=bound.x[:count], mode="clip")

@@ -54,6 +54,7 @@ class Trainer(Protocol):
         private: Parameters | None = None,
         proximal_mu: float = 0.0,
         epochs: int = 0,
+        smallest_batch: int = 1,
     ) -> Trained:
         """Run the local epochs.
 
@@ -66,6 +67,7 @@ class Trainer(Protocol):
             private: This device's private blocks, always trained; empty: as they begin.
             proximal_mu: Weight of FedProx's proximal term.
             epochs: Passes over the rows; 0: as the settings say.
+            smallest_batch: Rows that every mini-batch has at least, the last one too.
 
         Raises:
             TaskError: The rows cannot be trained on, the task's code raised, or the loss is not

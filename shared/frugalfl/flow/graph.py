@@ -66,7 +66,9 @@ def read_graphs(model: bytes) -> list[Graph]:
         ProgramError: The file is damaged, or has what no training program has.
     """
     if model[4:8] != b"TFL3":
-        raise ProgramError(f"the training program has {len(model)} B that are no .tflite file")
+        raise ProgramError(
+            f"the training program does not run here: its {len(model)} B are no .tflite file"
+        )
     tree = root(model)
     _need(not tree.has(6) and not tree.has(5), "metadata, which a training program has not")
     graphs, signatures = tree.tables(2), tree.tables(7)
