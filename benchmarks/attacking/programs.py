@@ -69,12 +69,12 @@ def model_of(program: Program) -> Parameters:
 
 
 class Client:
-    """A client, and what a server says to it."""
+    """A client, and what a server says to it; ``config`` is added to its node config."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **config: int) -> None:
         TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._round = folder, 0
+        self._folder, self._round, self._config = folder, 0, config
         self.rows = task.rows_of(0, 2)
 
     def refusal_of(self, program: Program, batch_size: int = BATCH) -> str:
@@ -91,7 +91,7 @@ class Client:
             run_id=1, node_id=1, state=RecordDict(), run_config=settings.as_config(),
             node_config={
                 "partition-id": 0, "num-partitions": 2, "state-dir": str(self._folder),
-                "trainer": wire.LITERT,
+                "trainer": wire.LITERT, **self._config,
             },
         )  # fmt: skip
         message = Message(wire.pack_request(request), dst_node_id=1, message_type="train")

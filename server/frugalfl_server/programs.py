@@ -184,8 +184,8 @@ class Programs:
         """Compile and check a program.
 
         Raises:
-            ExportError: It cannot be compiled, does not do what PyTorch does, or is not shown to give
-                sums over its batches only, so that devices would refuse it.
+            ExportError: It cannot be compiled, does not do what PyTorch does, or is not shown to
+                give sums over its batches only, so that devices would refuse it.
         """
         from frugalfl_server.compiler import Sgd, check_program, compile_program
 

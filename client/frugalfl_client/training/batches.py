@@ -42,8 +42,8 @@ def check_batch_size(size: int, least: int) -> None:
     """
     if size < least:
         raise NotAllowedError(
-            f"batch-size is {size}, and this device trains on at least {least} rows at a time; raise "
-            "batch-size, or lower smallest-batch in its node config"
+            f"batch-size is {size}, and this device trains on at least {least} rows at a time; "
+            "raise batch-size, or lower smallest-batch in its node config"
         )
 
 

@@ -27,6 +27,7 @@ approved are what helps there (``docs/training-programs.md``).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -36,17 +37,21 @@ from frugalfl.errors import ProgramError
 from frugalfl.flow.facts import Fact, Knows, NotShownError, Step
 from frugalfl.flow.graph import Graph, Operator, Shape, read_graphs
 from frugalfl.flow.rules import KNOWN, OTHERS
-from frugalfl.program import Program
+from frugalfl.program import Program, to_bytes
 
 #: Inputs that have rows in their first axis, and others, which are the same for every batch.
 _ROWS = re.compile(r"x|y|w|m\d+")
 _OTHERS = re.compile(r"learning_rate|proximal_mu|[pgs]\d+")
 _OUTPUTS = {"evaluate": ("loss", "right"), "predict": ("outputs",), "calibrate": ("ranges",)}
 _LEAST_BATCH = 2
+#: Digests of the programs, descriptions included, that have passed.
+_shown: set[bytes] = set()
 
 
 def check_flow(program: Program) -> None:
     """Refuse a program whose outputs are not shown to be sums over its batches.
+
+    A process looks at the same program once.
 
     Raises:
         ProgramError: The output, the operator and what it does are in the message.
@@ -56,8 +61,17 @@ def check_flow(program: Program) -> None:
             f"the training program has batches of {program.batch} row, whose sums are that row; "
             "raise batch-size"
         )
-    for graph in read_graphs(program.model):
-        _check_outputs(program, graph, _followed(program, graph))
+    key = hashlib.sha256(to_bytes(program)).digest()
+    if key in _shown:
+        return
+    try:
+        for graph in read_graphs(program.model):
+            _check_outputs(program, graph, _followed(program, graph))
+    except (ArithmeticError, IndexError, ValueError) as error:
+        raise ProgramError(
+            f"the training program's file cannot be followed: {type(error).__name__}: {error}"
+        ) from error
+    _shown.add(key)
 
 
 def _followed(program: Program, graph: Graph) -> dict[int, Fact]:
