@@ -103,6 +103,24 @@ def test_calibration_gives_ranges_of_whole_tensors_only() -> None:
     assert "gives no sums" in refusal(ranging(mean))
 
 
+@pytest.mark.parametrize("shape", [(BATCH, 64), (4 * BATCH, 16), (4, BATCH, 16)])
+def test_dropout_masks_go_with_their_rows(shape: tuple[int, ...]) -> None:
+    def masked(selected: bool) -> Program:
+        trick = Trick((1, ENTRIES))
+        mask = trick.input("m0", shape)
+        if len(shape) == 3:
+            mask = trick.operator("TRANSPOSE", [mask, trick.whole(1, 0, 2)], (BATCH, 4, 16))
+        kept = trick.times(trick.rows, trick.reshaped(mask, (BATCH, 64)), (BATCH, 64))
+        weighed = trick.times(kept, trick.reshaped(trick.w, (BATCH, 1)), (BATCH, 64))
+        total = trick.total(kept if selected else weighed, 0, (64,))
+        trick.output("loss", trick.total(trick.w, 0, ()))
+        trick.output("p0", trick.reshaped(total, (1, 64)))
+        return of_graph(trick)
+
+    check_flow(masked(selected=False))
+    assert "without the rows' weights w" in refusal(masked(selected=True))
+
+
 def other_code(number: int):
     def change(tree):
         code = tree.operatorCodes[tree.subgraphs[0].operators[-1].opcodeIndex]

@@ -115,7 +115,8 @@ class LiteRTTrainer:
             rows = range(start, start + batch)
             x, y = (array.take(rows, 0, mode="clip") for array in (examples.x, targets))
             w = (np.arange(start, start + batch) < len(examples)).astype(np.float32)
-            right += round(float(self._bound.call("evaluate", x=x, y=y, w=w, **inputs)["right"]))
+            found = self._bound.call("evaluate", x=x, y=y, w=w, **inputs)["right"]
+            right += _counted(float(found), int(w.sum()))
         return right
 
     def _epochs(
@@ -205,6 +206,17 @@ class LiteRTTrainer:
                 f"{classes - 1}; is it the same task?"
             )
         return examples.y.astype(self._bound.y.dtype, copy=False)
+
+
+def _counted(right: float, rows: int) -> int:
+    """Return how many rows of a batch are right, as a program says.
+
+    Raises:
+        ProgramError: No such number can be: it might say anything else about the rows.
+    """
+    if not 0 <= right <= rows:  # NaN too
+        raise ProgramError(f"the training program finds {right:g} of {rows} rows right")
+    return round(right)
 
 
 def _empty(shapes: dict[str, tuple[int, ...]]) -> Parameters:

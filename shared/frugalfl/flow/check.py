@@ -34,7 +34,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from frugalfl.errors import ProgramError
-from frugalfl.flow.facts import Fact, Knows, NotShownError, Step
+from frugalfl.flow.facts import Fact, Knows, NotShownError, Place, Step, with_rows
 from frugalfl.flow.graph import Graph, Operator, Shape, read_graphs
 from frugalfl.flow.rules import KNOWN, OTHERS
 from frugalfl.program import Program, to_bytes
@@ -98,12 +98,14 @@ def _given(program: Program, graph: Graph, name: str, place: int, facts: dict[in
         raise ProgramError(f"the training program's {graph.name!r} has an input {name!r}")
     if not _ROWS.fullmatch(name):
         return Fact(shape)
-    if not shape or shape[0] != program.batch:
+    # A mask is as random whichever way it lies: attention has its heads beside the batch.
+    fits = [axis for axis, length in enumerate(shape) if length % program.batch == 0]
+    if not fits or (not name.startswith("m") and shape[0] != program.batch):
         raise ProgramError(
             f"the training program takes {name} as {shape}, in batches of {program.batch} rows"
         )
-    stride = int(np.prod(shape[1:]))
-    return Fact(shape, Knows.ROWS, stride, zero=name == "w")
+    place = Place(fits[0], shape[fits[0]] // program.batch)
+    return with_rows(shape, place, zero=name == "w")
 
 
 def _made(program: Program, graph: Graph, operator: Operator, facts: dict[int, Fact]) -> list[Fact]:
