@@ -104,8 +104,8 @@ def _given(program: Program, graph: Graph, name: str, place: int, facts: dict[in
         raise ProgramError(
             f"the training program takes {name} as {shape}, in batches of {program.batch} rows"
         )
-    place = Place(fits[0], shape[fits[0]] // program.batch)
-    return with_rows(shape, place, zero=name == "w")
+    rows = Place(fits[0], shape[fits[0]] // program.batch)
+    return with_rows(shape, rows, zero=name == "w")
 
 
 def _made(program: Program, graph: Graph, operator: Operator, facts: dict[int, Fact]) -> list[Fact]:
