@@ -9,8 +9,9 @@ from flwr.common.constant import ErrorCode
 
 from frugalfl import wire
 from frugalfl.energy import EnergyRecord, Head
-from frugalfl.errors import CodecError, FrameError, FrugalFLError, RunError
+from frugalfl.errors import CodecError, FrameError, FrugalFLError, NotAllowedError, RunError
 from frugalfl_client.device import Device
+from frugalfl_client.owner import VOICE
 
 
 def answered(
@@ -19,6 +20,9 @@ def answered(
     """Answer a message; where the request or the disk is at fault, the answer says so."""
     try:
         return work(message, context)
+    except NotAllowedError as error:
+        VOICE.refused(str(error))
+        return _refuse(error, message)
     except (FrameError, CodecError, RunError) as error:
         return _refuse(error, message)
 

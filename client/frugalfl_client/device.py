@@ -20,6 +20,7 @@ from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
 from frugalfl.settings import TRAINERS, Settings
 from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.kept_totals import totals_of
+from frugalfl_client.owner import VOICE, Owner
 from frugalfl_client.store import Store
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Device:
         #: Rows of its own on which it measures each model that it receives.
         self.evaluated: Examples | None = None
         self._run = ""
+        self.owner = Owner()
+        self._kept_back: set[str] = set()
         if not settings.shares_counters:
             self._use(self.task.rows_of(number, of))
 
@@ -90,8 +93,30 @@ class Device:
             return None
         return battery_level(_ROOT, self._battery_file)
 
+    def check_allowed(self, run: str, about: str = "") -> None:
+        """Refuse a question that its owner does not want answered, or has no joules for.
+
+        Args:
+            run: Name of the run.
+            about: Setting that the question is about; empty: training.
+
+        Raises:
+            NotAllowedError: So it is.
+            RunError: The ledger cannot be read.
+        """
+        self.owner.check_question(about)
+        self.owner.check_energy(self.ledger, run)
+
+    def keep_back(self, lines: list[str]) -> None:
+        """Say here and to the server, once, what is done by less than the server wants."""
+        for line in lines:
+            if line not in self._kept_back:
+                self._kept_back.add(line)
+                VOICE.kept(line)
+                self._notice = "; ".join(filter(None, (self._notice, line)))
+
     def take_notice(self) -> str:
-        """Return, once, what went wrong with the ledger when it was opened."""
+        """Return, once, what went wrong with the ledger, and what is kept back."""
         notice, self._notice = self._notice, ""
         return notice
 
@@ -126,13 +151,16 @@ def device_of(context: Context) -> Device:
     radio; without it, what the setting ``device`` says. ``grid`` is the electricity that it runs
     on and ``trainer`` what trains there, where these are not the settings' own. ``battery-file``
     names a file that says how full its battery is, where the system does not know
-    (:func:`~frugalfl.energy.level.battery_level`).
+    (:func:`~frugalfl.energy.level.battery_level`). Keys of the names of settings are its owner's
+    own, which no server overrides (:mod:`frugalfl_client.owner`).
 
     Raises:
         UsageError: A setting or the node config is unusable.
+        NotAllowedError: The run's settings go further than the device's owner allows.
         TaskError: The task cannot be loaded, or has no rows for this device.
     """
-    settings = Settings.of(context.run_config)
+    owner = Owner.of(context.node_config)
+    settings, kept_back = owner.settled(Settings.of(context.run_config))
     try:
         number = int(context.node_config["partition-id"])
         of = int(context.node_config["num-partitions"])
@@ -147,7 +175,10 @@ def device_of(context: Context) -> Device:
     grid = str(context.node_config.get("grid", settings.grid))
     battery_file = str(context.node_config.get("battery-file", ""))
     trainer = str(context.node_config.get("trainer", settings.trainer))
-    return _device(number, of, Path(str(folder)), settings, link, grid, battery_file, trainer)
+    device = _device(number, of, Path(str(folder)), settings, link, grid, battery_file, trainer)
+    device.owner = owner
+    device.keep_back(kept_back)
+    return device
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,8 @@
     │   └── MissingExtraError          exit 2   a verb or room whose optional packages are absent
     ├── TaskError                      exit 3   the user's task: it raised, or has no data
     ├── FrameError                     exit 4   bytes that are not a valid frame
-    │   └── ProgramError               exit 4   bytes that are not a valid training program
+    │   ├── ProgramError               exit 4   bytes that are not a valid training program
+    │   └── NotAllowedError            exit 4   a request that the device's owner does not allow
     ├── CodecError                     exit 5   a codec text or an array that a codec refuses
     ├── FederationError                exit 6   rounds that cannot go on: every client failed
     ├── ExportError                    exit 7   a model that cannot be pruned, converted or proven
@@ -59,6 +60,10 @@ class FrameError(FrugalFLError):
 
 class ProgramError(FrameError):
     """Bytes that are not a valid training program, or a program that does not fit the data."""
+
+
+class NotAllowedError(FrameError):
+    """A request that goes further than the device's owner allows, in the node's own config."""
 
 
 class CodecError(FrugalFLError):

@@ -98,8 +98,12 @@ def node(
     from frugalfl_client.node.node import Node
     from frugalfl_client.node.outbox import Outbox
     from frugalfl_client.node.pace import Pace
+    from frugalfl_client.owner import VOICE, check_node_config
 
     config = node_settings(node_config)
+    check_node_config(config)
+    # What it refuses is an answer that failed, which the node says anyway.
+    VOICE.kept, VOICE.refused = _say, lambda _: None
     state = state_dir or Path(str(config.get("state-dir") or _default_state(config)))
     config["state-dir"] = str(state.absolute())
     home = Home(state.absolute())
