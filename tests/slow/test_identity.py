@@ -25,10 +25,7 @@ def test_nodes_keep_their_numbers_and_owners_their_word(machines):
         machines.lean(1, 2, None, "--idle-poll", "1"),
     ]
     first = nodes[1].wait_for("connected as node").split()[-1]
-    run = machines.run(
-        DIGITS, clients=2, clients_per_round=2, rounds=40, local_epochs=2, prune=0,
-        set_aside="'never'",
-    )  # fmt: skip
+    run = machines.run(DIGITS, clients=2, clients_per_round=2, rounds=40, local_epochs=2, prune=0)
     log = machines.folder / "runs" / "latest" / "progress.log"
 
     def said(*words):
