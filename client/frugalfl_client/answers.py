@@ -11,6 +11,7 @@ from frugalfl import wire
 from frugalfl.energy import EnergyRecord, Head
 from frugalfl.errors import CodecError, FrameError, FrugalFLError, NotAllowedError, RunError
 from frugalfl_client.device import Device
+from frugalfl_client.owner import VOICE
 
 
 def answered(
@@ -19,7 +20,10 @@ def answered(
     """Answer a message; where request, disk or owner are against it, the answer says so."""
     try:
         return work(message, context)
-    except (FrameError, CodecError, RunError, NotAllowedError) as error:
+    except NotAllowedError as error:
+        VOICE.refused(str(error))
+        return _refuse(error, message)
+    except (FrameError, CodecError, RunError) as error:
         return _refuse(error, message)
 
 

@@ -32,6 +32,7 @@ def train(message: Message, context: Context) -> Message:
 def _train(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_request(message)
+    device.check_allowed(request.run)
     device.prepare(request.run)
     device.check_batches()
     held = device.store.load(request.run, request.resumed)
@@ -53,6 +54,8 @@ def _train(message: Message, context: Context) -> Message:
             message,
         )  # fmt: skip
     missed = held.missed(request.version)
+    epochs, kept_back = device.owner.epochs(request.epochs)
+    device.keep_back(kept_back)
     energy = RoundEnergy(device, request, trainer.software)
     energy.downloaded(request)
     _bring_up(device, trainer, held, request, energy)
@@ -63,7 +66,7 @@ def _train(message: Message, context: Context) -> Message:
         rate = device.settings.learning_rate_at(request.round)
         trained = trainer.train(
             held.model, request.blocks, device.examples, rate, device.drawn(request.round),
-            held.private, request.proximal_mu, request.epochs, device.smallest_batch,
+            held.private, request.proximal_mu, epochs, device.smallest_batch,
         )  # fmt: skip
         held.private = trained.private
     right, scored = 0, 0 if device.held_out is None else len(device.held_out)
@@ -127,6 +130,7 @@ def calibrate(message: Message, context: Context) -> Message:
 def _calibrate(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_calibrate_request(message)
+    device.check_allowed(request.run, "calibration")
     device.prepare(request.run)
     device.check_batches()
     held = device.store.load(request.run, request.resumed)

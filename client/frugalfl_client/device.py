@@ -22,6 +22,7 @@ from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.approvals import Approvals
 from frugalfl_client.chance import Chance
 from frugalfl_client.kept_totals import totals_of
+from frugalfl_client.owner import VOICE, Owner
 from frugalfl_client.store import Store
 from frugalfl_client.training.batches import SMALLEST_BATCH, check_batch_size, check_rows
 
@@ -64,6 +65,8 @@ class Device:
         self.evaluated: Examples | None = None
         self._run = ""
         self.approvals = Approvals.of({}, folder)
+        self.owner = Owner()
+        self._kept_back: set[str] = set()
         if not settings.shares_counters:
             self._use(self.task.rows_of(number, of))
 
@@ -97,8 +100,30 @@ class Device:
             return None
         return battery_level(_ROOT, self._battery_file)
 
+    def check_allowed(self, run: str, about: str = "") -> None:
+        """Refuse a question that its owner does not want answered, or has no joules for.
+
+        Args:
+            run: Name of the run.
+            about: Setting that the question is about; empty: training.
+
+        Raises:
+            NotAllowedError: So it is.
+            RunError: The ledger cannot be read.
+        """
+        self.owner.check_question(about)
+        self.owner.check_energy(self.ledger, run)
+
+    def keep_back(self, lines: list[str]) -> None:
+        """Say here and to the server, once, what is done by less than the server wants."""
+        for line in lines:
+            if line not in self._kept_back:
+                self._kept_back.add(line)
+                VOICE.kept(line)
+                self._notice = "; ".join(filter(None, (self._notice, line)))
+
     def take_notice(self) -> str:
-        """Return, once, what went wrong with the ledger when it was opened."""
+        """Return, once, what went wrong with the ledger, and what is kept back."""
         notice, self._notice = self._notice, ""
         return notice
 
@@ -154,13 +179,17 @@ def device_of(context: Context) -> Device:
     run (:mod:`frugalfl_client.approvals`).
     ``smallest-batch`` is how many rows each batch
     that it trains on has at least. ``seed`` makes it draw from that number, as a simulation does,
-    and not from a secret of its own: for experiments that must repeat.
+    and not from a secret of its own: for experiments that must repeat. Keys
+    of the names of settings are its owner's own, which no server overrides
+    (:mod:`frugalfl_client.owner`).
 
     Raises:
         UsageError: A setting or the node config is unusable.
+        NotAllowedError: The run's settings go further than the device's owner allows.
         TaskError: The task cannot be loaded, or has no rows for this device.
     """
-    settings = Settings.of(context.run_config)
+    owner = Owner.of(context.node_config)
+    settings, kept_back = owner.settled(Settings.of(context.run_config))
     try:
         number = int(context.node_config["partition-id"])
         of = int(context.node_config["num-partitions"])
@@ -179,6 +208,8 @@ def device_of(context: Context) -> Device:
         number, of, Path(str(folder)), settings, link, grid, battery_file, trainer,
         _whole(context, "seed", 0), _whole(context, "smallest-batch", 1) or SMALLEST_BATCH,
     )  # fmt: skip
+    device.owner = owner
+    device.keep_back(kept_back)
     device.approvals = Approvals.of(context.node_config, device.folder)
     return device
 

@@ -22,10 +22,10 @@ from frugalfl.sizes import size_text
 from frugalfl.sums import Table, add_up, at_keys_of, pack_tables, unpack_tables
 from frugalfl.text import printable
 from frugalfl_server.evaluate import Scores
+from frugalfl_server.identity import Identities
 from frugalfl_server.records import HeadRecord, RoundRecord
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.summary import OURS
-from frugalfl_server.told import check_energy
 
 #: Flower's message type of both questions.
 QUESTION = "query.counters"
@@ -49,9 +49,11 @@ class Shared:
         keys: Different keys, by table.
         energy: Energy records of the clients.
         heads: Where their ledgers ended.
+        who: Who is who in the run.
     """
 
     started_s: float = field(default_factory=time.monotonic)
+    who: Identities = field(default_factory=Identities)
     clients: int = 0
     uplink_bytes: dict[int, int] = field(default_factory=dict)
     downlink_bytes: int = 0
@@ -73,7 +75,7 @@ class Shared:
 
 def counters_into(
     run: RunDirectory, grid: Grid, fewest: int, before: Scores, say: Callable[[str], None],
-    warn: Callable[[str], None],
+    warn: Callable[[str], None], identities: Identities | None = None,
 ) -> None:  # fmt: skip
     """Share the counters of a run's clients, unless that was done before it was resumed.
 
@@ -84,13 +86,16 @@ def counters_into(
         before: Scores of the model before the first round, for the row.
         say: Told what happens.
         warn: Told what went wrong.
+        identities: Who is who in the run.
 
     Raises:
         FederationError: As :func:`share_counters`.
     """
     if any(record.phase == PHASE for record in run.rounds):
         return
-    shared = share_counters(grid, run.name, wait_for(grid, fewest, say), warn)
+    shared = share_counters(
+        grid, run.name, wait_for(grid, fewest, say), warn, identities or Identities()
+    )
     energy, up = totals(shared.energy), sum(shared.uplink_bytes.values())
     record = RoundRecord(
         federation=OURS, phase=PHASE, round=0, accuracy=before.accuracy, loss=0.0,
@@ -119,8 +124,9 @@ def wait_for(grid: Grid, fewest: int, say: Callable[[str], None]) -> list[int]:
 
 
 def share_counters(
-    grid: Grid, run: str, nodes: Sequence[int], warn: Callable[[str], None]
-) -> Shared:
+    grid: Grid, run: str, nodes: Sequence[int], warn: Callable[[str], None],
+    identities: Identities | None = None,
+) -> Shared:  # fmt: skip
     """Add up the tables of all clients, and hand the sums back.
 
     Args:
@@ -128,11 +134,12 @@ def share_counters(
         run: Name of the run.
         nodes: Clients to ask.
         warn: Told one line about every client that is left out.
+        identities: Who is who in the run.
 
     Raises:
         FederationError: Not one client gave tables that can be added up.
     """
-    shared = Shared()
+    shared = Shared(who=identities or Identities())
     shared.clients = len(nodes)
     given: dict[int, dict[str, Table]] = {}
     complaints: list[str] = []
@@ -214,11 +221,13 @@ def _asked(
             if message.has_error():
                 raise FrameError(message.error.reason)
             reply = wire.unpack_reply(message)
-            shared.heads += check_energy(reply.records, reply.head, run, 0)
+            told = shared.who.check(node, reply.records, reply.head, run, 0, shared.started_s)
+            complaints += shared.who.bind(told)
         except FrameError as error:
             complaints.append(f"node {node}: {printable(str(error))}")
             continue
-        shared.energy += reply.records
+        shared.heads += told.heads
+        shared.energy += told.records
         if reply.notice:
             complaints.append(f"node {node}: {reply.notice}")
         yield node, reply

@@ -16,7 +16,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 
 from frugalfl.blocks import FloatArray
 from frugalfl.energy import EnergyRecord, Head, bundle
-from frugalfl.energy.chain import HASH_BYTES
+from frugalfl.energy.chain import HASH_BYTES, PROOF_BYTES
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 from frugalfl.fold import unfold
@@ -34,7 +34,7 @@ PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
 _EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
 _CARRYING = "carrying"
-_RECORDS, _NUMBER, _HASH = "records", "number", "hash"
+_RECORDS, _NUMBER, _HASH, _MARK, _PROOF = "records", "number", "hash", "mark", "proof"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
 #: Most digests that are read from a reply, each SHA-256 in hexadecimal digits.
@@ -491,6 +491,8 @@ def _pack_ledger(records: tuple[EnergyRecord, ...], head: Head | None) -> Config
     ledger = ConfigRecord({_RECORDS: bundle.pack(records)} if records else {})
     if head is not None:
         ledger[_NUMBER], ledger[_HASH] = head.number, head.hash
+        if head.proof:
+            ledger[_MARK], ledger[_PROOF] = head.ledger, head.proof
     return ledger
 
 
@@ -508,9 +510,15 @@ def _head(ledger: Any) -> Head | None:
     if _NUMBER not in ledger:
         return None
     number, digest = _whole(ledger, _NUMBER), _item(ledger, _HASH)
-    if number < 0 or not isinstance(digest, bytes) or len(digest) != HASH_BYTES:
+    if not 0 <= number <= _MOST_COUNT or not isinstance(digest, bytes) or len(digest) != HASH_BYTES:
         raise FrameError(f"the reply's ledger ends at {number} with the hash {digest!r:.60}")
-    return Head(number, digest)
+    if _PROOF not in ledger:
+        return Head(number, digest)  # of a client from before there were proofs
+    mark, proof = _item(ledger, _MARK), _item(ledger, _PROOF)
+    for one in (mark, proof):
+        if not isinstance(one, bytes) or len(one) != PROOF_BYTES:
+            raise FrameError(f"the reply's ledger ends with the proof {one!r:.60}")
+    return Head(number, digest, mark, proof)
 
 
 def _battery(ledger: Any) -> BatteryLevel | None:

@@ -130,10 +130,14 @@ def node(
     from frugalfl_client.node.pace import Pace
     from frugalfl_client.node.signatures import read_entities
     from frugalfl_client.node.trust import Trust
+    from frugalfl_client.owner import VOICE, check_node_config
     from frugalfl_client.pins import Pins
 
     sys.dont_write_bytecode = True  # the folder of an app is to hold nothing but its files
     config = node_settings(node_config)
+    check_node_config(config)
+    # What it refuses is an answer that failed, which the node says anyway.
+    VOICE.kept, VOICE.refused = _say, lambda _: None
     state = state_dir or Path(str(config.get("state-dir") or _default_state(config)))
     config["state-dir"] = str(state.absolute())
     if approved is not None:

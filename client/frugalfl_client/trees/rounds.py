@@ -31,6 +31,7 @@ def work(message: Message, context: Context) -> Message:
     """
     device = device_of(context)
     request = wire.unpack_request(message)
+    device.check_allowed(request.run, "trees")
     device.prepare(request.run)
     _check_rows(device)
     sketched = request.uplink == SKETCH

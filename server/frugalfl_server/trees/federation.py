@@ -28,14 +28,14 @@ from frugalfl.trees.lightgbm_text import to_lightgbm_text
 from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way, parse_way
 from frugalfl_server.counters import counters_into, wait_for
 from frugalfl_server.evaluate import Scores
+from frugalfl_server.identity import Identities
 from frugalfl_server.metered import MeteredStrategy, server_energy
 from frugalfl_server.progress import LOG, Progress
-from frugalfl_server.records import HeadRecord, RoundRecord
+from frugalfl_server.records import RoundRecord
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.summary import OURS
-from frugalfl_server.told import check_energy
 from frugalfl_server.traffic import Traffic
 from frugalfl_server.trees.bagging import Bagging, Cyclic
 from frugalfl_server.trees.grown import Grown
@@ -78,6 +78,7 @@ class TreeFederation:
             grid, settings.clients_per_round, settings.round_deadline, say=self._progress.say
         )
         self._energy = server_energy(run.name, settings.grid)
+        self._who = Identities(run.path)
         self._scores = np.zeros(0)
 
     def conduct(self) -> None:
@@ -88,10 +89,11 @@ class TreeFederation:
         if self._settings.shares_counters:
             counters_into(
                 self._run, self._grid, self._settings.clients_per_round, self._score(0), say,
-                self._progress.warn,
+                self._progress.warn, self._who,
             )  # fmt: skip
         grown = self._agreed()
         strategy = self._strategy(grown)
+        strategy.who = self._who
         self._follow(grown.bins, grown.forest)
         exchanges = self._grow(strategy, grown)
         self._run.flush()
@@ -164,7 +166,10 @@ class TreeFederation:
         if message.has_error():
             raise FrameError(message.error.reason)
         reply = wire.unpack_reply(message)
-        heads: list[HeadRecord] = check_energy(reply.records, reply.head, self._run.name, 0)
+        told = self._who.check(
+            message.metadata.src_node_id, reply.records, reply.head, self._run.name, 0,
+            traffic.started_s,
+        )  # fmt: skip
         reader = Reader(reply.frame)
         positives = reader.varint(1 << 31)
         sketch = Sketch.from_bytes(bytes(reader.rest()))
@@ -175,8 +180,10 @@ class TreeFederation:
             raise FrameError(
                 f"its rows have {len(sketch.values)} features, the server's have {features}"
             )
-        traffic.heads += heads
-        traffic.energy += reply.records
+        for line in self._who.bind(told):
+            self._progress.warn(f"bins: {line}")
+        traffic.heads += told.heads
+        traffic.energy += told.records
         traffic.uplink_bytes += len(reply.frame)
         return positives, sketch
 
@@ -252,6 +259,7 @@ class TreeFederation:
             metrics=scores.metrics,
         )  # fmt: skip
         self._run.add_round(record, traffic.energy, traffic.heads)
+        self._who.keep(self._run)
         self._run.add_energy(own)
         return record
 

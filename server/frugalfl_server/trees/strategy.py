@@ -21,7 +21,9 @@ from frugalfl.errors import FederationError, FrameError
 from frugalfl.text import printable
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.ways import Way
-from frugalfl_server.told import check_energy
+from frugalfl_server.identity import Identities, without
+from frugalfl_server.rows import capped_rows
+from frugalfl_server.told import Told
 from frugalfl_server.traffic import Traffic
 from frugalfl_server.trees.grown import Grown
 
@@ -50,6 +52,10 @@ class TreeStrategy(Strategy):
         self._run = run
         self._on_failure = on_failure
         self.traffic = Traffic(1, time.monotonic())
+        #: Who is who in the run.
+        self.who = Identities()
+        self._told: dict[int, Told] = {}
+        self._began_s = time.monotonic()
         #: Nodes and exchanges of which an answer is awaited.
         self._awaited: set[tuple[int, int]] = set()
 
@@ -142,8 +148,10 @@ class TreeStrategy(Strategy):
             raise FederationError(
                 f"round {server_round}: none of {self.traffic.clients} clients contributed; {first}"
             )
-        rows = sum(count for _, count in losses)
-        self.traffic.loss = sum(loss * count for loss, count in losses) / rows
+        counts = capped_rows([count for _, count in losses])
+        rows = sum(counts)
+        weighed = zip(losses, counts, strict=True)
+        self.traffic.loss = sum(loss * count for (loss, _), count in weighed) / rows
         added = self.step()
         if added is None:
             return None, None
@@ -154,6 +162,7 @@ class TreeStrategy(Strategy):
 
     def failed(self, node: int, why: str) -> None:
         """Note that a client contributed nothing."""
+        self._withdraw(node)
         self.traffic.failures.append(f"round {self.traffic.round}: node {node}: {printable(why)}")
 
     def _received(self, message: Message) -> wire.TrainReply | None:
@@ -167,10 +176,8 @@ class TreeStrategy(Strategy):
         if message.has_error():
             raise FrameError(message.error.reason)
         reply = wire.unpack_reply(message)
-        heads = check_energy(reply.records, reply.head, self._run, number)
         traffic.answers += 1
-        traffic.energy += reply.records
-        traffic.heads += heads
+        self._bind(node, reply, number)
         traffic.uplink_bytes += len(reply.frame)
         if reply.notice:
             self._on_failure(f"round {traffic.round}: node {node}: {reply.notice}")
@@ -183,6 +190,29 @@ class TreeStrategy(Strategy):
         if not (0 < reply.samples < _MOST_ROWS and 0 <= reply.loss < _MOST_LOSS):
             raise FrameError(f"it claims {reply.samples} rows with a loss of {reply.loss}")
         return reply
+
+    def _bind(self, node: int, reply: wire.TrainReply, number: int) -> None:
+        """Take a reply's word for who sent it and what it used.
+
+        Raises:
+            FrameError: It is another's number or ledger, or more than can be.
+        """
+        traffic = self.traffic
+        asked_s = traffic.started_s if number == traffic.round else self._began_s
+        told = self._told[node] = self.who.check(
+            node, reply.records, reply.head, self._run, number, asked_s
+        )
+        for line in self.who.bind(told):
+            self._on_failure(f"round {traffic.round}: {line}")
+        traffic.energy += told.records
+        traffic.heads += told.heads
+
+    def _withdraw(self, node: int) -> None:
+        """Take back what an answer told, if it was the node's first one, and wrong."""
+        told = self._told.pop(node, None)
+        if told is not None and self.who.withdraw(told):
+            self.traffic.energy = without(told, self.traffic.energy)
+            self.traffic.heads = [one for one in self.traffic.heads if one not in told.heads]
 
     def _exchange_of(self, message: Message) -> int:
         """Return which exchange a reply belongs to; each one is taken once.

@@ -133,8 +133,8 @@ def verify(
     after every round, so that a ledger that was cut off or written anew shows.
     """
     found = verify_run(source) if source.is_dir() else verify_ledger(source, against)
-    for fault in found.faults:
-        typer.echo(printable(fault, MOST_OF_A_LINE))
+    for line in [*found.notes, *found.faults]:
+        typer.echo(printable(line, MOST_OF_A_LINE))
     if found.faults:
         raise RunError(f"{len(found.faults)} of {found.ledgers} ledgers do not verify: see above")
     typer.echo(_verified(found))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from frugalfl.atomic import claim_database
-from frugalfl.energy.chain import Entry, Head, fault, genesis, link
+from frugalfl.energy.chain import Entry, Head, fault, genesis, is_proven, link, mark_of, proven
 from frugalfl.energy.record import SCHEMA_VERSION, EnergyRecord, known_sum
 from frugalfl.energy.schema1 import COLUMNS, upgraded
 from frugalfl.energy.sums import totals
@@ -46,6 +46,11 @@ _SCHEMA = (
     *_TABLES,
     f"CREATE VIEW energy AS SELECT number{_VIEW} FROM entries WHERE text NOT LIKE '{_SEAL}%'",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+#: From which entry on each head that was told carried a proof: older ledgers told heads without.
+_PROVEN = (
+    "CREATE TABLE IF NOT EXISTS proven (since INTEGER NOT NULL)",
+    "INSERT INTO proven SELECT number + 1 FROM about WHERE NOT EXISTS (SELECT 1 FROM proven)",
 )
 
 
@@ -95,7 +100,7 @@ class Ledger:
         """Add records in one transaction: all of them or none.
 
         Returns:
-            The chain's head after them, for others to remember.
+            The chain's head after them, for others to remember, with this ledger's proof.
 
         Raises:
             RunError: The file cannot be written.
@@ -105,6 +110,7 @@ class Ledger:
                 head = self._add([to_text(record) for record in records])
                 if self._used_bytes() > self._most_bytes:
                     head = self._rotate(head)
+                head = proven(self._about()[0], head)
         except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
             raise RunError(f"cannot write the energy ledger {self.path}: {error}") from error
         return head
@@ -172,6 +178,28 @@ class Ledger:
         """
         return self._about()[1]
 
+    @property
+    def mark(self) -> bytes:
+        """What this ledger is known by to others.
+
+        Raises:
+            RunError: The file cannot be read as a ledger.
+        """
+        return mark_of(self._about()[0])
+
+    def has_told(self, head: Head) -> bool:
+        """Say whether this ledger told a head that somebody kept.
+
+        One without a proof counts only if it is older than the first head that had one.
+
+        Raises:
+            RunError: The file cannot be read as a ledger.
+        """
+        if head.proof:
+            return is_proven(self._about()[0], head)
+        (since,) = self._db.execute("SELECT max(since) FROM proven").fetchone()
+        return since is not None and head.number < since
+
     def close(self) -> None:
         """Close the file; nothing is lost without it."""
         self._db.close()
@@ -210,6 +238,7 @@ class Ledger:
             if version not in (0, 1, SCHEMA_VERSION):
                 raise ValueError(f"it has schema {version}, this version reads {SCHEMA_VERSION}")
             if version == SCHEMA_VERSION:
+                self._begin_proving()
                 return
             if version == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 raise ValueError("it is a database of something else")
@@ -220,6 +249,12 @@ class Ledger:
             start = genesis(ledger)
             self._db.execute("INSERT INTO about VALUES (?, ?, ?)", (ledger, 0, start.hash))
             self._add([to_text(record) for record in old])
+            self._begin_proving()
+
+    def _begin_proving(self) -> None:
+        """Note, once, from which entry on heads are told with a proof."""
+        for statement in _PROVEN:
+            self._db.execute(statement)
 
     def _take_schema_1(self) -> list[EnergyRecord]:
         columns = ", ".join(COLUMNS)
