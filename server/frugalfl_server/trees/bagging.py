@@ -8,6 +8,7 @@ theirs. (Flower's FedXgbBagging concatenates trees without a weight.)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from statistics import median_low
 
 import numpy as np
 
@@ -72,6 +73,10 @@ class Bagging(TreeStrategy):
     def step(self) -> Forest:
         """Return all new trees, each weighed by its client's share of the rows."""
         counted = self._guard.counted(self._given)
+        usual = median_low(counted.values())
+        for node, forest in self._given.items():
+            if not forest.trees:  # who has nothing to say does not hold the others back
+                counted[node] = min(counted[node], usual)
         rows = sum(counted.values())
         return total(list(self._given.values()), [counted[node] / rows for node in self._given])
 

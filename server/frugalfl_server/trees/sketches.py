@@ -24,7 +24,7 @@ _LEFT = 0.5
 #: Fewer bins than this tell nothing about who takes them.
 _FEWEST_BINS = 4.0
 #: How far one client may move the base, in log odds.
-_MOST_MOVED = math.log(4)
+_MOST_MOVED = math.log(2.5)
 
 
 def check_sketch(positives: int, sketch: Sketch) -> None:
