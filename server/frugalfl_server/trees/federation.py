@@ -93,7 +93,7 @@ class TreeFederation:
         if self._settings.shares_counters:
             counters_into(
                 self._run, self._grid, self._settings.clients_per_round, self._score(0), say,
-                self._progress.warn,
+                self._progress.warn, self._settings.counters_at_least,
             )  # fmt: skip
         grown = self._agreed()
         strategy = self._strategy(grown)
