@@ -20,6 +20,7 @@ from frugalfl.trees import (
     Forest,
     Grid,
     Reply,
+    Request,
     Sketch,
     Sums,
     Tree,
@@ -50,10 +51,7 @@ class Lies:
         error: Sent in place of every answer but the sketch; ``""``: silence.
     """
 
-    sketch: Callable[[int, Sketch], tuple[int, Sketch]] = lambda positives, sketch: (
-        positives,
-        sketch,
-    )
+    sketch: Callable[[int, Sketch], tuple[int, Sketch]] = lambda *both: both
     forest: Callable[[Forest, int], Forest] = lambda forest, _: forest
     sums: Callable[[LeafSums, int], LeafSums] = lambda sums, _: sums
     histograms: Callable[[Sums, bool], Sums | None] = lambda sums, _: sums
@@ -112,8 +110,6 @@ class Liar:
         return _encoded(lies.forest(decode_forest(frame, len(self._bins)), self._steps))
 
     def _histograms(self, question: bytes, frame: bytes) -> bytes:
-        from frugalfl.trees import Request
-
         assert self._bins is not None
         grid = Grid(self._bins.counts)
         asked = Request.from_bytes(question, grid)

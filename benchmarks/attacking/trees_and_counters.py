@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from attacking.lying_about_trees import (
     sums,
 )
 from attacking.outcome import Outcome
-from attacking.rare import LIAR, TEST_ROWS, made
+from attacking.rare import LIAR, PERIODS, TEST_ROWS, made
 from frugalfl.errors import FrugalFLError
 from frugalfl.metrics import average_precision
 from frugalfl.settings import Settings
+from frugalfl.sums import Table, pack_tables, unpack_tables
 from frugalfl.task import load_task
 from frugalfl.trees import Bins, Forest, decode_forest
 from frugalfl.trees.parcel import Parcel
@@ -64,8 +65,6 @@ class Attack:
 
 
 def _claimed_nine_times() -> Lies:
-    from dataclasses import replace
-
     def of_sums(honest: Any, _: int) -> Any:
         return type(honest)(9 * honest.gradients, 9 * honest.hessians)
 
@@ -134,6 +133,50 @@ ATTACKS: dict[str, dict[str, Attack]] = {
     },
     "histogram": EVERYWHERE | _OF_SUMS | _OF_HISTOGRAMS,
 }  # fmt: skip
+
+
+#: The way in which lies about counters are tried.
+_COUNTED = "refit"
+_QUESTION = "query.counters"
+Tables = dict[str, Table]
+
+
+def counting(change: Callable[[Tables], Tables]) -> App:
+    """Return a client app of which one client lies about its counters."""
+
+    def app(message: Message, context: Context) -> Message:
+        reply = client_app(message, context)
+        mine = context.node_config["partition-id"] == LIAR
+        if mine and message.metadata.message_type == _QUESTION and reply.has_content():
+            array: Any = reply.content["arrays"]["frames"]  # type: ignore[index]
+            if array.data:
+                array.data = pack_tables(change(unpack_tables(array.data)))
+        return reply
+
+    return app
+
+
+def _counted(change: Callable[[Any], Any]) -> Callable[[Tables], Tables]:
+    return lambda tables: {
+        name: Table(one.keys, change(one.counts).astype(np.uint32)) for name, one in tables.items()
+    }
+
+
+def _all_keys(tables: Tables) -> Tables:
+    keys = np.arange(10_000, dtype=np.uint32)
+    return {name: Table(keys, np.zeros((len(keys), PERIODS), np.uint32)) for name in tables}
+
+
+#: Lies about counters.
+COUNTERS: dict[str, Callable[[Tables], Tables]] = {
+    "sums beyond 32 bits": _counted(lambda counts: np.full_like(counts, (1 << 32) - 1)),
+    "times 1000": _counted(lambda counts: 1000 * counts),
+    "9 times as many": _counted(lambda counts: 9 * counts),
+    "at other keys": _counted(lambda counts: counts[::-1]),
+    "9 times as many, at other keys": _counted(lambda counts: 9 * counts[::-1]),
+    "all 0": _counted(lambda counts: 0 * counts),
+    "every key there is, to learn its sum": _all_keys,
+}
 
 
 @contextmanager
@@ -231,7 +274,18 @@ QUICK = ("labels inverted", "2^31 rows claimed", "quantiles far away", "it canno
 
 
 def attacks(folder: Path, quick: bool) -> Iterator[Outcome]:
-    """Try every lie in every way."""
+    """Try every lie in every way, then those about counters."""
+    yield from _about_trees(folder, quick)
+    four = run_of(folder / "counters", _COUNTED, LIAR, counters="shared")
+    for number, (name, change) in enumerate(COUNTERS.items()):
+        run = run_of(folder / f"counters-{number}", _COUNTED, client=counting(change),
+                     counters="shared")  # fmt: skip
+        lost = precision_of(four) - precision_of(run)
+        about = f"AP {-lost:+.3f}: {line_about(run)}"
+        yield Outcome(f"counters: {name}", lost <= MOST_LOST, about, True)
+
+
+def _about_trees(folder: Path, quick: bool) -> Iterator[Outcome]:
     for way, known in ATTACKS.items():
         four = run_of(folder / way, way, LIAR)
         for number, (name, attack) in enumerate(known.items()):

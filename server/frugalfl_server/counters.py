@@ -188,7 +188,7 @@ def _added(given: dict[int, dict[str, Table]], complaints: list[str]) -> dict[st
 
     Right are the periods that most clients have.
     """
-    for judge in (_other_periods, far_beyond, overflowing):
+    for judge in (_other_periods, overflowing, far_beyond):
         for node, why in judge(given).items():
             complaints.append(f"node {node}: {why}")
             del given[node]

@@ -169,8 +169,8 @@ WRONG = {
     "damaged": (lambda data: damaged(data, np.random.default_rng(0)), "damaged on the way"),
     "resealed": (lambda data: sealed(data[:-9]), ""),
     "other periods": (other_periods, "its table 'seen' has 2 periods, the others' 3"),
-    "all of 32 bits": (boasting, "counts in all, more than 10 times the median client's"),
-    "all times 1000": (inflated, "counts in all, more than 10 times the median client's"),
+    "all of 32 bits": (boasting, "beyond 32 bits"),
+    "all times 1000": (inflated, "counts at one key, more than 10 times the median client's"),
     "much at one key": (one_key, "counts at one key, more than 10 times the median client's"),
     "every key there is": (every_key, "5000 keys, more than 10 times the median client's"),
 }
