@@ -218,7 +218,7 @@ class Federation:
         before = evaluate(module, self._public.test, self._task.metrics)
         counters_into(
             self._run, self._grid, self._settings.clients_per_round, before, self._progress.say,
-            self._progress.warn, self._who,
+            self._progress.warn, self._settings.counters_at_least, self._who,
         )  # fmt: skip
 
     def _last_round(self) -> int:

@@ -24,6 +24,7 @@ from frugalfl.sampling import parse_sampling
 from frugalfl.schedule import parse_schedule
 from frugalfl.sizes import parse_size
 from frugalfl.strategies import parse_strategy
+from frugalfl.sums import AT_LEAST
 from frugalfl.targets import target_named
 from frugalfl.trees.ways import parse_way
 
@@ -76,6 +77,10 @@ class Settings:
     )
     counters: str = _setting(
         "own", "counters of a task by keys: own (of each client), or shared (sums over all clients)"
+    )
+    counters_at_least: int = _setting(
+        AT_LEAST,
+        "clients that must have a key for its shared sum to be handed back; others keep their own",
     )
     norm_bound: float = _setting(
         8.0, "how many times as long as usual an update may be; beyond, it does not count; 0: any"
@@ -202,6 +207,7 @@ class Settings:
         self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
         parse_plan(self.refresh)
         self._need(self.counters in COUNTERS, "counters", "own or shared")
+        self._need(self.counters_at_least >= 1, "counters_at_least", "at least 1")
         if parse_way(self.trees) and (self.private or self.asynchronous):
             raise UsageError(
                 "trees have no private blocks and need whole rounds; leave private and "
