@@ -23,6 +23,7 @@ LISTS = "constraints*.txt"
 EXPLAINED = {
     ("docs/deploy.md", "Basic Auth Credentials"): "user:password of an example",
     ("tests/integration/test_node.py", "Basic Auth Credentials"): "a proxy's, made up, on loopback",
+    ("tests/unit/test_audit.py", "Base64 High Entropy String"): "a token that the test plants",
     ("tests/laws/test_entropy.py", "Hex High Entropy String"): "expected bytes of the coder",
 }
 _PIN = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?(==[^ ;\\\n]+)", re.MULTILINE)
