@@ -30,10 +30,16 @@ _PARTS = {
 }
 #: What an export is proven with.
 _INTERPRETERS = {
-    "ai-edge-litert": "LiteRT",
-    "tflite-runtime": "LiteRT's forerunner, for 32-bit boards",
-    "tflite-micro": "TFLite-Micro (x86-64 Linux only)",
-}
+    "ai-edge-litert": ("LiteRT", "pip install ai-edge-litert"),
+    "tflite-runtime": (
+        "LiteRT's forerunner, for 32-bit boards", "pip install tflite-runtime 'numpy<2'"
+    ),
+    # A pre-release: the extra names the one that was tried.
+    "tflite-micro": (
+        "TFLite-Micro (x86-64 Linux only); without it exports are not checked in it",
+        "pip install 'frugalfl[micro]'",
+    ),
+}  # fmt: skip
 
 
 @command.command()
@@ -76,8 +82,8 @@ def examine() -> dict[str, Any]:
             for extra, (package, purpose) in _PARTS.items()
         },
         "interpreters": {
-            package: _found(package, purpose, f"pip install --pre {package}")
-            for package, purpose in _INTERPRETERS.items()
+            package: _found(package, purpose, install)
+            for package, (purpose, install) in _INTERPRETERS.items()
         },
         "energy": _energy(),
         "profiles": {name: profile.source for name, profile in profiles().items()},
