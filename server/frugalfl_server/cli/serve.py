@@ -47,6 +47,16 @@ def serve(
         ),
     ] = None,
     port: Annotated[int, typer.Option(help="Port for nodes.", min=1, max=65535)] = 8000,
+    per_address: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=512,
+            help="Most connections of one address that show no node's key. More devices behind one "
+            "address than that may all be connected; fewer than that may connect at one moment.",
+        ),
+    ] = 128,
     superlink: Annotated[
         str,
         typer.Option(
@@ -81,9 +91,8 @@ def serve(
     found = None if tls is None else Tls.of(tls)
     folder, checked, resume = chosen(app, settings, resume, runs)
 
-    place = Place(
-        host or ("127.0.0.1" if insecure else "0.0.0.0"), port, found, nodes, superlink, state
-    )  # fmt: skip
+    where = host or ("127.0.0.1" if insecure else "0.0.0.0")
+    place = Place(where, port, per_address, found, nodes, superlink, state)
     place.check()
 
     from frugalfl_server.serve.serve import serve_app
