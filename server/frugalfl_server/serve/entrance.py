@@ -33,7 +33,7 @@ class Entrance:
         if own is not None:
             self._where = f"{place.host}:{place.port}"
             self._front = FrontProcess(
-                place.host, place.port, own.port, place.tls, place.per_address,
+                place.host, place.port, own.port, place.tls, place.limits,
                 state / "front.log", say,
             )  # fmt: skip
 

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from frugalfl.errors import RunError
+from frugalfl_server.serve.front.limits import Limits
 from frugalfl_server.serve.processes import Tls, end_with_parent
 
 #: Most seconds until it listens, and until it has ended.
@@ -29,7 +30,7 @@ class FrontProcess:
     """
 
     def __init__(
-        self, host: str, port: int, superlink: int, tls: Tls | None, per_address: int,
+        self, host: str, port: int, superlink: int, tls: Tls | None, limits: Limits,
         log: Path, say: Callable[[str], None],
     ) -> None:  # fmt: skip
         """Say what to start; nothing is started yet.
@@ -39,14 +40,14 @@ class FrontProcess:
             port: Port to listen on.
             superlink: Port of the SuperLink on this machine.
             tls: Certificates; ``None``: without TLS, to both sides.
-            per_address: Most connections of one address that show no key.
+            limits: What may be asked of it.
             log: File for what only its makers understand.
             say: Takes its lines.
         """
         files = tls and {name: str(file) for name, file in asdict(tls).items()}
         self._order = {
             "listen": [host, port], "superlink": ["127.0.0.1", superlink], "tls": files,
-            "per_address": per_address,
+            "limits": asdict(limits),
         }  # fmt: skip
         self._keys: list[str] | None = None
         self._log, self._say = log, say

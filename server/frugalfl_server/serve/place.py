@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frugalfl.errors import UsageError
+from frugalfl_server.serve.front.limits import Limits
 from frugalfl_server.serve.keys import read_public_key
 from frugalfl_server.serve.processes import Tls
 
@@ -22,7 +23,7 @@ class Place:
     Attributes:
         host: Address that nodes reach; a front listens there, and the SuperLink behind it.
         port: Its port.
-        per_address: Most connections of one address that show no node's key.
+        limits: What may be asked of the front.
         tls: Certificates; ``None``: without TLS.
         keys: Folder of public keys; only their nodes may join. ``None``: any node.
         superlink: Address of one that runs already; empty: it is started.
@@ -31,7 +32,7 @@ class Place:
 
     host: str
     port: int
-    per_address: int
+    limits: Limits
     tls: Tls | None
     keys: Path | None
     superlink: str

@@ -7,6 +7,7 @@ for the operator, a line each; ``listening`` is the first.
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import contextlib
 import json
 import os
@@ -24,6 +25,8 @@ from frugalfl_server.serve.front.superlink import Link
 
 #: Longest line of input, with all keys in it (B).
 _LINE = 1 << 26
+#: What a TLS connection reads at once: two of its records (B).
+_TLS_BUFFER = 32768
 #: Between two looks for something to tell (s).
 _TELL_S = 0.5
 
@@ -34,6 +37,8 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.set_blocking(sys.stdout.fileno(), False)
+    # asyncio sets so much aside for each TLS connection, 256 KiB else: 2,000 of them half a GiB.
+    asyncio.sslproto.SSLProtocol.max_size = _TLS_BUFFER
     try:
         asyncio.run(_run())
     except (OSError, ValueError) as error:
@@ -67,7 +72,7 @@ def _front(order: dict[str, Any]) -> Front:
         tls.load_cert_chain(order["tls"]["certificate"], order["tls"]["key"])
         tls.num_tickets = 1  # a node keeps one, and each has 250 B
         trust = ssl.create_default_context(cafile=order["tls"]["ca"])
-    limits = Limits(per_address=order["per_address"])
+    limits = Limits(**order["limits"])
     keys = order["admitted"]
     credentials = Credentials(None if keys is None else frozenset(key.encode() for key in keys))
     host, port = order["superlink"]

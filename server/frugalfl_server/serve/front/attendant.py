@@ -148,6 +148,7 @@ class Attendant:
         if not error.status or self._wire.http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self._wire.abort()
             return
+        whole = self._wire.whole()
         headers = [
             ("date", email.utils.formatdate(usegmt=True)),
             ("content-length", str(len(error.body))),
@@ -159,6 +160,7 @@ class Attendant:
             await self._wire.send(head, self._limits.pause_s)
             await self._wire.send(h11.Data(data=error.body), self._limits.pause_s)
             await self._wire.send(h11.EndOfMessage(), self._limits.pause_s)
-            await self._wire.discard(_DISCARD_S, _DISCARD_BYTES)
+            if not whole:
+                await self._wire.discard(_DISCARD_S, _DISCARD_BYTES)
         except (OSError, h11.LocalProtocolError):
             self._wire.abort()

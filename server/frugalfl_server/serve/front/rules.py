@@ -58,6 +58,8 @@ def _once(request: h11.Request, limits: Limits) -> dict[bytes, bytes]:
     """Return headers by name; none of those that matter may be there twice."""
     if len(request.headers) > limits.headers:
         raise RefusedError("request", f"it has more than {limits.headers} headers", 431)
+    if sum(len(name) + len(value) for name, value in request.headers) > limits.head_bytes:
+        raise RefusedError("request", "its head is too long", 431)
     counts = Counter(name for name, _ in request.headers)
     if any(counts[name] > 1 for name in fleet_api.HANDED_ON):
         raise RefusedError("request", "it has a header twice", 400)

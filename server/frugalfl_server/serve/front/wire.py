@@ -22,6 +22,7 @@ class Wire:
         """Speak as ``role``; a head of more than ``head_bytes`` is refused."""
         self.http = h11.Connection(role, max_incomplete_event_size=head_bytes)
         self._reader, self._writer = reader, writer
+        self._head = b""
 
     @property
     def ended(self) -> bool:
@@ -61,15 +62,27 @@ class Wire:
     async def send(self, event: h11.Event, seconds: float) -> None:
         """Send a part of a message; returns once most of it is on its way.
 
+        A head goes along with what comes after it: one packet, one TLS record.
+
         Raises:
             TimeoutError: The other end does not take it.
             OSError: The connection broke.
         """
-        data = self.http.send(event)
-        if data:
+        data = self._head + (self.http.send(event) or b"")
+        self._head = data if isinstance(event, h11.Request | h11.Response) else b""
+        if data and not self._head:
             self._writer.write(data)
             async with asyncio.timeout(seconds):
                 await self._writer.drain()
+
+    def whole(self) -> bool:
+        """Say whether nothing is left of the last request: it had no body, or that is here."""
+        try:
+            while isinstance(event := self.http.next_event(), h11.Data):
+                pass
+        except h11.RemoteProtocolError:
+            return False
+        return isinstance(event, h11.EndOfMessage) and not self.http.trailing_data[0]
 
     async def discard(self, seconds: float, most: int) -> None:
         """Read what still comes and forget it, so that an answer before it is not lost.
