@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from frugalfl.errors import RunError, UsageError
+from frugalfl_server.serve.plain import plain
 
 #: Between two looks at the folder (s).
 _LOOK_S = 1.0
@@ -38,9 +39,10 @@ def read_public_key(path: Path) -> bytes:
             key = load_ssh_public_key(file.read(_LONGEST))
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         said = " ".join(str(error).split())
-        raise UsageError(f"{path} is no public key ({said}); {_HOW}") from error
+        raise UsageError(f"{plain(str(path))} is no public key ({said}); {_HOW}") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp384r1":
-        raise UsageError(f"{path} is no ECDSA key on P-384, so its node could not join; {_HOW}")
+        name = plain(str(path))
+        raise UsageError(f"{name} is no ECDSA key on P-384, so its node could not join; {_HOW}")
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -150,4 +152,4 @@ def _state(path: Path) -> _State | None:
 
 
 def _stem(name: str) -> str:
-    return ascii(name.removesuffix(".pub"))[1:-1]
+    return plain(name.removesuffix(".pub"))

@@ -19,6 +19,7 @@ from pathspec import GitIgnoreSpec
 from frugalfl.errors import UsageError
 from frugalfl_server.apps import read_settings
 from frugalfl_server.serve.ignored import Ignored
+from frugalfl_server.serve.plain import plain
 
 _PROJECT = "pyproject.toml"
 #: What is packed of an app that lists nothing: code, and no data.
@@ -199,6 +200,6 @@ def _bundle(folder: Path) -> bytes:
 
 def _some(names: Sequence[str]) -> str:
     """Return some of the names, printable."""
-    shown = [ascii(name)[1:-1] for name in names[:_NAMES]]
+    shown = [plain(name) for name in names[:_NAMES]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
