@@ -3,6 +3,6 @@
 from attacking.outcome import Attacks, Outcome
 
 #: Names of the modules here that have an ``attacks`` of their own, in the order of the table.
-SUBJECTS: tuple[str, ...] = ()
+SUBJECTS: tuple[str, ...] = ("network",)
 
 __all__ = ["SUBJECTS", "Attacks", "Outcome"]
