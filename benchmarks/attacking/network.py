@@ -1,8 +1,9 @@
 """Attacks from the network on ``frugalfl serve``, while two nodes train through it.
 
 One federation with TLS and registered keys, as docs/serve.md begins it; each attacker has
-``ca.crt``, and an address of his own if he can choose one. An attack is refused if it got nothing, and the
-SuperLink and the front have not grown by it. The run went on if a round was finished after it.
+``ca.crt``, and an address of his own if he can choose one. An attack is refused if it got nothing,
+and the SuperLink and the front have not grown by it. The run went on if a round was finished after
+it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ LINE_S = 60.0
 #: What the server's processes may grow by in an attack (MB).
 GROWTH_MB = 64.0
 #: Files of the app that must not leave, and what is in them.
-SECRETS = {"secrets.json": "the-password", "customers.jsonl": "a-customer", ".hidden.py": "a-hidden-word"}
+SECRETS = {
+    "secrets.json": "the-password", "customers.jsonl": "a-customer", ".hidden.py": "a-hidden-word",
+}  # fmt: skip
 
 
 @dataclass
@@ -95,8 +98,13 @@ class Federation:
         return told.strip()
 
 
-def start(folder: Path, rounds: int = 1000) -> Federation:
-    """Serve digits to two lean nodes, from an app with secrets beside it, and see one round."""
+def start(folder: Path, *, stock: bool = False) -> Federation:
+    """Serve digits to two nodes, from an app with secrets beside it, and see one round.
+
+    Args:
+        folder: For everything.
+        stock: The second node is Flower's own, the first one lean.
+    """
     machines = Machines(folder / "machines", tls=True)
     app = machines.folder / "digits"
     shutil.copytree(DIGITS, app, ignore=shutil.ignore_patterns("__pycache__"))
@@ -109,12 +117,12 @@ def start(folder: Path, rounds: int = 1000) -> Federation:
         machines.key(f"node{number}").with_suffix(".pub").rename(keys / f"node{number}.pub")
     serving = machines.start(
         "frugalfl", "serve", app, "--tls", machines.folder, "--nodes", keys, "--port",
-        machines.port, "clients=2", "clients-per-round=2", f"rounds={rounds}", "local-epochs=1",
+        machines.port, "clients=3", "clients-per-round=2", "rounds=1000", "local-epochs=1",
         "prune=0.0", "evaluate-rows=0", "refresh=full", "initial=exact",
     )  # fmt: skip
     serving.wait_for("nodes connect to", PATIENCE_S)
-    for number in range(2):
-        machines.lean(number, 2, machines.folder / f"node{number}")
+    machines.lean(0, 3, machines.folder / "node0")
+    (machines.stock if stock else machines.lean)(1, 3, machines.folder / "node1")
     serving.wait_for("train +1/", PATIENCE_S)
     return Federation(machines, serving, keys)
 
