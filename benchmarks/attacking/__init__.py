@@ -4,6 +4,7 @@ from attacking.outcome import Attacks, Outcome
 
 #: Names of the modules here that have an ``attacks`` of their own, in the order of the table.
 SUBJECTS: tuple[str, ...] = (
+    "network",
     "device",
     "programs",
     "identity",

@@ -201,7 +201,7 @@ class Channel:
                 )
             case ConnectionRefusedError():
                 return UnreachableError(
-                    f"nothing listens at {to}: is the SuperLink running, and on --host 0.0.0.0?"
+                    f"nothing listens at {to}: is the server running, and not on 127.0.0.1 only?"
                 )
             case socket.gaierror():
                 return UnreachableError(f"the name {to.host} is not known here: {error.strerror}")

@@ -48,6 +48,16 @@ def serve(
         ),
     ] = None,
     port: Annotated[int, typer.Option(help="Port for nodes.", min=1, max=65535)] = 8000,
+    per_address: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=512,
+            help="Most connections of one address that show no node's key. More devices behind one "
+            "address than that may all be connected; fewer than that may connect at one moment.",
+        ),
+    ] = 128,
     superlink: Annotated[
         str,
         typer.Option(
@@ -68,6 +78,7 @@ def serve(
     or Flower's own `flower-supernode`. A SuperLink that dies is started again; a run that was
     stopped in any way goes on with **--resume**. docs/serve.md has the whole of it.
     """
+    from frugalfl_server.serve.front.limits import Limits
     from frugalfl_server.serve.place import Place
     from frugalfl_server.serve.processes import Tls
 
@@ -82,9 +93,8 @@ def serve(
     found = None if tls is None else Tls.of(tls)
     folder, checked, resume = chosen(app, settings, resume, runs)
 
-    place = Place(
-        host or ("127.0.0.1" if insecure else "0.0.0.0"), port, found, nodes, superlink, state
-    )  # fmt: skip
+    where = host or ("127.0.0.1" if insecure else "0.0.0.0")
+    place = Place(where, port, Limits(per_address=per_address), found, nodes, superlink, state)
     place.check()
 
     from frugalfl_server.serve.serve import serve_app

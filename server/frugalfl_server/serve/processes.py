@@ -94,31 +94,30 @@ class SuperLink:
     def __init__(
         self,
         flower: Flower,
-        host: str,
-        port: int,
         tls: Tls | None,
         registered_only: bool,
         say: Callable[[str], None],
     ) -> None:
         """Say what to start; nothing is started yet.
 
+        It listens on loopback only: who reaches it may start runs and stop them.
+
         Args:
             flower: Where its files are.
-            host: Address to listen on.
-            port: Port for nodes, for the run and for this command.
             tls: Certificates; ``None``: without TLS.
             registered_only: Only nodes whose keys are registered may join; needs TLS.
             say: Told one line when it is started again.
         """
         self._flower = flower
-        self._port = port
         self._say = say
-        self.address = f"127.0.0.1:{port}"
+        #: Its port on this machine, the same for as long as this object lives.
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
         secret = flower.state / "superexec.secret"
         shared = ["--superexec-auth-secret-file", str(secret)]
         trust = ["--insecure"]
         self._link = [_program("flower-superlink"), "--isolation", "process", *shared,
-                      "--host", host, "--port", str(port),
+                      "--host", "127.0.0.1", "--port", str(self.port),
                       "--database", str(flower.state / "superlink.db")]  # fmt: skip
         if tls is None:
             self._link.append("--insecure")
@@ -128,7 +127,7 @@ class SuperLink:
                            str(tls.certificate), "--ssl-keyfile", str(tls.key)]  # fmt: skip
         if registered_only:
             self._link.append("--enable-supernode-auth")
-        self._exec = [_program("flower-superexec"), *trust, *shared,
+        self._exec = [sys.executable, "-m", "frugalfl_server.serve.superexec", *trust, *shared,
                       "--runtime-api-address", self.address]  # fmt: skip
         self._secret = secret
         #: How often the SuperLink was started again.
@@ -183,7 +182,7 @@ class SuperLink:
         with os.fdopen(log_file, "ab") as log:
             self._children[name] = subprocess.Popen(
                 command, env=self._flower.environment, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, umask=_UMASK, preexec_fn=_end_with_parent,  # noqa: PLW1509 (this process has one thread)
+                stdin=subprocess.DEVNULL, umask=_UMASK, preexec_fn=end_with_parent,  # noqa: PLW1509 (this process has one thread)
             )  # fmt: skip
 
     def _wait(self) -> None:
@@ -193,18 +192,25 @@ class SuperLink:
             if self._children["superlink"].poll() is not None:
                 break
             try:
-                socket.create_connection(("127.0.0.1", self._port), 1).close()
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
                 time.sleep(0.1)
         raise RunError(f"the SuperLink does not start; the end of {log} says why")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let a child end when this process does, however it does (Linux)."""
     if sys.platform == "linux":
         libc: Any = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _program(name: str) -> str:
