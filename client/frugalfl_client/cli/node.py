@@ -104,6 +104,7 @@ def node(
     config = node_settings(node_config)
     state = state_dir or Path(str(config.get("state-dir") or _default_state(config)))
     config["state-dir"] = str(state.absolute())
+    os.umask(0o077)  # also for what libraries write: an app, and what it keeps here
     home = Home(state.absolute())
     if warning := open_to_others(state):
         _say(warning)
