@@ -180,7 +180,7 @@ class Machines:
         trust = ["--root-certificates", self.folder / "ca.crt"] if self.tls else ["--insecure"]
         named = ["--auth-supernode-private-key", key] if key else []
         state = self.folder / f"device-{number}"
-        about = f'partition-id={number} num-partitions={of} state-dir="{state}" {config}'
+        about = f'partition-id={number} num-partitions={of} state-dir="{state}" seed=0 {config}'
         return ["--superlink", superlink or self.address, *trust, *named, "--node-config", about]
 
     def lean(

@@ -3,6 +3,6 @@
 from attacking.outcome import Attacks, Outcome
 
 #: Names of the modules here that have an ``attacks`` of their own, in the order of the table.
-SUBJECTS: tuple[str, ...] = ("files", "texts")
+SUBJECTS: tuple[str, ...] = ("device", "programs", "files", "texts")
 
 __all__ = ["SUBJECTS", "Attacks", "Outcome"]

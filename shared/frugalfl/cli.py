@@ -23,7 +23,7 @@ from frugalfl.text import MOST_OF_A_LINE, printable
 
 _INTERRUPTED = 130
 #: The order of a first session; other verbs follow by name.
-_ORDER = ("simulate", "serve", "node", "report", "energy", "export", "doctor")
+_ORDER = ("simulate", "serve", "node", "approve", "accept", "report", "energy", "export", "doctor")
 _EPILOG = (
     "Begin with: frugalfl simulate simulations/digits --baseline. "
     "Add --debug to any command for a traceback."

@@ -42,7 +42,9 @@ class Settings:
     """Every setting, with its default; the ``help`` of each is in its field's metadata."""
 
     task: str = _setting("task:task", "module:attribute of the Task")
-    seed: int = _setting(0, "seed of the model, the sampling of clients and the local shuffling")
+    seed: int = _setting(
+        0, "seed of the model, the sampling of clients and, in simulations, the local shuffling"
+    )
     initial: str = _setting(
         "exact", "first weights: exact (as the task makes them) or seeded (drawn from the seed)"
     )

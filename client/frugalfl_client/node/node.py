@@ -14,8 +14,11 @@ from flwr.app import Context, Error, Message, RecordDict
 from frugalfl import wire
 from frugalfl.errors import FederationError, FrameError
 from frugalfl.fold import fold, unfold
+from frugalfl.text import printable
+from frugalfl_client.approvals import APP_HASH
 from frugalfl_client.node import flower
-from frugalfl_client.node.apps import App, AppError, Apps
+from frugalfl_client.node.app_error import AppError
+from frugalfl_client.node.apps import App, Apps
 from frugalfl_client.node.channel import RefusedError, UnreachableError
 from frugalfl_client.node.flower import Fleet, Incoming, Run, RunOverError, UnknownNodeError
 from frugalfl_client.node.heart import Heart
@@ -258,14 +261,14 @@ class Node:
         run = known[0] if known else self._fleet.run(self._id, run_id)
         app = self._apps.of(run, lambda: self._fleet.fab(self._id, run_id, run.fab_hash))
         if known is None:
-            self._say(f"{what}: {run.fab_id} {run.fab_version}")
+            self._say(f"{what}: {printable(f'{run.fab_id} {run.fab_version}')}")
             try:
                 settings = flower.settings_of(app.defaults, run)
             except ValueError as error:
                 raise AppError(f"the app does not have a setting of the run: {error}") from error
             context = Context(
-                run_id=run_id, node_id=self._id, node_config=self._config, state=RecordDict(),
-                run_config=settings, series_id=run.series_id,
+                run_id=run_id, node_id=self._id, node_config=self._config | {APP_HASH: app.hash},
+                state=RecordDict(), run_config=settings, series_id=run.series_id,
             )  # fmt: skip
         else:
             context = known[1]

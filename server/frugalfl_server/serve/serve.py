@@ -16,9 +16,10 @@ from frugalfl_server.apps import importable
 from frugalfl_server.resume import to_resume
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.serve.again import Attempts, DiedError, FailedError, Watch
+from frugalfl_server.serve.packed import pack_app, write_overrides
 from frugalfl_server.serve.place import Place
 from frugalfl_server.serve.processes import Flower, SuperLink
-from frugalfl_server.serve.submitted import connect, follow, make_app, register, stop, submit
+from frugalfl_server.serve.submitted import Sent, connect, follow, register, stop, submit
 from frugalfl_server.start import pin_start
 
 
@@ -64,13 +65,15 @@ def serve_app(
         if place.keys is not None:
             register(flower, place.keys, say)
         say(f"SuperLink at {address if own is None else f'{place.host}:{place.port}'}")
-        folder = make_app(app, replace(settings, resume=str(run.path)), state / "app")
-        _to_the_end(flower, folder, run, settings.clients_per_round, say, own)
+        say(f"app {pack_app(app, state / 'app')}")
+        settings = replace(settings, resume=str(run.path))
+        sent = Sent(state / "app", write_overrides(app, settings, state / "run.toml"))
+        _to_the_end(flower, sent, run, settings.clients_per_round, say, own)
     return RunDirectory.open(run.path)
 
 
 def _to_the_end(
-    flower: Flower, folder: Path, run: RunDirectory, nodes: int, say: Callable[[str], None],
+    flower: Flower, sent: Sent, run: RunDirectory, nodes: int, say: Callable[[str], None],
     own: SuperLink | None,
 ) -> None:  # fmt: skip
     """Run an app, again and again if its ServerApp is killed, until it has said its last word.
@@ -80,7 +83,7 @@ def _to_the_end(
     """
     meanwhile = own.revive if own is not None else lambda: None
     attempts, revived = Attempts(run), 0
-    watch, number = Watch(run), submit(flower, folder)
+    watch, number = Watch(run), submit(flower, sent)
     say(
         f"waiting for {nodes} nodes; an idle node asks every {IDLE_S:.0f} s, so the first round "
         "may take that much longer"
@@ -99,4 +102,4 @@ def _to_the_end(
             time.sleep(wait_s)
             meanwhile()
             stop(flower, number)
-            watch, number = Watch(run), submit(flower, folder)
+            watch, number = Watch(run), submit(flower, sent)

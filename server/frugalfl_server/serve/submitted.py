@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
+from typing import Any, NamedTuple
 
 from frugalfl.atomic import write_atomically
 from frugalfl.errors import RunError
@@ -81,13 +81,26 @@ def make_app(app: Path, settings: Settings, folder: Path) -> Path:
     return folder
 
 
-def submit(flower: Flower, app: Path) -> str:
+class Sent(NamedTuple):
+    """What goes to the SuperLink for a run.
+
+    Attributes:
+        app: Folder of the app to pack.
+        overrides: TOML file with the run's settings that are not the app's own.
+    """
+
+    app: Path
+    overrides: Path
+
+
+def submit(flower: Flower, sent: Sent) -> str:
     """Send an app to the SuperLink; return Flower's number of the run.
 
     Raises:
         RunError: The SuperLink refuses it, or does not answer.
     """
-    done = flower.call("run", str(app), _CONNECTION, "--format", "json")
+    changed = ["--run-config", str(sent.overrides)]
+    done = flower.call("run", str(sent.app), _CONNECTION, *changed, "--format", "json")
     try:
         return str(json.loads(done.stdout)["run-id"])
     except (ValueError, KeyError) as error:
