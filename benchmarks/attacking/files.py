@@ -28,6 +28,7 @@ from frugalfl_client import kept_file
 from frugalfl_client.node.home import Home
 from frugalfl_client.node.keys import own_key
 from frugalfl_client.node.outbox import Outbox
+from frugalfl_client.pins import Pins
 from frugalfl_client.store import Store
 from frugalfl_server.checkpoint import read_checkpoint, write_checkpoint
 from frugalfl_server.export_keras_file import read_rows
@@ -115,6 +116,13 @@ def _writers(folder: Path) -> dict[str, tuple[Path, Callable[[], object]]]:
         ),
         "the device's trees": (
             device / ".trees.part", lambda: kept_file.keep(device / "trees", "r", b"x", "trees"),
+        ),
+        "the device's list of what is accepted": (
+            Pins(device).path.with_name(f".{Pins(device).path.name}.part"),
+            lambda: Pins(device).accept("0" * 64),
+        ),
+        "the lock of that list": (
+            device / "accepted.lock", lambda: Pins(device).accept("0" * 64),
         ),
         "the device's store": (device / "store.sqlite", lambda: Store(device / "store.sqlite")),
         "the device's ledger": (device / "ledger.sqlite", lambda: Ledger(device / "ledger.sqlite")),

@@ -140,6 +140,7 @@ def node(
     VOICE.kept, VOICE.refused = _say, lambda _: None
     state = state_dir or Path(str(config.get("state-dir") or _default_state(config)))
     config["state-dir"] = str(state.absolute())
+    os.umask(0o077)  # also for what libraries write: an app, and what it keeps here
     if approved is not None:
         config[APPROVED] = str(approved.absolute())
     pins = Pins(state.absolute())
