@@ -22,6 +22,7 @@ from frugalfl.trees.forest import Forest
 from frugalfl.trees.ways import Way
 from frugalfl_server.identity import Identities, without
 from frugalfl_server.rows import capped_rows
+from frugalfl_server.set_aside import ClientFailedError
 from frugalfl_server.told import Told
 from frugalfl_server.traffic import Traffic
 from frugalfl_server.trees.grown import Grown
@@ -132,6 +133,8 @@ class TreeStrategy(Strategy):
                     continue
                 self.take_in(node, reply)
             except FrameError as error:
+                if not isinstance(error, ClientFailedError):
+                    self._withdraw(node)
                 self.failed(node, str(error))
                 continue
             self.traffic.updates += 1
@@ -161,7 +164,6 @@ class TreeStrategy(Strategy):
 
     def failed(self, node: int, why: str) -> None:
         """Note that a client contributed nothing."""
-        self._withdraw(node)
         self.traffic.failures.append(
             f"round {self.traffic.round}: node {node}: {wire.one_line(why)}"
         )
@@ -184,7 +186,7 @@ class TreeStrategy(Strategy):
             self._on_failure(f"round {traffic.round}: node {node}: {reply.notice}")
         self._grown.confirm(node, reply.held)
         if number != traffic.round:
-            raise FrameError(f"its answer of round {number} came too late")
+            raise ClientFailedError(f"its answer of round {number} came too late")
         if reply.held != self.version:
             self.failed(node, f"it holds version {reply.held}; the next round brings what it lacks")
             return None
