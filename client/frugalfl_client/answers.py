@@ -17,7 +17,7 @@ from frugalfl_client.owner import VOICE
 def answered(
     work: Callable[[Message, Context], Message], message: Message, context: Context
 ) -> Message:
-    """Answer a message; where the request or the disk is at fault, the answer says so."""
+    """Answer a message; where request, disk or owner are against it, the answer says so."""
     try:
         return work(message, context)
     except NotAllowedError as error:

@@ -198,10 +198,14 @@ class Federation:
         if self._federated and phase != "calibrate":
             keep_ranges(self._run, read_parameters(module), self.calibrate(module))
             self._checkpoint("calibrate", 1, read_parameters(module))
-        self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
+        self._progress.say("export: convert, quantize to int8, run the same rows in every form")
         with self._energy.window("export", round=self._last_round()):
-            export_into(self._run, module, self._task, self._settings, self._run.path / "model")
+            result = export_into(
+                self._run, module, self._task, self._settings, self._run.path / "model"
+            )
         self._run.add_energy(self._energy.take())
+        if result.verification.unchecked:
+            self._progress.warn(result.verification.unchecked)
 
     def _tell_of_resuming(self) -> None:
         self._progress.say(
@@ -218,7 +222,7 @@ class Federation:
         before = evaluate(module, self._public.test, self._task.metrics)
         counters_into(
             self._run, self._grid, self._settings.clients_per_round, before, self._progress.say,
-            self._progress.warn, self._who,
+            self._progress.warn, self._settings.counters_at_least, self._who,
         )  # fmt: skip
 
     def _last_round(self) -> int:

@@ -25,6 +25,7 @@ from frugalfl.energy import EnergyRecord
 from frugalfl.errors import ExportError, FederationError, FrameError, RunError, TaskError
 from frugalfl.settings import Settings
 from frugalfl.task import FloatArray, PublicData
+from frugalfl.text import printable
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export.ranges import probe_rows
 from frugalfl_server.identity import Identities
@@ -176,7 +177,7 @@ def _received(
             )
             answers.complaints += who.bind(told)
         except FrameError as error:
-            answers.complaints.append(f"node {node}: {wire.one_line(str(error))}")
+            answers.complaints.append(f"node {node}: {printable(str(error))}")
             continue
         downlink.confirm(node, reply.held)
         answers.energy += told.records

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from frugalfl.atomic import write_atomically
 from frugalfl.errors import RunError
-from frugalfl_server.files import write_atomically
+from frugalfl.foreign_arrays import arrays_in
 
 FILE = "checkpoints/resume.npz"
 #: Of the file and of the tree in it; another one is refused.
@@ -55,7 +56,7 @@ def write_checkpoint(path: Path, tree: Tree) -> int:
     buffer = io.BytesIO()
     np.savez(buffer, **entries)  # type: ignore[arg-type]
     data = buffer.getvalue()
-    write_atomically(path, lambda part: part.write_bytes(data), durable=True)
+    write_atomically(path, data, durable=True)
     return len(data)
 
 
@@ -70,8 +71,7 @@ def read_checkpoint(path: Path) -> Tree:
     except OSError as error:
         raise RunError(f"cannot read the checkpoint {path}: {error}") from error
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            entries = {name: file[name] for name in file.files}
+        entries = arrays_in(io.BytesIO(data))
         checksum = entries.pop(_CHECKSUM).tobytes()
         if checksum != _checksum(entries):
             raise ValueError("its checksum does not agree")

@@ -14,34 +14,38 @@
     model/            what export made
     report.html       all of it to look at
 
-Every file is replaced as a whole, so a killed run leaves nothing half-written.
+Every file is replaced as a whole, so a killed run leaves nothing half-written. The folder is its
+owner's only: a model, and what each client did, are nobody else's business.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import frugalfl
+from frugalfl.atomic import make_private_folder, write_atomically, write_json
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
 from frugalfl.energy.parquet import read_records, read_rows, write_records
 from frugalfl.energy.text import from_text, to_text
 from frugalfl.errors import RunError
+from frugalfl.foreign import read_json
+from frugalfl.foreign_arrays import read_arrays
 from frugalfl.settings import Settings
-from frugalfl_server.files import write_atomically, write_json
+from frugalfl.text import for_file_name
 from frugalfl_server.records import HeadRecord, RoundRecord
 
 #: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
@@ -49,7 +53,27 @@ _FLUSH_EVERY_S = 2.0
 #: A flush writes the tables anew. It may take one part in so many of a run's time, however long.
 _FLUSH_SHARE = 20
 _VERSIONS_OF = ("flwr", "numpy", "torch", "litert-torch", "ai-edge-quantizer", "tflite-micro")
+#: Folders of a run, which files are written into.
+_FOLDERS = ("checkpoints", "devices", "model", "slim")
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Blame the files of a run for what goes wrong while they are made sense of.
+
+    They are plain files that anybody may have written or changed.
+
+    Raises:
+        RunError: In place of an error that says nothing to who reads it.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunError(
+            f"a file of the run {path} does not hold what it should "
+            f"({type(error).__name__}: {error}); was it damaged, or written by something else?"
+        ) from error
 
 
 class RunDirectory:
@@ -79,7 +103,7 @@ class RunDirectory:
         """
         stamp = time.strftime("%Y%m%d-%H%M%S")
         try:
-            path = _new_folder(root, f"{stamp}-{task}")
+            path = _new_folder(root, f"{stamp}-{for_file_name(task)}")
             run = cls(path)
             write_json(
                 path / "run.json",
@@ -103,15 +127,23 @@ class RunDirectory:
         """Open a run that exists.
 
         Raises:
-            RunError: The folder is missing, is no run, or a file in it cannot be read.
+            RunError: The folder is missing, is no run, has links for folders, or a file in it
+                cannot be read.
         """
         if not (path / "run.json").is_file():
             raise RunError(f"{path} is not a run directory (it has no run.json); see `ls runs`")
         run = cls(path.resolve())
-        run.rounds = [RoundRecord.of_row(row) for row in run._rows("rounds.parquet")]
-        run.heads = [HeadRecord(**row) for row in run._rows("heads.parquet")]
-        if (path / "energy.parquet").exists():
-            run.energy = read_records(path / "energy.parquet")
+        for name in _FOLDERS:
+            if (run.path / name).is_symlink():
+                raise RunError(
+                    f"{run.path / name} is a link to another place, where files would be written: "
+                    "put the folder itself there"
+                )
+        with blaming(run.path):
+            run.rounds = [RoundRecord.of_row(row) for row in run._rows("rounds.parquet")]
+            run.heads = [HeadRecord(**row) for row in run._rows("heads.parquet")]
+            if (path / "energy.parquet").exists():
+                run.energy = read_records(path / "energy.parquet")
         return run
 
     @property
@@ -126,10 +158,9 @@ class RunDirectory:
             RunError: It is missing or damaged.
         """
         try:
-            value: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+            return read_json(self.path / name)
         except (OSError, ValueError) as error:
             raise RunError(f"cannot read {self.path / name}: {error}") from error
-        return value
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write one of the run's JSON files, atomically."""
@@ -188,14 +219,14 @@ class RunDirectory:
         self._table("rounds.parquet", RoundRecord, [one.as_row() for one in self.rounds])
         self._table("heads.parquet", HeadRecord, [asdict(one) for one in self.heads])
         write_atomically(
-            self.path / "energy.parquet", lambda part: write_records(part, self.energy), True
+            self.path / "energy.parquet", lambda file: write_records(file, self.energy), True
         )
         # Rows that are known to be on the disk need not be in a checkpoint.
         self._written = len(self.rounds), len(self.energy), len(self.heads)
         if self._model is not None:
             parameters, about = self._model
             write_atomically(
-                self.path / "checkpoints" / "model.npz", lambda p: _save(p, parameters)
+                self.path / "checkpoints" / "model.npz", lambda file: _save(file, parameters)
             )
             write_json(self.path / "checkpoints" / "model.json", about)
             self._model = None
@@ -217,8 +248,7 @@ class RunDirectory:
         if not self.has_checkpoint:
             raise RunError(f"{self.path} has no model: no round of it was finished")
         try:
-            with np.load(path) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+            return read_arrays(path)
         except (OSError, ValueError) as error:
             raise RunError(f"cannot read the model of this run, {path}: {error}") from error
 
@@ -229,7 +259,7 @@ class RunDirectory:
                 schema = schema.append(pa.field(column, pa.float64()))
         table = pa.Table.from_pylist(rows, schema=schema)
         write_atomically(
-            self.path / name, lambda part: pq.write_table(table, part, compression="zstd"), True
+            self.path / name, lambda file: pq.write_table(table, file, compression="zstd"), True
         )
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
@@ -237,18 +267,17 @@ class RunDirectory:
         return read_rows(path) if path.exists() else []
 
 
-def _save(path: Path, parameters: Parameters) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **parameters)  # type: ignore[arg-type]
+def _save(file: BinaryIO, parameters: Parameters) -> None:
+    np.savez(file, **parameters)  # type: ignore[arg-type]
 
 
 def _new_folder(root: Path, name: str) -> Path:
     """Make a folder of that name, with a number behind it where the second has one already."""
-    root.mkdir(parents=True, exist_ok=True)
+    make_private_folder(root)
     for number in range(1, 1000):
         path = root / (name if number == 1 else f"{name}-{number}")
         try:
-            path.mkdir()
+            path.mkdir(mode=0o700)
         except FileExistsError:
             continue
         return path.resolve()

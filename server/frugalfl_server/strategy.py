@@ -30,6 +30,7 @@ from frugalfl.blocks import Parameters
 from frugalfl.codec import CodedFrame, Limits, read_frame
 from frugalfl.errors import ExportError, FederationError, FrameError, UsageError
 from frugalfl.plans import Plan
+from frugalfl.text import printable
 from frugalfl_server import strategy_state
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import pack, unpack
@@ -533,7 +534,7 @@ class FrugalStrategy(Strategy):
         except FarUpdateError:
             pass  # what becomes of it is known once all others are in
         except (FrameError, ExportError) as error:
-            why = wire.one_line(str(error))
+            why = printable(str(error))
             self.traffic.failures.append(f"node {node}: {why}")
             if isinstance(error, FrameError) and not isinstance(error, ClientFailedError):
                 self._withdraw(node)
@@ -559,7 +560,7 @@ class FrugalStrategy(Strategy):
         except FarUpdateError:
             pass  # as below
         except FrameError as error:
-            self._on_failure(f"node {node}, late by now: {wire.one_line(str(error))}")
+            self._on_failure(f"node {node}, late by now: {printable(str(error))}")
             if not isinstance(error, ClientFailedError):
                 self._withdraw(node)
 

@@ -5,13 +5,13 @@
     │   └── MissingExtraError          exit 2   a verb or room whose optional packages are absent
     ├── TaskError                      exit 3   the user's task: it raised, or has no data
     ├── FrameError                     exit 4   bytes that are not a valid frame
-    │   ├── ProgramError               exit 4   bytes that are not a valid training program
-    │   └── NotAllowedError            exit 4   a request that the device's owner does not allow
+    │   └── ProgramError               exit 4   bytes that are not a valid training program
     ├── CodecError                     exit 5   a codec text or an array that a codec refuses
     ├── FederationError                exit 6   rounds that cannot go on: every client failed
     ├── ExportError                    exit 7   a model that cannot be pruned, converted or proven
     │   └── OverBudgetError            exit 7   a model that needs more than its device has
     ├── RunError                       exit 8   a run directory or a ledger that cannot be read
+    ├── NotAllowedError                exit 1   what a device's owner does not let it do
     └── Interrupted                    exit 130 Ctrl-C; what was finished is kept
 
 A message says what happened (with the value), why, and what to do; it fits on one line.
@@ -46,6 +46,10 @@ class MissingExtraError(UsageError):
         return type(self), (self.what, self.extra)
 
 
+class NotAllowedError(FrugalFLError):
+    """What a device is asked for, and its owner does not let it do."""
+
+
 class TaskError(FrugalFLError):
     """The user's task raised, or returned something that cannot be trained on."""
 
@@ -60,10 +64,6 @@ class FrameError(FrugalFLError):
 
 class ProgramError(FrameError):
     """Bytes that are not a valid training program, or a program that does not fit the data."""
-
-
-class NotAllowedError(FrameError):
-    """A request that goes further than the device's owner allows, in the node's own config."""
 
 
 class CodecError(FrugalFLError):

@@ -20,6 +20,7 @@ from frugalfl.energy.chain import HASH_BYTES, PROOF_BYTES
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 from frugalfl.fold import unfold
+from frugalfl.text import MOST_LETTERS, is_printable, printable
 
 STYPE = "frugalfl.frames.v1"
 RANGES_STYPE = "frugalfl.ranges.v1"
@@ -40,8 +41,8 @@ TORCH, LITERT = "torch", "litert"
 _MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
 #: Beyond any round, version, or number of epochs that a server can mean.
 _MOST_COUNT, _MOST_EPOCHS = 1 << 40, 10_000
-#: Longest text that is read at all, and longest of a reply that is kept (characters).
-_MOST_LETTERS, _MAX_TEXT = 4096, 300
+#: Longest text that is read at all (characters).
+_MOST_LETTERS = 4096
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def unpack_request(message: Message) -> TrainRequest:
     if not 0 <= epochs <= _MOST_EPOCHS or not 0 <= mu < math.inf:
         raise FrameError(f"the message asks for {epochs} epochs, with a proximal mu of {mu}")
     return TrainRequest(
-        run=_text(config, "run"),
+        run=_name(config, "run"),
         round=_count(config, "round"),
         base=_whole(config, "base"),
         version=_count(config, "version"),
@@ -271,7 +272,7 @@ def unpack_reply(message: Message) -> TrainReply:
         loss=_number(metrics, "train-loss"),
         records=_records(ledger),
         head=_head(ledger),
-        link=one_line(_any_text(ledger, _LINK)),
+        link=printable(_any_text(ledger, _LINK)),
         notice=notice,
         accuracy=accuracy,
         scored=scored,
@@ -307,7 +308,7 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
     if not 50 < percentile <= 100:
         raise FrameError(f"the message asks for the percentile {percentile}")
     return CalibrateRequest(
-        run=_text(config, "run"),
+        run=_name(config, "run"),
         round=_count(config, "round"),
         base=_whole(config, "base"),
         version=_count(config, "version"),
@@ -360,13 +361,6 @@ def pack_average(arrays: dict[str, np.ndarray[Any, Any]], samples: int, loss: fl
     )
 
 
-def one_line(text: str) -> str:
-    """Return a stranger's text as what may be shown to a person: one line, no escape sequences."""
-    shown = text[: _MAX_TEXT + 1]
-    shown = "".join(letter if letter.isprintable() else " " for letter in shown)
-    return shown if len(shown) <= _MAX_TEXT else f"{shown[: _MAX_TEXT - 3]}..."
-
-
 def _pack_bytes(data: bytes) -> ArrayRecord:
     return ArrayRecord({_FRAMES: Array(dtype="uint8", shape=(len(data),), stype=STYPE, data=data)})
 
@@ -415,7 +409,7 @@ def _noted(ledger: Any) -> tuple[str, str, tuple[str, ...]]:
         raise FrameError("the reply's list of training programs cannot be read")
     if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in programs):
         raise FrameError("the reply names a training program by something that is no SHA-256")
-    return one_line(_any_text(ledger, _NOTICE)), trainer, tuple(programs)
+    return printable(_any_text(ledger, _NOTICE)), trainer, tuple(programs)
 
 
 def _unpack_bytes(content: RecordDict) -> bytes:
@@ -478,6 +472,14 @@ def _text(record: Any, name: str) -> str:
         raise FrameError(
             f"the message's {name} is {value!r:.60}, not a text of up to {_MOST_LETTERS} letters"
         )
+    return value
+
+
+def _name(record: Any, name: str) -> str:
+    """Read a text that a device's ledger keeps: it must be able to show it."""
+    value = _text(record, name)
+    if len(value) > MOST_LETTERS or not is_printable(value):
+        raise FrameError(f"the message's {name} is {value!r:.60}, which cannot be a name")
     return value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from frugalfl.energy import formats, parquet
@@ -22,6 +22,8 @@ from frugalfl.energy.record import SERVER, EnergyRecord
 from frugalfl.energy.sums import Totals, totals
 from frugalfl.energy.verify import Findings, verify_ledger, verify_run
 from frugalfl.errors import RunError, UsageError
+from frugalfl.foreign import read_json
+from frugalfl.text import MOST_OF_A_LINE, printable
 
 _EPILOG = """
 Examples:
@@ -132,7 +134,7 @@ def verify(
     """
     found = verify_run(source) if source.is_dir() else verify_ledger(source, against)
     for line in [*found.notes, *found.faults]:
-        typer.echo(line)
+        typer.echo(printable(line, MOST_OF_A_LINE))
     if found.faults:
         raise RunError(f"{len(found.faults)} of {found.ledgers} ledgers do not verify: see above")
     typer.echo(_verified(found))
@@ -185,11 +187,11 @@ def _control_lines(source: Path) -> list[str]:
     if not (source / "summary.json").is_file():
         return []
     try:
-        summary = json.loads((source / "summary.json").read_text(encoding="utf-8"))
-    except ValueError as error:
+        summary = read_json(source / "summary.json")
+    except (OSError, ValueError) as error:
         raise RunError(f"cannot read {source / 'summary.json'}: {error}") from error
     lines = []
-    if skipped := summary.get("skipped"):
+    if isinstance(skipped := summary.get("skipped"), int) and skipped:
         lines.append(f"skipped: {skipped:,} times a client could not be asked in a round")
     if stopped := summary.get("stopped"):
         lines.append(f"stopped: {stopped}")
@@ -208,7 +210,7 @@ def _print_tables(records: list[EnergyRecord], groups: list[By], about: list[str
     lines += dict.fromkeys(_how(reading) for record in records for reading in record.readings)
     lines += dict.fromkeys(f"grams: {record.grid}" for record in records if record.grid)
     for line in lines:
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(printable(line, MOST_OF_A_LINE), soft_wrap=True, markup=False)
 
 
 def _table(title: str, groups: dict[str, Totals]) -> Table:
@@ -229,7 +231,9 @@ def _table(title: str, groups: dict[str, Totals]) -> Table:
     for name in ("n", *shown):
         table.add_column(name, justify="right")
     for place, (name, total) in enumerate(groups.items()):
-        table.add_row(name, str(total.records), *(_cell(columns[c][place]) for c in shown))
+        table.add_row(
+            Text(printable(name)), str(total.records), *(_cell(columns[c][place]) for c in shown)
+        )
     return table
 
 
