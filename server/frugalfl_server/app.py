@@ -52,7 +52,15 @@ from frugalfl_server.programs import Programs
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
-from frugalfl_server.resume import Stopped, begin, changed_versions, claimed, to_resume
+from frugalfl_server.resume import (
+    COMPILED,
+    Stopped,
+    begin,
+    changed_versions,
+    claimed,
+    compilations_of,
+    to_resume,
+)
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
@@ -169,6 +177,7 @@ class Federation:
         stopped = self._left_off
         if self._resumed:
             self._tell_of_resuming()
+            self._compilations = compilations_of(self._run)
         self._warn_of_export()
         self._ratio = ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
         recover = self._settings.recover_rounds if ratio else 0
@@ -229,7 +238,7 @@ class Federation:
         )
         if self._name == summary.OURS and figures not in self._compilations:
             self._compilations.append(figures)
-            self._run.write_json("programs.json", {"programs": self._compilations})
+            self._run.write_json(COMPILED, {"programs": self._compilations})
 
     def _warn_of_export(self) -> None:
         """Say before the first round what would stop the export after the last one."""
@@ -284,6 +293,8 @@ class Federation:
             self._downlink = None  # recovery begins with full copies
         elif self._downlink is not None:
             self._downlink.prune(kept)
+        if not self._settings.recover_rounds:
+            self._run.checkpoint(read_parameters(pruned), phase="prune", round=self._last_round())
         return pruned
 
     def _rounds(self, module: torch.nn.Module, phase: str, rounds: int, first: int) -> None:
@@ -384,6 +395,7 @@ class Federation:
             return
         try:
             tree: Tree = {
+                "run": self._run.name,
                 "phase": phase,
                 "done": done,
                 "ratio": self._ratio,

@@ -15,7 +15,7 @@ from frugalfl.task import FloatArray, Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.calibration import is_federated, kept_ranges
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model
-from frugalfl_server.files import write_json
+from frugalfl_server.files import write_sealed
 from frugalfl_server.refit import how_to_fit
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory
@@ -50,7 +50,7 @@ def export_run(
         OverBudgetError: It does not fit; the message says what would, and how to get it.
     """
     run = RunDirectory.open(path)
-    about = run.read_json("run.json")
+    about, status = run.read_json("run.json"), run.status()
     if about["app"] is None:
         raise RunError(
             f"{path} does not say which app it came from; run it with `frugalfl simulate`"
@@ -72,8 +72,7 @@ def export_run(
         advice = how_to_fit(run, module, task, settings, say)
         raise OverBudgetError(f"{error}; {advice}") from error
     if out is None:
-        known = run.read_json("summary.json")
-        run.write_json("summary.json", summary.of_run(run, known["status"], known["reason"]))
+        run.write_json("summary.json", summary.of_run(run, *status))
         write_report(run)
     return result
 
@@ -124,5 +123,5 @@ def export_into(
         budget=DeviceBudget.of_settings(settings),
         metrics=task.metrics,
     )
-    write_json(folder / "export.json", result.to_dict())
+    write_sealed(folder / "export.json", result.to_dict())
     return result

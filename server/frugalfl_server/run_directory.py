@@ -19,29 +19,34 @@ Every file is replaced as a whole, so a killed run leaves nothing half-written.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import frugalfl
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
-from frugalfl.energy.parquet import read_records, read_rows, write_records
+from frugalfl.energy.parquet import read_records, read_rows, write_records, write_table
 from frugalfl.energy.text import from_text, to_text
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
-from frugalfl_server.files import write_atomically, write_json
+from frugalfl_server.files import (
+    read_sealed,
+    reading,
+    write_atomically,
+    write_json,
+    write_sealed,
+)
+from frugalfl_server.npz import read_npz
 from frugalfl_server.records import HeadRecord, RoundRecord
 
 #: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
@@ -49,6 +54,12 @@ _FLUSH_EVERY_S = 2.0
 #: A flush writes the tables anew. It may take one part in so many of a run's time, however long.
 _FLUSH_SHARE = 20
 _VERSIONS_OF = ("flwr", "numpy", "torch", "litert-torch", "ai-edge-quantizer", "tflite-micro")
+#: JSON files without a checksum: their figures are computed anew from the tables.
+_UNSEALED = ("summary.json",)
+#: Of which phase and round ``checkpoints/model.npz`` is.
+MODEL_ABOUT = "checkpoints/model.json"
+_STATUSES = ("finished", "interrupted", "failed", "unfinished")
+_Record = TypeVar("_Record")
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -63,6 +74,7 @@ class RunDirectory:
         self._model: tuple[Parameters, dict[str, Any]] | None = None
         self._flush_due_s = time.monotonic() + _FLUSH_EVERY_S
         self._written = 0, 0, 0
+        self._sealed = False
 
     @classmethod
     def create(cls, root: Path, task: str, settings: Settings, app: Path | None) -> RunDirectory:
@@ -81,7 +93,7 @@ class RunDirectory:
         try:
             path = _new_folder(root, f"{stamp}-{task}")
             run = cls(path)
-            write_json(
+            write_sealed(
                 path / "run.json",
                 {
                     "name": path.name,
@@ -92,6 +104,7 @@ class RunDirectory:
                     "versions": versions(),
                     "host": {"system": platform.platform(), "cpus": os.cpu_count()},
                 },
+                durable=True,
             )
             _point(root / "latest", path.name)
         except OSError as error:
@@ -108,10 +121,11 @@ class RunDirectory:
         if not (path / "run.json").is_file():
             raise RunError(f"{path} is not a run directory (it has no run.json); see `ls runs`")
         run = cls(path.resolve())
-        run.rounds = [RoundRecord.of_row(row) for row in run._rows("rounds.parquet")]
-        run.heads = [HeadRecord(**row) for row in run._rows("heads.parquet")]
+        run.read_json("run.json")
+        run.rounds = run._table_of("rounds.parquet", RoundRecord.of_row)
+        run.heads = run._table_of("heads.parquet", HeadRecord.of_row)
         if (path / "energy.parquet").exists():
-            run.energy = read_records(path / "energy.parquet")
+            run.energy = read_records(run.path / "energy.parquet")
         return run
 
     @property
@@ -125,15 +139,38 @@ class RunDirectory:
         Raises:
             RunError: It is missing or damaged.
         """
-        try:
-            value: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot read {self.path / name}: {error}") from error
+        value, sealed = read_sealed(self.path / name)
+        if name == "run.json":
+            with reading(self.path / name):
+                _check_about(value)
+            self._sealed = sealed
+        elif self._sealed and not sealed and name not in _UNSEALED:
+            raise RunError(
+                f"{self.path / name} is damaged (its checksum is missing); put a sound copy in its "
+                "place"
+            )
         return value
+
+    def status(self) -> tuple[str, str | None]:
+        """Return the status of ``summary.json`` and its reason; ``unfinished`` where there is none.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        path = self.path / "summary.json"
+        if not path.exists():
+            return "unfinished", None
+        known = self.read_json(path.name)
+        with reading(path):
+            status, reason = known["status"], known["reason"]
+            if status not in _STATUSES or not isinstance(reason, str | None):
+                raise ValueError(f"its status is {status!r:.40}")
+        return status, reason
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write one of the run's JSON files, atomically."""
-        write_json(self.path / name, value)
+        write = write_json if name in _UNSEALED else write_sealed
+        write(self.path / name, value, durable=True)
 
     def add_energy(self, records: Iterable[EnergyRecord]) -> None:
         """Add energy records that belong to no client; they reach the disk with the next flush."""
@@ -180,7 +217,7 @@ class RunDirectory:
             )
         self.rounds[rounds:] = [RoundRecord.of_row(row) for row in position["rounds"]]
         self.energy[energy:] = [from_text(text) for text in position["energy"]]
-        self.heads[heads:] = [HeadRecord(**row) for row in position["heads"]]
+        self.heads[heads:] = [HeadRecord.of_row(row) for row in position["heads"]]
 
     def flush(self) -> None:
         """Write the tables and the newest model."""
@@ -195,9 +232,9 @@ class RunDirectory:
         if self._model is not None:
             parameters, about = self._model
             write_atomically(
-                self.path / "checkpoints" / "model.npz", lambda p: _save(p, parameters)
+                self.path / "checkpoints" / "model.npz", lambda p: _save(p, parameters), True
             )
-            write_json(self.path / "checkpoints" / "model.json", about)
+            self.write_json(MODEL_ABOUT, about)
             self._model = None
         now = time.monotonic()
         self._flush_due_s = now + max(_FLUSH_EVERY_S, _FLUSH_SHARE * (now - began))
@@ -216,11 +253,12 @@ class RunDirectory:
         path = self.path / "checkpoints" / "model.npz"
         if not self.has_checkpoint:
             raise RunError(f"{self.path} has no model: no round of it was finished")
-        try:
-            with np.load(path) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot read the model of this run, {path}: {error}") from error
+        with reading(path, "go on from another run, or resume this one if it is not finished"):
+            parameters: Parameters = read_npz(path.read_bytes())
+            for name, tensor in parameters.items():
+                if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
+                    raise ValueError(f"{name!r:.40} is not an array of finite float32 numbers")
+        return parameters
 
     def _table(self, name: str, kind: type, rows: Sequence[dict[str, Any]]) -> None:
         schema = _schema(kind)
@@ -228,13 +266,26 @@ class RunDirectory:
             if column not in schema.names:  # a metric of the task
                 schema = schema.append(pa.field(column, pa.float64()))
         table = pa.Table.from_pylist(rows, schema=schema)
-        write_atomically(
-            self.path / name, lambda part: pq.write_table(table, part, compression="zstd"), True
-        )
+        write_atomically(self.path / name, lambda part: write_table(table, part), True)
 
-    def _rows(self, name: str) -> list[dict[str, Any]]:
+    def _table_of(self, name: str, record: Callable[[dict[str, Any]], _Record]) -> list[_Record]:
         path = self.path / name
-        return read_rows(path) if path.exists() else []
+        if not path.exists():
+            return []
+        with reading(path):
+            return [record(row) for row in read_rows(path)]
+
+
+def _check_about(about: dict[str, Any]) -> None:
+    """See that ``run.json`` says what is read from it.
+
+    Raises:
+        ValueError: It does not.
+    """
+    kinds = {"task": str, "app": str | None, "settings": dict, "versions": dict}
+    for name, kind in kinds.items():
+        if not isinstance(about.get(name), kind):
+            raise ValueError(f"its {name} is {about.get(name)!r:.40}")
 
 
 def _save(path: Path, parameters: Parameters) -> None:

@@ -22,10 +22,19 @@ def write_records(path: Path, records: Iterable[EnergyRecord]) -> None:
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, parquet = _pyarrow()
+    arrow, _ = _pyarrow()
     rows = [flat(record) | {"readings": as_dict(record)["readings"]} for record in records]
-    table = arrow.Table.from_pylist(rows, schema=_schema(arrow))
-    parquet.write_table(table, path, compression="zstd")
+    write_table(arrow.Table.from_pylist(rows, schema=_schema(arrow)), path)
+
+
+def write_table(table: pyarrow.Table, path: Path) -> None:
+    """Write any table, with a checksum for each page: a flipped bit is no other number.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    _, parquet = _pyarrow()
+    parquet.write_table(table, path, compression="zstd", write_page_checksum=True)
 
 
 def read_records(path: Path) -> list[EnergyRecord]:
@@ -38,7 +47,7 @@ def read_records(path: Path) -> list[EnergyRecord]:
     try:
         return [_record(row) for row in read_rows(path)]
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -50,9 +59,13 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """
     arrow, parquet = _pyarrow()
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-    except (arrow.ArrowException, OSError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+        # Another folder than a file is a data set to Arrow: opened here, it is refused.
+        with path.open("rb") as file:
+            table = parquet.read_table(file, page_checksum_verification=True)
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except (arrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise RunError(f"cannot read {path}: {said}; put a sound copy in its place") from error
     return rows
 
 
