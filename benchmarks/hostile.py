@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lies import ATTACKS, Attack, attacking
 from common import arguments, finish
 from flwr.app import ArrayRecord
+from lies import ATTACKS, Attack, attacking
 
 from frugalfl.errors import FrugalFLError
 from frugalfl.modules import read_parameters, write_parameters

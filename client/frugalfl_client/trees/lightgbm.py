@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.errors import MissingExtraError, UsageError
+from frugalfl.errors import MissingExtraError, TaskError, UsageError
 from frugalfl.trees import Forest, Growth, Tree
 from frugalfl.trees.forest import Float64s, UInt8s
 
@@ -73,9 +73,18 @@ def parse_trees(text: str) -> tuple[Tree, ...]:
     """Return the trees of a LightGBM text model over bins, as they are numbered there.
 
     A threshold lies between two bins; the lower one is the last that goes left.
+
+    Raises:
+        TaskError: The text is not as LightGBM writes it.
     """
     body = text.split("\nTree=")[1:]
-    return tuple(_parse_tree(block) for block in body)
+    try:
+        return tuple(_parse_tree(block) for block in body)
+    except (KeyError, ValueError) as error:
+        raise TaskError(
+            f"the trees that LightGBM grew cannot be read ({error!s:.80}); install the version "
+            "that constraints.txt names"
+        ) from error
 
 
 def _parse_tree(block: str) -> Tree:

@@ -182,17 +182,19 @@ def _text(records: list[EnergyRecord], chosen: Format, by: str | None) -> str:
 
 def _control_lines(source: Path) -> list[str]:
     """Return what energy limits did to a run that has ended."""
-    if not (source / "summary.json").is_file():
+    path = source / "summary.json"
+    if not path.exists():
         return []
     try:
-        summary = json.loads((source / "summary.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"cannot read {source / 'summary.json'}: {error}") from error
-    lines = []
-    if skipped := summary.get("skipped"):
-        lines.append(f"skipped: {skipped:,} times a client could not be asked in a round")
-    if stopped := summary.get("stopped"):
-        lines.append(f"stopped: {stopped}")
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        skipped, stopped = summary.get("skipped"), summary.get("stopped")
+        lines = []
+        if skipped:
+            lines.append(f"skipped: {int(skipped):,} times a client could not be asked in a round")
+        if stopped:
+            lines.append(f"stopped: {stopped}")
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
     return lines
 
 
