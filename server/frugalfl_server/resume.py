@@ -145,7 +145,7 @@ def begin(run: RunDirectory) -> tuple[Stopped | None, tuple[int, ...]]:
         RunError: It cannot be resumed.
     """
     stopped = None
-    if (run.path / FILE).exists():
+    if os.path.lexists(run.path / FILE):
         tree = read_checkpoint(run.path / FILE)
         with reading(run.path / FILE, CANNOT):
             stopped = _stopped(run, tree)
@@ -179,7 +179,7 @@ def compilations_of(run: RunDirectory) -> list[dict[str, Any]]:
     Raises:
         RunError: It is damaged.
     """
-    if not (run.path / COMPILED).exists():
+    if not os.path.lexists(run.path / COMPILED):
         return []
     known = run.read_json(COMPILED)
     with reading(run.path / COMPILED):
@@ -203,7 +203,7 @@ def changed_versions(run: RunDirectory, now: dict[str, Any]) -> str:
 
 
 def _attempts(run: RunDirectory) -> list[int]:
-    if not (run.path / ATTEMPTS).exists():
+    if not os.path.lexists(run.path / ATTEMPTS):
         return []
     known = run.read_json(ATTEMPTS)
     with reading(run.path / ATTEMPTS):

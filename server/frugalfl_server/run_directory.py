@@ -124,8 +124,11 @@ class RunDirectory:
         run.read_json("run.json")
         run.rounds = run._table_of("rounds.parquet", RoundRecord.of_row)
         run.heads = run._table_of("heads.parquet", HeadRecord.of_row)
-        if (path / "energy.parquet").exists():
-            run.energy = read_records(run.path / "energy.parquet")
+        energy = run.path / "energy.parquet"
+        if os.path.lexists(energy):
+            run.energy = read_records(energy)
+        else:
+            run._check_may_lack(energy)
         return run
 
     @property
@@ -158,7 +161,7 @@ class RunDirectory:
             RunError: It is damaged.
         """
         path = self.path / "summary.json"
-        if not path.exists():
+        if not os.path.lexists(path):
             return "unfinished", None
         known = self.read_json(path.name)
         with reading(path):
@@ -242,7 +245,7 @@ class RunDirectory:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is a model on disk."""
-        return (self.path / "checkpoints" / "model.npz").exists()
+        return os.path.lexists(self.path / "checkpoints" / "model.npz")
 
     def load_checkpoint(self) -> Parameters:
         """Return the newest model.
@@ -268,9 +271,14 @@ class RunDirectory:
         table = pa.Table.from_pylist(rows, schema=schema)
         write_atomically(self.path / name, lambda part: write_table(table, part), True)
 
+    def _check_may_lack(self, path: Path) -> None:
+        if self.status()[0] == "finished":
+            raise RunError(f"{path} is missing, and the run is finished; put a copy in its place")
+
     def _table_of(self, name: str, record: Callable[[dict[str, Any]], _Record]) -> list[_Record]:
         path = self.path / name
-        if not path.exists():
+        if not os.path.lexists(path):
+            self._check_may_lack(path)
             return []
         with reading(path):
             return [record(row) for row in read_rows(path)]

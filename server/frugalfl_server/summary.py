@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
 
 def _kept(run: RunDirectory, name: str, key: str, kind: type, otherwise: Any) -> Any:
     """Return one value of a file that not every run has."""
-    if not (run.path / name).exists():
+    if not os.path.lexists(run.path / name):
         return otherwise
     known = run.read_json(name)
     with reading(run.path / name):
@@ -95,7 +96,7 @@ def _kept(run: RunDirectory, name: str, key: str, kind: type, otherwise: Any) ->
 
 def _of_export(run: RunDirectory, folder: str) -> dict[str, Any]:
     path = run.path / folder / "export.json"
-    if not path.exists():
+    if not os.path.lexists(path):
         return {"accuracy_int8": None, "metrics_int8": {}, "model": None}
     export = run.read_json(f"{folder}/export.json")
     with reading(path, "make it anew with: frugalfl export RUN"):

@@ -14,7 +14,9 @@ command = typer.Typer(add_completion=False)
 @command.command(epilog="Example: frugalfl report runs/latest")
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory, such as runs/latest.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures of summary.json, computed anew.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the figures of summary.json, computed anew.")
+    ] = False,
 ) -> None:
     """Write report.html anew from the run's tables, and print the summary."""
     from frugalfl_server.report import write_report
