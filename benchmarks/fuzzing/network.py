@@ -143,7 +143,7 @@ def _bundle_like(data: bytes, rng: random.Random) -> bytes:
             written = name
             if rng.random() < 0.5:
                 written = rng.choice(
-                    ("../x", "/x", "a/../../x", "", "x" * 300, "a\0b", "pyproject.toml/x", name)
+                    ("../x", "/x", "a/../../x", "y", "x" * 300, "a\0b", "pyproject.toml/x", name)
                 )
             elif name == "pyproject.toml":
                 text = text_like(text, rng).encode(errors="replace").decode()
