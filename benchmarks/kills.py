@@ -26,7 +26,7 @@ from frugalfl_server.run_directory import RunDirectory
 #: What is killed, how often next to the others, and by what its command line is known.
 _TARGETS = {
     "node": (4, ""), "ServerApp": (2, "flwr-serverapp"), "SuperLink": (2, "flower-superlink"),
-    "front": (2, "front_process"), "SuperExec": (1, "superexec"), "serve": (1, ""),
+    "front": (2, "serve.front"), "SuperExec": (1, "serve.superexec"), "serve": (1, ""),
 }  # fmt: skip
 _NODES = 3
 #: Of so many kills the next one comes before a round was finished, so that two come together.
@@ -35,7 +35,7 @@ _AT_ONCE = 0.25
 _SPREAD_S = 4.0
 _SETTINGS = (
     "clients=3", "clients-per-round=3", "local-epochs=1", "prune=0.0", "evaluate-rows=0",
-    "refresh=full", "initial=exact", "round-deadline=600", "quorum=3",
+    "refresh=full", "initial=exact", "round-deadline=240", "quorum=3",
     "uplink=feedback | topk(5%) | sign | golomb",
 )  # fmt: skip
 _LAYERS = "nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10)"

@@ -106,7 +106,8 @@ def damages(path: Path, rng: random.Random) -> dict[str, Callable[[Path], None]]
             f"JSON: {name}": _writer(value)
             for name, value in {
                 "a list": [1], "nested": "[" * 3000, "NaN": '{"status": NaN}', "nothing known": {},
-                "other values": dict.fromkeys(known, -1), "huge numbers": dict.fromkeys(known, 10**400),
+                "other values": dict.fromkeys(known, -1),
+                "huge numbers": dict.fromkeys(known, 10**400),
                 "texts": dict.fromkeys(known, "x"),
             }.items()
         }  # fmt: skip

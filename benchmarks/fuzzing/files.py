@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from frugalfl.foreign_arrays import arrays_in
 from frugalfl_client import kept_file
 from frugalfl_client.node.flower import Parcel as Answer
 from frugalfl_client.node.home import Home
 from frugalfl_client.node.outbox import Outbox
 from frugalfl_server.checkpoint import read_checkpoint, write_checkpoint
-from frugalfl_server.files import read_sealed, write_sealed
-from frugalfl_server.npz import read_npz
+from frugalfl_server.sealed import read_sealed, write_sealed
 from fuzzing.decoder import Decoder
 from fuzzing.mutate import bytes_like, json_like
 
@@ -75,7 +75,7 @@ def _archive_like(data: bytes, rng: random.Random) -> bytes:
 
 def _model_of(data: bytes) -> None:
     try:
-        read_npz(data)
+        arrays_in(io.BytesIO(data))
     except ValueError as error:
         from frugalfl.errors import RunError
 

@@ -73,8 +73,10 @@ def decoders() -> Iterator[Decoder]:
         (Mask((4, 3), 0.5),), 10,
     )  # fmt: skip
     yield Decoder("training program", [to_bytes(program)], _program_like, from_bytes, 3)
-    yield Decoder("training program's file", [program_file.pack(program)], bytes_like,
-                  lambda file: program_file.unpack(file, program_file.digest_of(file)), 2)  # fmt: skip
+    yield Decoder(
+        "training program's file", [program_file.pack(program)], bytes_like,
+        lambda file: program_file.unpack(file, program_file.digest_of(file)), 2,
+    )  # fmt: skip
 
 
 def records_like(content: RecordDict, rng: random.Random) -> RecordDict:

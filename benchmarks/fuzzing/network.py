@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import random
@@ -22,9 +21,9 @@ from flwr.proto.fleet_pb2 import PullMessagesResponse
 from flwr.supercore.inflatable.inflatable_object import get_object_tree
 
 from frugalfl import wire
-from frugalfl_client.node.apps import Apps
+from frugalfl_client.node.bundle import unpack
 from frugalfl_client.node.channel import Address, Channel
-from frugalfl_client.node.flower import Fleet, Run, RunOverError
+from frugalfl_client.node.flower import Fleet, RunOverError
 from fuzzing.decoder import Decoder
 from fuzzing.mutate import bytes_like, json_like, text_like
 
@@ -119,13 +118,10 @@ clientapp = "frugalfl_client.app:app"\n[tool.flwr.app.config]\nrounds = 3\n"""
         bundle.writestr("data/x.json", "{}")
 
     def decode(data: bytes) -> None:
-        digest = hashlib.sha256(data).hexdigest()
-        run = Run.create_empty(1)
-        run.fab_hash, run.fab_id, run.fab_version = digest, "p/x", "1"
         try:
-            Apps(cache / "apps").of(run, lambda: data)
-            if any(path.name not in ("apps",) for path in cache.iterdir()):
-                raise AssertionError("a file lies outside the cache")
+            unpack(data, cache / "apps")
+            if [path.name for path in cache.iterdir()] != ["apps"]:
+                raise AssertionError("a file lies outside of the bundle's folder")
         finally:
             shutil.rmtree(cache / "apps", ignore_errors=True)
 

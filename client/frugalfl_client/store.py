@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from frugalfl.atomic import claim_database
 from frugalfl.blocks import FloatArray
 from frugalfl.errors import RunError
 from frugalfl_client.held import Held
@@ -74,7 +75,6 @@ class Store:
         self.path = path
         self._damage = ""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._db = self._connect()
             except sqlite3.Error as error:
@@ -168,6 +168,7 @@ class Store:
 
     def _connect(self) -> sqlite3.Connection:
         # Transactions are begun by hand: Python's own would begin as readers.
+        claim_database(self.path)
         db = sqlite3.connect(self.path, isolation_level=None)
         # A damaged text is for the checksum to find; it must not raise before.
         db.text_factory = lambda text: text.decode(errors="replace")

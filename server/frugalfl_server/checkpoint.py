@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from frugalfl.atomic import write_atomically
 from frugalfl.errors import RunError
-from frugalfl_server.files import write_atomically
-from frugalfl_server.npz import read_npz
+from frugalfl.foreign_arrays import arrays_in
 
 FILE = "checkpoints/resume.npz"
 #: Of the file and of the tree in it; another one is refused.
@@ -58,7 +58,7 @@ def write_checkpoint(path: Path, tree: Tree) -> int:
     buffer = io.BytesIO()
     np.savez(buffer, **entries)  # type: ignore[arg-type]
     data = buffer.getvalue()
-    write_atomically(path, lambda part: part.write_bytes(data), durable=True)
+    write_atomically(path, data, durable=True)
     return len(data)
 
 
@@ -83,7 +83,7 @@ def read_checkpoint(path: Path) -> Tree:
 
 
 def _tree_in(data: bytes) -> Tree:
-    entries = read_npz(data)
+    entries = arrays_in(io.BytesIO(data))
     checksum = entries.pop(_CHECKSUM).tobytes()
     if checksum != _checksum(entries):
         raise ValueError("its checksum does not agree")

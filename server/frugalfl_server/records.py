@@ -100,12 +100,18 @@ class HeadRecord:
         round: Round of the answer.
         number: Entries of the ledger so far.
         hash: The newest entry's hash, hexadecimal.
+        node: The node that told it, as text; empty in runs from before it was kept.
+        ledger: Mark of the ledger, hexadecimal; empty where the client told of none.
+        proof: That this ledger told it, hexadecimal; empty likewise.
     """
 
     client: str
     round: int
     number: int
     hash: str
+    node: str = ""
+    ledger: str = ""
+    proof: str = ""
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> HeadRecord:

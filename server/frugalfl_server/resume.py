@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frugalfl.atomic import open_private
 from frugalfl.blocks import Parameters
 from frugalfl.errors import RunError, UsageError
 from frugalfl.settings import Settings
 from frugalfl_server.checkpoint import CANNOT, FILE, Tree, read_checkpoint
-from frugalfl_server.files import reading, short_path, write_sealed
+from frugalfl_server.files import short_path
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.sealed import reading, write_sealed
 
 #: With which round the run was begun, and each time resumed.
 ATTEMPTS = "attempts.json"
@@ -115,11 +117,13 @@ def claimed(run: RunDirectory) -> Iterator[None]:
     """Keep other processes from working on a run while the ``with`` block lasts.
 
     Raises:
-        RunError: Another one does.
+        RunError: Another one does, or its lock cannot be opened.
     """
-    with reading(run.path / LOCK):
-        lock = (run.path / LOCK).open("a+", encoding="utf-8")
-    with lock as file:
+    try:
+        handle = open_private(run.path / LOCK, os.O_RDWR | os.O_APPEND)
+    except OSError as error:
+        raise RunError(f"cannot lock {short_path(run.path)}: {error}") from error
+    with os.fdopen(handle, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

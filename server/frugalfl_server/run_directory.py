@@ -14,7 +14,8 @@
     model/            what export made
     report.html       all of it to look at
 
-Every file is replaced as a whole, so a killed run leaves nothing half-written.
+Every file is replaced as a whole, so a killed run leaves nothing half-written. The folder is its
+owner's only: a model, and what each client did, are nobody else's business.
 """
 
 from __future__ import annotations
@@ -22,32 +23,29 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
 
 import frugalfl
+from frugalfl.atomic import make_private_folder, write_atomically, write_json
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
 from frugalfl.energy.parquet import read_records, read_rows, write_records, write_table
 from frugalfl.energy.text import from_text, to_text
 from frugalfl.errors import RunError
+from frugalfl.foreign_arrays import read_arrays
 from frugalfl.settings import Settings
-from frugalfl_server.files import (
-    read_sealed,
-    reading,
-    write_atomically,
-    write_json,
-    write_sealed,
-)
-from frugalfl_server.npz import read_npz
+from frugalfl.text import for_file_name
 from frugalfl_server.records import HeadRecord, RoundRecord
+from frugalfl_server.sealed import read_sealed, reading, write_sealed
 
 #: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
 _FLUSH_EVERY_S = 2.0
@@ -60,7 +58,27 @@ _UNSEALED = ("summary.json",)
 MODEL_ABOUT = "checkpoints/model.json"
 _STATUSES = ("finished", "interrupted", "failed", "unfinished")
 _Record = TypeVar("_Record")
+#: Folders of a run, which files are written into.
+_FOLDERS = ("checkpoints", "devices", "model", "slim")
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Blame the files of a run for what goes wrong while they are made sense of.
+
+    They are plain files that anybody may have written or changed.
+
+    Raises:
+        RunError: In place of an error that says nothing to who reads it.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunError(
+            f"a file of the run {path} does not hold what it should "
+            f"({type(error).__name__}: {error}); was it damaged, or written by something else?"
+        ) from error
 
 
 class RunDirectory:
@@ -91,7 +109,7 @@ class RunDirectory:
         """
         stamp = time.strftime("%Y%m%d-%H%M%S")
         try:
-            path = _new_folder(root, f"{stamp}-{task}")
+            path = _new_folder(root, f"{stamp}-{for_file_name(task)}")
             run = cls(path)
             write_sealed(
                 path / "run.json",
@@ -116,11 +134,18 @@ class RunDirectory:
         """Open a run that exists.
 
         Raises:
-            RunError: The folder is missing, is no run, or a file in it cannot be read.
+            RunError: The folder is missing, is no run, has links for folders, or a file in it
+                cannot be read.
         """
         if not (path / "run.json").is_file():
             raise RunError(f"{path} is not a run directory (it has no run.json); see `ls runs`")
         run = cls(path.resolve())
+        for name in _FOLDERS:
+            if (run.path / name).is_symlink():
+                raise RunError(
+                    f"{run.path / name} is a link to another place, where files would be written: "
+                    "put the folder itself there"
+                )
         run.read_json("run.json")
         run.rounds = run._table_of("rounds.parquet", RoundRecord.of_row)
         run.heads = run._table_of("heads.parquet", HeadRecord.of_row)
@@ -228,14 +253,14 @@ class RunDirectory:
         self._table("rounds.parquet", RoundRecord, [one.as_row() for one in self.rounds])
         self._table("heads.parquet", HeadRecord, [asdict(one) for one in self.heads])
         write_atomically(
-            self.path / "energy.parquet", lambda part: write_records(part, self.energy), True
+            self.path / "energy.parquet", lambda file: write_records(file, self.energy), True
         )
         # Rows that are known to be on the disk need not be in a checkpoint.
         self._written = len(self.rounds), len(self.energy), len(self.heads)
         if self._model is not None:
             parameters, about = self._model
             write_atomically(
-                self.path / "checkpoints" / "model.npz", lambda p: _save(p, parameters), True
+                self.path / "checkpoints" / "model.npz", lambda file: _save(file, parameters), True
             )
             self.write_json(MODEL_ABOUT, about)
             self._model = None
@@ -257,7 +282,7 @@ class RunDirectory:
         if not self.has_checkpoint:
             raise RunError(f"{self.path} has no model: no round of it was finished")
         with reading(path, "go on from another run, or resume this one if it is not finished"):
-            parameters: Parameters = read_npz(path.read_bytes())
+            parameters: Parameters = read_arrays(path)
             for name, tensor in parameters.items():
                 if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
                     raise ValueError(f"{name!r:.40} is not an array of finite float32 numbers")
@@ -269,7 +294,7 @@ class RunDirectory:
             if column not in schema.names:  # a metric of the task
                 schema = schema.append(pa.field(column, pa.float64()))
         table = pa.Table.from_pylist(rows, schema=schema)
-        write_atomically(self.path / name, lambda part: write_table(table, part), True)
+        write_atomically(self.path / name, lambda file: write_table(table, file), True)
 
     def _check_may_lack(self, path: Path) -> None:
         if self.status()[0] == "finished":
@@ -296,18 +321,17 @@ def _check_about(about: dict[str, Any]) -> None:
             raise ValueError(f"its {name} is {about.get(name)!r:.40}")
 
 
-def _save(path: Path, parameters: Parameters) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **parameters)  # type: ignore[arg-type]
+def _save(file: BinaryIO, parameters: Parameters) -> None:
+    np.savez(file, **parameters)  # type: ignore[arg-type]
 
 
 def _new_folder(root: Path, name: str) -> Path:
     """Make a folder of that name, with a number behind it where the second has one already."""
-    root.mkdir(parents=True, exist_ok=True)
+    make_private_folder(root)
     for number in range(1, 1000):
         path = root / (name if number == 1 else f"{name}-{number}")
         try:
-            path.mkdir()
+            path.mkdir(mode=0o700)
         except FileExistsError:
             continue
         return path.resolve()

@@ -11,9 +11,9 @@ from typing import Any
 
 from frugalfl.energy import SERVER, totals
 from frugalfl.energy.record import known_sum
-from frugalfl_server.files import reading
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.sealed import reading
 from frugalfl_server.set_aside import FILE
 
 OURS = "frugalfl"

@@ -19,10 +19,11 @@ from typer.core import TyperGroup
 
 import frugalfl
 from frugalfl.errors import FrugalFLError, Interrupted, MissingExtraError, RunError
+from frugalfl.text import MOST_OF_A_LINE, printable
 
 _INTERRUPTED = 130
 #: The order of a first session; other verbs follow by name.
-_ORDER = ("simulate", "serve", "node", "report", "energy", "export", "doctor")
+_ORDER = ("simulate", "serve", "node", "approve", "accept", "report", "energy", "export", "doctor")
 _EPILOG = (
     "Begin with: frugalfl simulate simulations/digits --baseline. "
     "Add --debug to any command for a traceback."
@@ -143,6 +144,6 @@ def main() -> None:
 
 def _stop(text: str, code: int) -> NoReturn:
     Console(stderr=True, highlight=False, soft_wrap=True).print(
-        " ".join(text.split()), markup=False
+        printable(" ".join(text.split()), MOST_OF_A_LINE), markup=False
     )
     sys.exit(code)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from lies import attacking
 from flwr.clientapp import ClientApp
 from flwr.clientapp.mod import LocalDpMod
 from flwr.serverapp import strategy as flower
+from lies import attacking
 
 from frugalfl.codec import Limits, decode_frame
 from frugalfl.errors import UsageError

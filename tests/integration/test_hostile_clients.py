@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from lies import ATTACKS, attacking
 from flwr.app import Message
+from lies import ATTACKS, attacking
 
 from frugalfl.errors import FederationError, FrugalFLError
 from frugalfl.modules import write_parameters

@@ -11,6 +11,7 @@ from zoo import NETS
 from frugalfl.activations import ranges_of
 from frugalfl.blocks import Layout
 from frugalfl.errors import ExportError, TaskError
+from frugalfl.flow import check_flow
 from frugalfl.modules import read_parameters
 from frugalfl.program import Program, from_bytes, to_bytes
 from frugalfl_server import compiler
@@ -35,6 +36,8 @@ def compiled(
     program = compiler.compile_program(
         module, **how, batch=batch, input_shape=shape, target_shape=target, signatures=signatures
     )
+    if batch > 1:
+        check_flow(program)  # whatever compiles is shown to give sums over its batches only
     return program, compiler.check_program(program, module, **how)
 
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from click import ClickException
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -83,6 +83,7 @@ from google.protobuf.message import Message as Proto
 
 from frugalfl.carried import MOST_UP_BYTES, size, ticket
 from frugalfl.errors import UsageError
+from frugalfl.text import printable
 from frugalfl_client.node.channel import ANSWER_S, Channel, RefusedError, UnreachableError
 
 #: Shortest and longest heartbeat interval that a SuperLink accepts (s).
@@ -120,6 +121,18 @@ class UnknownNodeError(UnreachableError):
     def __init__(self, text: str, ahead: float | None) -> None:
         super().__init__(text)
         self.ahead = ahead
+
+
+class Bundle(NamedTuple):
+    """An app bundle, and what a SuperLink says of who signed it; neither is checked.
+
+    Attributes:
+        data: The ZIP file.
+        verifications: By id of a key, a signature and when it was made, as JSON.
+    """
+
+    data: bytes
+    verifications: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -270,14 +283,15 @@ class Fleet:
         request = GetRunRequest(node=Node(node_id=node), run_id=run)
         return run_from_proto(self._call("get-run", request, GetRunResponse).run)
 
-    def fab(self, node: int, run: int, digest: str) -> bytes:
+    def fab(self, node: int, run: int, digest: str) -> Bundle:
         """Return an app bundle, unchecked.
 
         Raises:
             RunOverError: The run has ended.
         """
         request = GetFabRequest(node=Node(node_id=node), run_id=run, hash_str=digest)
-        return bytes(self._call("get-fab", request, GetFabResponse).fab.content)
+        fab = self._call("get-fab", request, GetFabResponse).fab
+        return Bundle(bytes(fab.content), dict(fab.verifications))
 
     def push(self, parcel: Parcel) -> bool:
         """Send an answer; ``False``: the SuperLink did not want it, or has it already.
@@ -352,8 +366,9 @@ class Fleet:
         """Return the exception that an HTTP error stands for."""
         try:
             error = json.loads(body)
-            code, text = int(error["code"]), f"{error['detail']} (Flower's code {error['code']})"
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            code = int(error["code"])
+            text = f"{printable(str(error['detail']))} (Flower's code {code})"
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             code, text = 0, f"HTTP {status}"
         if status == 401:
             ahead = None if date is None else (datetime.now(UTC) - date).total_seconds()

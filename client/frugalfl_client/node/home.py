@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from frugalfl.atomic import make_private_folder, open_private, write_atomically
 from frugalfl.errors import RunError
 
 
@@ -25,8 +26,8 @@ class Home:
         self.apps = self.folder / "apps"
         self.outbox = self.folder / "outbox"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+            make_private_folder(self.folder)
+            lock = open_private(self.folder / "lock", os.O_RDWR)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until the process ends
         except BlockingIOError as error:
             os.close(lock)
@@ -54,6 +55,4 @@ class Home:
             OSError: The disk does not take it.
         """
         text = json.dumps({"superlink": superlink, "key": key.decode("ascii"), "node": node})
-        beside = self.folder / "node.json.new"
-        beside.write_text(text + "\n")
-        os.replace(beside, self.folder / "node.json")
+        write_atomically(self.folder / "node.json", f"{text}\n".encode())

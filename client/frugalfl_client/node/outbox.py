@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from frugalfl.atomic import make_private_folder, write_atomically
 from frugalfl_client.node.flower import Parcel
 
 _KINDS: dict[str, Any] = {
@@ -29,7 +29,7 @@ class Outbox:
         Raises:
             OSError: It cannot be made or read.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         self._folder = folder
         self._waiting: list[tuple[Path, Parcel]] = []
         for path in sorted(folder.glob("*.reply"), key=lambda path: path.stat().st_mtime):
@@ -60,14 +60,7 @@ class Outbox:
         Raises:
             OSError: It is not on disk.
         """
-        path = self._path(parcel.answers)
-        beside = path.with_suffix(".new")
-        try:
-            beside.write_bytes(_written(parcel))
-            os.replace(beside, path)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
+        write_atomically(self._path(parcel.answers), _written(parcel))
 
     def drop(self) -> None:
         """Forget the answer that is first: it was delivered, or nobody waits for it any more."""

@@ -25,6 +25,10 @@ class DiedError(RunError):
     """The ServerApp is gone, and left no word of why: killed, or out of memory."""
 
 
+class EndedError(RunError):
+    """The ServerApp is over for the SuperLink, and left no word of why."""
+
+
 class FailedError(FrugalFLError):
     """The ServerApp ended with an error, and left word of it."""
 
