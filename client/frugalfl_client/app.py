@@ -35,7 +35,7 @@ def _train(message: Message, context: Context) -> Message:
     device.check_allowed(request.run)
     device.prepare(request.run)
     device.check_batches()
-    held = device.store.load(request.run, request.resumed)
+    held = _load(device, request)
     battery = device.battery()
     if battery is not None and battery.below(device.settings.min_battery):
         return answer(_declined(device, held, request, battery), message)
@@ -133,7 +133,7 @@ def _calibrate(message: Message, context: Context) -> Message:
     device.check_allowed(request.run, "calibration")
     device.prepare(request.run)
     device.check_batches()
-    held = device.store.load(request.run, request.resumed)
+    held = _load(device, request)
     ranges = np.zeros((0, 2), np.float32)
     trainer = device.trainer(request.program, request.program_file)
     energy = RoundEnergy(device, request, "" if trainer is None else trainer.software)
@@ -186,10 +186,15 @@ def _bring_up(
                 f"{request.version}"
             )
     except (FrameError, TaskError) as error:
-        kept = device.store.load(request.run, request.resumed)
+        kept = _load(device, request)
         kept.model, kept.version = {}, -1
         _save(device, request, kept)
         raise FrameError(str(error)) from error
+
+
+def _load(device: Device, request: _Request) -> Held:
+    """Return what is held, from before what was done in vain."""
+    return device.store.load(request.run, request.resumed, request.round if request.again else -1)
 
 
 def _save(device: Device, request: _Request, held: Held) -> None:

@@ -83,7 +83,7 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             raise RunError(f"cannot open the device's store {path}: {error}") from error
 
-    def load(self, run: str, resumed: Sequence[int] = ()) -> Held:
+    def load(self, run: str, resumed: Sequence[int] = (), again: int = -1) -> Held:
         """Return what is held of ``run``: nothing, for a run that is not known.
 
         A model whose checksum does not agree is not held at all, so that the next round brings
@@ -92,12 +92,13 @@ class Store:
         Args:
             run: Name of the run.
             resumed: As of :class:`~frugalfl.wire.TrainRequest`; what was done in vain is forgotten.
+            again: A round that the device is asked for once more; -1: none.
 
         Raises:
             RunError: The file cannot be read, for another reason than damage.
         """
         held = self._guarded(lambda: self._load(run)) or Held()
-        if held.was_in_vain(resumed):
+        if held.was_in_vain(resumed, again):
             self._guarded(lambda: self._in_transaction(self._go_back, run))
             held = self._guarded(lambda: self._load(run)) or Held()
         if held.damage:

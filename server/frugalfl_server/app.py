@@ -53,7 +53,15 @@ from frugalfl_server.programs import Programs
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
-from frugalfl_server.resume import Stopped, begin, changed_versions, claimed, to_resume
+from frugalfl_server.resume import (
+    COMPILED,
+    Stopped,
+    begin,
+    changed_versions,
+    claimed,
+    compilations_of,
+    to_resume,
+)
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
@@ -171,6 +179,7 @@ class Federation:
         stopped = self._left_off
         if self._resumed:
             self._tell_of_resuming()
+            self._compilations = compilations_of(self._run)
         self._warn_of_export()
         self._ratio = ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
         recover = self._settings.recover_rounds if ratio else 0
@@ -235,7 +244,7 @@ class Federation:
         )
         if self._name == summary.OURS and figures not in self._compilations:
             self._compilations.append(figures)
-            self._run.write_json("programs.json", {"programs": self._compilations})
+            self._run.write_json(COMPILED, {"programs": self._compilations})
 
     def _warn_of_export(self) -> None:
         """Say before the first round what would stop the export after the last one."""
@@ -290,6 +299,8 @@ class Federation:
             self._downlink = None  # recovery begins with full copies
         elif self._downlink is not None:
             self._downlink.prune(kept)
+        if not self._settings.recover_rounds:
+            self._run.checkpoint(read_parameters(pruned), phase="prune", round=self._last_round())
         return pruned
 
     def _rounds(self, module: torch.nn.Module, phase: str, rounds: int, first: int) -> None:
@@ -393,6 +404,7 @@ class Federation:
             return
         try:
             tree: Tree = {
+                "run": self._run.name,
                 "phase": phase,
                 "done": done,
                 "ratio": self._ratio,
@@ -483,7 +495,7 @@ class Federation:
             clients=answers.clients,
             updates=0,
             uplink_bytes=answers.uplink_bytes,
-            downlink_bytes=answers.downlink_bytes,
+            downlink_bytes=answers.downlink_bytes + self._grid.again_bytes(),
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - answers.started_s,
@@ -520,7 +532,7 @@ class Federation:
             clients=traffic.clients,
             updates=traffic.updates,
             uplink_bytes=traffic.uplink_bytes,
-            downlink_bytes=traffic.downlink_bytes,
+            downlink_bytes=traffic.downlink_bytes + self._grid.again_bytes(),
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - traffic.started_s,

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frugalfl.atomic import write_json
 from frugalfl.errors import ExportError, OverBudgetError, RunError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
@@ -20,6 +19,7 @@ from frugalfl_server.export import DeviceBudget, ExportResult, export_model
 from frugalfl_server.refit import how_to_fit
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory, blaming
+from frugalfl_server.sealed import write_sealed
 from frugalfl_server.start import newest_model
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def export_run(
         OverBudgetError: It does not fit; the message says what would, and how to get it.
     """
     run = RunDirectory.open(path)
-    app = app_of(run)
+    app, status = app_of(run), run.status()
     if app is None:
         raise RunError(
             f"{path} does not say which app it came from, or it is not there any more; run it with "
@@ -75,8 +75,7 @@ def export_run(
         advice = how_to_fit(run, module, task, settings, say)
         raise OverBudgetError(f"{error}; {advice}") from error
     if out is None:
-        known = run.read_json("summary.json")
-        run.write_json("summary.json", summary.of_run(run, known["status"], known["reason"]))
+        run.write_json("summary.json", summary.of_run(run, *status))
         write_report(run)
     return result
 
@@ -127,5 +126,5 @@ def export_into(
         budget=DeviceBudget.of_settings(settings),
         metrics=task.metrics,
     )
-    write_json(folder / "export.json", result.to_dict(), shared=True)
+    write_sealed(folder / "export.json", result.to_dict(), shared=True)
     return result

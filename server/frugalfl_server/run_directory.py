@@ -23,36 +23,41 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
 from types import UnionType
-from typing import Any, BinaryIO, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import frugalfl
 from frugalfl.atomic import make_private_folder, write_atomically, write_json
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
-from frugalfl.energy.parquet import read_records, read_rows, write_records
+from frugalfl.energy.parquet import read_records, read_rows, write_records, write_table
 from frugalfl.energy.text import from_text, to_text
 from frugalfl.errors import RunError
-from frugalfl.foreign import read_json
 from frugalfl.foreign_arrays import read_arrays
 from frugalfl.settings import Settings
 from frugalfl.text import for_file_name
 from frugalfl_server.records import HeadRecord, RoundRecord
+from frugalfl_server.sealed import read_sealed, reading, write_sealed
 
 #: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
 _FLUSH_EVERY_S = 2.0
 #: A flush writes the tables anew. It may take one part in so many of a run's time, however long.
 _FLUSH_SHARE = 20
 _VERSIONS_OF = ("flwr", "numpy", "torch", "litert-torch", "ai-edge-quantizer", "tflite-micro")
+#: JSON files without a checksum: their figures are computed anew from the tables.
+_UNSEALED = ("summary.json",)
+#: Of which phase and round ``checkpoints/model.npz`` is.
+MODEL_ABOUT = "checkpoints/model.json"
+_STATUSES = ("finished", "interrupted", "failed", "unfinished")
+_Record = TypeVar("_Record")
 #: Folders of a run, which files are written into.
 _FOLDERS = ("checkpoints", "devices", "model", "slim")
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -87,6 +92,7 @@ class RunDirectory:
         self._model: tuple[Parameters, dict[str, Any]] | None = None
         self._flush_due_s = time.monotonic() + _FLUSH_EVERY_S
         self._written = 0, 0, 0
+        self._sealed = False
 
     @classmethod
     def create(cls, root: Path, task: str, settings: Settings, app: Path | None) -> RunDirectory:
@@ -105,7 +111,7 @@ class RunDirectory:
         try:
             path = _new_folder(root, f"{stamp}-{for_file_name(task)}")
             run = cls(path)
-            write_json(
+            write_sealed(
                 path / "run.json",
                 {
                     "name": path.name,
@@ -116,6 +122,7 @@ class RunDirectory:
                     "versions": versions(),
                     "host": {"system": platform.platform(), "cpus": os.cpu_count()},
                 },
+                durable=True,
             )
             _point(root / "latest", path.name)
         except OSError as error:
@@ -139,11 +146,14 @@ class RunDirectory:
                     f"{run.path / name} is a link to another place, where files would be written: "
                     "put the folder itself there"
                 )
-        with blaming(run.path):
-            run.rounds = [RoundRecord.of_row(row) for row in run._rows("rounds.parquet")]
-            run.heads = [HeadRecord(**row) for row in run._rows("heads.parquet")]
-            if (path / "energy.parquet").exists():
-                run.energy = read_records(path / "energy.parquet")
+        run.read_json("run.json")
+        run.rounds = run._table_of("rounds.parquet", RoundRecord.of_row)
+        run.heads = run._table_of("heads.parquet", HeadRecord.of_row)
+        energy = run.path / "energy.parquet"
+        if os.path.lexists(energy):
+            run.energy = read_records(energy)
+        else:
+            run._check_may_lack(energy)
         return run
 
     @property
@@ -157,14 +167,38 @@ class RunDirectory:
         Raises:
             RunError: It is missing or damaged.
         """
-        try:
-            return read_json(self.path / name)
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot read {self.path / name}: {error}") from error
+        value, sealed = read_sealed(self.path / name)
+        if name == "run.json":
+            with reading(self.path / name):
+                _check_about(value)
+            self._sealed = sealed
+        elif self._sealed and not sealed and name not in _UNSEALED:
+            raise RunError(
+                f"{self.path / name} is damaged (its checksum is missing); put a sound copy in its "
+                "place"
+            )
+        return value
+
+    def status(self) -> tuple[str, str | None]:
+        """Return the status of ``summary.json`` and its reason; ``unfinished`` where there is none.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        path = self.path / "summary.json"
+        if not os.path.lexists(path):
+            return "unfinished", None
+        known = self.read_json(path.name)
+        with reading(path):
+            status, reason = known["status"], known["reason"]
+            if status not in _STATUSES or not isinstance(reason, str | None):
+                raise ValueError(f"its status is {status!r:.40}")
+        return status, reason
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write one of the run's JSON files, atomically."""
-        write_json(self.path / name, value)
+        write = write_json if name in _UNSEALED else write_sealed
+        write(self.path / name, value, durable=True)
 
     def add_energy(self, records: Iterable[EnergyRecord]) -> None:
         """Add energy records that belong to no client; they reach the disk with the next flush."""
@@ -211,7 +245,7 @@ class RunDirectory:
             )
         self.rounds[rounds:] = [RoundRecord.of_row(row) for row in position["rounds"]]
         self.energy[energy:] = [from_text(text) for text in position["energy"]]
-        self.heads[heads:] = [HeadRecord(**row) for row in position["heads"]]
+        self.heads[heads:] = [HeadRecord.of_row(row) for row in position["heads"]]
 
     def flush(self) -> None:
         """Write the tables and the newest model."""
@@ -226,9 +260,9 @@ class RunDirectory:
         if self._model is not None:
             parameters, about = self._model
             write_atomically(
-                self.path / "checkpoints" / "model.npz", lambda file: _save(file, parameters)
+                self.path / "checkpoints" / "model.npz", lambda file: _save(file, parameters), True
             )
-            write_json(self.path / "checkpoints" / "model.json", about)
+            self.write_json(MODEL_ABOUT, about)
             self._model = None
         now = time.monotonic()
         self._flush_due_s = now + max(_FLUSH_EVERY_S, _FLUSH_SHARE * (now - began))
@@ -236,7 +270,7 @@ class RunDirectory:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is a model on disk."""
-        return (self.path / "checkpoints" / "model.npz").exists()
+        return os.path.lexists(self.path / "checkpoints" / "model.npz")
 
     def load_checkpoint(self) -> Parameters:
         """Return the newest model.
@@ -247,10 +281,12 @@ class RunDirectory:
         path = self.path / "checkpoints" / "model.npz"
         if not self.has_checkpoint:
             raise RunError(f"{self.path} has no model: no round of it was finished")
-        try:
-            return read_arrays(path)
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot read the model of this run, {path}: {error}") from error
+        with reading(path, "go on from another run, or resume this one if it is not finished"):
+            parameters: Parameters = read_arrays(path)
+            for name, tensor in parameters.items():
+                if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
+                    raise ValueError(f"{name!r:.40} is not an array of finite float32 numbers")
+        return parameters
 
     def _table(self, name: str, kind: type, rows: Sequence[dict[str, Any]]) -> None:
         schema = _schema(kind)
@@ -258,13 +294,31 @@ class RunDirectory:
             if column not in schema.names:  # a metric of the task
                 schema = schema.append(pa.field(column, pa.float64()))
         table = pa.Table.from_pylist(rows, schema=schema)
-        write_atomically(
-            self.path / name, lambda file: pq.write_table(table, file, compression="zstd"), True
-        )
+        write_atomically(self.path / name, lambda file: write_table(table, file), True)
 
-    def _rows(self, name: str) -> list[dict[str, Any]]:
+    def _check_may_lack(self, path: Path) -> None:
+        if self.status()[0] == "finished":
+            raise RunError(f"{path} is missing, and the run is finished; put a copy in its place")
+
+    def _table_of(self, name: str, record: Callable[[dict[str, Any]], _Record]) -> list[_Record]:
         path = self.path / name
-        return read_rows(path) if path.exists() else []
+        if not os.path.lexists(path):
+            self._check_may_lack(path)
+            return []
+        with reading(path):
+            return [record(row) for row in read_rows(path)]
+
+
+def _check_about(about: dict[str, Any]) -> None:
+    """See that ``run.json`` says what is read from it.
+
+    Raises:
+        ValueError: It does not.
+    """
+    kinds = {"task": str, "app": str | None, "settings": dict, "versions": dict}
+    for name, kind in kinds.items():
+        if not isinstance(about.get(name), kind):
+            raise ValueError(f"its {name} is {about.get(name)!r:.40}")
 
 
 def _save(file: BinaryIO, parameters: Parameters) -> None:

@@ -34,7 +34,8 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
         ValueError: It is a pipe or a device, or larger than ``most`` (B).
     """
     with open_regular(path) as file:
-        data = file.read(most + 1)
+        # A buffer is made for as much as is asked for: no larger than the file.
+        data = file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
     if len(data) > most:
         raise ValueError(f"it is larger than {most:,} B")
     return data

@@ -33,7 +33,7 @@ _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
 _EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
-_CARRYING = "carrying"
+_CARRYING, _AGAIN = "carrying", "again"
 _RECORDS, _NUMBER, _HASH, _MARK, _PROOF = "records", "number", "hash", "mark", "proof"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
@@ -63,6 +63,8 @@ class TrainRequest:
         program_file: That program, where the client is not known to have it.
         resumed: The round that the run began again with, for each time that its server was stopped
             and resumed it: what a client did in that round or later before was never used.
+        again: Whether the client is asked this once more, because it was killed while it worked:
+            what it did for it before was never used.
     """
 
     run: str
@@ -77,6 +79,7 @@ class TrainRequest:
     program: str = ""
     program_file: bytes = b""
     resumed: tuple[int, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ class CalibrateRequest:
         program: As of :class:`TrainRequest`; any that holds this model.
         program_file: As of :class:`TrainRequest`.
         resumed: As of :class:`TrainRequest`.
+        again: As of :class:`TrainRequest`.
     """
 
     run: str
@@ -142,6 +146,7 @@ class CalibrateRequest:
     program: str = ""
     program_file: bytes = b""
     resumed: tuple[int, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +190,20 @@ def offers_carrying(content: RecordDict) -> bool:
     """Say whether the answer to a request may carry its content."""
     config = content.get(_CONFIG)
     return isinstance(config, ConfigRecord) and config.get(_CARRYING) is True
+
+
+def asked_again(content: RecordDict) -> RecordDict:
+    """Return a request's content for a client that was killed while it worked on it.
+
+    What it did for it, residual and private blocks, is in vain: it begins from before.
+    """
+    config = ConfigRecord({**content.config_records[_CONFIG], _AGAIN: True})
+    return RecordDict({**content, _CONFIG: config})
+
+
+def length_of(content: RecordDict) -> int:
+    """Return the length (B) of a request's frames and training program."""
+    return sum(len(array.data) for array in content.array_records[_ARRAYS].values())
 
 
 def pack_request(request: TrainRequest) -> RecordDict:
@@ -231,6 +250,7 @@ def unpack_request(message: Message) -> TrainRequest:
         program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(content),
         resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
+        again=config.get(_AGAIN) is True,
     )
 
 
@@ -317,6 +337,7 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
         program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(content),
         resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
+        again=config.get(_AGAIN) is True,
     )
 
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -242,7 +243,9 @@ class Fleet:
         answer = self._call("pull-messages", request, PullMessagesResponse)
         if not answer.messages_list:
             return None
-        return Incoming(message_from_proto(answer.messages_list[0]), answer.message_object_trees[0])
+        with self._understanding("a message"):
+            message = message_from_proto(answer.messages_list[0])
+            return Incoming(message, answer.message_object_trees[0])
 
     def fetch(self, node: int, incoming: Incoming) -> Message:
         """Fetch a message's content, where it does not carry it.
@@ -254,8 +257,9 @@ class Fleet:
         message, run = incoming.message, incoming.message.metadata.run_id
         if message.has_content() and message.content:
             return message
-        (content,) = incoming.tree.children
-        message.content = self._inflate(node, run, content, ())
+        with self._understanding("the content of a message"):
+            (content,) = incoming.tree.children
+            message.content = self._inflate(node, run, content, ())
         return message
 
     def confirm(self, node: int, incoming: Incoming) -> None:
@@ -334,6 +338,21 @@ class Fleet:
                 f"{self._channel.address} answers, but not as a SuperLink does; is it one?"
             ) from error
         return result
+
+    @contextmanager
+    def _understanding(self, what: str) -> Iterator[None]:
+        """Turn what Flower's own readers raise over a damaged answer into one line.
+
+        Raises:
+            UnreachableError: It cannot be read.
+        """
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as no:
+            said = " ".join(f"{no}".split())[:80]
+            raise UnreachableError(
+                f"{what} from {self._channel.address} cannot be read ({said})"
+            ) from no
 
     def _signature(self) -> tuple[str, str]:
         """Return the time and its signature; to the second, which is shorter and signed once."""

@@ -42,8 +42,9 @@ class Home:
         try:
             known: dict[str, Any] = json.loads((self.folder / "node.json").read_bytes())
             if known["superlink"] == superlink and known["key"] == key.decode("ascii"):
-                return int(known["node"])
-        except (OSError, ValueError, KeyError, TypeError):
+                node = int(known["node"])
+                return node if 0 <= node < 1 << 64 else 0
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             pass
         return 0
 

@@ -59,6 +59,11 @@ class Entrance:
         if self._front is not None:
             self._front.__exit__()
 
+    @property
+    def revived(self) -> int:
+        """How often the front was started again."""
+        return 0 if self._front is None else self._front.revived
+
     def tend(self) -> None:
         """Follow the folder of keys, and see to the front; call it again and again.
 

@@ -54,6 +54,8 @@ class FrontProcess:
         self._see = f"see the end of {log}"
         self._rest = b""
         self._child: subprocess.Popen[bytes] | None = None
+        #: How often it was started again.
+        self.revived = 0
 
     def __enter__(self) -> FrontProcess:
         """Start it; :meth:`admit` may have been called before.
@@ -99,6 +101,7 @@ class FrontProcess:
             self._say(f"the front ended ({child.returncode}): starts again")
             self.__exit__()
             self._start()
+            self.revived += 1
 
     def _start(self) -> None:
         with self._log.open("ab") as log:

@@ -16,7 +16,7 @@ from frugalfl.task import load_task
 from frugalfl_server.apps import importable
 from frugalfl_server.resume import to_resume
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.serve.again import Attempts, DiedError, FailedError, Watch
+from frugalfl_server.serve.again import Attempts, DiedError, EndedError, FailedError, Watch
 from frugalfl_server.serve.entrance import Entrance
 from frugalfl_server.serve.keys import Keys
 from frugalfl_server.serve.pack import pack
@@ -82,16 +82,26 @@ def _to_the_end(
 ) -> None:  # fmt: skip
     """Run an app, again and again if its ServerApp is killed, until it has said its last word.
 
-    A SuperLink that dies while the ServerApp sends something forgets what came so far, and Flower's
-    Grid raises. So an error after such a death is no last word either.
+    A SuperLink gives each message once. One that dies, or a front that does, may have lost some,
+    for which a round would wait to its deadline; and Flower's Grid may raise. So the ServerApp is
+    ended as well, and does the round anew, with what was finished before it.
     """
+    revived = 0
 
-    def meanwhile() -> None:
+    def tend() -> None:
         if own is not None:
             own.revive()
         entrance.tend()
 
-    attempts, revived = Attempts(run), 0
+    def deaths() -> int:
+        return entrance.revived + (0 if own is None else own.revived)
+
+    def meanwhile() -> None:
+        tend()
+        if deaths() != revived:
+            watch.end()
+
+    attempts = Attempts(run)
     watch, number = Watch(run), begin()
     say(
         f"waiting for {nodes} nodes; an idle node asks every {IDLE_S:.0f} s, so the first round "
@@ -100,15 +110,15 @@ def _to_the_end(
     while True:
         try:
             return follow(flower, number, run, watch, say, meanwhile)
-        except (DiedError, FailedError) as error:
-            now = 0 if own is None else own.revived
-            if isinstance(error, FailedError) and now == revived:
+        except (DiedError, EndedError, FailedError) as error:
+            tend()
+            alone = deaths() == revived
+            if alone and not isinstance(error, DiedError):
                 raise
-            revived = now
-            died = isinstance(error, DiedError)
-            wait_s, told = attempts.next("died" if died else "failed when the superlink ended")
+            wait_s, told = attempts.next("died" if alone else "was cut off from its nodes")
             say(told)
             time.sleep(wait_s)
-            meanwhile()
+            tend()
             stop(flower, number)
+            revived = deaths()
             watch, number = Watch(run), begin()

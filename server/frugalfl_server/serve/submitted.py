@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import NoReturn
 
 from frugalfl.atomic import write_atomically
 from frugalfl.errors import RunError
@@ -15,7 +16,7 @@ from frugalfl_server.apps import read_settings
 from frugalfl_server.files import changed_ns, short_path
 from frugalfl_server.progress import LOG
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.serve.again import DiedError, FailedError, Watch
+from frugalfl_server.serve.again import DiedError, EndedError, FailedError, Watch
 from frugalfl_server.serve.pack import toml_lines
 from frugalfl_server.serve.processes import Flower, Tls
 
@@ -23,6 +24,8 @@ from frugalfl_server.serve.processes import Flower, Tls
 _CONNECTION = "serve"
 #: Between two looks at the run's directory, and at its state on the SuperLink (s).
 _LOOK_S, _ASK_S = 0.3, 10.0
+#: What the SuperLink says of a run whose ServerApp sent no sign of life for 60 s.
+_UNHEARD = "No heartbeat"
 #: Most seconds that the report may take once the run is over.
 _REPORT_S = 120.0
 
@@ -96,7 +99,7 @@ def follow(
     Raises:
         DiedError: The ServerApp was killed.
         FailedError: The ServerApp ended with an error.
-        RunError: Its app could not begin.
+        EndedError: Its app could not begin.
     """
     log, summary = run.path / LOG, run.path / "summary.json"
     at, before = _length(log), changed_ns(summary)
@@ -110,18 +113,22 @@ def follow(
             raise DiedError("the ServerApp died")
         if time.monotonic() - asked_s > _ASK_S:
             asked_s = time.monotonic()
-            state = _state(flower, number)
+            state, why = _state(flower, number)
+            if _UNHEARD in why:
+                _give_up(watch, say)
             if state.startswith("finished") and changed_ns(summary) == before:
-                raise RunError(
+                raise EndedError(
                     f"the ServerApp ended in the middle of the run ({state}); go on with: "
                     f"frugalfl serve --resume {short_path(run.path)}"
                 )
     _show(log, at, say)
     figures = run.read_json("summary.json")
     if figures["status"] != "finished":
+        if _UNHEARD in _state(flower, number)[1]:
+            _give_up(watch, say)  # it failed because the SuperLink did not know it any more
         raise FailedError(f"the run {figures['status']}: {figures['reason']}")
     ends_s = time.monotonic() + _REPORT_S
-    while time.monotonic() < ends_s and not _state(flower, number).startswith("finished"):
+    while time.monotonic() < ends_s and not _state(flower, number)[0].startswith("finished"):
         time.sleep(_LOOK_S)
 
 
@@ -134,13 +141,28 @@ def _last_words(done: CompletedProcess[str]) -> str:
     return " ".join(said.strip().split("\n\n")[-1].split())[-300:]
 
 
-def _state(flower: Flower, number: str) -> str:
-    """Return Flower's word for the state of a run; empty: the SuperLink does not say."""
+def _give_up(watch: Watch, say: Callable[[str], None]) -> NoReturn:
+    """End a ServerApp that the SuperLink has given up.
+
+    Raises:
+        DiedError: Always: it is to be started again.
+    """
+    say(
+        "the SuperLink has not heard of the ServerApp for a minute (stopped, or this machine is "
+        "short of processor or memory) and has given it up: it is ended"
+    )
+    watch.end()
+    raise DiedError("the ServerApp was given up")
+
+
+def _state(flower: Flower, number: str) -> tuple[str, str]:
+    """Return Flower's words for the state of a run, and why; empty: the SuperLink does not say."""
     done = flower.call("ls", "--run-id", number, _CONNECTION, "--format", "json")
     try:
-        return str(json.loads(done.stdout)["runs"][0]["status"])
+        about = json.loads(done.stdout)["runs"][0]
+        return str(about["status"]), str(about.get("status-details", ""))
     except (ValueError, KeyError, IndexError):
-        return ""
+        return "", ""
 
 
 def _show(log: Path, at: int, say: Callable[[str], None]) -> int:

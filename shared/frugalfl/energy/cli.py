@@ -184,12 +184,13 @@ def _text(records: list[EnergyRecord], chosen: Format, by: str | None) -> str:
 
 def _control_lines(source: Path) -> list[str]:
     """Return what energy limits did to a run that has ended."""
-    if not (source / "summary.json").is_file():
+    path = source / "summary.json"
+    if not path.exists():
         return []
     try:
-        summary = read_json(source / "summary.json")
+        summary = read_json(path)
     except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {source / 'summary.json'}: {error}") from error
+        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
     lines = []
     if isinstance(skipped := summary.get("skipped"), int) and skipped:
         lines.append(f"skipped: {skipped:,} times a client could not be asked in a round")

@@ -26,10 +26,19 @@ def write_records(to: Path | BinaryIO, records: Iterable[EnergyRecord]) -> None:
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, parquet = _pyarrow()
+    arrow, _ = _pyarrow()
     rows = [flat(record) | {"readings": as_dict(record)["readings"]} for record in records]
-    table = arrow.Table.from_pylist(rows, schema=_schema(arrow))
-    parquet.write_table(table, to, compression="zstd")
+    write_table(arrow.Table.from_pylist(rows, schema=_schema(arrow)), to)
+
+
+def write_table(table: pyarrow.Table, to: Path | BinaryIO) -> None:
+    """Write any table, with a checksum for each page: a flipped bit is no other number.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    _, parquet = _pyarrow()
+    parquet.write_table(table, to, compression="zstd", write_page_checksum=True)
 
 
 def read_records(path: Path) -> list[EnergyRecord]:
@@ -42,7 +51,7 @@ def read_records(path: Path) -> list[EnergyRecord]:
     try:
         return [_record(row) for row in read_rows(path)]
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -55,11 +64,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     arrow, parquet = _pyarrow()
     try:
         with open_regular(path) as file:
-            table = parquet.ParquetFile(file)
+            table = parquet.ParquetFile(file, page_checksum_verification=True)
             _check_size(table.metadata)
             rows: list[dict[str, Any]] = table.read().to_pylist()
-    except (arrow.ArrowException, OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+    except (arrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise RunError(f"cannot read {path}: {said}; put a sound copy in its place") from error
     return rows
 
 
