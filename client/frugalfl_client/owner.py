@@ -18,11 +18,12 @@ from frugalfl.energy import Ledger, totals
 from frugalfl.energy.record import known_sum
 from frugalfl.errors import NotAllowedError, UsageError
 from frugalfl.settings import COUNTERS, Settings
+from frugalfl_client.approvals import APP_HASH, APPROVED
 
 #: What a node config may hold beside an owner's settings.
 _OTHERS = (
     "partition-id", "num-partitions", "state-dir", "link", "grid", "trainer", "battery-file",
-    "approved", "seed", "smallest-batch",
+    "seed", "smallest-batch", APPROVED, APP_HASH,
 )  # fmt: skip
 _DAY_S = 86_400.0
 #: Questions that an owner may refuse altogether: the key, and the value that does.

@@ -48,6 +48,7 @@ class Bond:
         ledger: Mark of its ledger, hexadecimal; empty: it has told of none.
         number: Entries of the ledger so far.
         hash: The newest entry's hash, hexadecimal.
+        latest: Round of its newest answer: an older one may come after that.
         answers: How many answers it told this in.
     """
 
@@ -57,6 +58,7 @@ class Bond:
     ledger: str
     number: int
     hash: str
+    latest: int
     answers: int = 0
 
 
@@ -108,6 +110,8 @@ class Identities:
         before = self._by_client.get(told.client)
         since, answers = told.round, 0
         if before is not None and before.node == told.node:
+            if told.round < before.latest:
+                return []  # it was late, and its ledger has gone on since
             since, answers = before.since, before.answers
             if not _goes_on(before, told):
                 lines = [
@@ -124,7 +128,7 @@ class Identities:
         self._forget(self._by_node.get(told.node))
         bond = Bond(
             told.node, told.client, since, told.ledger, told.head.number, told.head.hash.hex(),
-            answers + 1,
+            told.round, answers + 1,
         )  # fmt: skip
         self._put(bond)
         return lines
@@ -132,8 +136,10 @@ class Identities:
     def withdraw(self, told: Told) -> bool:
         """Undo a bond whose first answer turned out to be wrong; say whether there was one."""
         bond = self._by_node.get(told.node)
-        if bond is None or bond.client != told.client or bond.answers > 1:
+        if bond is None or bond.answers > 1 or told.head is None:
             return False
+        if bond.hash != told.head.hash.hex():
+            return False  # another answer made it
         self._forget(bond)
         return True
 

@@ -536,8 +536,8 @@ class FrugalStrategy(Strategy):
         except (FrameError, ExportError) as error:
             why = printable(str(error))
             self.traffic.failures.append(f"node {node}: {why}")
-            self._withdraw(node)
             if isinstance(error, FrameError) and not isinstance(error, ClientFailedError):
+                self._withdraw(node)
                 self._sentences += self._aside.wrong(node, self.traffic.round, why)
 
     @contextmanager
@@ -561,7 +561,8 @@ class FrugalStrategy(Strategy):
             pass  # as below
         except FrameError as error:
             self._on_failure(f"node {node}, late by now: {printable(str(error))}")
-            self._withdraw(node)
+            if not isinstance(error, ClientFailedError):
+                self._withdraw(node)
 
     def _did_right(self, message: Message) -> None:
         node = message.metadata.src_node_id

@@ -72,7 +72,7 @@ def check_told(
     node: int, records: Sequence[EnergyRecord], head: Head | None, run: str, round_: int,
     asked_s: float,
 ) -> Told:  # fmt: skip
-    """Check what a reply tells.
+    """Check what a reply tells; records without the ledger that they are in are left out.
 
     Args:
         node: Its sender.
@@ -83,8 +83,8 @@ def check_told(
         asked_s: When that was (s, monotonic clock).
 
     Raises:
-        FrameError: The records are of another run or round, of several clients or of none, without
-            the end of their ledger, or of more than there can be.
+        FrameError: The records are of another run or round, of several clients or of none, more
+            than their ledger holds, or of more than there can be.
     """
     if not records:
         return Told(node, round_)
@@ -97,8 +97,12 @@ def check_told(
         )
     if not _is_number(records[0].client):
         raise FrameError(f"its energy records are of client {records[0].client!r:.40}, no number")
-    if head is None or head.number < len(records):
-        raise FrameError("its energy records come without the ledger that they are in")
+    if head is None:
+        return Told(node, round_)
+    if head.number < len(records):
+        raise FrameError(
+            f"its energy records are {len(records)}, and its ledger ends at {head.number}"
+        )
     passed_s = max(time.monotonic() - asked_s, 0.0)
     _check_time(records, passed_s * (1 + _SLACK_SHARE) + _SLACK_S)
     for record in records:

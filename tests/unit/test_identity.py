@@ -96,6 +96,16 @@ def test_a_ledger_that_was_begun_anew_is_named_and_the_answer_counts(device, tmp
     assert told.heads[0].node == "11"
 
 
+def test_an_answer_that_is_late_says_nothing_about_the_ledger(device, who):
+    one = device("1", 11)
+    late = one.records(1)
+    head = one.ledger.append(late)
+    one.answer(2)
+    told = who.check(11, late, head, "r", 1, time.monotonic())
+    assert who.bind(told) == []
+    assert one.answer(3)[0] == []
+
+
 def test_an_operator_lets_a_node_in_whose_disk_is_lost(device, tmp_path):
     device("1", 11).answer(1)
     anew = device("1", 13)
@@ -166,7 +176,8 @@ def test_what_cannot_be_is_refused_in_one_line(change, said):
     assert str(error.value).isprintable() and len(str(error.value)) < 300
 
 
-def test_records_without_their_ledger_are_refused():
-    for head in (None, Head(0, bytes(32))):
-        with pytest.raises(FrameError, match="without the ledger"):
-            check_told(1, (RECORD,), head, "r", 1, time.monotonic())
+def test_records_without_their_ledger_are_nobodys():
+    told = check_told(1, (RECORD,), None, "r", 1, time.monotonic())
+    assert (told.client, told.records, told.heads) == ("", (), [])
+    with pytest.raises(FrameError, match="its energy records are 1, and its ledger ends at 0"):
+        check_told(1, (RECORD,), Head(0, bytes(32)), "r", 1, time.monotonic())

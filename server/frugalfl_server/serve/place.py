@@ -44,12 +44,12 @@ class Place:
         Raises:
             UsageError: The port is taken, nothing answers, or a key would be refused.
         """
+        if self.keys is not None:
+            _check_keys(self.keys)
         if self.superlink:
             _check_answers(self.superlink)
         else:
             _check_free(self.host, self.port)
-        if self.keys is not None:
-            _check_keys(self.keys)
 
 
 def _check_free(host: str, port: int) -> None:

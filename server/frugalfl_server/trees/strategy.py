@@ -213,11 +213,11 @@ class TreeStrategy(Strategy):
             why: What is the matter.
             garbage: Whether no working client answers so.
         """
-        self._withdraw(node)
         number, said = self.traffic.round, printable(why)
         self._faulty.add(node)
         self.traffic.failures.append(f"round {number}: node {node}: {said}")
         if garbage:
+            self._withdraw(node)
             sentences = self._guard.wrong(node, number, said)
             self.traffic.failures += map(str, sentences)
 
