@@ -33,8 +33,9 @@ _VERSION = 1
 
 def attacks(folder: Path, quick: bool) -> Iterator[Outcome]:
     """Try every trick, and batches of one row."""
-    client = Client(folder / "client")
-    for name, one in COPIES.items():
+    for number, (name, one) in enumerate(COPIES.items()):
+        # One each: a device that has run a program refuses others in its place, whatever they do.
+        client = Client(folder / f"client-{number}")
         program = program_of(one)
         came_out = stolen(program, one, client.rows)
         line = client.refusal_of(program)
@@ -42,7 +43,7 @@ def attacks(folder: Path, quick: bool) -> Iterator[Outcome]:
             f"program: {name} ({came_out} if unchecked)",
             refused=bool(line), line=line, run_went_on=not client.refusal_of(honest_program()),
         )  # fmt: skip
-    single = client.refusal_of(honest_program(batch=1), batch_size=1)
+    single = Client(folder / "client").refusal_of(honest_program(batch=1), batch_size=1)
     yield Outcome("program: one row a batch", bool(single), single)
 
 

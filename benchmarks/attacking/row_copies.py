@@ -147,6 +147,11 @@ def _gathered(trick: Trick) -> int:
     return trick.operator("GATHER", [trick.rows, order], _FLAT, options="GatherOptions", axis=0)
 
 
+def _numbered(trick: Trick) -> int:
+    order = trick.constant(np.arange(BATCH)[::-1].reshape(BATCH, 1), "i")
+    return trick.operator("GATHER_ND", [trick.rows, order], _FLAT)
+
+
 def _scattered(trick: Trick) -> int:
     places = trick.constant(np.arange(BATCH)[::-1].reshape(BATCH, 1), "i")
     return trick.operator("SCATTER_ND", [places, trick.rows, trick.whole(*_FLAT)], _FLAT)
@@ -178,6 +183,7 @@ COPIES: dict[str, Copy] = {
         lambda t: t.operator("REVERSE_V2", [t.rows, t.whole(0)], _FLAT)
     ),
     "rows gathered in another order": Copy(_gathered),
+    "rows picked by their numbers": Copy(_numbered),
     "rows scattered to other places": Copy(_scattered),
     "rows moved up by padding": Copy(_padded),
     "rows scaled by a thousandth": Copy(

@@ -15,6 +15,7 @@ def test_every_program_that_copies_rows_is_refused_and_the_client_goes_on(tmp_pa
     for one in outcomes:
         assert one.refused and one.line and "\n" not in one.line, one
         assert one.run_went_on is not False, one
+        assert "only sums over a batch" in one.line or one.line.startswith("batch-size is 1"), one
         unchecked = re.search(r"\((\d+) if unchecked\)", one.attack)
         assert unchecked is None or int(unchecked[1]) >= 1, one  # else it is no attack
 

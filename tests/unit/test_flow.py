@@ -121,6 +121,36 @@ def test_dropout_masks_go_with_their_rows(shape: tuple[int, ...]) -> None:
     assert "without the rows' weights w" in refusal(masked(selected=True))
 
 
+@pytest.mark.parametrize(("largest", "said"), [(3, ""), (4, "reads beyond its tensor")])
+def test_pixels_are_gathered_as_upsampling_does_it(largest: int, said: str) -> None:
+    """Places are joined of constants; beyond the tensor is memory that other tensors had."""
+    trick = Trick((1, 8))
+    images = trick.operator(
+        "TRANSPOSE", [trick.reshaped(trick.x, (BATCH, 4, 16)), trick.whole(1, 0, 2)], (4, BATCH, 16)
+    )
+    lines = trick.constant(np.array([[0], [largest]]), "i")
+    shape = trick.whole(2, 2)
+    wide = trick.operator("BROADCAST_TO", [lines, shape], (2, 2), "i")
+    halves = [
+        trick.operator("RESHAPE", [wide, trick.whole(4, 1)], (4, 1), "i"),
+        trick.operator("RESHAPE", [wide, trick.whole(4, 1)], (4, 1), "i"),
+    ]
+    places = trick.operator(
+        "CONCATENATION", halves, (8, 1), "i", options="ConcatenationOptions", axis=0
+    )
+    taken = trick.operator("GATHER_ND", [images, places], (8, BATCH, 16))
+    flat = trick.operator("TRANSPOSE", [taken, trick.whole(1, 0, 2)], (BATCH, 8, 16))
+    each = trick.total(flat, 2, (BATCH, 8))
+    weighed = trick.times(each, trick.reshaped(trick.w, (BATCH, 1)), (BATCH, 8))
+    trick.output("loss", trick.total(trick.w, 0, ()))
+    trick.output("p0", trick.reshaped(trick.total(weighed, 0, (8,)), (1, 8)))
+    program = of_graph(trick, parameters=(Tensor("pixels", (1, 8), changes=True),))
+    if said:
+        assert said in refusal(program)
+    else:
+        check_flow(program)
+
+
 def other_code(number: int):
     def change(tree):
         code = tree.operatorCodes[tree.subgraphs[0].operators[-1].opcodeIndex]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from frugalfl.flow.facts import (
@@ -13,6 +15,7 @@ from frugalfl.flow.facts import (
     Step,
     even_axes,
     is_even,
+    is_index,
     joined,
     with_rows,
 )
@@ -101,6 +104,8 @@ def broadcast(step: Step) -> list[Fact]:
     made = combined(step, [one, Fact(shape, even=frozenset(range(len(shape))))], one.zero)
     if made.shape != shape:
         raise NotShownError(f"makes {shape} of {one.shape}")
+    if one.value is not None and is_index(one, shape):
+        return [replace(made, value=np.broadcast_to(one.value, shape))]
     return [made]
 
 

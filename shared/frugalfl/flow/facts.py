@@ -13,6 +13,9 @@ import numpy as np
 from frugalfl.flow.graph import Array, Shape
 from frugalfl.flow.tables import Table
 
+#: Entries up to which constants of whole numbers are computed, not only where they lie.
+_MOST_FOLDED = 1 << 15
+
 
 class Knows(IntEnum):
     """What a tensor's values depend on."""
@@ -156,6 +159,11 @@ def even_axes(fact: Fact) -> frozenset[int]:
     return frozenset(
         axis for axis in range(len(fact.shape)) if _all_same(np.moveaxis(fact.value, axis, 0))
     )
+
+
+def is_index(fact: Fact, shape: Shape) -> bool:
+    """Say whether a constant of whole numbers can be followed to this shape: it is small."""
+    return fact.value is not None and fact.value.dtype.kind == "i" and prod(shape) <= _MOST_FOLDED
 
 
 def _all_same(parts: Array) -> bool:

@@ -24,7 +24,7 @@ Shape = tuple[int, ...]
 #: Numbers of a program, by the schema's ``TensorType``; no bytes, texts, halves, quantised ones.
 TYPES = {0: "<f4", 2: "<i4", 4: "<i8", 6: "?"}
 #: Most operators and tensors of a graph, axes of a tensor, and graphs of a file.
-_MOST, _MOST_AXES, _MOST_GRAPHS = 1 << 16, 8, 4
+_MOST, _MOST_AXES, _MOST_GRAPHS = 1 << 14, 8, 4
 _MOST_ENTRIES = 1 << 28
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
+
+import numpy as np
 
 from frugalfl.flow.facts import (
     Fact,
+    Knows,
     NotShownError,
     Place,
     Step,
     even_axes,
     is_even,
+    is_index,
     joined,
     reshaped,
     with_rows,
@@ -132,7 +137,10 @@ def join(step: Step) -> list[Fact]:
     rows = [fact for fact in facts if fact.rows]
     if not rows:
         same = frozenset.intersection(*map(even_axes, facts)) - {axis}
-        return [Fact(shape, joined(facts), even=same)]
+        parts = [one.value for one in facts if one.value is not None and is_index(one, shape)]
+        made = Fact(shape, joined(facts), even=same)
+        whole = len(parts) == len(facts)
+        return [replace(made, value=np.concatenate(parts, axis)) if whole else made]
     place = step.place(rows[0])
     if any(step.place(fact) != place for fact in rows):
         raise NotShownError("joins rows of different places")
@@ -141,6 +149,26 @@ def join(step: Step) -> list[Fact]:
     if not all(fact.rows or is_even(fact, place, step.batch) for fact in facts):
         raise NotShownError("joins rows with what differs from row to row")
     return [with_rows(shape, place, all(fact.zero for fact in facts))]
+
+
+def gather(step: Step) -> list[Fact]:
+    """GATHER_ND, by constant places in the first axes, none of which has rows: upsampling."""
+    one, places = step.input(0), step.input(1)
+    value, axes = places.value, places.shape[-1] if places.shape else 0
+    if value is None or value.dtype.kind != "i" or one.knows is Knows.RANGES:
+        raise NotShownError("gathers by what is no constant")
+    if not 0 < axes <= len(one.shape):
+        raise NotShownError(f"gathers by {axes} axes of {one.shape}")
+    if np.any(value < 0) or np.any(value >= np.array(one.shape[:axes])):
+        raise NotShownError("reads beyond its tensor")
+    shape = (*places.shape[:-1], *one.shape[axes:])
+    if not one.rows:
+        return [Fact(shape, one.knows)]
+    place = step.place(one)
+    if place.axis < axes:
+        raise NotShownError("picks rows out of a batch by their numbers")
+    moved = Place(place.axis - axes + len(places.shape) - 1, place.run)
+    return [with_rows(shape, moved, one.zero)]
 
 
 def _axis(axis: int, axes: int) -> int:

@@ -1,7 +1,7 @@
 """Which operators a training program may have, and the rule of each.
 
 The list is what the compiler makes of models, gradients and optimisers. Whatever is not on it is
-refused: control flow, variables, random numbers, gather, scatter, sort, top-k, cumulative sums,
+refused: control flow, variables, random numbers, GATHER, scatter, sort, top-k, cumulative sums,
 one-hot and the like, which a program needs to pick rows out of a batch, and all custom operators.
 """
 
@@ -67,7 +67,8 @@ def _known() -> dict[int, Known]:
         2: ("CONCATENATION", 10, moves.join), 22: ("RESHAPE", 17, moves.reshape),
         34: ("PAD", 22, moves.pad), 39: ("TRANSPOSE", 26, moves.transpose),
         45: ("STRIDED_SLICE", 32, moves.strided), 60: ("PADV2", 43, moves.pad),
-        65: ("SLICE", 48, moves.cut), 105: ("REVERSE_V2", 81, moves.reverse),
+        65: ("SLICE", 48, moves.cut), 107: ("GATHER_ND", 83, moves.gather),
+        105: ("REVERSE_V2", 81, moves.reverse),
     }.items()}  # fmt: skip
     table |= {code: Known(name, options, PRODUCTS[name], like) for name, code, options, like in (
         ("AVERAGE_POOL_2D", 1, 5, 0), ("BATCH_MATMUL", 126, 101, 0), ("CONV_2D", 3, 1, 0),
@@ -84,7 +85,7 @@ OTHERS = {
     5: "DEPTH_TO_SPACE", 26: "SPACE_TO_DEPTH", 32: "CUSTOM", 36: "GATHER", 37: "BATCH_TO_SPACE_ND",
     38: "SPACE_TO_BATCH_ND", 48: "TOPK_V2", 49: "SPLIT", 68: "SPARSE_TO_DENSE",
     69: "TILE", 77: "SHAPE", 81: "REDUCE_PROD", 83: "PACK", 85: "ONE_HOT", 88: "UNPACK",
-    94: "FILL", 96: "RANGE", 102: "SPLIT_V", 103: "UNIQUE", 107: "GATHER_ND", 109: "WHERE",
+    94: "FILL", 96: "RANGE", 102: "SPLIT_V", 103: "UNIQUE", 109: "WHERE",
     112: "REVERSE_SEQUENCE", 113: "MATRIX_DIAG", 115: "MATRIX_SET_DIAG", 118: "IF", 119: "WHILE",
     122: "SCATTER_ND", 124: "DENSIFY", 125: "SEGMENT_SUM", 128: "CUMSUM", 129: "CALL_ONCE",
     142: "VAR_HANDLE", 143: "READ_VARIABLE", 144: "ASSIGN_VARIABLE",
