@@ -111,3 +111,16 @@ def test_a_flood_is_a_few_lines():
 def test_a_strangers_text_is_short_and_printable(text):
     shown = printable(text)
     assert shown.isascii() and shown.isprintable() and len(shown) <= 51
+
+
+def test_an_attacker_with_many_addresses_gets_no_more_lines():
+    now, lines = [0.0], []
+    refused = Refused(lines.append, lambda: now[0])
+    for number in range(6000):
+        refused.add(f"10.{number // 256}.{number % 256}.1", RefusedError("connection", "no TLS"))
+        now[0] += 0.05
+        if number % 10 == 9:
+            refused.tell()
+    refused.tell(everything=True)
+    assert len(lines) < 20 + 20 * (300 / 30) + 300 / 30 + 2
+    assert sum(int(line.split()[1].replace(",", "")) for line in lines) == 6000

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 #: Between two lines about the same thing (s).
 _AGAIN_S = 30.0
-#: Most lines at once; the rest is one line more.
-_LINES = 6
+#: Most lines within that time, whatever the number of addresses; the rest is one line more.
+_LINES = 20
 #: Most things that are kept apart; an attacker with many addresses must not fill the memory.
 _KEPT = 1024
 #: Most characters of a text that a stranger chose.
@@ -42,7 +42,11 @@ class _Count:
 
 
 class Refused:
-    """Counts by address and reason, and says each of them at once, then twice a minute."""
+    """Counts by address and reason, and says each of them at once, then twice a minute.
+
+    An attacker with many addresses gets no more lines than anybody: lines are a budget that is
+    filled again as time passes (a token bucket), and what is beyond it is summed up.
+    """
 
     def __init__(
         self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
@@ -50,6 +54,8 @@ class Refused:
         """Begin with nothing; ``say`` takes one line."""
         self._say, self._clock = say, clock
         self._counts: dict[tuple[str, str], _Count] = {}
+        self._lines, self._filled = float(_LINES), clock()
+        self._more, self._more_of, self._more_told = 0, set[str](), clock() - _AGAIN_S
 
     def add(self, address: str, error: RefusedError) -> None:
         """Count one refusal."""
@@ -69,15 +75,34 @@ class Refused:
             if count.number and (everything or now - count.told >= _AGAIN_S)
         ]
         due.sort(key=lambda one: -one[2].number)
-        for address, why, count in due[:_LINES]:
-            self._say(f"refused {_counted(count.number, count.what)} from {address}: {why}")
-        if rest := due[_LINES:]:
-            number = sum(count.number for _, _, count in rest)
-            addresses = len({address for address, _, _ in rest})
-            self._say(f"refused {number:,} more of several kinds, from {addresses:,} addresses")
-        for _, _, count in due:
+        for address, why, count in due:
+            if self._may_say(now):
+                self._say(f"refused {_counted(count.number, count.what)} from {address}: {why}")
+            else:
+                self._more += count.number
+                self._more_of.add(address)
             count.number, count.told = 0, now
+        self._tell_more(now, everything)
         self._forget(now)
+
+    def _may_say(self, now: float) -> bool:
+        """Take a line out of the budget, if one is left."""
+        filled = (now - self._filled) * _LINES / _AGAIN_S
+        self._lines, self._filled = min(_LINES, self._lines + filled), now
+        if self._lines < 1:
+            return False
+        self._lines -= 1
+        return True
+
+    def _tell_more(self, now: float, everything: bool) -> None:
+        """Sum up what there were no lines for."""
+        if self._more and (everything or now - self._more_told >= _AGAIN_S):
+            self._say(
+                f"refused {self._more:,} more of several kinds, "
+                f"from {len(self._more_of):,} addresses"
+            )
+            self._more, self._more_told = 0, now
+            self._more_of.clear()
 
     def _forget(self, now: float) -> None:
         """Drop what has been quiet for a while."""
