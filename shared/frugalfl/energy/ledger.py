@@ -48,8 +48,9 @@ _SCHEMA = (
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 #: From which entry on each head that was told carried a proof: older ledgers told heads without.
+_PROVEN_TABLE = "proven (since INTEGER NOT NULL)"
 _PROVEN = (
-    "CREATE TABLE IF NOT EXISTS proven (since INTEGER NOT NULL)",
+    f"CREATE TABLE IF NOT EXISTS {_PROVEN_TABLE}",
     "INSERT INTO proven SELECT number + 1 FROM about WHERE NOT EXISTS (SELECT 1 FROM proven)",
 )
 
@@ -225,8 +226,9 @@ class Ledger:
             found = self._db.execute(f"SELECT name FROM sqlite_master WHERE NOT ({own})")
         elif version == SCHEMA_VERSION:
             # The view `energy` is for people, and no statement of ours reads it.
-            own = "sql IN (?, ?) OR type = 'view' AND name = 'energy'"
-            found = self._db.execute(f"SELECT name FROM sqlite_master WHERE NOT ({own})", _TABLES)
+            own = "sql IN (?, ?, ?) OR type = 'view' AND name = 'energy'"
+            tables = (*_TABLES, f"CREATE TABLE {_PROVEN_TABLE}")
+            found = self._db.execute(f"SELECT name FROM sqlite_master WHERE NOT ({own})", tables)
         else:
             return  # of another version, which is said with more use than what it holds
         if name := found.fetchone():
