@@ -190,7 +190,7 @@ class RunDirectory:
             return "unfinished", None
         known = self.read_json(path.name)
         with reading(path):
-            status, reason = known["status"], known["reason"]
+            status, reason = known["status"], known.get("reason")
             if status not in _STATUSES or not isinstance(reason, str | None):
                 raise ValueError(f"its status is {status!r:.40}")
         return status, reason
