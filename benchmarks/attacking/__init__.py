@@ -3,6 +3,14 @@
 from attacking.outcome import Attacks, Outcome
 
 #: Names of the modules here that have an ``attacks`` of their own, in the order of the table.
-SUBJECTS: tuple[str, ...] = ()
+SUBJECTS: tuple[str, ...] = (
+    "network",
+    "device",
+    "programs",
+    "identity",
+    "trees_and_counters",
+    "files",
+    "texts",
+)
 
 __all__ = ["SUBJECTS", "Attacks", "Outcome"]

@@ -1,12 +1,17 @@
-"""Training programs on the device: taken from a request or from the disk, and verified."""
+"""Training programs on the device: taken from a request or the disk, verified, and allowed."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
 
+from frugalfl.approved import is_digest
+from frugalfl.errors import ProgramError
 from frugalfl.program import Program
 from frugalfl.program_file import digest_of, unpack
 from frugalfl.settings import Settings
+from frugalfl_client.approvals import Approvals, role_of
 from frugalfl_client.store import Store
 from frugalfl_client.training.litert import LiteRTTrainer
 
@@ -14,14 +19,21 @@ from frugalfl_client.training.litert import LiteRTTrainer
 _LOADED = 4
 
 
+class _Loaded(NamedTuple):
+    """A program whose interpreter is in memory, and what it is for."""
+
+    trainer: LiteRTTrainer
+    role: str
+
+
 class Programs:
     """The loaded programs of a process; each is one trainer."""
 
     def __init__(self) -> None:
-        self._trainers: OrderedDict[tuple[str, Settings], LiteRTTrainer] = OrderedDict()
+        self._loaded: OrderedDict[tuple[str, Settings], _Loaded] = OrderedDict()
 
     def trainer(
-        self, digest: str, file: bytes, store: Store, settings: Settings
+        self, digest: str, file: bytes, store: Store, settings: Settings, allowed: Approvals
     ) -> LiteRTTrainer | None:
         """Return what runs the program of a request; ``None``: this device does not have it.
 
@@ -30,29 +42,43 @@ class Programs:
             file: The program, if it came along; it is then kept in the store.
             store: The device's own.
             settings: Of the run.
+            allowed: What this device runs at all.
 
         Raises:
-            ProgramError: What came is truncated or altered, does not run here, or is not for these
-                settings. It is not kept.
+            ProgramError: What came is truncated or altered, does not run here, is not for these
+                settings, is not shown to give sums over its batches only, or is not allowed. It is
+                not kept.
+            RunError: What is allowed cannot be read.
         """
-        key = (digest, settings)
+        if digest and not is_digest(digest):
+            raise ProgramError(f"{ascii(digest)[:80]} names no training program")
+        if digest:
+            allowed.check_listed(digest)
         if file:
             program = unpack(file, digest)
-            if key not in self._trainers:
-                self._load(key, program)
+            trainer = self._ready((digest, settings), lambda: program, allowed)
             store.keep_program(digest, file)
+            return trainer
         kept = store.program(digest)
         if kept is None:
             return None
         if digest_of(kept) != digest:
             store.forget_program(digest)  # the disk altered it: the server sends it again
             return None
-        if key not in self._trainers:
-            self._load(key, unpack(kept, digest))
-        self._trainers.move_to_end(key)
-        return self._trainers[key]
+        return self._ready((digest, settings), lambda: unpack(kept, digest), allowed)
 
-    def _load(self, key: tuple[str, Settings], program: Program) -> None:
-        self._trainers[key] = LiteRTTrainer(program, key[1])
-        while len(self._trainers) > _LOADED:
-            self._trainers.popitem(last=False)
+    def _ready(
+        self, key: tuple[str, Settings], read: Callable[[], Program], allowed: Approvals
+    ) -> LiteRTTrainer:
+        """Return a loaded program; one that does not load is no first one of its role."""
+        digest, settings = key
+        if key not in self._loaded:
+            program = read()
+            role = role_of(program, settings)
+            allowed.check_role(digest, role)
+            self._loaded[key] = _Loaded(LiteRTTrainer(program, settings), role)
+            while len(self._loaded) > _LOADED:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(key)
+        allowed.pin_role(digest, self._loaded[key].role)
+        return self._loaded[key].trainer

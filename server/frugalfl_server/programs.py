@@ -17,7 +17,8 @@ import numpy as np
 
 from frugalfl import wire
 from frugalfl.blocks import Shape
-from frugalfl.errors import ExportError
+from frugalfl.errors import ExportError, ProgramError
+from frugalfl.flow import check_flow
 from frugalfl.modules import read_parameters
 from frugalfl.program_file import digest_of, pack
 from frugalfl.settings import Settings
@@ -121,6 +122,18 @@ class Programs:
             return self._sent(node, min(usable, key=lambda one: one[:2])[2])
         return self._sent(node, self._purpose(tuple(self._model), proximal=False))
 
+    def program_for(self, trained: Sequence[str], proximal: bool) -> Sent:
+        """Return a program for the model as it is now, whoever may get it.
+
+        Args:
+            trained: Names of the tensors to train.
+            proximal: Whether the loss has FedProx's term.
+
+        Raises:
+            ExportError: The task's model or loss cannot be compiled.
+        """
+        return self._compiled_for(self._purpose(trained, proximal))
+
     def heard(self, node: int, reply: wire.TrainReply | wire.CalibrateReply, worked: bool) -> None:
         """Note what a client says of itself.
 
@@ -167,6 +180,12 @@ class Programs:
         return _Purpose(tuple(self._model.items()), tuple(trained), proximal)
 
     def _sent(self, node: int, purpose: _Purpose) -> Sent:
+        program = self._compiled_for(purpose)
+        self._asked[node] = program.digest
+        has = program.digest in self._held.get(node, ())
+        return Sent(program.digest) if has else program
+
+    def _compiled_for(self, purpose: _Purpose) -> Sent:
         if purpose not in self._compiled:
             try:
                 self._compiled[purpose] = self._compile(purpose)
@@ -175,15 +194,14 @@ class Programs:
         program = self._compiled[purpose]
         if isinstance(program, ExportError):
             raise program
-        self._asked[node] = program.digest
-        has = program.digest in self._held.get(node, ())
-        return Sent(program.digest) if has else program
+        return program
 
     def _compile(self, purpose: _Purpose) -> Sent:
         """Compile and check a program.
 
         Raises:
-            ExportError: It cannot be compiled, or does not do what PyTorch does.
+            ExportError: It cannot be compiled, does not do what PyTorch does, or is not shown to
+                give sums over its batches only, so that devices would refuse it.
         """
         from frugalfl_server.compiler import Sgd, check_program, compile_program
 
@@ -203,6 +221,10 @@ class Programs:
             program, self._module, loss=self._task.loss, optimizer=optimizer,
             planned=purpose.trained,
         )  # fmt: skip
+        try:
+            check_flow(program)  # as the devices will
+        except ProgramError as error:
+            raise ExportError(str(error)) from error
         file = pack(program)
         sent = Sent(digest_of(file), file)
         self._on_compiled(

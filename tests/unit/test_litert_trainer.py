@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from attacking.device import on_programs
 
 from frugalfl.blocks import Layout
 from frugalfl.errors import ProgramError, TaskError
@@ -12,6 +13,7 @@ from frugalfl.modules import read_parameters
 from frugalfl.program_file import digest_of, pack, unpack
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
+from frugalfl_client.approvals import Approvals
 from frugalfl_client.programs import Programs
 from frugalfl_client.store import Store
 from frugalfl_client.training.litert import LiteRTTrainer
@@ -21,6 +23,7 @@ from frugalfl_server.programs import SIGNATURES
 
 #: 3 rows are left over for the last batch.
 BATCH, ROWS, CLASSES = 8, 27, 5
+ANYTHING = Approvals(None)
 
 
 def mlp():
@@ -235,18 +238,25 @@ def test_a_device_keeps_what_it_was_sent_and_trusts_only_the_digest(net, tmp_pat
     digest = digest_of(file)
     assert unpack(file, digest) == net.program
     store, programs = Store(tmp_path / "store.sqlite"), Programs()
-    assert programs.trainer(digest, b"", store, net.settings) is None
+    assert programs.trainer(digest, b"", store, net.settings, ANYTHING) is None
     for wrong in (file[:-1], file[:99] + b"?" + file[100:]):
         with pytest.raises(ProgramError, match="truncated or altered"):
-            programs.trainer(digest, wrong, store, net.settings)
+            programs.trainer(digest, wrong, store, net.settings, ANYTHING)
     assert store.programs() == ()
-    sent = programs.trainer(digest, file, store, net.settings)
-    assert programs.trainer(digest, b"", store, net.settings) is sent
+    sent = programs.trainer(digest, file, store, net.settings, ANYTHING)
+    assert programs.trainer(digest, b"", store, net.settings, ANYTHING) is sent
     # After a restart it is read from the disk; if that altered it, it is asked for again.
-    assert Programs().trainer(digest, b"", store, net.settings) is not None
+    assert Programs().trainer(digest, b"", store, net.settings, ANYTHING) is not None
     store.keep_program(digest, file[:-1])
-    assert Programs().trainer(digest, b"", store, net.settings) is None
+    assert Programs().trainer(digest, b"", store, net.settings, ANYTHING) is None
     assert store.programs() == ()
+
+
+def test_an_altered_program_is_refused(net, tmp_path):
+    for outcome in on_programs(tmp_path, net.program):
+        assert outcome.refused, outcome
+        assert outcome.run_went_on
+        assert "frugalfl accept" in outcome.line
 
 
 def test_a_packed_program_claims_no_more_than_is_read(net):

@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugalfl.errors import RunError, UsageError
-from frugalfl_client.node.apps import AppError, Apps
+from frugalfl_client.node.app_error import AppError
+from frugalfl_client.node.apps import Apps
 from frugalfl_client.node.channel import Address
-from frugalfl_client.node.flower import Parcel
+from frugalfl_client.node.flower import Bundle, Parcel
 from frugalfl_client.node.home import Home
 from frugalfl_client.node.keys import own_key, read_key
 from frugalfl_client.node.outbox import Outbox
 from frugalfl_client.node.pace import Pace, back_off
+from frugalfl_client.node.trust import Trust
+from frugalfl_client.pins import Pins
 
 #: How far the node's clock is off the server's in these tests (s); it must not matter.
 OFF = 1e6
@@ -255,17 +258,24 @@ def run_of(data, version="1.0"):
     return SimpleNamespace(fab_hash=digest, fab_id="me/mine", fab_version=version)
 
 
+def trusting(tmp_path, *bundles):
+    """Trust these; with none, the first that comes."""
+    hashes = frozenset(hashlib.sha256(data).hexdigest() for data in bundles)
+    return Trust("here:1", Pins(tmp_path), hashes)
+
+
 @pytest.fixture
 def apps(tmp_path):
-    apps = Apps(tmp_path / "apps")
+    trust = trusting(tmp_path, bundle(), bundle("2.0"), bundle(more=[("../../outside.py", "x")]))
+    apps = Apps(tmp_path / "apps", trust)
     yield apps
     apps._unload()
 
 
 def test_an_app_is_fetched_once_and_each_version_is_its_own(apps):
     first, second = bundle(), bundle("2.0")
-    assert apps.of(run_of(first), lambda: first).client.version == "1.0"
-    assert apps.of(run_of(second, "2.0"), lambda: second).client.version == "2.0"
+    assert apps.of(run_of(first), lambda: Bundle(first, {})).client.version == "1.0"
+    assert apps.of(run_of(second, "2.0"), lambda: Bundle(second, {})).client.version == "2.0"
     back = apps.of(run_of(first), lambda: pytest.fail("fetched again"))
     assert back.client.version == "1.0"
     assert back.defaults == {"speed": 1}
@@ -273,7 +283,7 @@ def test_an_app_is_fetched_once_and_each_version_is_its_own(apps):
 
 def test_an_app_with_another_hash_is_not_run(apps, tmp_path):
     with pytest.raises(AppError, match="it is not run") as refusal:
-        apps.of(run_of(bundle()), lambda: bundle(more=[("part.py.bak", "x")]))
+        apps.of(run_of(bundle()), lambda: Bundle(bundle(more=[("part.py.bak", "x")]), {}))
     assert refusal.value.code == 7
     assert not list(tmp_path.glob("apps/*"))
 
@@ -281,16 +291,16 @@ def test_an_app_with_another_hash_is_not_run(apps, tmp_path):
 def test_nothing_is_unpacked_outside(apps, tmp_path):
     bad = bundle(more=[("../../outside.py", "x")])
     with pytest.raises(AppError, match="outside"):
-        apps.of(run_of(bad), lambda: bad)
+        apps.of(run_of(bad), lambda: Bundle(bad, {}))
     assert not list(tmp_path.rglob("outside.py"))
 
 
 def test_an_app_folder_of_another_version_is_refused(tmp_path):
     with zipfile.ZipFile(io.BytesIO(bundle())) as archive:
         archive.extractall(tmp_path / "here")
-    apps = Apps(tmp_path / "apps", tmp_path / "here")
+    apps = Apps(tmp_path / "apps", trusting(tmp_path), tmp_path / "here")
     with pytest.raises(AppError, match=r"me/mine 3\.0, but .* holds me/mine 1\.0"):
-        apps.of(run_of(b"", "3.0"), lambda: b"")
+        apps.of(run_of(b"", "3.0"), lambda: Bundle(b"", {}))
 
 
 def test_a_folder_is_for_one_node(tmp_path):

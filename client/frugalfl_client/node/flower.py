@@ -16,11 +16,12 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from click import ClickException
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -82,6 +83,7 @@ from google.protobuf.message import Message as Proto
 
 from frugalfl.carried import MOST_UP_BYTES, size, ticket
 from frugalfl.errors import UsageError
+from frugalfl.text import printable
 from frugalfl_client.node.channel import ANSWER_S, Channel, RefusedError, UnreachableError
 
 #: Shortest and longest heartbeat interval that a SuperLink accepts (s).
@@ -119,6 +121,18 @@ class UnknownNodeError(UnreachableError):
     def __init__(self, text: str, ahead: float | None) -> None:
         super().__init__(text)
         self.ahead = ahead
+
+
+class Bundle(NamedTuple):
+    """An app bundle, and what a SuperLink says of who signed it; neither is checked.
+
+    Attributes:
+        data: The ZIP file.
+        verifications: By id of a key, a signature and when it was made, as JSON.
+    """
+
+    data: bytes
+    verifications: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -229,7 +243,9 @@ class Fleet:
         answer = self._call("pull-messages", request, PullMessagesResponse)
         if not answer.messages_list:
             return None
-        return Incoming(message_from_proto(answer.messages_list[0]), answer.message_object_trees[0])
+        with self._understanding("a message"):
+            message = message_from_proto(answer.messages_list[0])
+            return Incoming(message, answer.message_object_trees[0])
 
     def fetch(self, node: int, incoming: Incoming) -> Message:
         """Fetch a message's content, where it does not carry it.
@@ -241,8 +257,9 @@ class Fleet:
         message, run = incoming.message, incoming.message.metadata.run_id
         if message.has_content() and message.content:
             return message
-        (content,) = incoming.tree.children
-        message.content = self._inflate(node, run, content, ())
+        with self._understanding("the content of a message"):
+            (content,) = incoming.tree.children
+            message.content = self._inflate(node, run, content, ())
         return message
 
     def confirm(self, node: int, incoming: Incoming) -> None:
@@ -266,14 +283,15 @@ class Fleet:
         request = GetRunRequest(node=Node(node_id=node), run_id=run)
         return run_from_proto(self._call("get-run", request, GetRunResponse).run)
 
-    def fab(self, node: int, run: int, digest: str) -> bytes:
+    def fab(self, node: int, run: int, digest: str) -> Bundle:
         """Return an app bundle, unchecked.
 
         Raises:
             RunOverError: The run has ended.
         """
         request = GetFabRequest(node=Node(node_id=node), run_id=run, hash_str=digest)
-        return bytes(self._call("get-fab", request, GetFabResponse).fab.content)
+        fab = self._call("get-fab", request, GetFabResponse).fab
+        return Bundle(bytes(fab.content), dict(fab.verifications))
 
     def push(self, parcel: Parcel) -> bool:
         """Send an answer; ``False``: the SuperLink did not want it, or has it already.
@@ -321,6 +339,21 @@ class Fleet:
             ) from error
         return result
 
+    @contextmanager
+    def _understanding(self, what: str) -> Iterator[None]:
+        """Turn what Flower's own readers raise over a damaged answer into one line.
+
+        Raises:
+            UnreachableError: It cannot be read.
+        """
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as no:
+            said = " ".join(f"{no}".split())[:80]
+            raise UnreachableError(
+                f"{what} from {self._channel.address} cannot be read ({said})"
+            ) from no
+
     def _signature(self) -> tuple[str, str]:
         """Return the time and its signature; to the second, which is shorter and signed once."""
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -333,8 +366,9 @@ class Fleet:
         """Return the exception that an HTTP error stands for."""
         try:
             error = json.loads(body)
-            code, text = int(error["code"]), f"{error['detail']} (Flower's code {error['code']})"
-        except (ValueError, KeyError, TypeError):
+            code = int(error["code"])
+            text = f"{printable(str(error['detail']))} (Flower's code {code})"
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             code, text = 0, f"HTTP {status}"
         if status == 401:
             ahead = None if date is None else (datetime.now(UTC) - date).total_seconds()
