@@ -33,7 +33,7 @@ _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
 _EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
-_CARRYING, _AGAIN = "carrying", "again"
+_CARRYING, _AGAIN, _TALLY = "carrying", "again", "tally"
 _RECORDS, _NUMBER, _HASH, _MARK, _PROOF = "records", "number", "hash", "mark", "proof"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
