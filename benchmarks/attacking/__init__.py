@@ -11,6 +11,7 @@ SUBJECTS: tuple[str, ...] = (
     "trees_and_counters",
     "files",
     "texts",
+    "damage",
 )
 
 __all__ = ["SUBJECTS", "Attacks", "Outcome"]
