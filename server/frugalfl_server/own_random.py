@@ -18,4 +18,4 @@ from flwr.supercore.retry import retry_invoker
 def leave_random_alone() -> None:
     """Give what draws pauses generators of its own; what was drawn before is of no consequence."""
     for module in (heartbeat, inflatable_utils, retry_invoker):
-        vars(module)["random"] = random.Random()
+        vars(module)["random"] = random.Random()  # noqa: S311 - of pauses, not of secrets
