@@ -32,15 +32,20 @@ def decoders() -> Iterator[Decoder]:
     """Yield them."""
     server = _Server()
     key = ec.generate_private_key(ec.SECP384R1())
-    fleet = Fleet(Channel(server.address, None), key)
+    channel = Channel(server.address, None)
+    fleet = Fleet(channel, key)
     pulled = _message()
     yield Decoder("HTTP answer", [_http(pulled.SerializeToString())], bytes_like,
-                  _asked(server, lambda: fleet.pull(1)), 0.4, 20_000_000)  # fmt: skip
-    yield Decoder("message in an HTTP answer", [pulled.SerializeToString()], bytes_like,
-                  _asked(server, lambda: _fetched(fleet), _http), 0.4, 20_000_000)  # fmt: skip
+                  _asked(server, channel, lambda: fleet.pull(1)), 0.4, 20_000_000)  # fmt: skip
+    yield Decoder(
+        "message in an HTTP answer", [pulled.SerializeToString()], bytes_like,
+        _asked(server, channel, lambda: _fetched(fleet), _http), 0.4, 20_000_000,
+    )  # fmt: skip
     refusal = json.dumps({"code": 2007, "detail": "the run is over"}).encode()
-    yield Decoder("HTTP refusal", [refusal], json_like,
-                  _asked(server, lambda: _refused(fleet), _refusal), 0.4, 20_000_000)  # fmt: skip
+    yield Decoder(
+        "HTTP refusal", [refusal], json_like,
+        _asked(server, channel, lambda: _refused(fleet), _refusal), 0.4, 20_000_000,
+    )  # fmt: skip
     yield _bundles()
 
 
@@ -98,11 +103,15 @@ class _Server:
 
 
 def _asked(
-    server: _Server, ask: Callable[[], object], wrap: Callable[[bytes], bytes] = bytes
-) -> Callable[[bytes], object]:
+    server: _Server, channel: Channel, ask: Callable[[], object],
+    wrap: Callable[[bytes], bytes] = bytes,
+) -> Callable[[bytes], object]:  # fmt: skip
     def decode(data: bytes) -> object:
         server.answer = wrap(data)
-        return ask()
+        try:
+            return ask()
+        finally:
+            channel.close()
 
     return decode
 
