@@ -3,9 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-CODE := shared client server edge simulations tests benchmarks
+CODE := shared client server edge simulations tests benchmarks .ci
 
-.PHONY: help demo fraud test test-slow test-keras test-browser lint types bench lock clean
+.PHONY: help demo fraud test test-slow test-keras test-browser lint types bench audit lock clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -29,7 +29,7 @@ test-keras: $(VENV)/.keras ## install TensorFlow (1.3 GB) and run the tests of K
 test-browser: $(VENV)/.dev ## run training programs in headless Chromium (needs npm and chromium)
 	@$(BIN)/python -m pytest -m browser
 
-lint: $(VENV)/.dev ## check style, formatting and the import rules
+lint: $(VENV)/.dev ## check style, formatting, bandit's rules and the import rules
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/lint-imports
@@ -38,13 +38,17 @@ types: $(VENV)/.dev ## check types, strictly
 	@$(BIN)/mypy
 	@$(BIN)/mypy simulations/digits/task.py
 	@$(BIN)/mypy simulations/fraud/task.py simulations/fraud/pilot.py
+	@$(BIN)/mypy .ci/audit.py .ci/lock.py
 
 # benchmarks/fleet.py does what benchmarks/faults.py does, and prints it.
 bench: $(VENV)/.dev ## measure every figure of the README again
 	@for program in $$(grep -l __main__ benchmarks/*.py | grep -v /faults.py); do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
-lock: $(VENV)/.dev ## write constraints.txt from what is installed
-	@$(PIP) freeze --exclude-editable > constraints.txt
+audit: $(VENV)/.dev ## look for secrets, shells, odd files, bandit's findings and known vulnerabilities
+	@$(BIN)/python .ci/audit.py
+
+lock: $(VENV)/.keras ## write the lists of exact versions, those of server and device with hashes
+	@$(BIN)/python .ci/lock.py
 
 clean: ## remove the environment and the caches; runs are kept
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -15,7 +15,7 @@ from frugalfl_client.held import Held
 from frugalfl_client.store import Store
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.serve.packed import pack_app
+from frugalfl_server.serve.pack import pack
 
 ROOT = Path(__file__).parent
 DIGITS, ECHO = ROOT.parent / "simulations" / "digits", ROOT / "echo"
@@ -42,8 +42,8 @@ def online(links: Machines, kind: str, number: int, of: int = 2, superlink: str 
 def digits(links: Machines, **changes: float | str) -> Process:
     """Start a run of the digits on a SuperLink that is there."""
     settings = SETTINGS | {key.replace("_", "-"): value for key, value in changes.items()}
-    pack_app(DIGITS, links.folder / "app")
-    return links.run(links.folder / "app", **{key: repr(one) for key, one in settings.items()})
+    app = pack(DIGITS, links.folder / "packed" / "app").folder
+    return links.run(app, **{key: repr(value) for key, value in settings.items()})
 
 
 def held_by(links: Machines, number: int) -> Held:

@@ -2,7 +2,7 @@
 
     python benchmarks/fleet.py [--quick] [--json FILE]
 
-Flower's own node is beside it; faults.py has the second table. Real processes on this machine:
+Flower's own node is beside it; faults.py has the last table. Real processes on this machine:
 Flower's SuperLink, `frugalfl node`, and the stock `flower-supernode`, each behind a TCP proxy that
 counts every byte of its connections (TCP and IP headers are not in it). Rounds are of
 simulations/digits, a CNN of 38,282 parameters, trained by LiteRT on both nodes in the same run.
@@ -14,7 +14,8 @@ messages and of their objects) from polling (questions that found nothing, heart
 node's share alone, on the same app; the last of these rows has Flower's own app (FedAvg, float32
 arrays of the same CNN) on Flower's own node beside the lean node's round. Idle traffic is with TLS
 and registered keys; `frugalfl node` asks 12 times as often as it does by default, and a 12th of its
-bytes is counted, so that a minute and a half is enough.
+bytes is counted, so that a minute and a half is enough. The second table has a node's request
+through the front of `frugalfl serve` beside the same one without it (fleet_front.py).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import faults
+import fleet_front
 from common import arguments, finish
 from machines import Machines, Process
 from rich.console import Console
@@ -242,7 +244,7 @@ def _resident(pid: int) -> int:
     return 0
 
 
-#: Each gives some rows of the first table; faults.py has the second one.
+#: Each gives some rows of the first table; faults.py has the last one.
 PARTS: tuple[Callable[[bool], list[Row]], ...] = (idle, no_op, rounds)
 
 
@@ -257,8 +259,15 @@ def main() -> None:
             row.figure, row.unit, f"{row.lean:,.4g}", f"{row.stock:,.4g}", share, row.goal
         )
     Console(width=110).print(table)
+    beside = fleet_front.rows(options.quick)
+    fleet_front.show(beside, Console(width=110))
     done = faults.table(options.quick, Console(width=150))
-    finish(options, {"rows": [asdict(row) for row in rows], "faults": done})
+    results = {"rows": rows, "front": beside}
+    finish(
+        options,
+        {name: [asdict(row) for row in found] for name, found in results.items()}
+        | {"faults": done},
+    )
     faults.end(done)
 
 

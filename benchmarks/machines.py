@@ -161,6 +161,7 @@ class Machines:
         """Make a key; return its file."""
         key = ec.generate_private_key(ec.SECP384R1())
         path = self.folder / name
+        path.touch(0o600)
         path.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -179,7 +180,7 @@ class Machines:
         trust = ["--root-certificates", self.folder / "ca.crt"] if self.tls else ["--insecure"]
         named = ["--auth-supernode-private-key", key] if key else []
         state = self.folder / f"device-{number}"
-        about = f'partition-id={number} num-partitions={of} state-dir="{state}" {config}'
+        about = f'partition-id={number} num-partitions={of} state-dir="{state}" seed=0 {config}'
         return ["--superlink", superlink or self.address, *trust, *named, "--node-config", about]
 
     def lean(
@@ -295,6 +296,7 @@ def _begin(subject, issuer, public):
 
 def _write(where, key_file, certificate, key):
     where.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.touch(0o600)
     key_file.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,

@@ -4,8 +4,13 @@ from hypothesis import strategies as st
 
 from frugalfl.energy import EnergyRecord, Grid, Reading
 from frugalfl.energy.reading import COMPONENTS, SCOPES
+from frugalfl.energy.record import SERVER
+from frugalfl.text import printable
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+#: What a record may say: it is shown to people.
+texts = anything.map(printable)
+clients = st.integers(0, 2**60).map(str) | st.just(SERVER)
 counts = st.integers(0, 2**53)
 amounts = st.floats(0, 1e15)
 unknown = st.none()
@@ -20,7 +25,7 @@ grids = st.builds(
     table=texts,
 )  # fmt: skip
 records = st.builds(
-    EnergyRecord, run=texts, client=texts, round=counts, phase=texts, device=texts,
+    EnergyRecord, run=texts, client=clients, round=counts, phase=texts, device=texts,
     start_unix_s=amounts, wall_s=unknown | amounts, cpu_s=unknown | amounts,
     readings=st.lists(readings, max_size=4).map(tuple), samples=counts, correct=unknown | counts,
     uplink_bytes=counts, downlink_bytes=counts, contacts=counts, link=texts, grid=unknown | grids,

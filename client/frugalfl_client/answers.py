@@ -9,16 +9,20 @@ from flwr.common.constant import ErrorCode
 
 from frugalfl import wire
 from frugalfl.energy import EnergyRecord, Head
-from frugalfl.errors import CodecError, FrameError, FrugalFLError, RunError
+from frugalfl.errors import CodecError, FrameError, FrugalFLError, NotAllowedError, RunError
 from frugalfl_client.device import Device
+from frugalfl_client.owner import VOICE
 
 
 def answered(
     work: Callable[[Message, Context], Message], message: Message, context: Context
 ) -> Message:
-    """Answer a message; where the request or the disk is at fault, the answer says so."""
+    """Answer a message; where request, disk or owner are against it, the answer says so."""
     try:
         return work(message, context)
+    except NotAllowedError as error:
+        VOICE.refused(str(error))
+        return _refuse(error, message)
     except (FrameError, CodecError, RunError) as error:
         return _refuse(error, message)
 

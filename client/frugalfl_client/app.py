@@ -32,8 +32,10 @@ def train(message: Message, context: Context) -> Message:
 def _train(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_request(message)
+    device.check_allowed(request.run)
     device.prepare(request.run)
-    held = device.store.load(request.run, request.resumed)
+    device.check_batches()
+    held = _load(device, request)
     battery = device.battery()
     if battery is not None and battery.below(device.settings.min_battery):
         return answer(_declined(device, held, request, battery), message)
@@ -52,6 +54,8 @@ def _train(message: Message, context: Context) -> Message:
             message,
         )  # fmt: skip
     missed = held.missed(request.version)
+    epochs, kept_back = device.owner.epochs(request.epochs)
+    device.keep_back(kept_back)
     energy = RoundEnergy(device, request, trainer.software)
     energy.downloaded(request)
     _bring_up(device, trainer, held, request, energy)
@@ -59,11 +63,10 @@ def _train(message: Message, context: Context) -> Message:
         with energy.window("evaluate", samples=len(device.evaluated)) as window:
             window.correct = trainer.count_right(held.model, device.evaluated)
     with energy.window("train", samples=len(device.examples)):
-        seed = (device.settings.seed, device.number, request.round)
         rate = device.settings.learning_rate_at(request.round)
         trained = trainer.train(
-            held.model, request.blocks, device.examples, rate, seed,
-            held.private, request.proximal_mu, request.epochs,
+            held.model, request.blocks, device.examples, rate, device.drawn(request.round),
+            held.private, request.proximal_mu, epochs, device.smallest_batch,
         )  # fmt: skip
         held.private = trained.private
     right, scored = 0, 0 if device.held_out is None else len(device.held_out)
@@ -80,7 +83,7 @@ def _train(message: Message, context: Context) -> Message:
             base=request.version,
             version=request.version,
             residual=held.residual,
-            seed=_rounding_seed(seed),
+            seed=_rounding_seed((device.settings.seed, device.number, request.round)),
             missed=missed,
         )
 
@@ -127,8 +130,10 @@ def calibrate(message: Message, context: Context) -> Message:
 def _calibrate(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_calibrate_request(message)
+    device.check_allowed(request.run, "calibration")
     device.prepare(request.run)
-    held = device.store.load(request.run, request.resumed)
+    device.check_batches()
+    held = _load(device, request)
     ranges = np.zeros((0, 2), np.float32)
     trainer = device.trainer(request.program, request.program_file)
     energy = RoundEnergy(device, request, "" if trainer is None else trainer.software)
@@ -181,10 +186,15 @@ def _bring_up(
                 f"{request.version}"
             )
     except (FrameError, TaskError) as error:
-        kept = device.store.load(request.run, request.resumed)
+        kept = _load(device, request)
         kept.model, kept.version = {}, -1
         _save(device, request, kept)
         raise FrameError(str(error)) from error
+
+
+def _load(device: Device, request: _Request) -> Held:
+    """Return what is held, from before what was done in vain."""
+    return device.store.load(request.run, request.resumed, request.round if request.again else -1)
 
 
 def _save(device: Device, request: _Request, held: Held) -> None:
@@ -208,6 +218,7 @@ def _codec_of(request: wire.TrainRequest) -> Codec:
 def _rounding_seed(seed: tuple[int, ...]) -> int:
     """Return this client's own seed of this round: two bytes, to keep the frame short.
 
-    It only has to differ between the clients of a round, so that their rounding errors cancel.
+    It only has to differ between the clients of a round, so that their rounding errors cancel. It
+    travels in the frame, and so is of nothing secret.
     """
     return int(np.random.SeedSequence(seed).generate_state(2)[1]) & 0xFFFF

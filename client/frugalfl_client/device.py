@@ -20,8 +20,11 @@ from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
 from frugalfl.settings import TRAINERS, Settings
 from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.approvals import Approvals
+from frugalfl_client.chance import Chance
 from frugalfl_client.kept_totals import totals_of
+from frugalfl_client.owner import VOICE, Owner
 from frugalfl_client.store import Store
+from frugalfl_client.training.batches import SMALLEST_BATCH, check_batch_size, check_rows
 
 if TYPE_CHECKING:
     from frugalfl_client.programs import Programs
@@ -38,9 +41,12 @@ class Device:
 
     def __init__(
         self, number: int, of: int, folder: Path, settings: Settings, link: str = "",
-        grid: str = "", battery_file: str = "", trainer: str = "auto",
+        grid: str = "", battery_file: str = "", trainer: str = "auto", seed: int | None = None,
+        smallest_batch: int = SMALLEST_BATCH,
     ) -> None:  # fmt: skip
         self.number = number
+        self.smallest_batch = smallest_batch
+        self._chance = Chance(folder, number, seed)
         self._battery_file = battery_file
         self.settings = settings
         worn = parse_fleet(settings.device).of(number)
@@ -59,6 +65,8 @@ class Device:
         self.evaluated: Examples | None = None
         self._run = ""
         self.approvals = Approvals.of({}, folder)
+        self.owner = Owner()
+        self._kept_back: set[str] = set()
         if not settings.shares_counters:
             self._use(self.task.rows_of(number, of))
 
@@ -92,10 +100,49 @@ class Device:
             return None
         return battery_level(_ROOT, self._battery_file)
 
+    def check_allowed(self, run: str, about: str = "") -> None:
+        """Refuse a question that its owner does not want answered, or has no joules for.
+
+        Args:
+            run: Name of the run.
+            about: Setting that the question is about; empty: training.
+
+        Raises:
+            NotAllowedError: So it is.
+            RunError: The ledger cannot be read.
+        """
+        self.owner.check_question(about)
+        self.owner.check_energy(self.ledger, run)
+
+    def keep_back(self, lines: list[str]) -> None:
+        """Say here and to the server, once, what is done by less than the server wants."""
+        for line in lines:
+            if line not in self._kept_back:
+                self._kept_back.add(line)
+                VOICE.kept(line)
+                self._notice = "; ".join(filter(None, (self._notice, line)))
+
     def take_notice(self) -> str:
-        """Return, once, what went wrong with the ledger when it was opened."""
+        """Return, once, what went wrong with the ledger, and what is kept back."""
         notice, self._notice = self._notice, ""
         return notice
+
+    def check_batches(self) -> None:
+        """Refuse to work on fewer rows at a time than this device's smallest batch.
+
+        Raises:
+            NotAllowedError: The settings' batches are smaller, or it has too few rows itself.
+        """
+        check_batch_size(self.settings.batch_size, self.smallest_batch)
+        check_rows(len(self.examples), self.smallest_batch)
+
+    def drawn(self, number: int) -> tuple[int, ...]:
+        """Return what order, dropout and samples of a round are drawn from.
+
+        Raises:
+            RunError: The disk does not keep the secret that is part of it.
+        """
+        return self._chance.of_round(self.settings.seed, number)
 
     def trainer(self, program: str = "", program_file: bytes = b"") -> Trainer | None:
         """Return the trainer; ``None``: it needs a training program that is not here.
@@ -130,12 +177,19 @@ def device_of(context: Context) -> Device:
     names a file that says how full its battery is, where the system does not know
     (:func:`~frugalfl.energy.level.battery_level`). ``approved`` names its owner's list of what may
     run (:mod:`frugalfl_client.approvals`).
+    ``smallest-batch`` is how many rows each batch
+    that it trains on has at least. ``seed`` makes it draw from that number, as a simulation does,
+    and not from a secret of its own: for experiments that must repeat. Keys
+    of the names of settings are its owner's own, which no server overrides
+    (:mod:`frugalfl_client.owner`).
 
     Raises:
         UsageError: A setting or the node config is unusable.
+        NotAllowedError: The run's settings go further than the device's owner allows.
         TaskError: The task cannot be loaded, or has no rows for this device.
     """
-    settings = Settings.of(context.run_config)
+    owner = Owner.of(context.node_config)
+    settings, kept_back = owner.settled(Settings.of(context.run_config))
     try:
         number = int(context.node_config["partition-id"])
         of = int(context.node_config["num-partitions"])
@@ -150,17 +204,40 @@ def device_of(context: Context) -> Device:
     grid = str(context.node_config.get("grid", settings.grid))
     battery_file = str(context.node_config.get("battery-file", ""))
     trainer = str(context.node_config.get("trainer", settings.trainer))
-    device = _device(number, of, Path(str(folder)), settings, link, grid, battery_file, trainer)
+    device = _device(
+        number, of, Path(str(folder)), settings, link, grid, battery_file, trainer,
+        _whole(context, "seed", 0), _whole(context, "smallest-batch", 1) or SMALLEST_BATCH,
+    )  # fmt: skip
+    device.owner = owner
+    device.keep_back(kept_back)
     device.approvals = Approvals.of(context.node_config, device.folder)
     return device
+
+
+def _whole(context: Context, key: str, least: int) -> int | None:
+    """Return a whole number of the node config; ``None``: it is not there.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    value = context.node_config.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(
+            f"{key} in the node config is {value!r}; it must be a whole number from {least} up"
+        )
+    return value
 
 
 @lru_cache(maxsize=256)
 def _device(
     number: int, of: int, folder: Path, settings: Settings, link: str, grid: str,
-    battery_file: str, trainer: str,
+    battery_file: str, trainer: str, seed: int | None, smallest_batch: int,
 ) -> Device:  # fmt: skip
-    return Device(number, of, folder, settings, link, grid, battery_file, trainer)
+    return Device(
+        number, of, folder, settings, link, grid, battery_file, trainer, seed, smallest_batch
+    )
 
 
 def _ledger(path: Path) -> tuple[Ledger, str]:

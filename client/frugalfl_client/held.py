@@ -37,13 +37,14 @@ class Held:
     attempt: int = 0
     damage: str = ""
 
-    def was_in_vain(self, resumed: Sequence[int]) -> bool:
-        """Say whether the server was stopped before it had used what was done in :attr:`round`.
+    def was_in_vain(self, resumed: Sequence[int], again: int = -1) -> bool:
+        """Say whether the server never used what was done in :attr:`round`.
 
         Args:
             resumed: As of :class:`~frugalfl.wire.TrainRequest`.
+            again: A round that this device is asked for once more, because it was killed.
         """
-        return any(first <= self.round for first in resumed[self.attempt :])
+        return again == self.round or any(first <= self.round for first in resumed[self.attempt :])
 
     def missed(self, version: int) -> int:
         """Return how many versions were let pass between the last update and this one."""

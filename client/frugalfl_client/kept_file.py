@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from frugalfl.atomic import write_atomically
 from frugalfl.errors import RunError
 
 
@@ -20,10 +20,8 @@ def keep(path: Path, run: str, data: bytes, what: str) -> None:
     Raises:
         RunError: The disk does not take it.
     """
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_bytes(run.encode() + b"\n" + data)
-        os.replace(part, path)
+        write_atomically(path, run.encode() + b"\n" + data)
     except OSError as error:
         raise RunError(f"cannot keep {what}: {error}") from error
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from frugalfl.atomic import make_private_folder, open_private, write_json
 from frugalfl.errors import RunError
 
 #: First uses that are kept, and refusals; a server cannot fill the disk with new ones.
@@ -139,8 +140,9 @@ class Pins:
     def _changing(self) -> Iterator[_Kept]:
         """Hold the lock, and write what the ``with`` block changed."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / _LOCK).open("ab") as lock:
+            make_private_folder(self.folder)
+            handle = open_private(self.folder / _LOCK, os.O_WRONLY)
+            with os.fdopen(handle, "ab") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self._seen = None
                 kept = self._read()
@@ -152,12 +154,7 @@ class Pins:
             ) from error
 
     def _write(self, kept: _Kept) -> None:
-        beside = self.path.with_name(f"{_FILE}.new")
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(kept), indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())  # a power cut must not leave an empty list behind
-        os.replace(beside, self.path)
+        write_json(self.path, asdict(kept), durable=True)  # a power cut must not empty the list
         self._seen = None
 
 

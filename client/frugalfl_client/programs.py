@@ -46,7 +46,8 @@ class Programs:
 
         Raises:
             ProgramError: What came is truncated or altered, does not run here, is not for these
-                settings, or is not allowed. It is not kept.
+                settings, is not shown to give sums over its batches only, or is not allowed. It is
+                not kept.
             RunError: What is allowed cannot be read.
         """
         if digest and not is_digest(digest):

@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from frugalfl.atomic import claim_database
 from frugalfl.blocks import FloatArray
 from frugalfl.errors import RunError
 from frugalfl_client.held import Held
@@ -74,7 +75,6 @@ class Store:
         self.path = path
         self._damage = ""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._db = self._connect()
             except sqlite3.Error as error:
@@ -83,7 +83,7 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             raise RunError(f"cannot open the device's store {path}: {error}") from error
 
-    def load(self, run: str, resumed: Sequence[int] = ()) -> Held:
+    def load(self, run: str, resumed: Sequence[int] = (), again: int = -1) -> Held:
         """Return what is held of ``run``: nothing, for a run that is not known.
 
         A model whose checksum does not agree is not held at all, so that the next round brings
@@ -92,12 +92,13 @@ class Store:
         Args:
             run: Name of the run.
             resumed: As of :class:`~frugalfl.wire.TrainRequest`; what was done in vain is forgotten.
+            again: A round that the device is asked for once more; -1: none.
 
         Raises:
             RunError: The file cannot be read, for another reason than damage.
         """
         held = self._guarded(lambda: self._load(run)) or Held()
-        if held.was_in_vain(resumed):
+        if held.was_in_vain(resumed, again):
             self._guarded(lambda: self._in_transaction(self._go_back, run))
             held = self._guarded(lambda: self._load(run)) or Held()
         if held.damage:
@@ -167,6 +168,7 @@ class Store:
 
     def _connect(self) -> sqlite3.Connection:
         # Transactions are begun by hand: Python's own would begin as readers.
+        claim_database(self.path)
         db = sqlite3.connect(self.path, isolation_level=None)
         # A damaged text is for the checksum to find; it must not raise before.
         db.text_factory = lambda text: text.decode(errors="replace")

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl.errors import MissingExtraError, UsageError
+from frugalfl.foreign import read_bytes
 
 Kernels = Literal["default", "reference"]
 ModelSource = str | os.PathLike[str] | bytes
@@ -102,9 +103,10 @@ def _content(model: ModelSource) -> bytes:
     if isinstance(model, bytes):
         return model
     try:
-        return Path(model).read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the model {_name(model)}: {error.strerror}") from error
+        return read_bytes(Path(model))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"cannot read the model {_name(model)}: {why}") from error
 
 
 def load_runtime(content: bytes, kernels: Kernels = "default", name: str = "the model") -> Any:

@@ -47,12 +47,21 @@ from frugalfl_server.downlink import Downlink
 from frugalfl_server.evaluate import Scores, evaluate
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
+from frugalfl_server.identity import Identities
 from frugalfl_server.metered import server_energy
 from frugalfl_server.programs import Programs
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report import write_report
-from frugalfl_server.resume import Stopped, begin, changed_versions, claimed, to_resume
+from frugalfl_server.resume import (
+    COMPILED,
+    Stopped,
+    begin,
+    changed_versions,
+    claimed,
+    compilations_of,
+    to_resume,
+)
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
@@ -155,6 +164,7 @@ class Federation:
         self._downlink: Downlink | None = None
         self._control = Control(settings)
         self._aside = set_aside_of(settings)
+        self._who = Identities(run.path)
         self._stopped: list[str] = []
         self._ratio = 0.0
         self._left_off: Stopped | None = None
@@ -169,6 +179,7 @@ class Federation:
         stopped = self._left_off
         if self._resumed:
             self._tell_of_resuming()
+            self._compilations = compilations_of(self._run)
         self._warn_of_export()
         self._ratio = ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
         recover = self._settings.recover_rounds if ratio else 0
@@ -196,10 +207,14 @@ class Federation:
         if self._federated and phase != "calibrate":
             keep_ranges(self._run, read_parameters(module), self.calibrate(module))
             self._checkpoint("calibrate", 1, read_parameters(module))
-        self._progress.say("export: convert, quantize to int8, run in LiteRT and TFLite-Micro")
+        self._progress.say("export: convert, quantize to int8, run the same rows in every form")
         with self._energy.window("export", round=self._last_round()):
-            export_into(self._run, module, self._task, self._settings, self._run.path / "model")
+            result = export_into(
+                self._run, module, self._task, self._settings, self._run.path / "model"
+            )
         self._run.add_energy(self._energy.take())
+        if result.verification.unchecked:
+            self._progress.warn(result.verification.unchecked)
 
     def _tell_of_resuming(self) -> None:
         self._progress.say(
@@ -216,7 +231,7 @@ class Federation:
         before = evaluate(module, self._public.test, self._task.metrics)
         counters_into(
             self._run, self._grid, self._settings.clients_per_round, before, self._progress.say,
-            self._progress.warn,
+            self._progress.warn, self._settings.counters_at_least, self._who,
         )  # fmt: skip
 
     def _last_round(self) -> int:
@@ -229,7 +244,7 @@ class Federation:
         )
         if self._name == summary.OURS and figures not in self._compilations:
             self._compilations.append(figures)
-            self._run.write_json("programs.json", {"programs": self._compilations})
+            self._run.write_json(COMPILED, {"programs": self._compilations})
 
     def _warn_of_export(self) -> None:
         """Say before the first round what would stop the export after the last one."""
@@ -284,6 +299,8 @@ class Federation:
             self._downlink = None  # recovery begins with full copies
         elif self._downlink is not None:
             self._downlink.prune(kept)
+        if not self._settings.recover_rounds:
+            self._run.checkpoint(read_parameters(pruned), phase="prune", round=self._last_round())
         return pruned
 
     def _rounds(self, module: torch.nn.Module, phase: str, rounds: int, first: int) -> None:
@@ -305,7 +322,7 @@ class Federation:
             control=self._control if self._control.active else None,
             programs=self._programs, resumed=self._resumed,
             quorum=settings.quorum, over_select=settings.over_select,
-            norm_bound=settings.norm_bound, set_aside=self._aside,
+            norm_bound=settings.norm_bound, set_aside=self._aside, identities=self._who,
         )  # fmt: skip
         left = self._go_on(phase, module, strategy)
         done = left.done if left else 0
@@ -323,6 +340,7 @@ class Federation:
                 self._run.add_energy(own)
                 self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
                 self._aside.keep(self._run)
+                self._who.keep(self._run)
                 self._checkpoint(phase, number, unpack(arrays), strategy)
             else:
                 self._run.add_round(record)
@@ -371,6 +389,8 @@ class Federation:
             self._downlink.restore(tree["downlink"])
         self._control.restore(tree["control"])
         self._aside.restore(tree["aside"])
+        if "identities" in tree:  # checkpoints from before have none
+            self._who.restore(tree["identities"])
         self._programs.restore(tree["programs"])
         strategy.restore(tree["strategy"])
         set_random_state(tree["random"])
@@ -384,6 +404,7 @@ class Federation:
             return
         try:
             tree: Tree = {
+                "run": self._run.name,
                 "phase": phase,
                 "done": done,
                 "ratio": self._ratio,
@@ -394,6 +415,7 @@ class Federation:
                 "downlink": None if self._downlink is None else self._downlink.state(),
                 "control": self._control.state(),
                 "aside": self._aside.state(),
+                "identities": self._who.state(),
                 "programs": self._programs.state(),
                 "strategy": None if strategy is None else strategy.state(),
                 "tables": self._run.position(),
@@ -445,10 +467,11 @@ class Federation:
             resumed=self._resumed,
         )  # fmt: skip
         self._programs.follow(module)
-        answers = ask_clients(self._grid, downlink, chosen, question, self._programs)
+        answers = ask_clients(self._grid, downlink, chosen, question, self._programs, self._who)
         record = self._calibrated(number, module, answers)
         if self._name == summary.OURS:
             self._run.add_round(record, answers.energy, answers.heads)
+            self._who.keep(self._run)
         else:
             self._run.add_round(record)
         self._run.flush()
@@ -472,7 +495,7 @@ class Federation:
             clients=answers.clients,
             updates=0,
             uplink_bytes=answers.uplink_bytes,
-            downlink_bytes=answers.downlink_bytes,
+            downlink_bytes=answers.downlink_bytes + self._grid.again_bytes(),
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - answers.started_s,
@@ -509,7 +532,7 @@ class Federation:
             clients=traffic.clients,
             updates=traffic.updates,
             uplink_bytes=traffic.uplink_bytes,
-            downlink_bytes=traffic.downlink_bytes,
+            downlink_bytes=traffic.downlink_bytes + self._grid.again_bytes(),
             energy_measured_j=energy.measured_j,
             energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - traffic.started_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from frugalfl_server.apps import importable
 from frugalfl_server.block_sets import block_sets
 from frugalfl_server.export import DeviceBudget, fit, prune
 from frugalfl_server.programs import Programs
-from frugalfl_server.serve.packed import hash_of_bundle, pack_app
+from frugalfl_server.serve.pack import bundle_of, pack
 from frugalfl_server.start import initial_model
 
 #: Most programs that are compiled; each takes seconds, and a device would keep few of them.
@@ -46,8 +47,8 @@ def approve(app: Path, settings: Settings, say: Callable[[str], None]) -> Approv
     """
     with tempfile.TemporaryDirectory() as folder:
         hashes = {
-            "frugalfl serve": pack_app(app, Path(folder) / "app"),
-            "flwr run": hash_of_bundle(app),
+            "frugalfl serve": pack(app, Path(folder) / "app").digest,
+            "flwr run": hashlib.sha256(bundle_of(app)).hexdigest(),
         }
     name = _name_of(app)
     apps = tuple(ApprovedApp(f"{name}, as {how} sends it", one) for how, one in hashes.items())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -23,6 +23,7 @@ from frugalfl.errors import FederationError
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import pack
 from frugalfl_server.gathered import Gathered
+from frugalfl_server.norm_bound import FarUpdateError
 from frugalfl_server.set_aside import ClientFailedError
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.strategy import FrugalStrategy, Judge
@@ -59,6 +60,7 @@ class BufferedStrategy(FrugalStrategy):
         self._uplink = ""
         self._asks: Counter[int] = Counter()
         self._contributed: set[int] = set()
+        self._wait_for_rows = False
 
     @property
     def full(self) -> bool:
@@ -145,6 +147,7 @@ class BufferedStrategy(FrugalStrategy):
         with self._blamed(node):
             self._contributed.add(node)
             reply = self._received(message)
+            self._accept(message)
             if reply is None:
                 self._contributed.discard(node)
             else:
@@ -152,11 +155,27 @@ class BufferedStrategy(FrugalStrategy):
                 self._try(message, reply, self._add)
                 self._aside.right(node)
         failures = self.traffic.failures
-        if not self._gathered.updates and len(failures) >= self._at_a_time:
+        taken = self._gathered.updates + len(self._waiting)
+        if not taken and len(failures) >= self._at_a_time:
             raise FederationError(
                 f"step {self.traffic.round}: {len(failures)} clients could not train, and none "
                 f"could; the first said: {failures[0]}"
             )
+
+    def _try(self, message: Message, reply: wire.TrainReply, take: Callable[..., None]) -> None:
+        """Take an update in, or have it wait.
+
+        Of the first step all wait for its end, so that each one's rows are compared with
+        everybody's; with a norm bound they do so anyway.
+        """
+        known = self._rows.comparable and not self._wait_for_rows
+        if known or self._bound.judge is not None:
+            super()._try(message, reply, take)
+            return
+        self._wait_for_rows = True
+        far = FarUpdateError({}, "there are no rows to compare its own with yet")
+        self._waiting.append((message, reply, far))
+        raise far
 
     def _add(self, message: Message, reply: wire.TrainReply, judge: Judge) -> None:
         self._gather(self._gathered, message, reply, judge, self._share_of(message))
@@ -187,6 +206,7 @@ class BufferedStrategy(FrugalStrategy):
             FederationError: No client of this step could train.
         """
         self._pardon(self._add)
+        self._wait_for_rows = False
         self._keep_to(
             self._downlink.budget, "downloads", self.traffic.downlink_bytes, self.traffic.clients
         )
@@ -200,6 +220,7 @@ class BufferedStrategy(FrugalStrategy):
         """Note what a client spent and holds whose update comes after the last step."""
         with self._blamed(message.metadata.src_node_id):
             self._received(message)
+            self._accept(message)
         for failure in self.traffic.failures:
             self._on_failure(failure)
         self.traffic.failures.clear()

@@ -25,13 +25,14 @@ from frugalfl.energy import EnergyRecord
 from frugalfl.errors import ExportError, FederationError, FrameError, RunError, TaskError
 from frugalfl.settings import Settings
 from frugalfl.task import FloatArray, PublicData
+from frugalfl.text import printable
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export.ranges import probe_rows
+from frugalfl_server.identity import Identities
 from frugalfl_server.merge import merge_ranges
 from frugalfl_server.programs import Programs, Sent
 from frugalfl_server.records import HeadRecord
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.told import check_energy
 
 if TYPE_CHECKING:
     import torch
@@ -94,6 +95,7 @@ def ask_clients(
     nodes: Sequence[int],
     request: wire.CalibrateRequest,
     programs: Programs | None = None,
+    identities: Identities | None = None,
 ) -> Answers:
     """Bring clients to the downlink's model and collect their ranges.
 
@@ -106,10 +108,12 @@ def ask_clients(
         nodes: Clients to ask.
         request: What to ask; frames and versions are filled in for each client.
         programs: For clients without PyTorch; without it, there are none of them.
+        identities: Who is who in the run.
     """
     answers = Answers(clients=len(nodes))
-    again = _ask(grid, downlink, nodes, request, programs, answers)
-    still = _ask(grid, downlink, again, request, programs, answers)
+    who = identities or Identities()
+    again = _ask(grid, downlink, nodes, request, programs, answers, who)
+    still = _ask(grid, downlink, again, request, programs, answers, who)
     answers.complaints += [f"node {node}: it does not keep what it is sent" for node in still]
     return answers
 
@@ -121,6 +125,7 @@ def _ask(
     request: wire.CalibrateRequest,
     programs: Programs | None,
     answers: Answers,
+    who: Identities,
 ) -> list[int]:
     """Ask once; return the nodes that lack what the frames build on."""
     messages = []
@@ -147,7 +152,7 @@ def _ask(
     replies = grid.send_and_receive(messages, timeout=_TIMEOUT_S) if messages else ()
     return [
         node
-        for node in _received(replies, request, answers, downlink, programs)
+        for node in _received(replies, request, answers, downlink, programs, who)
         if node is not None
     ]
 
@@ -158,6 +163,7 @@ def _received(
     answers: Answers,
     downlink: Downlink,
     programs: Programs | None,
+    who: Identities,
 ) -> Iterable[int]:
     """Take answers in; yield the nodes that could not give one this time."""
     for message in replies:
@@ -166,13 +172,16 @@ def _received(
             if message.has_error():
                 raise FrameError(message.error.reason)
             reply = wire.unpack_calibrate_reply(message)
-            heads = check_energy(reply.records, reply.head, request.run, request.round)
+            told = who.check(
+                node, reply.records, reply.head, request.run, request.round, answers.started_s
+            )
+            answers.complaints += who.bind(told)
         except FrameError as error:
-            answers.complaints.append(f"node {node}: {wire.one_line(str(error))}")
+            answers.complaints.append(f"node {node}: {printable(str(error))}")
             continue
         downlink.confirm(node, reply.held)
-        answers.energy += reply.records
-        answers.heads += heads
+        answers.energy += told.records
+        answers.heads += told.heads
         answers.uplink_bytes += reply.ranges.nbytes
         if reply.notice:
             answers.complaints.append(f"node {node}: {reply.notice}")

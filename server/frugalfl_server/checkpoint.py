@@ -20,12 +20,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from frugalfl.atomic import write_atomically
 from frugalfl.errors import RunError
-from frugalfl_server.files import write_atomically
+from frugalfl.foreign_arrays import arrays_in
 
 FILE = "checkpoints/resume.npz"
 #: Of the file and of the tree in it; another one is refused.
 FORMAT = 1
+#: What is left to do with a run whose checkpoint is damaged.
+CANNOT = "this run cannot be resumed; begin a new one, with start-from for its newest model"
 _ARRAY, _BYTES = "$array", "$bytes"
 _TREE, _CHECKSUM = "tree.json", "checksum"
 
@@ -55,7 +58,7 @@ def write_checkpoint(path: Path, tree: Tree) -> int:
     buffer = io.BytesIO()
     np.savez(buffer, **entries)  # type: ignore[arg-type]
     data = buffer.getvalue()
-    write_atomically(path, lambda part: part.write_bytes(data), durable=True)
+    write_atomically(path, data, durable=True)
     return len(data)
 
 
@@ -70,24 +73,29 @@ def read_checkpoint(path: Path) -> Tree:
     except OSError as error:
         raise RunError(f"cannot read the checkpoint {path}: {error}") from error
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            entries = {name: file[name] for name in file.files}
-        checksum = entries.pop(_CHECKSUM).tobytes()
-        if checksum != _checksum(entries):
-            raise ValueError("its checksum does not agree")
-        about = json.loads(entries[_TREE].tobytes())
-    except Exception as error:  # NumPy, zipfile and zlib raise whatever they trip over
+        tree = _tree_in(data)
+    except RunError as error:
+        raise RunError(f"the checkpoint {path} {error}") from error
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         said = " ".join(str(error).split())[:100]
-        raise RunError(
-            f"the checkpoint {path} is damaged ({said}): this run cannot be resumed; begin a new "
-            "one, with start-from for its newest model"
-        ) from error
+        raise RunError(f"the checkpoint {path} is damaged ({said}): {CANNOT}") from error
+    return tree
+
+
+def _tree_in(data: bytes) -> Tree:
+    entries = arrays_in(io.BytesIO(data))
+    checksum = entries.pop(_CHECKSUM).tobytes()
+    if checksum != _checksum(entries):
+        raise ValueError("its checksum does not agree")
+    about = json.loads(entries[_TREE].tobytes())
     if about["format"] != FORMAT:
         raise RunError(
-            f"the checkpoint {path} has format {about['format']}, this FrugalFL reads {FORMAT}: "
-            "resume it with the version that began it (run.json)"
+            f"has format {about['format']!r:.20}, this FrugalFL reads {FORMAT}: resume it with the "
+            "version that began it (run.json)"
         )
-    tree: Tree = _filled(about["tree"], entries)
+    tree = _filled(about["tree"], entries)
+    if not isinstance(tree, dict):
+        raise ValueError(f"it holds a {type(tree).__name__}")
     return tree
 
 

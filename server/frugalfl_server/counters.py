@@ -1,7 +1,8 @@
 """The sums of all clients' counters, before the first round: asked for, added up, handed back.
 
 Two questions: every client that is there gives its tables, and then gets the sums at its own keys.
-A client that gives none is left out of the sums, and said so; it can take no part in the run.
+A client that gives none, or tables beyond all others', is left out of the sums, and said so; it can
+take no part in the run. A key that few clients have is in no sum that is handed back.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from frugalfl import wire
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import FederationError, FrameError
 from frugalfl.sizes import size_text
-from frugalfl.sums import Table, add_up, at_keys_of, pack_tables, unpack_tables
+from frugalfl.sums import Table, add_up, at_keys_of, holders, pack_tables, unpack_tables
+from frugalfl.text import printable
+from frugalfl_server.counter_bounds import far_beyond, overflowing
 from frugalfl_server.evaluate import Scores
+from frugalfl_server.identity import Identities
 from frugalfl_server.records import HeadRecord, RoundRecord
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.summary import OURS
-from frugalfl_server.told import check_energy
 
 #: Flower's message type of both questions.
 QUESTION = "query.counters"
@@ -46,15 +49,21 @@ class Shared:
         uplink_bytes: Length of their tables, by node (B).
         downlink_bytes: Length of the sums that they got (B).
         keys: Different keys, by table.
+        at_least: Clients that must have a key for its sum to be handed back.
+        handed_back: Keys that so many have, by table.
         energy: Energy records of the clients.
         heads: Where their ledgers ended.
+        who: Who is who in the run.
     """
 
     started_s: float = field(default_factory=time.monotonic)
+    who: Identities = field(default_factory=Identities)
     clients: int = 0
     uplink_bytes: dict[int, int] = field(default_factory=dict)
     downlink_bytes: int = 0
     keys: dict[str, int] = field(default_factory=dict)
+    at_least: int = 1
+    handed_back: dict[str, int] = field(default_factory=dict)
     energy: list[EnergyRecord] = field(default_factory=list)
     heads: list[HeadRecord] = field(default_factory=list)
 
@@ -65,14 +74,16 @@ class Shared:
             "uplink_bytes": sum(self.uplink_bytes.values()),
             "downlink_bytes": self.downlink_bytes,
             "keys": self.keys,
-            "revealed": "each client's tables of hashed keys, to the server; the sums at its own "
-            "keys, to each client",
+            "at_least": self.at_least,
+            "handed_back": self.handed_back,
+            "revealed": "each client's tables of hashed keys, to the server; to each client the "
+            f"sums at its own keys that {self.at_least} clients or more have",
         }
 
 
 def counters_into(
     run: RunDirectory, grid: Grid, fewest: int, before: Scores, say: Callable[[str], None],
-    warn: Callable[[str], None],
+    warn: Callable[[str], None], at_least: int, identities: Identities | None = None,
 ) -> None:  # fmt: skip
     """Share the counters of a run's clients, unless that was done before it was resumed.
 
@@ -83,13 +94,16 @@ def counters_into(
         before: Scores of the model before the first round, for the row.
         say: Told what happens.
         warn: Told what went wrong.
+        at_least: Clients that must have a key for its sum to be handed back.
+        identities: Who is who in the run.
 
     Raises:
         FederationError: As :func:`share_counters`.
     """
     if any(record.phase == PHASE for record in run.rounds):
         return
-    shared = share_counters(grid, run.name, wait_for(grid, fewest, say), warn)
+    nodes = wait_for(grid, fewest, say)
+    shared = share_counters(grid, run.name, nodes, warn, at_least, identities)
     energy, up = totals(shared.energy), sum(shared.uplink_bytes.values())
     record = RoundRecord(
         federation=OURS, phase=PHASE, round=0, accuracy=before.accuracy, loss=0.0,
@@ -118,8 +132,9 @@ def wait_for(grid: Grid, fewest: int, say: Callable[[str], None]) -> list[int]:
 
 
 def share_counters(
-    grid: Grid, run: str, nodes: Sequence[int], warn: Callable[[str], None]
-) -> Shared:
+    grid: Grid, run: str, nodes: Sequence[int], warn: Callable[[str], None], at_least: int,
+    identities: Identities | None = None,
+) -> Shared:  # fmt: skip
     """Add up the tables of all clients, and hand the sums back.
 
     Args:
@@ -127,11 +142,13 @@ def share_counters(
         run: Name of the run.
         nodes: Clients to ask.
         warn: Told one line about every client that is left out.
+        at_least: Clients that must have a key for its sum to be handed back.
+        identities: Who is who in the run.
 
     Raises:
         FederationError: Not one client gave tables that can be added up.
     """
-    shared = Shared()
+    shared = Shared(who=identities or Identities())
     shared.clients = len(nodes)
     given: dict[int, dict[str, Table]] = {}
     complaints: list[str] = []
@@ -152,7 +169,18 @@ def share_counters(
             f"{next(iter(complaints), 'nothing')}"
         )
     shared.keys = {name: len(table.keys) for name, table in total.items()}
-    answers = {node: pack_tables(at_keys_of(total, tables)) for node, tables in given.items()}
+    held = holders(given.values())
+    shared.at_least = at_least
+    shared.handed_back = {name: int((one >= at_least).sum()) for name, one in held.items()}
+    if any(shared.keys.values()) and not any(shared.handed_back.values()):
+        warn(
+            f"counters: no key is one of {at_least} clients (counters-at-least), so that each "
+            "keeps its own counts"
+        )
+    answers = {
+        node: pack_tables(at_keys_of(total, tables, held, at_least))
+        for node, tables in given.items()
+    }
     shared.downlink_bytes = sum(map(len, answers.values()))
     lost: list[str] = []
     for _ in _asked(grid, run, answers, shared, lost):
@@ -165,33 +193,28 @@ def share_counters(
 def _added(given: dict[int, dict[str, Table]], complaints: list[str]) -> dict[str, Table]:
     """Return the sums of all tables; those that do not go with the others are taken out.
 
-    Right are the periods that most clients have. Where a sum would be beyond 32 bits, the clients
-    with the largest counts are left out.
+    Right are the periods that most clients have.
     """
+    for judge in (_other_periods, overflowing, far_beyond):
+        for node, why in judge(given).items():
+            complaints.append(f"node {node}: {why}")
+            del given[node]
+    return add_up(given[node] for node in sorted(given))
+
+
+def _other_periods(given: Mapping[int, Mapping[str, Table]]) -> dict[int, str]:
+    """Return why clients are left out whose tables have other periods than most, by node."""
     periods: dict[str, Counter[int]] = {}
     for tables in given.values():
         for name, table in tables.items():
             periods.setdefault(name, Counter())[table.counts.shape[1]] += 1
     right = {name: found.most_common(1)[0][0] for name, found in periods.items()}
-
-    def largest(node: int) -> tuple[int, int]:
-        return max((int(t.counts.max(initial=0)) for t in given[node].values()), default=0), node
-
-    total: dict[str, Table] = {}
-    for node in sorted(given, key=largest):
-        tables = given[node]
-        try:
-            for name, table in tables.items():
-                if table.counts.shape[1] != right[name]:
-                    raise FrameError(
-                        f"its table {name!r} has {table.counts.shape[1]} periods, the others' "
-                        f"{right[name]}"
-                    )
-            total = add_up([total, tables])
-        except FrameError as error:
-            complaints.append(f"node {node}: {error}")
-            del given[node]
-    return total
+    return {
+        node: f"its table {name!r} has {table.counts.shape[1]} periods, the others' {right[name]}"
+        for node, tables in given.items()
+        for name, table in tables.items()
+        if table.counts.shape[1] != right[name]
+    }
 
 
 def _asked(
@@ -213,11 +236,13 @@ def _asked(
             if message.has_error():
                 raise FrameError(message.error.reason)
             reply = wire.unpack_reply(message)
-            shared.heads += check_energy(reply.records, reply.head, run, 0)
+            told = shared.who.check(node, reply.records, reply.head, run, 0, shared.started_s)
+            complaints += shared.who.bind(told)
         except FrameError as error:
-            complaints.append(f"node {node}: {wire.one_line(str(error))}")
+            complaints.append(f"node {node}: {printable(str(error))}")
             continue
-        shared.energy += reply.records
+        shared.heads += told.heads
+        shared.energy += told.records
         if reply.notice:
             complaints.append(f"node {node}: {reply.notice}")
         yield node, reply

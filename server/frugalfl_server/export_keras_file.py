@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from frugalfl.errors import UsageError
+from frugalfl.foreign_arrays import read_arrays
 from frugalfl.task import Examples, PublicData
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.keras import export_keras, load_keras
@@ -61,12 +61,13 @@ def read_rows(path: Path) -> Examples:
         UsageError: No such file, or not one of arrays with an ``x`` of numbers.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            x = arrays["x"].astype(np.float32)
-            return Examples(x, arrays.get("y", x))
+        arrays = read_arrays(path)
+        x = arrays["x"].astype(np.float32)
+        return Examples(x, arrays.get("y", x))
     except OSError as error:
         raise UsageError(f"cannot read the rows {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError) as error:
+        why = f" ({error})" if isinstance(error, ValueError) else ""
         raise UsageError(
-            f"{path} holds no rows: it must be an .npz file with x, and y if there are targets"
+            f"{path} holds no rows{why}: it must be an .npz file with x, and y if there are targets"
         ) from error

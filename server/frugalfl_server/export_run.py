@@ -13,12 +13,13 @@ from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import FloatArray, Task, load_task
 from frugalfl_server import summary
+from frugalfl_server.app_of_run import app_of
 from frugalfl_server.calibration import is_federated, kept_ranges
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model
-from frugalfl_server.files import write_json
 from frugalfl_server.refit import how_to_fit
 from frugalfl_server.report import write_report
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run_directory import RunDirectory, blaming
+from frugalfl_server.sealed import write_sealed
 from frugalfl_server.start import newest_model
 
 if TYPE_CHECKING:
@@ -50,19 +51,21 @@ def export_run(
         OverBudgetError: It does not fit; the message says what would, and how to get it.
     """
     run = RunDirectory.open(path)
-    about = run.read_json("run.json")
-    if about["app"] is None:
+    app, status = app_of(run), run.status()
+    if app is None:
         raise RunError(
-            f"{path} does not say which app it came from; run it with `frugalfl simulate`"
+            f"{path} does not say which app it came from, or it is not there any more; run it with "
+            "`frugalfl simulate`, or write its folder into run.json"
         )
-    settings = Settings.of(about["settings"])
+    with blaming(run.path):
+        settings = Settings.of(run.read_json("run.json")["settings"])
     if activations is not None:
         settings = replace(settings, activations=activations)
     if settings.private:
         raise ExportError(f"{path} cannot be exported: {why_private_is_not_exported(settings)}")
     settings = replace(settings, **(budget or {}))  # type: ignore[arg-type]
     run.load_checkpoint()  # before the task is imported: this is the likelier mistake
-    sys.path.insert(0, about["app"])
+    sys.path.insert(0, str(app))
     task = load_task(settings.task)
     module = newest_model(task, run)
     try:
@@ -72,8 +75,7 @@ def export_run(
         advice = how_to_fit(run, module, task, settings, say)
         raise OverBudgetError(f"{error}; {advice}") from error
     if out is None:
-        known = run.read_json("summary.json")
-        run.write_json("summary.json", summary.of_run(run, known["status"], known["reason"]))
+        run.write_json("summary.json", summary.of_run(run, *status))
         write_report(run)
     return result
 
@@ -124,5 +126,5 @@ def export_into(
         budget=DeviceBudget.of_settings(settings),
         metrics=task.metrics,
     )
-    write_json(folder / "export.json", result.to_dict())
+    write_sealed(folder / "export.json", result.to_dict(), shared=True)
     return result

@@ -1,11 +1,9 @@
 """How far one client may pull the model: not much farther than its peers do.
 
-A client decides itself what it sends. An update ten times as long as the others', or one that says
-it stands for a billion rows, would be most of the mean. So the length (Euclidean norm) of an update
-is compared with what is usual, the median over the last rounds, and one far beyond does not touch
-the model; the rows that it claims count up to ten times the median client's (Portnoy, Tirosh and
-Hendler 2020 truncate weights for the same reason). Half of the clients would have to lie to move a
-median.
+A client decides itself what it sends. An update ten times as long as the others' would be most of
+the mean. So the length (Euclidean norm) of an update is compared with what is usual, the median
+over the last rounds, and one far beyond does not touch the model. Half of the clients would have to
+lie to move a median. How many rows a client may claim is bounded apart (`rows.py`).
 
 A norm is that of what was decoded, with the rounding noise in it, so that only like is compared
 with like; it is taken from the sparse entries or the thin factors that are added anyway. Usual is
@@ -24,7 +22,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from statistics import median, median_low
+from statistics import median
 from typing import Any
 
 from frugalfl.errors import FrameError
@@ -34,8 +32,6 @@ from frugalfl_server.norms import Kind, Norms
 _ROUNDS = 10
 #: Fewer updates than this are no measure of what is usual.
 _FEWEST = 3
-#: A client's rows count up to so many times the median client's.
-MOST_ROWS = 10
 
 
 class FarUpdateError(FrameError):
@@ -70,7 +66,6 @@ class NormBound:
         self._times = times
         self._usual: dict[Kind, _Usual] = {}
         self._round: list[Norms] = []
-        self._rows: dict[int, int] = {}
 
     @property
     def judge(self) -> Callable[[Norms], None] | None:
@@ -128,7 +123,6 @@ class NormBound:
             "usual": [
                 [*kind, list(usual.medians), usual.updates] for kind, usual in self._usual.items()
             ],
-            "rows": list(self._rows.items()),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -137,17 +131,6 @@ class NormBound:
             Kind(block, statistics): _Usual(deque(medians, maxlen=_ROUNDS), updates)
             for block, statistics, medians, updates in state["usual"]
         }
-        self._rows = {node: rows for node, rows in state["rows"]}
-
-    def claims(self, node: int, rows: int) -> None:
-        """Note how many rows a client says it has."""
-        self._rows[node] = rows
-
-    def weight_of(self, rows: int) -> int:
-        """Return how many of a client's rows count; a median needs three clients."""
-        if not self._times or len(self._rows) < _FEWEST:
-            return rows
-        return min(rows, MOST_ROWS * median_low(self._rows.values()))
 
     def _expected(self, norms: Norms) -> Norms | None:
         """Return the usual squared norms of the same kinds; ``None``: not all are known yet."""

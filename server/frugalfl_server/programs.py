@@ -17,7 +17,8 @@ import numpy as np
 
 from frugalfl import wire
 from frugalfl.blocks import Shape
-from frugalfl.errors import ExportError
+from frugalfl.errors import ExportError, ProgramError
+from frugalfl.flow import check_flow
 from frugalfl.modules import read_parameters
 from frugalfl.program_file import digest_of, pack
 from frugalfl.settings import Settings
@@ -199,7 +200,8 @@ class Programs:
         """Compile and check a program.
 
         Raises:
-            ExportError: It cannot be compiled, or does not do what PyTorch does.
+            ExportError: It cannot be compiled, does not do what PyTorch does, or is not shown to
+                give sums over its batches only, so that devices would refuse it.
         """
         from frugalfl_server.compiler import Sgd, check_program, compile_program
 
@@ -219,6 +221,10 @@ class Programs:
             program, self._module, loss=self._task.loss, optimizer=optimizer,
             planned=purpose.trained,
         )  # fmt: skip
+        try:
+            check_flow(program)  # as the devices will
+        except ProgramError as error:
+            raise ExportError(str(error)) from error
         file = pack(program)
         sent = Sent(digest_of(file), file)
         self._on_compiled(

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from frugalfl.atomic import append_line
+from frugalfl.errors import RunError
 from frugalfl.metrics import words
 from frugalfl.sizes import size_text
+from frugalfl.text import MOST_OF_A_LINE, printable
 from frugalfl_server.records import RoundRecord
 
 #: The same lines in the run directory: what a ServerApp prints, its SuperLink does not show.
@@ -39,18 +42,20 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print one line about what happens next."""
-        self._console.print(text, markup=False)
-        self._keep(text)
+        self._show(text)
 
     def warn(self, text: str) -> None:
         """Print one line about something that went wrong but does not stop the run."""
-        self._console.print(f"warning: {text}", style="yellow", markup=False)
-        self._keep(f"warning: {text}")
+        self._show(f"warning: {text}", "yellow")
 
-    def _keep(self, text: str) -> None:
+    def _show(self, text: str, style: str | None = None) -> None:
+        line = printable(text, MOST_OF_A_LINE)  # much of it is what devices say
+        self._console.print(line, style=style, markup=False)
         if self._log is not None:
-            with self._log.open("a", encoding="utf-8") as log:
-                log.write(f"{text}\n")
+            try:
+                append_line(self._log, line)
+            except OSError as error:
+                raise RunError(f"cannot write the run's {LOG}: {error}") from error
 
     def round_done(self, record: RoundRecord) -> None:
         """Print the round's line."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 
 #: Columns of ``rounds.parquet`` that hold a metric of the task begin so.
 METRIC = "metric_"
@@ -74,9 +76,18 @@ class RoundRecord:
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> RoundRecord:
-        """Return what :meth:`as_row` made the row of; older rows have fewer columns."""
+        """Return what :meth:`as_row` made the row of; older rows have fewer columns.
+
+        Raises:
+            ValueError: A column is unknown, or holds what it cannot.
+            TypeError: A column is missing.
+        """
         plain = {name: value for name, value in row.items() if not name.startswith(METRIC)}
         metrics = {name.removeprefix(METRIC): row[name] for name in row if name not in plain}
+        _check(cls, plain)
+        for name, value in metrics.items():
+            if value is not None and not isinstance(value, float):
+                raise ValueError(f"{METRIC}{name} is {value!r:.40}")
         return cls(**plain, metrics=metrics)
 
 
@@ -89,9 +100,48 @@ class HeadRecord:
         round: Round of the answer.
         number: Entries of the ledger so far.
         hash: The newest entry's hash, hexadecimal.
+        node: The node that told it, as text; empty in runs from before it was kept.
+        ledger: Mark of the ledger, hexadecimal; empty where the client told of none.
+        proof: That this ledger told it, hexadecimal; empty likewise.
     """
 
     client: str
     round: int
     number: int
     hash: str
+    node: str = ""
+    ledger: str = ""
+    proof: str = ""
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> HeadRecord:
+        """Return the head that a row holds.
+
+        Raises:
+            ValueError: A column is unknown, or holds what it cannot.
+            TypeError: A column is missing.
+        """
+        _check(cls, row)
+        return cls(**row)
+
+
+@cache
+def _kinds_of(record: type) -> dict[str, Any]:
+    return get_type_hints(record)
+
+
+def _check(record: type, row: Mapping[str, Any]) -> None:
+    """See that each value of a row is of its column's kind; counts, bytes, J and s are from 0.
+
+    Raises:
+        ValueError: One is not.
+    """
+    hints = _kinds_of(record)
+    for name, value in row.items():
+        if name not in hints:
+            raise ValueError(f"it has a column {name!r:.40}")
+        if not isinstance(value, hints[name]):
+            raise ValueError(f"{name} is {value!r:.40}")
+        counted = isinstance(value, int) or name.endswith(("_j", "_s"))
+        if counted and value is not None and not 0 <= value < math.inf:
+            raise ValueError(f"{name} is {value!r:.40}")

@@ -16,17 +16,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frugalfl.atomic import open_private
 from frugalfl.blocks import Parameters
 from frugalfl.errors import RunError, UsageError
 from frugalfl.settings import Settings
-from frugalfl_server.checkpoint import FILE, Tree, read_checkpoint
-from frugalfl_server.files import short_path, write_json
+from frugalfl_server.checkpoint import CANNOT, FILE, Tree, read_checkpoint
+from frugalfl_server.files import short_path
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.sealed import reading, write_sealed
 
 #: With which round the run was begun, and each time resumed.
 ATTEMPTS = "attempts.json"
+#: What is known of training programs that were compiled for clients.
+COMPILED = "programs.json"
 #: Locked, with its number in it, by the process that works on the run.
 LOCK = "lock"
+#: Phases that change the model.
+_PHASES = ("train", "recover")
 #: Packages whose versions decide about bits.
 _DECIDE_BITS = ("frugalfl", "flwr", "numpy", "torch")
 
@@ -79,8 +85,7 @@ def refuse_unresumable(run: RunDirectory) -> None:
         RunError: The run is finished, grew trees, or was buffered: what clients were at work on is
             not known any more.
     """
-    summary = run.path / "summary.json"
-    if summary.is_file() and run.read_json(summary.name)["status"] == "finished":
+    if run.status()[0] == "finished":
         raise RunError(
             f"{short_path(run.path)} is finished: there is nothing to resume; look at it with "
             f"frugalfl report {short_path(run.path)}"
@@ -112,9 +117,13 @@ def claimed(run: RunDirectory) -> Iterator[None]:
     """Keep other processes from working on a run while the ``with`` block lasts.
 
     Raises:
-        RunError: Another one does.
+        RunError: Another one does, or its lock cannot be opened.
     """
-    with (run.path / LOCK).open("a+", encoding="utf-8") as file:
+    try:
+        handle = open_private(run.path / LOCK, os.O_RDWR | os.O_APPEND)
+    except OSError as error:
+        raise RunError(f"cannot lock {short_path(run.path)}: {error}") from error
+    with os.fdopen(handle, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -140,16 +149,45 @@ def begin(run: RunDirectory) -> tuple[Stopped | None, tuple[int, ...]]:
         RunError: It cannot be resumed.
     """
     stopped = None
-    if (run.path / FILE).exists():
+    if os.path.lexists(run.path / FILE):
         tree = read_checkpoint(run.path / FILE)
-        run.go_back_to(tree["tables"])
-        stopped = Stopped(tree["phase"], tree["done"], tree["model"], tree)
-    else:
+        with reading(run.path / FILE, CANNOT):
+            stopped = _stopped(run, tree)
+    elif len(run.rounds) > 1 + any(record.round == 0 for record in run.rounds):
+        raise RunError(
+            f"{short_path(run.path)} has {len(run.rounds)} rounds and no {FILE}: {CANNOT}"
+        )
+    else:  # its first round may be in the tables, and its checkpoint not there yet
         run.rounds, run.energy, run.heads = [], [], []
     first = 1 + max((record.round for record in run.rounds), default=0)
     firsts = [*_attempts(run), first]
-    write_json(run.path / ATTEMPTS, {"first_rounds": firsts}, durable=True)
+    write_sealed(run.path / ATTEMPTS, {"first_rounds": firsts}, durable=True)
     return stopped, tuple(firsts[1:])
+
+
+def _stopped(run: RunDirectory, tree: Tree) -> Stopped:
+    """Bring a run to its checkpoint: its tables, and its newest model, which may be older."""
+    if tree.get("run", run.name) != run.name:
+        raise ValueError(f"it is of the run {tree['run']!r:.80}")
+    run.go_back_to(tree["tables"])
+    stopped = Stopped(tree["phase"], tree["done"], tree["model"], tree)
+    newest = [record for record in run.rounds if record.phase in _PHASES]
+    if newest:
+        run.checkpoint(stopped.model, phase=newest[-1].phase, round=newest[-1].round)
+    return stopped
+
+
+def compilations_of(run: RunDirectory) -> list[dict[str, Any]]:
+    """Return what ``programs.json`` says so far: compiled again, the same program is no news.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    if not os.path.lexists(run.path / COMPILED):
+        return []
+    known = run.read_json(COMPILED)
+    with reading(run.path / COMPILED):
+        return [dict(one) for one in known["programs"]]
 
 
 def changed_versions(run: RunDirectory, now: dict[str, Any]) -> str:
@@ -169,6 +207,8 @@ def changed_versions(run: RunDirectory, now: dict[str, Any]) -> str:
 
 
 def _attempts(run: RunDirectory) -> list[int]:
-    if not (run.path / ATTEMPTS).exists():
+    if not os.path.lexists(run.path / ATTEMPTS):
         return []
-    return list(map(int, run.read_json(ATTEMPTS)["first_rounds"]))
+    known = run.read_json(ATTEMPTS)
+    with reading(run.path / ATTEMPTS):
+        return list(map(int, known["first_rounds"]))

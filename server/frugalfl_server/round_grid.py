@@ -9,6 +9,7 @@ the rounds after it as well. Here
   for any more; SuperLink drops it;
 - a round of which enough have answered is closed, and what still comes while its message lives is
   handed over with the next round;
+- a device that was killed while it worked, and is back, is asked the same once more;
 - a device that has not answered is not asked again while its message lives, nor, where there are
   enough others, in the round after.
 """
@@ -17,18 +18,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from flwr.app import Message, MessageType
+from flwr.app import Message, MessageType, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
+from frugalfl import wire
 from frugalfl_server.views import View
 
 #: Between two looks for replies (s): a share of the time waited so far, within bounds.
 _SHARE, _SHORTEST_S, _LONGEST_S = 0.05, 0.02, 2.0
 #: A message lives shorter than its round by this share of it, and by so much at most (s).
 _MARGIN_SHARE, _MARGIN_S = 0.05, 2.0
+#: How often a node is asked the same in one round: it may be what the node dies of.
+_MOST_TRIES = 4
 #: What SuperLink says in place of a node that is away, or that let its message expire.
 _NOT_OF_THE_NODE = {
     ErrorCode.MESSAGE_UNAVAILABLE: "did not answer in time",
@@ -40,12 +44,18 @@ _NOT_OF_THE_NODE = {
 
 @dataclass(frozen=True)
 class _Sent:
-    """A message without a reply yet: its place in the round, its node, and when it expires (s)."""
+    """A message without a reply yet: its place in the round, its node, and when it expires (s).
+
+    ``content`` is what it was made of: on the way it may have been folded.
+    """
 
     place: int
     node: int
     train: bool
     expires_s: float
+    message: Message
+    content: RecordDict
+    tries: int = 1
 
 
 class RoundGrid(View):
@@ -82,10 +92,17 @@ class RoundGrid(View):
         self._open: dict[str, _Sent] = {}
         self._places: dict[str, int] = {}
         self._late: list[Message] = []
+        self._own: set[str] = set()
         self._resting: set[int] = set()
         self._told = ""
         #: Nodes that gave no answer to the last call, and why.
         self.missing: dict[int, str] = {}
+        self._again_bytes = 0
+
+    def again_bytes(self) -> int:
+        """Return the length (B) of what was sent once more since this was asked last."""
+        taken, self._again_bytes = self._again_bytes, 0
+        return taken
 
     def get_node_ids(self) -> Iterable[int]:
         """Return the nodes that can be asked now, in the order of their numbers."""
@@ -117,6 +134,7 @@ class RoundGrid(View):
         limits = [limit for limit in (timeout, self._deadline_s or None) if limit is not None]
         limit_s = min(limits, default=None)
         own = self._push(sent, began_s, limit_s)
+        self._own = own
         training = sent[0].metadata.message_type.startswith(MessageType.TRAIN)
         enough = min(self._clients, len(sent)) if training and self._close_early else len(sent)
         answers: list[tuple[int, Message]] = []
@@ -150,13 +168,14 @@ class RoundGrid(View):
                 message.metadata.ttl = lives_s
         train = sent[0].metadata.message_type.startswith(MessageType.TRAIN)
         nodes = [message.metadata.dst_node_id for message in sent]
+        contents = [message.content for message in sent]
         numbers = [*self._grid.push_messages(sent)]
         numbers += [""] * (len(nodes) - len(numbers))  # Flower returns none where all are too large
         self._places = {number: place for place, number in enumerate(numbers) if number}
-        for node, number in zip(nodes, numbers, strict=True):
+        for message, content, node, number in zip(sent, contents, nodes, numbers, strict=True):
             if number:
                 place = self._places[number]
-                self._open[number] = _Sent(place, node, train, now_s + lives_s)
+                self._open[number] = _Sent(place, node, train, now_s + lives_s, message, content)
             else:
                 self.missing[node] = "could not be sent its message"
         return set(self._places)
@@ -168,11 +187,37 @@ class RoundGrid(View):
             sent = self._open.pop(reply.metadata.reply_to_message_id, None)
             if sent is None:
                 continue
+            if reply.has_error() and self._asked_again(reply, sent):
+                continue
             if reply.has_error() and reply.error.code in _NOT_OF_THE_NODE:
                 self.missing[sent.node] = _NOT_OF_THE_NODE[reply.error.code]
             else:
                 found.append(reply)
         return found
+
+    def _asked_again(self, reply: Message, sent: _Sent) -> bool:
+        """Ask a node once more that was killed while it worked, if there is time left."""
+        left_s = sent.expires_s - self._clock()
+        mine = reply.metadata.reply_to_message_id in self._own
+        if reply.error.code != ErrorCode.CLIENT_APP_CRASHED or not mine or left_s <= 0:
+            return False
+        if sent.tries == _MOST_TRIES or not wire.is_ours(sent.content):
+            return False
+        about = sent.message.metadata
+        content = wire.asked_again(sent.content)
+        message = Message(
+            content, dst_node_id=sent.node, message_type=about.message_type,
+            group_id=about.group_id, ttl=min(left_s, about.ttl),
+        )  # fmt: skip
+        number = next(iter(self._grid.push_messages([message])), "")
+        if not number:
+            return False
+        self._own.add(number)
+        self._places[number] = sent.place
+        self._open[number] = replace(sent, message=message, tries=sent.tries + 1)
+        self._again_bytes += wire.length_of(content)
+        self._say(f"node {sent.node} was killed while it worked, and is asked once more")
+        return True
 
     def _busy(self) -> set[int]:
         """Forget messages that have expired; return the nodes that the others were sent to."""

@@ -14,42 +14,71 @@
     model/            what export made
     report.html       all of it to look at
 
-Every file is replaced as a whole, so a killed run leaves nothing half-written.
+Every file is replaced as a whole, so a killed run leaves nothing half-written. The folder is its
+owner's only: a model, and what each client did, are nobody else's business.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import frugalfl
+from frugalfl.atomic import make_private_folder, write_atomically, write_json
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
-from frugalfl.energy.parquet import read_records, read_rows, write_records
+from frugalfl.energy.parquet import read_records, read_rows, write_records, write_table
 from frugalfl.energy.text import from_text, to_text
 from frugalfl.errors import RunError
+from frugalfl.foreign_arrays import read_arrays
 from frugalfl.settings import Settings
-from frugalfl_server.files import write_atomically, write_json
+from frugalfl.text import for_file_name
 from frugalfl_server.records import HeadRecord, RoundRecord
+from frugalfl_server.sealed import read_sealed, reading, write_sealed
 
 #: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
 _FLUSH_EVERY_S = 2.0
 #: A flush writes the tables anew. It may take one part in so many of a run's time, however long.
 _FLUSH_SHARE = 20
 _VERSIONS_OF = ("flwr", "numpy", "torch", "litert-torch", "ai-edge-quantizer", "tflite-micro")
+#: JSON files without a checksum: their figures are computed anew from the tables.
+_UNSEALED = ("summary.json",)
+#: Of which phase and round ``checkpoints/model.npz`` is.
+MODEL_ABOUT = "checkpoints/model.json"
+_STATUSES = ("finished", "interrupted", "failed", "unfinished")
+_Record = TypeVar("_Record")
+#: Folders of a run, which files are written into.
+_FOLDERS = ("checkpoints", "devices", "model", "slim")
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Blame the files of a run for what goes wrong while they are made sense of.
+
+    They are plain files that anybody may have written or changed.
+
+    Raises:
+        RunError: In place of an error that says nothing to who reads it.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunError(
+            f"a file of the run {path} does not hold what it should "
+            f"({type(error).__name__}: {error}); was it damaged, or written by something else?"
+        ) from error
 
 
 class RunDirectory:
@@ -63,6 +92,7 @@ class RunDirectory:
         self._model: tuple[Parameters, dict[str, Any]] | None = None
         self._flush_due_s = time.monotonic() + _FLUSH_EVERY_S
         self._written = 0, 0, 0
+        self._sealed = False
 
     @classmethod
     def create(cls, root: Path, task: str, settings: Settings, app: Path | None) -> RunDirectory:
@@ -79,9 +109,9 @@ class RunDirectory:
         """
         stamp = time.strftime("%Y%m%d-%H%M%S")
         try:
-            path = _new_folder(root, f"{stamp}-{task}")
+            path = _new_folder(root, f"{stamp}-{for_file_name(task)}")
             run = cls(path)
-            write_json(
+            write_sealed(
                 path / "run.json",
                 {
                     "name": path.name,
@@ -92,6 +122,7 @@ class RunDirectory:
                     "versions": versions(),
                     "host": {"system": platform.platform(), "cpus": os.cpu_count()},
                 },
+                durable=True,
             )
             _point(root / "latest", path.name)
         except OSError as error:
@@ -103,15 +134,26 @@ class RunDirectory:
         """Open a run that exists.
 
         Raises:
-            RunError: The folder is missing, is no run, or a file in it cannot be read.
+            RunError: The folder is missing, is no run, has links for folders, or a file in it
+                cannot be read.
         """
         if not (path / "run.json").is_file():
             raise RunError(f"{path} is not a run directory (it has no run.json); see `ls runs`")
         run = cls(path.resolve())
-        run.rounds = [RoundRecord.of_row(row) for row in run._rows("rounds.parquet")]
-        run.heads = [HeadRecord(**row) for row in run._rows("heads.parquet")]
-        if (path / "energy.parquet").exists():
-            run.energy = read_records(path / "energy.parquet")
+        for name in _FOLDERS:
+            if (run.path / name).is_symlink():
+                raise RunError(
+                    f"{run.path / name} is a link to another place, where files would be written: "
+                    "put the folder itself there"
+                )
+        run.read_json("run.json")
+        run.rounds = run._table_of("rounds.parquet", RoundRecord.of_row)
+        run.heads = run._table_of("heads.parquet", HeadRecord.of_row)
+        energy = run.path / "energy.parquet"
+        if os.path.lexists(energy):
+            run.energy = read_records(energy)
+        else:
+            run._check_may_lack(energy)
         return run
 
     @property
@@ -125,15 +167,38 @@ class RunDirectory:
         Raises:
             RunError: It is missing or damaged.
         """
-        try:
-            value: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot read {self.path / name}: {error}") from error
+        value, sealed = read_sealed(self.path / name)
+        if name == "run.json":
+            with reading(self.path / name):
+                _check_about(value)
+            self._sealed = sealed
+        elif self._sealed and not sealed and name not in _UNSEALED:
+            raise RunError(
+                f"{self.path / name} is damaged (its checksum is missing); put a sound copy in its "
+                "place"
+            )
         return value
+
+    def status(self) -> tuple[str, str | None]:
+        """Return the status of ``summary.json`` and its reason; ``unfinished`` where there is none.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        path = self.path / "summary.json"
+        if not os.path.lexists(path):
+            return "unfinished", None
+        known = self.read_json(path.name)
+        with reading(path):
+            status, reason = known["status"], known.get("reason")
+            if status not in _STATUSES or not isinstance(reason, str | None):
+                raise ValueError(f"its status is {status!r:.40}")
+        return status, reason
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write one of the run's JSON files, atomically."""
-        write_json(self.path / name, value)
+        write = write_json if name in _UNSEALED else write_sealed
+        write(self.path / name, value, durable=True)
 
     def add_energy(self, records: Iterable[EnergyRecord]) -> None:
         """Add energy records that belong to no client; they reach the disk with the next flush."""
@@ -180,7 +245,7 @@ class RunDirectory:
             )
         self.rounds[rounds:] = [RoundRecord.of_row(row) for row in position["rounds"]]
         self.energy[energy:] = [from_text(text) for text in position["energy"]]
-        self.heads[heads:] = [HeadRecord(**row) for row in position["heads"]]
+        self.heads[heads:] = [HeadRecord.of_row(row) for row in position["heads"]]
 
     def flush(self) -> None:
         """Write the tables and the newest model."""
@@ -188,16 +253,16 @@ class RunDirectory:
         self._table("rounds.parquet", RoundRecord, [one.as_row() for one in self.rounds])
         self._table("heads.parquet", HeadRecord, [asdict(one) for one in self.heads])
         write_atomically(
-            self.path / "energy.parquet", lambda part: write_records(part, self.energy), True
+            self.path / "energy.parquet", lambda file: write_records(file, self.energy), True
         )
         # Rows that are known to be on the disk need not be in a checkpoint.
         self._written = len(self.rounds), len(self.energy), len(self.heads)
         if self._model is not None:
             parameters, about = self._model
             write_atomically(
-                self.path / "checkpoints" / "model.npz", lambda p: _save(p, parameters)
+                self.path / "checkpoints" / "model.npz", lambda file: _save(file, parameters), True
             )
-            write_json(self.path / "checkpoints" / "model.json", about)
+            self.write_json(MODEL_ABOUT, about)
             self._model = None
         now = time.monotonic()
         self._flush_due_s = now + max(_FLUSH_EVERY_S, _FLUSH_SHARE * (now - began))
@@ -205,7 +270,7 @@ class RunDirectory:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is a model on disk."""
-        return (self.path / "checkpoints" / "model.npz").exists()
+        return os.path.lexists(self.path / "checkpoints" / "model.npz")
 
     def load_checkpoint(self) -> Parameters:
         """Return the newest model.
@@ -216,11 +281,12 @@ class RunDirectory:
         path = self.path / "checkpoints" / "model.npz"
         if not self.has_checkpoint:
             raise RunError(f"{self.path} has no model: no round of it was finished")
-        try:
-            with np.load(path) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot read the model of this run, {path}: {error}") from error
+        with reading(path, "go on from another run, or resume this one if it is not finished"):
+            parameters: Parameters = read_arrays(path)
+            for name, tensor in parameters.items():
+                if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
+                    raise ValueError(f"{name!r:.40} is not an array of finite float32 numbers")
+        return parameters
 
     def _table(self, name: str, kind: type, rows: Sequence[dict[str, Any]]) -> None:
         schema = _schema(kind)
@@ -228,27 +294,44 @@ class RunDirectory:
             if column not in schema.names:  # a metric of the task
                 schema = schema.append(pa.field(column, pa.float64()))
         table = pa.Table.from_pylist(rows, schema=schema)
-        write_atomically(
-            self.path / name, lambda part: pq.write_table(table, part, compression="zstd"), True
-        )
+        write_atomically(self.path / name, lambda file: write_table(table, file), True)
 
-    def _rows(self, name: str) -> list[dict[str, Any]]:
+    def _check_may_lack(self, path: Path) -> None:
+        if self.status()[0] == "finished":
+            raise RunError(f"{path} is missing, and the run is finished; put a copy in its place")
+
+    def _table_of(self, name: str, record: Callable[[dict[str, Any]], _Record]) -> list[_Record]:
         path = self.path / name
-        return read_rows(path) if path.exists() else []
+        if not os.path.lexists(path):
+            self._check_may_lack(path)
+            return []
+        with reading(path):
+            return [record(row) for row in read_rows(path)]
 
 
-def _save(path: Path, parameters: Parameters) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **parameters)  # type: ignore[arg-type]
+def _check_about(about: dict[str, Any]) -> None:
+    """See that ``run.json`` says what is read from it.
+
+    Raises:
+        ValueError: It does not.
+    """
+    kinds = {"task": str, "app": str | None, "settings": dict, "versions": dict}
+    for name, kind in kinds.items():
+        if not isinstance(about.get(name), kind):
+            raise ValueError(f"its {name} is {about.get(name)!r:.40}")
+
+
+def _save(file: BinaryIO, parameters: Parameters) -> None:
+    np.savez(file, **parameters)  # type: ignore[arg-type]
 
 
 def _new_folder(root: Path, name: str) -> Path:
     """Make a folder of that name, with a number behind it where the second has one already."""
-    root.mkdir(parents=True, exist_ok=True)
+    make_private_folder(root)
     for number in range(1, 1000):
         path = root / (name if number == 1 else f"{name}-{number}")
         try:
-            path.mkdir()
+            path.mkdir(mode=0o700)
         except FileExistsError:
             continue
         return path.resolve()

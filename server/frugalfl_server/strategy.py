@@ -30,6 +30,7 @@ from frugalfl.blocks import Parameters
 from frugalfl.codec import CodedFrame, Limits, read_frame
 from frugalfl.errors import ExportError, FederationError, FrameError, UsageError
 from frugalfl.plans import Plan
+from frugalfl.text import printable
 from frugalfl_server import strategy_state
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import pack, unpack
@@ -37,17 +38,19 @@ from frugalfl_server.budget import Budget
 from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.gathered import Gathered
-from frugalfl_server.norm_bound import MOST_ROWS, FarUpdateError, NormBound
+from frugalfl_server.identity import Identities, without
+from frugalfl_server.norm_bound import FarUpdateError, NormBound
 from frugalfl_server.norms import Norms, kinds_of, norms_of
 from frugalfl_server.only_mean import needs_only_mean
 from frugalfl_server.partial import complete
 from frugalfl_server.planner import Planner
 from frugalfl_server.programs import Programs, Sent
+from frugalfl_server.rows import MOST_ROWS, Rows
 from frugalfl_server.sampling import CohortGrid, Sampler
 from frugalfl_server.set_aside import ClientFailedError, Sentence, SetAside
 from frugalfl_server.steering import Steering
 from frugalfl_server.stopping import TrainingOver
-from frugalfl_server.told import check_energy
+from frugalfl_server.told import Told
 from frugalfl_server.traffic import Traffic
 from frugalfl_server.views import AllowedGrid, PaddedGrid
 
@@ -66,10 +69,11 @@ _Take = Callable[[Message, wire.TrainReply, Judge], None]
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a client was asked for in a round: to which version, and which blocks."""
+    """What a client was asked for in a round: to which version, which blocks, and when (s)."""
 
     version: int
     blocks: tuple[int, ...]
+    at_s: float
 
 
 class FrugalStrategy(Strategy):
@@ -93,12 +97,14 @@ class FrugalStrategy(Strategy):
         over_select: float = 0.0,
         norm_bound: float = 0.0,
         set_aside: SetAside | None = None,
+        identities: Identities | None = None,
     ) -> None:
         """Wrap a strategy; choose clients for it if there is a sampler or a control.
 
         Without ``programs``, every client has to train with PyTorch; without ``set_aside``, nobody
         is set aside. ``resumed`` is told to every client (:class:`~frugalfl.wire.TrainRequest`).
-        ``quorum``, ``over_select`` and ``norm_bound`` are the settings of these names.
+        ``quorum``, ``over_select`` and ``norm_bound`` are the settings of these names;
+        ``identities`` are those of the whole run.
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -119,6 +125,10 @@ class FrugalStrategy(Strategy):
         self._over_select = over_select
         self._silent = 0
         self._bound = NormBound(norm_bound)
+        self._rows = Rows()
+        self._who = identities or Identities()
+        #: What each node's newest answer tells, until that is taken or refused.
+        self._told: dict[int, Told] = {}
         self._waiting: list[tuple[Message, wire.TrainReply, FarUpdateError]] = []
         self._aside = set_aside or SetAside(None)
         self._heard: set[tuple[int, int]] = set()
@@ -221,7 +231,9 @@ class FrugalStrategy(Strategy):
     def _framed(self, message: Message, bundle: tuple[int, bytes], uplink: str) -> Message:
         node = message.metadata.dst_node_id
         planned = self._planner.blocks_of(node)
-        self._asked[node, self.traffic.round] = _Asked(self._downlink.version, planned)
+        self._asked[node, self.traffic.round] = _Asked(
+            self._downlink.version, planned, time.monotonic()
+        )
         base, frames = bundle
         mu = _proximal_mu(message)
         self.traffic.clients += 1
@@ -325,7 +337,7 @@ class FrugalStrategy(Strategy):
         share: float = 1.0,
     ) -> None:
         """Add one update, multiplied by a share, to those of its step."""
-        rows = self._bound.weight_of(reply.samples)
+        rows = self._rows.weight_of(reply.samples)
         check = partial(self._as_asked, message)
         added = gathered.total.add(reply.frame, rows, check, judge, share)
         if self._steering.active:
@@ -338,7 +350,7 @@ class FrugalStrategy(Strategy):
         decoded: list[tuple[Message, int, float, Parameters]] = []
 
         def take(message: Message, reply: wire.TrainReply, judge: Judge) -> None:
-            rows = self._bound.weight_of(reply.samples)
+            rows = self._rows.weight_of(reply.samples)
             coded = read_frame(reply.frame, self._limits)
             self._as_asked(message, coded)
             frame = coded.decode()
@@ -364,13 +376,47 @@ class FrugalStrategy(Strategy):
         return [message for message, *_ in decoded]
 
     def _take_in(self, replies: Iterable[Message], take: _Take) -> None:
-        """Take in what is right; what is beyond the bound waits until all others are in."""
-        for message in replies:
-            with self._answering(message):
-                reply = self._received(message)
-                if reply is not None:
+        """Take in what is right; what is beyond the bound waits until all others are in.
+
+        All replies are opened before the first one is taken: how much a claim of rows counts
+        depends on everybody's.
+        """
+        opened = [(message, self._opened(message)) for message in replies]
+        for message, reply in opened:
+            if reply is not None:
+                with self._answering(message):
+                    self._accept(message)
                     self._try(message, reply, take)
         self._pardon(take)
+
+    def _opened(self, message: Message) -> wire.TrainReply | None:
+        """Return a reply with an update; ``None``: it has none, and what it tells is taken."""
+        reply = None
+        with self._blaming(message):
+            reply = self._received(message)
+            if reply is None:
+                self._accept(message)
+                self._did_right(message)
+        return reply
+
+    def _accept(self, message: Message) -> None:
+        """Take a reply's word for who sent it and what it used.
+
+        Raises:
+            ClaimError: It is somebody else's number, or ledger.
+        """
+        told = self._told[message.metadata.src_node_id]
+        for line in self._who.bind(told):
+            self._on_failure(line)
+        self.traffic.heads += told.heads
+        self.traffic.energy += told.records
+
+    def _withdraw(self, node: int) -> None:
+        """Take back what an answer told, if it was the node's first one, and wrong."""
+        told = self._told.get(node)
+        if told is not None and self._who.withdraw(told):
+            self.traffic.energy = without(told, self.traffic.energy)
+            self.traffic.heads = [one for one in self.traffic.heads if one not in told.heads]
 
     def _try(self, message: Message, reply: wire.TrainReply, take: _Take) -> None:
         """Take an update in, or have it wait."""
@@ -394,7 +440,8 @@ class FrugalStrategy(Strategy):
 
     def _count(self, node: int, reply: wire.TrainReply, rows: int, names: Iterable[str]) -> None:
         self.traffic.updates += 1
-        self.traffic.scores.append((reply.accuracy, reply.scored))
+        # Rows that are measured on are some of a client's own: they count no more than those.
+        self.traffic.scores.append((reply.accuracy, min(reply.scored, rows)))
         self._trained.update(names)
         if rows < reply.samples and node not in self._capped:
             self._capped.add(node)
@@ -445,9 +492,9 @@ class FrugalStrategy(Strategy):
         self._heard.add((node, number))
         reply = wire.unpack_reply(message)
         self.traffic.uplink_bytes += len(reply.frame)
-        heads = check_energy(reply.records, reply.head, self._run, number)
-        self.traffic.heads += heads
-        self.traffic.energy += reply.records
+        self._told[node] = self._who.check(
+            node, reply.records, reply.head, self._run, number, self._asked[node, number].at_s
+        )
         self._downlink.confirm(node, reply.held)
         self._planner.heard(node, reply)
         if self._control is not None:
@@ -461,7 +508,7 @@ class FrugalStrategy(Strategy):
         least = 0.0 if isinstance(self._inner, QFedAvg) else -_MOST_LOSS  # it takes a root of it
         if not 0 < reply.samples <= _MOST_SAMPLES or not least <= reply.loss <= _MOST_LOSS:
             raise FrameError(f"it trained on {reply.samples} rows, with a loss of {reply.loss}")
-        self._bound.claims(node, reply.samples)
+        self._rows.claim(node, reply.samples)
         return self._discounted(reply, self.traffic.round - number)
 
     def _discounted(self, reply: wire.TrainReply, late: int) -> wire.TrainReply:
@@ -487,31 +534,46 @@ class FrugalStrategy(Strategy):
         except FarUpdateError:
             pass  # what becomes of it is known once all others are in
         except (FrameError, ExportError) as error:
-            why = wire.one_line(str(error))
+            why = printable(str(error))
             self.traffic.failures.append(f"node {node}: {why}")
             if isinstance(error, FrameError) and not isinstance(error, ClientFailedError):
+                self._withdraw(node)
                 self._sentences += self._aside.wrong(node, self.traffic.round, why)
 
     @contextmanager
     def _answering(self, message: Message) -> Iterator[None]:
-        """Take a reply in: a client that has answered as it should counts for the sampling.
-
-        A late one that cannot be used is named, but it is no failure of this round.
-        """
-        node = message.metadata.src_node_id
-        if message.metadata.group_id != str(self.traffic.round):
-            try:
-                yield
-            except FarUpdateError:
-                pass  # as below
-            except FrameError as error:
-                self._on_failure(f"node {node}, late by now: {wire.one_line(str(error))}")
-            return
-        with self._blamed(node):
+        """Take a reply in: a client that has answered as it should counts for the sampling."""
+        with self._blaming(message):
             yield
-            self._aside.right(node)
-            if self._sampler is not None:
-                self._sampler.heard(node)
+            self._did_right(message)
+
+    @contextmanager
+    def _blaming(self, message: Message) -> Iterator[None]:
+        """Look at a reply; a late one that cannot be used is no failure of this round."""
+        node = message.metadata.src_node_id
+        if self._is_of_this_round(message):
+            with self._blamed(node):
+                yield
+            return
+        try:
+            yield
+        except FarUpdateError:
+            pass  # as below
+        except FrameError as error:
+            self._on_failure(f"node {node}, late by now: {printable(str(error))}")
+            if not isinstance(error, ClientFailedError):
+                self._withdraw(node)
+
+    def _did_right(self, message: Message) -> None:
+        node = message.metadata.src_node_id
+        if not self._is_of_this_round(message):
+            return
+        self._aside.right(node)
+        if self._sampler is not None:
+            self._sampler.heard(node)
+
+    def _is_of_this_round(self, message: Message) -> bool:
+        return message.metadata.group_id == str(self.traffic.round)
 
     def _tidy(self, arrays: ArrayRecord) -> None:
         """Settle what a strategy returned, in float32; what nobody trained keeps its bits.
@@ -550,6 +612,7 @@ class FrugalStrategy(Strategy):
             "steering": self._steering.state(),
             "sampler": None if self._sampler is None else self._sampler.state(),
             "bound": self._bound.state(),
+            "rows": self._rows.state(),
             "inner": strategy_state.state_of(self._inner),
         }
 
@@ -561,6 +624,8 @@ class FrugalStrategy(Strategy):
         if self._sampler is not None:
             self._sampler.restore(state["sampler"])
         self._bound.restore(state["bound"])
+        # Checkpoints from before rows had a place of their own keep them with the bound.
+        self._rows.restore(state["rows"] if "rows" in state else state["bound"]["rows"])
         strategy_state.restore(self._inner, state["inner"])
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from frugalfl.energy import SERVER, totals
 from frugalfl.energy.record import known_sum
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.sealed import reading
 from frugalfl_server.set_aside import FILE
 
 OURS = "frugalfl"
@@ -38,9 +40,9 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
         "server_energy_j": own.as_summary(),
         "carbon_g": clients.carbon_summary(),
         "server_carbon_g": own.carbon_summary(),
-        "stopped": run.read_json(STOPPED)["why"] if (run.path / STOPPED).exists() else None,
+        "stopped": _kept(run, STOPPED, "why", str, None),
         "skipped": sum(record.skipped for record in ours),
-        "set_aside": run.read_json(FILE)["set_aside"] if (run.path / FILE).exists() else [],
+        "set_aside": _kept(run, FILE, "set_aside", list, []),
         **_of_export(run, "model"),
     }
     baseline = [record for record in run.rounds if record.federation == BASELINE]
@@ -81,10 +83,27 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
     }
 
 
+def _kept(run: RunDirectory, name: str, key: str, kind: type, otherwise: Any) -> Any:
+    """Return one value of a file that not every run has."""
+    if not os.path.lexists(run.path / name):
+        return otherwise
+    known = run.read_json(name)
+    with reading(run.path / name):
+        if not isinstance(known[key], kind):
+            raise ValueError(f"its {key} is {known[key]!r:.40}")
+        return known[key]
+
+
 def _of_export(run: RunDirectory, folder: str) -> dict[str, Any]:
-    if not (run.path / folder / "export.json").exists():
+    path = run.path / folder / "export.json"
+    if not os.path.lexists(path):
         return {"accuracy_int8": None, "metrics_int8": {}, "model": None}
     export = run.read_json(f"{folder}/export.json")
+    with reading(path, "make it anew with: frugalfl export RUN"):
+        return _figures_of(export)
+
+
+def _figures_of(export: Mapping[str, Any]) -> dict[str, Any]:
     proof = export["verification"]
     metrics = proof.get("metrics", {})  # older exports have none
     return {

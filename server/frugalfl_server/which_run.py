@@ -7,6 +7,7 @@ from pathlib import Path
 
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
+from frugalfl_server.app_of_run import app_of
 from frugalfl_server.apps import apply_changes, read_settings
 from frugalfl_server.resume import refuse_unresumable, settings_of
 
@@ -34,10 +35,11 @@ def named(run: Path, app: str | None, changes: Sequence[str]) -> tuple[Path, Set
     refuse_unresumable(directory)
     if app is not None and (Path(app).is_dir() or "=" not in app):
         return Path(app), read_settings(Path(app), changes)
-    folder = directory.read_json("run.json")["app"]
-    if folder is None or not Path(folder).is_dir():
+    folder = app_of(directory)
+    if folder is None:
+        told = directory.read_json("run.json").get("app")
         raise UsageError(
-            f"the app of {run} is not at {folder}: name its folder, as in "
+            f"the app of {run} is not at {told}: name its folder, as in "
             f"frugalfl simulate FOLDER --resume {run}"
         )
-    return Path(folder), apply_changes(own, changes if app is None else [app, *changes])
+    return folder, apply_changes(own, changes if app is None else [app, *changes])

@@ -18,7 +18,8 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 import frugalfl
-from frugalfl.errors import FrugalFLError, Interrupted, MissingExtraError
+from frugalfl.errors import FrugalFLError, Interrupted, MissingExtraError, RunError
+from frugalfl.text import MOST_OF_A_LINE, printable
 
 _INTERRUPTED = 130
 #: The order of a first session; other verbs follow by name.
@@ -132,6 +133,10 @@ def main() -> None:
             raise
         asked_for = isinstance(error, Interrupted)
         _stop(f"{'' if asked_for else 'error: '}{error}", error.exit_code)
+    except OSError as error:  # the system refused a file: damaged, a folder, no room
+        if debug or error.filename is None:
+            raise
+        _stop(f"error: cannot use {error.filename}: {error.strerror}", RunError.exit_code)
     if code == _INTERRUPTED:  # how Typer hands on a Ctrl-C that nobody took
         _stop("interrupted", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -139,6 +144,6 @@ def main() -> None:
 
 def _stop(text: str, code: int) -> NoReturn:
     Console(stderr=True, highlight=False, soft_wrap=True).print(
-        " ".join(text.split()), markup=False
+        printable(" ".join(text.split()), MOST_OF_A_LINE), markup=False
     )
     sys.exit(code)

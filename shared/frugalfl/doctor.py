@@ -16,6 +16,7 @@ from rich.table import Table
 import frugalfl
 from frugalfl.energy.choose import explain
 from frugalfl.energy.profiles import links, profile_named, profiles
+from frugalfl.text import MOST_OF_A_LINE, printable
 
 command = typer.Typer(add_completion=False)
 
@@ -29,10 +30,16 @@ _PARTS = {
 }
 #: What an export is proven with.
 _INTERPRETERS = {
-    "ai-edge-litert": "LiteRT",
-    "tflite-runtime": "LiteRT's forerunner, for 32-bit boards",
-    "tflite-micro": "TFLite-Micro (x86-64 Linux only)",
-}
+    "ai-edge-litert": ("LiteRT", "pip install ai-edge-litert"),
+    "tflite-runtime": (
+        "LiteRT's forerunner, for 32-bit boards", "pip install tflite-runtime 'numpy<2'"
+    ),
+    # A pre-release: the extra names the one that was tried.
+    "tflite-micro": (
+        "TFLite-Micro (x86-64 Linux only); without it exports are not checked in it",
+        "pip install 'frugalfl[micro]'",
+    ),
+}  # fmt: skip
 
 
 @command.command()
@@ -45,7 +52,8 @@ def doctor(
         typer.echo(json.dumps(findings, indent=2))
         return
     console = Console(highlight=False)
-    console.print(" · ".join(findings[name] for name in ("frugalfl", "python", "machine")))
+    line = " · ".join(findings[name] for name in ("frugalfl", "python", "machine"))
+    console.print(printable(line), markup=False)
     for title in ("parts", "interpreters"):
         table = Table(title.capitalize(), "version", "for")
         for name, row in findings[title].items():
@@ -56,9 +64,10 @@ def doctor(
     for name, row in findings["energy"]["sources"].items():
         # Lines, not a table: commands to copy are not broken in two.
         found = "found" if row["found"] else "-"
-        console.print(f"  {name:8} {found:6} {row['note']}", soft_wrap=True, markup=False)
+        line = f"  {name:8} {found:6} {row['note']}"
+        console.print(printable(line, MOST_OF_A_LINE), soft_wrap=True, markup=False)
     for line in (findings["energy"]["used"], findings["energy"]["radio"]):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(printable(line, MOST_OF_A_LINE), soft_wrap=True, markup=False)
     console.print(f"Device profiles: {', '.join(findings['profiles'])}", soft_wrap=True)
 
 
@@ -73,8 +82,8 @@ def examine() -> dict[str, Any]:
             for extra, (package, purpose) in _PARTS.items()
         },
         "interpreters": {
-            package: _found(package, purpose, f"pip install --pre {package}")
-            for package, purpose in _INTERPRETERS.items()
+            package: _found(package, purpose, install)
+            for package, (purpose, install) in _INTERPRETERS.items()
         },
         "energy": _energy(),
         "profiles": {name: profile.source for name, profile in profiles().items()},

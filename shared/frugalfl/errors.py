@@ -11,6 +11,7 @@
     ├── ExportError                    exit 7   a model that cannot be pruned, converted or proven
     │   └── OverBudgetError            exit 7   a model that needs more than its device has
     ├── RunError                       exit 8   a run directory or a ledger that cannot be read
+    ├── NotAllowedError                exit 1   what a device's owner does not let it do
     └── Interrupted                    exit 130 Ctrl-C; what was finished is kept
 
 A message says what happened (with the value), why, and what to do; it fits on one line.
@@ -43,6 +44,10 @@ class MissingExtraError(UsageError):
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
         # An exception is made anew of its message, which is not what this one is made of.
         return type(self), (self.what, self.extra)
+
+
+class NotAllowedError(FrugalFLError):
+    """What a device is asked for, and its owner does not let it do."""
 
 
 class TaskError(FrugalFLError):

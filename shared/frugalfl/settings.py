@@ -24,6 +24,7 @@ from frugalfl.sampling import parse_sampling
 from frugalfl.schedule import parse_schedule
 from frugalfl.sizes import parse_size
 from frugalfl.strategies import parse_strategy
+from frugalfl.sums import AT_LEAST
 from frugalfl.targets import target_named
 from frugalfl.trees.ways import parse_way
 
@@ -42,7 +43,9 @@ class Settings:
     """Every setting, with its default; the ``help`` of each is in its field's metadata."""
 
     task: str = _setting("task:task", "module:attribute of the Task")
-    seed: int = _setting(0, "seed of the model, the sampling of clients and the local shuffling")
+    seed: int = _setting(
+        0, "seed of the model, the sampling of clients and, in simulations, the local shuffling"
+    )
     initial: str = _setting(
         "exact", "first weights: exact (as the task makes them) or seeded (drawn from the seed)"
     )
@@ -74,6 +77,10 @@ class Settings:
     )
     counters: str = _setting(
         "own", "counters of a task by keys: own (of each client), or shared (sums over all clients)"
+    )
+    counters_at_least: int = _setting(
+        AT_LEAST,
+        "clients that must have a key for its shared sum to be handed back; others keep their own",
     )
     norm_bound: float = _setting(
         8.0, "how many times as long as usual an update may be; beyond, it does not count; 0: any"
@@ -200,6 +207,7 @@ class Settings:
         self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
         parse_plan(self.refresh)
         self._need(self.counters in COUNTERS, "counters", "own or shared")
+        self._need(self.counters_at_least >= 1, "counters_at_least", "at least 1")
         if parse_way(self.trees) and (self.private or self.asynchronous):
             raise UsageError(
                 "trees have no private blocks and need whole rounds; leave private and "

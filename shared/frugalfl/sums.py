@@ -2,9 +2,9 @@
 
 A task may count things of its own by a key, such as frauds by terminal and day. With the setting
 ``counters = "shared"`` each client sends its tables before the first round, and gets back the sums
-over all clients at its own keys. Everything that crosses that border is in this file: a protocol
-in which the server cannot read the single tables (secure aggregation) would replace
-:func:`add_up` and what calls it, and leave tasks as they are.
+over all clients at its own keys, as far as enough clients have them. Everything that crosses that
+border is in this file: a protocol in which the server cannot read the single tables (secure
+aggregation) would replace :func:`add_up` and what calls it, and leave tasks as they are.
 
 On the wire a set of tables is one byte string. For each table: its name, number of keys and of
 periods, and how many counts are not zero, all LEB128 with lengths; its keys as Golomb-Rice coded
@@ -27,6 +27,9 @@ from frugalfl.codec.buffer import Reader, varint
 from frugalfl.codec.entropy.rice import decode_places, encode_places
 from frugalfl.errors import FrameError, TaskError
 
+#: A sum is handed back if so many clients hold its key: from a sum over two, each of them knows the
+#: other's counts.
+AT_LEAST = 3
 #: What one set of tables may hold at most: tables, letters of a name, counts in all.
 _MOST_TABLES, _MOST_LETTERS, _MOST_COUNTS = 16, 64, 1 << 24
 _LEVEL = 19
@@ -94,22 +97,50 @@ def _sum(name: str, tables: list[Table]) -> Table:
     return Table(keys, total.astype(np.uint32))
 
 
-def at_keys_of(total: Tables, own: Tables) -> dict[str, Table]:
-    """Return the rows of ``total`` at the keys of ``own``, table by table: what one client gets."""
+def holders(parts: Iterable[Tables]) -> dict[str, Counts]:
+    """Return how many clients have each key of the sums, by table; in the order of their keys."""
+    named: dict[str, list[Counts]] = {}
+    for part in parts:
+        for name, table in part.items():
+            named.setdefault(name, []).append(table.keys)
     return {
-        name: Table(table.keys, total[name].counts[np.searchsorted(total[name].keys, table.keys)])
-        for name, table in own.items()
+        name: np.unique(np.concatenate(keys), return_counts=True)[1].astype(np.uint32)
+        for name, keys in named.items()
     }
 
 
-def answers(parts: Sequence[Tables]) -> list[dict[str, Table]]:
-    """Return what each of several clients gets for its tables: the sums at its own keys.
+def at_keys_of(
+    total: Tables, own: Tables, held: Mapping[str, Counts], at_least: int
+) -> dict[str, Table]:
+    """Return what one client gets: the sums at its keys, its own counts where too few have the key.
+
+    Args:
+        total: The sums.
+        own: The client's own tables.
+        held: As :func:`holders` counts.
+        at_least: How many clients must have a key for its sum to be handed back.
+    """
+    answer = {}
+    for name, table in own.items():
+        row = np.searchsorted(total[name].keys, table.keys)
+        enough = held[name][row] >= at_least
+        counts = np.where(enough[:, None], total[name].counts[row], table.counts)
+        answer[name] = Table(table.keys, counts)
+    return answer
+
+
+def answers(parts: Sequence[Tables], at_least: int = 1) -> list[dict[str, Table]]:
+    """Return what each of several clients gets for its tables.
+
+    Args:
+        parts: The tables of each.
+        at_least: As for :func:`at_keys_of`; 1: all sums.
 
     Raises:
         FrameError: As :func:`add_up`.
     """
-    total = add_up(parts)
-    return [at_keys_of(total, own) for own in parts]
+    total, held = add_up(parts), holders(parts)
+    return [at_keys_of(total, own, held, at_least) for own in parts]
 
 
 def pack_tables(tables: Tables) -> bytes:

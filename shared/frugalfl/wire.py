@@ -16,10 +16,11 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 
 from frugalfl.blocks import FloatArray
 from frugalfl.energy import EnergyRecord, Head, bundle
-from frugalfl.energy.chain import HASH_BYTES
+from frugalfl.energy.chain import HASH_BYTES, PROOF_BYTES
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 from frugalfl.fold import unfold
+from frugalfl.text import MOST_LETTERS, is_printable, printable
 
 STYPE = "frugalfl.frames.v1"
 RANGES_STYPE = "frugalfl.ranges.v1"
@@ -32,16 +33,16 @@ _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
 _EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
-_CARRYING = "carrying"
-_RECORDS, _NUMBER, _HASH = "records", "number", "hash"
+_CARRYING, _AGAIN = "carrying", "again"
+_RECORDS, _NUMBER, _HASH, _MARK, _PROOF = "records", "number", "hash", "mark", "proof"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
 #: Most digests that are read from a reply, each SHA-256 in hexadecimal digits.
 _MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
 #: Beyond any round, version, or number of epochs that a server can mean.
 _MOST_COUNT, _MOST_EPOCHS = 1 << 40, 10_000
-#: Longest text that is read at all, and longest of a reply that is kept (characters).
-_MOST_LETTERS, _MAX_TEXT = 4096, 300
+#: Longest text that is read at all (characters).
+_MOST_LETTERS = 4096
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class TrainRequest:
         program_file: That program, where the client is not known to have it.
         resumed: The round that the run began again with, for each time that its server was stopped
             and resumed it: what a client did in that round or later before was never used.
+        again: Whether the client is asked this once more, because it was killed while it worked:
+            what it did for it before was never used.
     """
 
     run: str
@@ -76,6 +79,7 @@ class TrainRequest:
     program: str = ""
     program_file: bytes = b""
     resumed: tuple[int, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,7 @@ class CalibrateRequest:
         program: As of :class:`TrainRequest`; any that holds this model.
         program_file: As of :class:`TrainRequest`.
         resumed: As of :class:`TrainRequest`.
+        again: As of :class:`TrainRequest`.
     """
 
     run: str
@@ -141,6 +146,7 @@ class CalibrateRequest:
     program: str = ""
     program_file: bytes = b""
     resumed: tuple[int, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,6 +192,20 @@ def offers_carrying(content: RecordDict) -> bool:
     return isinstance(config, ConfigRecord) and config.get(_CARRYING) is True
 
 
+def asked_again(content: RecordDict) -> RecordDict:
+    """Return a request's content for a client that was killed while it worked on it.
+
+    What it did for it, residual and private blocks, is in vain: it begins from before.
+    """
+    config = ConfigRecord({**content.config_records[_CONFIG], _AGAIN: True})
+    return RecordDict({**content, _CONFIG: config})
+
+
+def length_of(content: RecordDict) -> int:
+    """Return the length (B) of a request's frames and training program."""
+    return sum(len(array.data) for array in content.array_records[_ARRAYS].values())
+
+
 def pack_request(request: TrainRequest) -> RecordDict:
     """Return the content of a train message."""
     config = ConfigRecord(
@@ -218,7 +238,7 @@ def unpack_request(message: Message) -> TrainRequest:
     if not 0 <= epochs <= _MOST_EPOCHS or not 0 <= mu < math.inf:
         raise FrameError(f"the message asks for {epochs} epochs, with a proximal mu of {mu}")
     return TrainRequest(
-        run=_text(config, "run"),
+        run=_name(config, "run"),
         round=_count(config, "round"),
         base=_whole(config, "base"),
         version=_count(config, "version"),
@@ -230,6 +250,7 @@ def unpack_request(message: Message) -> TrainRequest:
         program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(content),
         resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
+        again=config.get(_AGAIN) is True,
     )
 
 
@@ -271,7 +292,7 @@ def unpack_reply(message: Message) -> TrainReply:
         loss=_number(metrics, "train-loss"),
         records=_records(ledger),
         head=_head(ledger),
-        link=one_line(_any_text(ledger, _LINK)),
+        link=printable(_any_text(ledger, _LINK)),
         notice=notice,
         accuracy=accuracy,
         scored=scored,
@@ -307,7 +328,7 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
     if not 50 < percentile <= 100:
         raise FrameError(f"the message asks for the percentile {percentile}")
     return CalibrateRequest(
-        run=_text(config, "run"),
+        run=_name(config, "run"),
         round=_count(config, "round"),
         base=_whole(config, "base"),
         version=_count(config, "version"),
@@ -316,6 +337,7 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
         program=_any_text(config, _PROGRAM),
         program_file=_unpack_program(content),
         resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
+        again=config.get(_AGAIN) is True,
     )
 
 
@@ -358,13 +380,6 @@ def pack_average(arrays: dict[str, np.ndarray[Any, Any]], samples: int, loss: fl
     return RecordDict(
         {_ARRAYS: record, _METRICS: MetricRecord({"num-examples": samples, "train-loss": loss})}
     )
-
-
-def one_line(text: str) -> str:
-    """Return a stranger's text as what may be shown to a person: one line, no escape sequences."""
-    shown = text[: _MAX_TEXT + 1]
-    shown = "".join(letter if letter.isprintable() else " " for letter in shown)
-    return shown if len(shown) <= _MAX_TEXT else f"{shown[: _MAX_TEXT - 3]}..."
 
 
 def _pack_bytes(data: bytes) -> ArrayRecord:
@@ -415,7 +430,7 @@ def _noted(ledger: Any) -> tuple[str, str, tuple[str, ...]]:
         raise FrameError("the reply's list of training programs cannot be read")
     if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in programs):
         raise FrameError("the reply names a training program by something that is no SHA-256")
-    return one_line(_any_text(ledger, _NOTICE)), trainer, tuple(programs)
+    return printable(_any_text(ledger, _NOTICE)), trainer, tuple(programs)
 
 
 def _unpack_bytes(content: RecordDict) -> bytes:
@@ -481,6 +496,14 @@ def _text(record: Any, name: str) -> str:
     return value
 
 
+def _name(record: Any, name: str) -> str:
+    """Read a text that a device's ledger keeps: it must be able to show it."""
+    value = _text(record, name)
+    if len(value) > MOST_LETTERS or not is_printable(value):
+        raise FrameError(f"the message's {name} is {value!r:.60}, which cannot be a name")
+    return value
+
+
 def _any_text(record: Any, name: str) -> str:
     return _text(record, name) if name in record else ""
 
@@ -489,6 +512,8 @@ def _pack_ledger(records: tuple[EnergyRecord, ...], head: Head | None) -> Config
     ledger = ConfigRecord({_RECORDS: bundle.pack(records)} if records else {})
     if head is not None:
         ledger[_NUMBER], ledger[_HASH] = head.number, head.hash
+        if head.proof:
+            ledger[_MARK], ledger[_PROOF] = head.ledger, head.proof
     return ledger
 
 
@@ -506,9 +531,15 @@ def _head(ledger: Any) -> Head | None:
     if _NUMBER not in ledger:
         return None
     number, digest = _whole(ledger, _NUMBER), _item(ledger, _HASH)
-    if number < 0 or not isinstance(digest, bytes) or len(digest) != HASH_BYTES:
+    if not 0 <= number <= _MOST_COUNT or not isinstance(digest, bytes) or len(digest) != HASH_BYTES:
         raise FrameError(f"the reply's ledger ends at {number} with the hash {digest!r:.60}")
-    return Head(number, digest)
+    if _PROOF not in ledger:
+        return Head(number, digest)  # of a client from before there were proofs
+    mark, proof = _item(ledger, _MARK), _item(ledger, _PROOF)
+    for one in (mark, proof):
+        if not isinstance(one, bytes) or len(one) != PROOF_BYTES:
+            raise FrameError(f"the reply's ledger ends with the proof {one!r:.60}")
+    return Head(number, digest, mark, proof)
 
 
 def _battery(ledger: Any) -> BatteryLevel | None:

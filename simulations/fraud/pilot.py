@@ -32,6 +32,7 @@ from fraud.simulator import simulate, write_branches
 from fraud.study import COUNTERS, Study, rows_of
 from rich.console import Console
 
+from frugalfl.atomic import open_private, write_atomically
 from frugalfl.energy import parse_grid
 from frugalfl.errors import FrugalFLError, UsageError
 
@@ -70,14 +71,14 @@ def run(job: Job) -> list[Row]:
     out = job.out / f"{job.split}-{job.seed}"
     out.mkdir(parents=True, exist_ok=True)
     console = Console(file=os.fdopen(os.dup(2), "w", encoding="utf-8"), highlight=False)
-    log = os.open(out / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    log = open_private(out / "log.txt", os.O_WRONLY | os.O_TRUNC)
     for stream in (1, 2):  # rounds of many federations at once are nothing to read along
         os.dup2(log, stream)
     settings = _settings(job)
     if job.data is None:
         world = simulate(job.seed, job.customers)
         write_branches(world, settings.parent, job.split, BRANCHES, job.seed)
-        settings.write_text((Path(__file__).parent / "pilot.toml").read_text())
+        write_atomically(settings, (Path(__file__).parent / "pilot.toml").read_bytes(), shared=True)
     config = load_config(settings)
     can_share = config.has_terminal and config.first_day and config.last_day
     study = Study(

@@ -19,6 +19,7 @@ from frugalfl.sums import Table, pack_tables, unpack_tables
 from frugalfl_client.app import app as client_app
 from frugalfl_client.kept_totals import totals_of
 from frugalfl_client.trees.state import forget
+from frugalfl_server.counter_bounds import overflowing
 from frugalfl_server.counters import counters_into
 from frugalfl_server.evaluate import Scores
 from frugalfl_server.run_directory import RunDirectory
@@ -33,15 +34,16 @@ QUESTION = "query.counters"
 class Shared:
     """What sharing left: the run directory, warnings, and the sums on each device's disk."""
 
-    def __init__(self, folder, client=client_app, task="counting"):
-        settings = settings_of("bagging", task=task, counters="shared")
+    def __init__(self, folder, client=client_app, task="counting", at_least=1):
+        settings = settings_of("bagging", task=task, counters="shared", counters_at_least=at_least)
         self.warnings, lines = [], []
         with devices():
             self.run = RunDirectory.create(folder, task, settings, app=None)
             grid = InProcessGrid(client, CLIENTS, settings.as_config(), self.run.path / "devices")
             counters_into(
-                self.run, grid, CLIENTS, Scores(0.5, {}, 0), lines.append, self.warnings.append
-            )
+                self.run, grid, CLIENTS, Scores(0.5, {}, 0), lines.append, self.warnings.append,
+                settings.counters_at_least,
+            )  # fmt: skip
         self.line = lines[-1]
 
     def folder(self, number):
@@ -98,6 +100,27 @@ def test_the_run_says_what_was_shared_and_no_key_or_count(shared):
     assert shared.line.startswith(f"counters: summed over {CLIENTS} clients  up ")
 
 
+@pytest.mark.parametrize("at_least", [2, 3, 4, 5])
+def test_no_sum_over_fewer_clients_than_was_set_is_handed_back(at_least, tmp_path):
+    """A client gets its own counts there, whatever others have."""
+    shared = Shared(tmp_path, at_least=at_least)
+    whole = total_of(range(CLIENTS))
+    holders = np.zeros(toy_rare.PLACES, int)
+    for number in range(CLIENTS):
+        holders[toy_rare.counted(number)[0]] += 1
+    assert 0 < (holders >= 3).sum() < toy_rare.PLACES
+    for number in range(CLIENTS):
+        keys, own = toy_rare.counted(number)
+        expected = np.where((holders[keys] >= at_least)[:, None], whole[keys], own)
+        np.testing.assert_array_equal(shared.totals(number)["seen"].counts, expected)
+    about = json.loads((shared.run.path / "counters.json").read_text())
+    assert about["at_least"] == at_least
+    assert about["handed_back"]["seen"] == (holders >= at_least).sum()
+    assert [("no key is one of 5 clients" in line) for line in shared.warnings] == [True] * (
+        at_least == 5
+    )
+
+
 def changing(change, who=(1,)):
     """Return an app of which some clients' tables are others."""
 
@@ -124,11 +147,32 @@ def boasting(data):
     return pack_tables({"seen": Table(tables["seen"].keys, most)})
 
 
+def inflated(data):
+    tables = unpack_tables(data)
+    seen = tables["seen"]
+    return pack_tables(tables | {"seen": Table(seen.keys, seen.counts * 1000)})
+
+
+def one_key(data):
+    tables = unpack_tables(data)
+    counts = tables["seen"].counts.copy()
+    counts[0] = 1500
+    return pack_tables(tables | {"seen": Table(tables["seen"].keys, counts)})
+
+
+def every_key(data):
+    keys = np.arange(5000, dtype=np.uint32)
+    return pack_tables({"seen": Table(keys, np.zeros((5000, toy_rare.PERIODS), np.uint32))})
+
+
 WRONG = {
     "damaged": (lambda data: damaged(data, np.random.default_rng(0)), "damaged on the way"),
     "resealed": (lambda data: sealed(data[:-9]), ""),
     "other periods": (other_periods, "its table 'seen' has 2 periods, the others' 3"),
     "all of 32 bits": (boasting, "beyond 32 bits"),
+    "all times 1000": (inflated, "counts at one key, more than 10 times the median client's"),
+    "much at one key": (one_key, "counts at one key, more than 10 times the median client's"),
+    "every key there is": (every_key, "5000 keys, more than 10 times the median client's"),
 }
 
 
@@ -142,6 +186,17 @@ def test_wrong_tables_cost_their_sender_only(kind, who, tmp_path):
     assert warning.startswith(f"counters: node {1000 + who}: ") and words in warning
     assert "\n" not in warning
     assert json.loads((shared.run.path / "counters.json").read_text())["clients"] == CLIENTS - 1
+
+
+def test_whose_count_is_largest_is_named_for_a_sum_beyond_32_bits():
+    """Large counts alone are nobody's fault, as long as their sums have room."""
+    large = np.array([[2**30, 2**30]], np.uint32)
+    honest = {node: {"seen": Table(np.array([7], np.uint32), large)} for node in range(3)}
+    liar = {"seen": Table(np.array([7], np.uint32), np.array([[2**31, 5]], np.uint32))}
+    assert overflowing(honest) == {}
+    assert overflowing(honest | {9: liar}) == {
+        9: "its count of 2147483648 brings a sum in the table 'seen' beyond 32 bits"
+    }
 
 
 def own(message, context):
@@ -188,7 +243,8 @@ def test_a_task_without_counters_says_what_to_do(tmp_path):
 def grown(tmp_path_factory):
     """Trees of rows that are made with the sums."""
     folder = tmp_path_factory.mktemp("grown")
-    return run_of(folder, settings_of("bagging", task="counting", counters="shared"))
+    settings = settings_of("bagging", task="counting", counters="shared", counters_at_least=1)
+    return run_of(folder, settings)
 
 
 def test_trees_are_grown_on_rows_that_are_made_with_the_sums(grown):

@@ -8,7 +8,9 @@ import pytest
 from flwr.app import Message
 
 from frugalfl import wire
-from frugalfl.energy import Reading
+from frugalfl.energy import Head, Reading
+from frugalfl.energy.chain import link
+from frugalfl.energy.text import to_text
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
@@ -38,6 +40,7 @@ class Devices:
 
     def __init__(self, folder=None, batteries=None):
         self.asked, self.calibrated = [], set()
+        self._heads = {}
         self._folder, self._batteries = folder, batteries or {}
 
     def __call__(self, message, context):
@@ -59,7 +62,16 @@ class Devices:
             replace(record, readings=(_reading(used.get(record.phase, 0.0)),))
             for record in told.records
         )
-        return Message(wire.pack_reply(replace(told, records=records)), reply_to=message)
+        told = replace(told, records=records, head=self._ledger_with(number, records, told.head))
+        return Message(wire.pack_reply(told), reply_to=message)
+
+    def _ledger_with(self, number, records, head):
+        """Return the end of a ledger that holds these joules, not those that the meter read."""
+        end = self._heads.get(number, Head(0, bytes(32)))
+        for record in records:
+            end = link(end, to_text(record))
+        self._heads[number] = end
+        return None if head is None else replace(head, number=end.number, hash=end.hash)
 
     def of_round(self, number):
         return {client: epochs for asked, client, epochs in self.asked if asked == number}

@@ -348,7 +348,10 @@ def test_without_tflite_micro_the_rest_is_still_proven(monkeypatch: pytest.Monke
     assert (proof.arena_bytes, proof.micro_max_lsb) == (None, None)
     assert proof.accuracy["tflite_micro_int8"] is None
     assert proof.accuracy["litert_int8_reference"] is not None
-    with pytest.raises(MissingExtraError, match=r"frugalfl\[server\]"):
+    line = proof.unchecked
+    assert line is not None and "\n" not in line
+    assert "was not checked in TFLite-Micro" in line and "frugalfl[micro]" in line
+    with pytest.raises(MissingExtraError, match=r"frugalfl\[micro\]"):
         export.run_micro(int8_model, np.zeros((1, 8), np.int8))
 
 

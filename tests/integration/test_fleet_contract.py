@@ -107,3 +107,43 @@ def test_a_request_is_signed_as_flower_checks_it(name):
     del recorder.headers[f"flwr-{name}"]
     with pytest.raises(HTTPException):
         authenticate_node(request)
+
+
+def test_the_front_knows_the_nodes_calls_as_flower_serves_them():
+    """Paths, headers, tolerances and answers that the front has written down, beside flwr's own."""
+    from flwr.common.constant import SYSTEM_TIME_TOLERANCE, TIMESTAMP_HEADER, TIMESTAMP_TOLERANCE
+    from flwr.supercore import constant
+    from flwr.supercore.error import ApiErrorCode
+    from flwr.supercore.error.catalog import API_ERROR_MAP
+    from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
+    from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
+
+    from frugalfl_server.serve.front import fleet_api
+
+    moved = "flwr has changed what serve/front/fleet_api.py has written down: adapt that file"
+    served = {(method, path) for method, path in PROTOBUF_REQUEST_TYPES if "/fleet/" in path}
+    assert served == {("POST", target.decode()) for target in fleet_api.TARGETS}, moved
+    assert fleet_api.MEDIA_TYPE.decode() == PROTOBUF_MEDIA_TYPE, moved
+    assert fleet_api.KEY.decode() == constant.FLEET_HTTP_PUBLIC_KEY_HEADER, moved
+    assert fleet_api.SIGNATURE.decode() == constant.FLEET_HTTP_SIGNATURE_HEADER, moved
+    assert fleet_api.TIME.decode() == TIMESTAMP_HEADER, moved
+    about = {
+        constant.FLWR_PACKAGE_NAME_METADATA_KEY, constant.FLWR_PACKAGE_VERSION_METADATA_KEY,
+        constant.FLWR_COMPONENT_NAME_METADATA_KEY,
+    }  # fmt: skip
+    assert about < {name.decode() for name in fleet_api.HANDED_ON}, moved
+    assert fleet_api.OLDEST_S == TIMESTAMP_TOLERANCE + SYSTEM_TIME_TOLERANCE, moved
+    assert fleet_api.NEWEST_S == -SYSTEM_TIME_TOLERANCE, moved
+    for status, code in fleet_api.NOT_REGISTERED.values():
+        assert API_ERROR_MAP[ApiErrorCode(code)].http_status_code == status, moved
+
+
+def test_a_token_is_hidden_as_flower_starts_a_serverapp():
+    """What serve/superexec.py relies on: the module's ``subprocess``, and ``--token-file``."""
+    from flwr.supercore.superexec.executor import subprocess_executor
+    from flwr.superlink.cli.flwr_serverapp import _parse_args_run_flwr_serverapp
+
+    source = Path(subprocess_executor.__file__).read_text()
+    used = set(re.findall(r"subprocess\.([A-Za-z]+)", source))
+    assert used == {"Popen", "DEVNULL"} and '"--token",' in source, "adapt serve/superexec.py"
+    assert "--token-file" in _parse_args_run_flwr_serverapp().format_help()

@@ -10,6 +10,7 @@ from energy_records import RECORD
 from frugalfl.energy import Ledger
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
+from frugalfl_client import device
 from frugalfl_client.device import forget_devices
 from frugalfl_client.held import Held
 from frugalfl_client.store import Store
@@ -88,14 +89,18 @@ def test_a_round_goes_on_without_the_device_and_later_ones_with_it(disk, tmp_pat
     assert Ledger(disk.folder / "ledger.sqlite").verify().fault == ""
 
 
-def test_a_ledger_that_cannot_grow_costs_the_record_and_not_the_update(tmp_path):
+def test_a_ledger_that_cannot_grow_costs_the_record_and_not_the_update(tmp_path, monkeypatch):
     try:
         disk = SmallDisk(tmp_path / "disk")
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("mounting a file system is not allowed here")
     devices = tmp_path / "devices"
-    (devices / "client-0").mkdir(parents=True)
-    (devices / "client-0" / "ledger.sqlite").symlink_to(disk.folder / "ledger.sqlite")
+    opened = device._ledger
+
+    def on_the_small_disk(path):  # of one device; no link to it would be followed
+        return opened(disk.folder / path.name if path.parent.name == "client-0" else path)
+
+    monkeypatch.setattr(device, "_ledger", on_the_small_disk)
     settings = Settings(clients=2, clients_per_round=2, rounds=3, local_epochs=1)
     try:
         with digits():

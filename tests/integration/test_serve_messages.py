@@ -40,7 +40,7 @@ def test_a_superlink_that_is_not_there(tmp_path, port):
 
 def test_a_key_that_flower_would_refuse(tmp_path):
     for name in ("ca.crt", "server.pem", "server.key"):
-        (tmp_path / name).touch()
+        (tmp_path / name).touch(0o600)
     keys = tmp_path / "keys"
     keys.mkdir()
     public = Ed25519PrivateKey.generate().public_key()

@@ -11,6 +11,7 @@ from zoo import NETS
 from frugalfl.activations import ranges_of
 from frugalfl.blocks import Layout
 from frugalfl.errors import ExportError, TaskError
+from frugalfl.flow import check_flow
 from frugalfl.modules import read_parameters
 from frugalfl.program import Program, from_bytes, to_bytes
 from frugalfl_server import compiler
@@ -35,6 +36,8 @@ def compiled(
     program = compiler.compile_program(
         module, **how, batch=batch, input_shape=shape, target_shape=target, signatures=signatures
     )
+    if batch > 1:
+        check_flow(program)  # whatever compiles is shown to give sums over its batches only
     return program, compiler.check_program(program, module, **how)
 
 
@@ -295,3 +298,36 @@ def test_a_head_only_program_of_a_cnn_runs_in_tflite_micro_bit_for_bit() -> None
     program, _ = of_zoo("ds-cnn", Sgd(), last=1)
     assert compiler.gaps(program) == ()
     same_on_micro(program, NETS["ds-cnn"])
+
+
+class Attending(nn.Module):
+    """Attention over the steps of a row, as a transformer's block has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.norm, self.end = nn.LayerNorm(4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.end(self.norm(x + self.attention(x, x, x, need_weights=False)[0]).mean(1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (Attending(), (5, 4)),
+        (
+            nn.Sequential(
+                nn.Conv2d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.Upsample(scale_factor=2),
+                nn.Dropout2d(0.2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4),
+            ),
+            (2, 4, 4),
+        ),
+        (nn.Sequential(nn.Linear(6, 4), nn.GELU(), nn.ELU(), nn.Softplus()), (6,)),
+    ],
+)  # fmt: skip
+def test_devices_take_what_compiles(module: nn.Module, shape) -> None:
+    rule = Sgd(momentum=0.9, clip_norm=0.1)
+    program, _ = compiled(module, shape, rule, signatures=compiler.SIGNATURES)
+    assert program.batch > 1  # so that it was followed

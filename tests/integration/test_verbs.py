@@ -16,6 +16,20 @@ from frugalfl.energy.parquet import read_records, write_records
 from .conftest import frugalfl
 
 
+def without(package, *arguments, cwd):
+    """Run the command in an interpreter in which a package is missing."""
+    program = (
+        "import sys\n"
+        f"sys.modules[{package!r}] = None\n"  # the interpreter's own way to make an import fail
+        "from frugalfl.cli import main\n"
+        "main()\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True, text=True, check=False, cwd=cwd,
+    )  # fmt: skip
+
+
 def test_help_teaches(tmp_path):
     text = frugalfl("--help", cwd=tmp_path).stdout
     for verb in ("simulate", "serve", "node", "export", "report", "energy", "doctor"):
@@ -131,6 +145,23 @@ def test_export_writes_the_same_model_elsewhere(finished, tmp_path):
     )
 
 
+def test_without_tflite_micro_an_export_says_that_it_was_not_checked_there(finished, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(finished[0], copy, symlinks=True)
+    result = without("tflite_micro", "export", str(copy), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (copy / "model" / "model_int8.tflite").exists()
+    line = result.stdout.splitlines()[-1]
+    assert line.startswith("the model was not checked in TFLite-Micro: ")
+    assert "frugalfl[micro]" in line
+    assert "TFLite-Micro against LiteRT             – LSB  not checked" in result.stdout
+    summary = json.loads((copy / "summary.json").read_text())
+    assert summary["model"]["arena_bytes"] is None
+    page = (copy / "report.html").read_text()
+    assert "run in LiteRT" in page and "run in TFLite-Micro" not in page
+    assert "not checked: TFLite-Micro was not installed" in page
+
+
 def test_doctor_says_what_is_estimated(tmp_path):
     assert "estimated" in frugalfl("doctor", cwd=tmp_path).stdout
     findings = json.loads(frugalfl("doctor", "--json", cwd=tmp_path).stdout)
@@ -140,16 +171,7 @@ def test_doctor_says_what_is_estimated(tmp_path):
 
 def test_a_verb_without_its_packages_says_what_to_install(tmp_path):
     """A child interpreter in which pyarrow is missing, as on a device with the base only."""
-    program = (
-        "import sys\n"
-        "sys.modules['pyarrow'] = None\n"  # the interpreter's own way to make an import fail
-        "from frugalfl.cli import main\n"
-        "sys.argv = ['frugalfl', 'report', 'runs/latest']\n"
-        "main()\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    result = without("pyarrow", "report", "runs/latest", cwd=tmp_path)
     assert result.returncode == 2
     assert "pip install 'frugalfl[server]'" in result.stderr
     assert "Traceback" not in result.stderr

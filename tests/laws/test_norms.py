@@ -12,8 +12,9 @@ from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
 from frugalfl.codec.buffer import varint
 from frugalfl.errors import FrameError
 from frugalfl_server.aggregate import Accumulator
-from frugalfl_server.norm_bound import MOST_ROWS, FarUpdateError, NormBound
+from frugalfl_server.norm_bound import FarUpdateError, NormBound
 from frugalfl_server.norms import Kind
+from frugalfl_server.rows import MOST_ROWS, Rows, capped_rows
 
 SHAPES = {
     "a.weight": (12, 3, 3), "a.bias": (12,), "n.weight": (12,), "n.running_mean": (12,),
@@ -188,10 +189,11 @@ def test_without_a_bound_everything_passes():
 
 @given(st.lists(st.integers(1, 1 << 31), min_size=1, max_size=9))
 def test_rows_count_up_to_ten_times_the_medians(rows):
-    bound = NormBound(5)
+    claims = Rows()
     for node, count in enumerate(rows):
-        bound.claims(node, count)
-    counted = [bound.weight_of(count) for count in rows]
+        claims.claim(node, count)
+    counted = [claims.weight_of(count) for count in rows]
+    assert counted == capped_rows(rows)
     if len(rows) < 3:
         assert counted == rows
     else:

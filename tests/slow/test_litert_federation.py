@@ -84,7 +84,7 @@ class Machines:
         self.start(
             f"node-{number}", "flower-supernode", "--insecure", "--superlink",
             f"127.0.0.1:{self._port}", "--port", str(port), "--node-config",
-            f'partition-id={number} num-partitions={NODES} '
+            f'partition-id={number} num-partitions={NODES} seed=0 smallest-batch=1 '
             f'state-dir="{self._folder / f"device-{number}"}"',
             **environment,
         )  # fmt: skip

@@ -22,8 +22,8 @@ from frugalfl.blocks import Layout
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Examples
+from frugalfl_client.training.batches import batches
 from frugalfl_client.training.litert import LiteRTTrainer
-from frugalfl_client.training.trainer import batches
 from frugalfl_server.compiler import Adam, Optimizer, Sgd, check_program, compile_program
 
 pytestmark = pytest.mark.slow

@@ -27,7 +27,7 @@ def test_two_lean_nodes_share_counters_and_grow_trees(machines, tmp_path):
     trees = "refit(4, rate 0.3, leaves 5, rows 5, bins 16)"
     heading = "[tool.flwr.app.config]\n"
     assert heading in text
-    changed = f'{heading}counters = "shared"\ntrees = "{trees}"\n'
+    changed = f'{heading}counters = "shared"\ncounters-at-least = 2\ntrees = "{trees}"\n'
     (app / "pyproject.toml").write_text(text.replace(heading, changed))
     shutil.copy(toy_rare.__file__, app / "task.py")
     machines.superlink()

@@ -2,7 +2,11 @@
 
 import re
 from dataclasses import fields
+from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
+
+from attacking import SUBJECTS
 
 from frugalfl.codec.registry import CHOOSERS, CODERS, SHORT, TRANSFORMS
 from frugalfl.plans.registry import PLANS
@@ -55,3 +59,38 @@ def test_links_between_documents_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_row_of_who_can_do_what_names_what_shows_it():
+    """A promise without a test or an attack is none."""
+    rows = table_under("shown by")
+    assert len(rows) > 20
+    for row in rows:
+        shown_by = row.split(" | ")[-1].strip(" |")
+        subjects = re.findall(r"attacks: `(\w+)`", shown_by)
+        tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", shown_by)
+        assert len(subjects) + len(tests) == shown_by.count(";") + 1, row
+        for subject in subjects:
+            assert subject in SUBJECTS and find_spec(f"attacking.{subject}"), row
+        for file, name in tests:
+            there = (DOCS.parent / file).read_text() if (DOCS.parent / file).exists() else ""
+            assert re.search(rf"^(?:async )?def {name}\(", there, re.MULTILINE), f"{file}::{name}"
+
+
+def test_every_attack_is_named_among_who_can_do_what():
+    text = (DOCS / "security.md").read_text()
+    assert set(re.findall(r"attacks: `(\w+)`", text)) == set(SUBJECTS)
+
+
+def table_under(last_column):
+    lines = (DOCS / "security.md").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.endswith(f"| {last_column} |"))
+    return list(takewhile(lambda line: line.startswith("|"), lines[start + 2 :]))
+
+
+def test_settings_that_security_md_speaks_of_exist():
+    """It would be worse than nothing to tell an owner of a key that nobody reads."""
+    text = (DOCS / "security.md").read_text()
+    named = set(re.findall(r"`([a-z-]+) = ", text)) | {"smallest-batch", "counters-at-least"}
+    known = (DOCS / "settings.md").read_text() + (DOCS / "litert-clients.md").read_text()
+    assert not {name for name in named if f"`{name}`" not in known}

@@ -13,7 +13,7 @@ from energy_records import RECORD, records
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from frugalfl.energy import Ledger, Reading
+from frugalfl.energy import Head, Ledger, Reading
 from frugalfl.energy.text import parse
 from frugalfl.errors import RunError
 
@@ -246,3 +246,16 @@ def test_a_ledger_from_the_future(tmp_path):
     edit(path, "PRAGMA user_version = 99")
     with pytest.raises(RunError, match="schema 99"):
         Ledger(path)
+
+
+def test_a_ledger_from_before_there_were_proofs_is_opened_again_and_again(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    filled(path, 3)
+    edit(path, "DROP TABLE proven")
+    for number in (4, 5):
+        with Ledger(path) as ledger:
+            told = ledger.append([RECORD])
+            assert told.number == number and ledger.has_told(told)
+            # Only what is older than the first proof counts without one.
+            assert ledger.has_told(Head(3, bytes(32)))
+            assert not ledger.has_told(Head(4, bytes(32)))

@@ -8,10 +8,10 @@ import textwrap
 
 import pytest
 
+from frugalfl.atomic import write_json
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
 from frugalfl_server.checkpoint import FILE
-from frugalfl_server.files import write_json
 from frugalfl_server.resume import LOCK
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.serve.again import Attempts, Watch

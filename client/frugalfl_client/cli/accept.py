@@ -9,6 +9,7 @@ import typer
 
 from frugalfl.approved import is_digest
 from frugalfl.errors import UsageError
+from frugalfl.text import MOST_OF_A_LINE, printable
 
 command = typer.Typer(add_completion=False)
 
@@ -48,11 +49,12 @@ def accept(
     refused = pins.refused
     if digest is None:
         for known, what in refused.items():
-            typer.echo(f"{known}  {what}")
+            typer.echo(printable(f"{known}  {what}", MOST_OF_A_LINE))
         if not refused:
             typer.echo(f"nothing was refused in {state_dir}")
         return
     if not is_digest(digest):
         raise UsageError(f"{digest!r} is no SHA-256: write its 64 digits, in lower case")
     pins.accept(digest)
-    typer.echo(f"accepted: {refused.get(digest, 'what was not refused here so far')}")
+    what = refused.get(digest, "what was not refused here so far")
+    typer.echo(printable(f"accepted: {what}", MOST_OF_A_LINE))

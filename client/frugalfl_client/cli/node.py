@@ -12,8 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from frugalfl.approved import is_digest, read_approved
+from frugalfl.atomic import open_to_others
 from frugalfl.errors import Interrupted, UsageError
 from frugalfl.idle import IDLE_S
+from frugalfl.text import MOST_OF_A_LINE, printable
 
 command = typer.Typer(add_completion=False)
 
@@ -128,12 +130,17 @@ def node(
     from frugalfl_client.node.pace import Pace
     from frugalfl_client.node.signatures import read_entities
     from frugalfl_client.node.trust import Trust
+    from frugalfl_client.owner import VOICE, check_node_config
     from frugalfl_client.pins import Pins
 
     sys.dont_write_bytecode = True  # the folder of an app is to hold nothing but its files
     config = node_settings(node_config)
+    check_node_config(config)
+    # What it refuses is an answer that failed, which the node says anyway.
+    VOICE.kept, VOICE.refused = _say, lambda _: None
     state = state_dir or Path(str(config.get("state-dir") or _default_state(config)))
     config["state-dir"] = str(state.absolute())
+    os.umask(0o077)  # also for what libraries write: an app, and what it keeps here
     if approved is not None:
         config[APPROVED] = str(approved.absolute())
     pins = Pins(state.absolute())
@@ -143,6 +150,8 @@ def node(
         Approvals.of(config, pins.folder).listed,
     )  # fmt: skip
     home = Home(state.absolute())
+    if warning := open_to_others(state):
+        _say(warning)
     try:
         given = auth_supernode_private_key
         key = own_key(home.key) if given is None else read_key(given.expanduser())
@@ -180,9 +189,13 @@ def _default_state(config: dict[str, Any]) -> Path:
             "which client is this? add --node-config 'partition-id=0 num-partitions=2', or "
             "--state-dir FOLDER"
         )
+    number = str(config["partition-id"])
+    if not (number.isascii() and number.isdigit()):
+        raise UsageError(f"partition-id is {number!r}; it is the number of this client, from 0")
     home = Path(os.environ.get("FRUGALFL_HOME") or Path.home() / ".frugalfl")
-    return home / f"client-{config['partition-id']}"
+    return home / f"client-{number}"
 
 
 def _say(text: str) -> None:
-    typer.echo(f"{time.strftime('%H:%M:%S')} {text}")
+    """Print a line; much of it is what the server says."""
+    typer.echo(f"{time.strftime('%H:%M:%S')} {printable(text, MOST_OF_A_LINE)}")

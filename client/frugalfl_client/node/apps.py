@@ -19,7 +19,8 @@ from typing import Any
 from flwr.clientapp import ClientApp
 
 from frugalfl.approved import is_digest
-from frugalfl.wire import one_line
+from frugalfl.atomic import make_private_folder
+from frugalfl.text import printable
 from frugalfl_client.device import forget_devices
 from frugalfl_client.node import flower
 from frugalfl_client.node.app_error import AppError
@@ -103,7 +104,7 @@ class Apps:
             return self._of_folder(self._local, run)
         digest = run.fab_hash
         if not is_digest(digest):
-            shown = one_line(ascii(digest)[:80])
+            shown = printable(ascii(digest)[:80])
             raise AppError(f"the run names no app bundle: its hash is {shown}", flower.BAD_FAB)
         bundle = functools.cache(lambda: self._bundle(digest, fetch))
         self._trust.check(run, bundle)
@@ -146,7 +147,7 @@ class Apps:
 
     def _unpacked(self, bundle: Bundle, folder: Path) -> Files:
         """Keep a bundle that may run, and unpack it afresh: nothing of an older tree stays."""
-        self._cache.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._cache)
         with tempfile.TemporaryDirectory(dir=self._cache, prefix=".new-") as beside:
             whole = Path(beside) / folder.parent.name
             whole.mkdir()
@@ -187,11 +188,11 @@ def _check_name(folder: Path, run: Run) -> tuple[str, dict[str, Any]]:
     try:
         name, version, reference, defaults = flower.about_app(folder)
     except (ValueError, OSError, KeyError, TypeError) as error:
-        raise AppError(f"{folder} is no Flower app: {one_line(str(error))}") from error
+        raise AppError(f"{folder} is no Flower app: {printable(str(error))}") from error
     if (name, version) != (run.fab_id, run.fab_version):
         raise AppError(
-            f"the run is of {one_line(f'{run.fab_id} {run.fab_version}')}, but {folder} holds "
-            f"{one_line(f'{name} {version}')}: update it, or start the node without --app"
+            f"the run is of {printable(f'{run.fab_id} {run.fab_version}')}, but {folder} holds "
+            f"{printable(f'{name} {version}')}: update it, or start the node without --app"
         )
     return reference, defaults
 
@@ -211,10 +212,10 @@ def _client_of(reference: str, folder: Path) -> ClientApp:
             client = getattr(importlib.import_module(module), attribute, None)
     except Exception as error:
         sys.path.remove(str(folder))
-        why = one_line(f"{module} cannot be imported: {type(error).__name__}: {error}")
+        why = printable(f"{module} cannot be imported: {type(error).__name__}: {error}")
         raise AppError(why) from error
     if not isinstance(client, ClientApp):
-        raise AppError(one_line(f"{reference} is no ClientApp"))
+        raise AppError(printable(f"{reference} is no ClientApp"))
     return client
 
 

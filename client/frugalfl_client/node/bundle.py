@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib.machinery import all_suffixes
 from pathlib import Path
 
-from frugalfl.wire import one_line
+from frugalfl.text import printable
 from frugalfl_client.node.app_error import AppError
 from frugalfl_client.node.flower import BAD_FAB
 
@@ -51,7 +51,7 @@ def unpack(data: bytes, folder: Path) -> Files:
             _check(bundle.infolist())
             return _written(bundle, entries, folder)
     except _DAMAGED as error:
-        raise AppError(f"the app bundle is damaged: {one_line(str(error))}", BAD_FAB) from error
+        raise AppError(f"the app bundle is damaged: {printable(str(error))}", BAD_FAB) from error
 
 
 #: What reading a damaged ZIP file raises, of a stranger's bytes.
@@ -103,7 +103,7 @@ def _check(entries: list[zipfile.ZipInfo]) -> None:
         if not why and (same in taken or above & taken or (same in folders and not entry.is_dir())):
             why = "is there twice, for a disk that ignores case"
         if why:
-            shown = one_line(ascii(name)[:80])
+            shown = printable(ascii(name)[:80])
             raise AppError(f"the app bundle has an entry that {why}: {shown}", BAD_FAB)
         (folders if entry.is_dir() else taken).add(same)
         folders |= above

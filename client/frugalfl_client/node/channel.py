@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from frugalfl.errors import FederationError, UsageError
+from frugalfl.text import printable
 
 #: Longest wait for a connection, and for an answer (s).
 CONNECT_S, ANSWER_S = 10.0, 60.0
@@ -200,7 +201,7 @@ class Channel:
                 )
             case ConnectionRefusedError():
                 return UnreachableError(
-                    f"nothing listens at {to}: is the SuperLink running, and on --host 0.0.0.0?"
+                    f"nothing listens at {to}: is the server running, and not on 127.0.0.1 only?"
                 )
             case socket.gaierror():
                 return UnreachableError(f"the name {to.host} is not known here: {error.strerror}")
@@ -235,7 +236,7 @@ def _tunnel(connection: socket.socket, to: Address, user: str | None, password: 
     finally:
         response.close()
     if response.status != http.client.OK:
-        raise OSError(f"the proxy answered {response.status} {response.reason}")
+        raise OSError(f"the proxy answered {response.status} {printable(response.reason)}")
 
 
 def _date(text: str | None) -> datetime | None:

@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,6 +83,7 @@ from google.protobuf.message import Message as Proto
 
 from frugalfl.carried import MOST_UP_BYTES, size, ticket
 from frugalfl.errors import UsageError
+from frugalfl.text import printable
 from frugalfl_client.node.channel import ANSWER_S, Channel, RefusedError, UnreachableError
 
 #: Shortest and longest heartbeat interval that a SuperLink accepts (s).
@@ -241,7 +243,9 @@ class Fleet:
         answer = self._call("pull-messages", request, PullMessagesResponse)
         if not answer.messages_list:
             return None
-        return Incoming(message_from_proto(answer.messages_list[0]), answer.message_object_trees[0])
+        with self._understanding("a message"):
+            message = message_from_proto(answer.messages_list[0])
+            return Incoming(message, answer.message_object_trees[0])
 
     def fetch(self, node: int, incoming: Incoming) -> Message:
         """Fetch a message's content, where it does not carry it.
@@ -253,8 +257,9 @@ class Fleet:
         message, run = incoming.message, incoming.message.metadata.run_id
         if message.has_content() and message.content:
             return message
-        (content,) = incoming.tree.children
-        message.content = self._inflate(node, run, content, ())
+        with self._understanding("the content of a message"):
+            (content,) = incoming.tree.children
+            message.content = self._inflate(node, run, content, ())
         return message
 
     def confirm(self, node: int, incoming: Incoming) -> None:
@@ -334,6 +339,21 @@ class Fleet:
             ) from error
         return result
 
+    @contextmanager
+    def _understanding(self, what: str) -> Iterator[None]:
+        """Turn what Flower's own readers raise over a damaged answer into one line.
+
+        Raises:
+            UnreachableError: It cannot be read.
+        """
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as no:
+            said = " ".join(f"{no}".split())[:80]
+            raise UnreachableError(
+                f"{what} from {self._channel.address} cannot be read ({said})"
+            ) from no
+
     def _signature(self) -> tuple[str, str]:
         """Return the time and its signature; to the second, which is shorter and signed once."""
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -346,8 +366,9 @@ class Fleet:
         """Return the exception that an HTTP error stands for."""
         try:
             error = json.loads(body)
-            code, text = int(error["code"]), f"{error['detail']} (Flower's code {error['code']})"
-        except (ValueError, KeyError, TypeError):
+            code = int(error["code"])
+            text = f"{printable(str(error['detail']))} (Flower's code {code})"
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             code, text = 0, f"HTTP {status}"
         if status == 401:
             ahead = None if date is None else (datetime.now(UTC) - date).total_seconds()

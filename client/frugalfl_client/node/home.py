@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from frugalfl.atomic import make_private_folder, open_private, write_atomically
 from frugalfl.errors import RunError
 
 
@@ -25,8 +26,8 @@ class Home:
         self.apps = self.folder / "apps"
         self.outbox = self.folder / "outbox"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+            make_private_folder(self.folder)
+            lock = open_private(self.folder / "lock", os.O_RDWR)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until the process ends
         except BlockingIOError as error:
             os.close(lock)
@@ -41,8 +42,9 @@ class Home:
         try:
             known: dict[str, Any] = json.loads((self.folder / "node.json").read_bytes())
             if known["superlink"] == superlink and known["key"] == key.decode("ascii"):
-                return int(known["node"])
-        except (OSError, ValueError, KeyError, TypeError):
+                node = int(known["node"])
+                return node if 0 <= node < 1 << 64 else 0
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             pass
         return 0
 
@@ -53,6 +55,4 @@ class Home:
             OSError: The disk does not take it.
         """
         text = json.dumps({"superlink": superlink, "key": key.decode("ascii"), "node": node})
-        beside = self.folder / "node.json.new"
-        beside.write_text(text + "\n")
-        os.replace(beside, self.folder / "node.json")
+        write_atomically(self.folder / "node.json", f"{text}\n".encode())

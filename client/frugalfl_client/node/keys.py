@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from frugalfl.atomic import check_private_key, write_atomically
 from frugalfl.errors import UsageError
 
 
@@ -16,10 +16,12 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """Read a private key, as ``ssh-keygen -t ecdsa -b 384`` writes it, or in PEM.
 
     Raises:
-        UsageError: There is none, it has a passphrase, or it is of another kind.
+        UsageError: There is none, others can read it, it has a passphrase, or it is of another
+            kind.
     """
     how = "make one with: ssh-keygen -t ecdsa -b 384 -N '' -f FILE"
     try:
+        check_private_key(path)
         data = path.read_bytes()
         load = (
             serialization.load_ssh_private_key
@@ -42,9 +44,11 @@ def own_key(path: Path) -> ec.EllipticCurvePrivateKey:
     It is kept, so that a node that was killed comes back as the same node.
 
     Raises:
+        UsageError: Others can read it.
         OSError: It cannot be written.
     """
     if path.exists():
+        check_private_key(path)
         try:
             return read_key(path)
         except UsageError:
@@ -55,9 +59,5 @@ def own_key(path: Path) -> ec.EllipticCurvePrivateKey:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    beside.touch(mode=0o600)
-    beside.write_bytes(pem)
-    os.replace(beside, path)
+    write_atomically(path, pem)
     return key

@@ -14,6 +14,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from frugalfl import wire
 from frugalfl.errors import FederationError, FrameError
 from frugalfl.fold import fold, unfold
+from frugalfl.text import printable
 from frugalfl_client.approvals import APP_HASH
 from frugalfl_client.node import flower
 from frugalfl_client.node.app_error import AppError
@@ -32,6 +33,10 @@ _KEPT_RUNS = 4
 _LONGEST_BACK_OFF_S, _LONGEST_AT_FIRST_S = 60.0, 5.0
 #: Until then the line is not gone for long (s).
 _AT_FIRST_S = 120.0
+
+
+class NotAdmittedError(UnreachableError):
+    """The SuperLink does not take this node's key, yet or any more."""
 
 
 class Stopped(BaseException):
@@ -90,8 +95,12 @@ class Node:
     def run(self) -> None:
         """Serve until :meth:`stop`.
 
+        A key that the SuperLink does not know is no reason to end: its operator may be about to
+        register it, and nobody may be there to start this node again.
+
         Raises:
-            RefusedError: The SuperLink does not take this node, from the start.
+            RefusedError: From the start it cannot be connected to, until a person changes something
+                on this device.
         """
         attempt = 0
         try:
@@ -129,7 +138,7 @@ class Node:
                 raise
             node = self._still_online(interval)
             if not node:
-                raise RefusedError(_NOT_ACTIVATED) from error
+                raise NotAdmittedError(_NOT_ACTIVATED) from error
         self._heart.announced(interval)
         if node != self._id:
             with suppress(OSError):  # only after a crash would it be of use
@@ -260,7 +269,7 @@ class Node:
         run = known[0] if known else self._fleet.run(self._id, run_id)
         app = self._apps.of(run, lambda: self._fleet.fab(self._id, run_id, run.fab_hash))
         if known is None:
-            self._say(f"{what}: {wire.one_line(f'{run.fab_id} {run.fab_version}')}")
+            self._say(f"{what}: {printable(f'{run.fab_id} {run.fab_version}')}")
             try:
                 settings = flower.settings_of(app.defaults, run)
             except ValueError as error:
@@ -332,8 +341,9 @@ _UNREGISTERED = (
     "--auth-supernode-private-key KEY"
 )
 _NOT_ACTIVATED = (
-    "the SuperLink does not take this key: either it is not registered there (its operator runs "
-    "flwr supernode register KEY.pub), or another node with the same key is online"
+    "the SuperLink does not take this key: either it is not registered there (its operator puts "
+    "KEY.pub into the folder of frugalfl serve --nodes, or runs flwr supernode register KEY.pub), "
+    "or another node with the same key is online"
 )
 
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
+from typing import Any
 
+from frugalfl.atomic import make_private_folder, write_atomically
 from frugalfl_client.node.flower import Parcel
 
+_KINDS: dict[str, Any] = {
+    "node": int, "run": int, "answers": str, "expires": int | float, "seconds": int | float,
+}  # fmt: skip
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -25,13 +29,13 @@ class Outbox:
         Raises:
             OSError: It cannot be made or read.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         self._folder = folder
         self._waiting: list[tuple[Path, Parcel]] = []
         for path in sorted(folder.glob("*.reply"), key=lambda path: path.stat().st_mtime):
             try:
                 self._waiting.append((path, _read(path.read_bytes())))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
@@ -56,14 +60,7 @@ class Outbox:
         Raises:
             OSError: It is not on disk.
         """
-        path = self._path(parcel.answers)
-        beside = path.with_suffix(".new")
-        try:
-            beside.write_bytes(_written(parcel))
-            os.replace(beside, path)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
+        write_atomically(self._path(parcel.answers), _written(parcel))
 
     def drop(self) -> None:
         """Forget the answer that is first: it was delivered, or nobody waits for it any more."""
@@ -108,8 +105,12 @@ def _read(data: bytes) -> Parcel:
         parts.append(rest[:size])
         rest = rest[size:]
     message, tree, *objects = parts
-    named = dict(zip(about["names"], objects, strict=True))
-    return Parcel(
+    named = dict(zip(map(str, about["names"]), objects, strict=True))
+    answer = Parcel(
         about["node"], about["run"], about["answers"], about["expires"], about["seconds"],
         message, tree, named,
     )  # fmt: skip
+    for name, kind in _KINDS.items():
+        if not isinstance(getattr(answer, name), kind):
+            raise TypeError(f"its {name} is no {kind}")
+    return answer

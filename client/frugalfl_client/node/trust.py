@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frugalfl.errors import RunError
-from frugalfl.wire import one_line
+from frugalfl.text import printable
 from frugalfl_client.approvals import how_to_accept, listed_in
 from frugalfl_client.node.app_error import AppError
 from frugalfl_client.node.flower import BAD_FAB, Bundle, Run
@@ -76,7 +76,7 @@ class Trust:
         return f"app {self.superlink}"
 
     def _refuse(self, run: Run, why: str) -> None:
-        digest, name = run.fab_hash, one_line(f"{run.fab_id} {run.fab_version}")[:_MOST_NAME]
+        digest, name = run.fab_hash, printable(f"{run.fab_id} {run.fab_version}")[:_MOST_NAME]
         self.pins.refuse(digest, f"the app {name} of {self.superlink}")
         raise AppError(
             f"the app {name} with the hash {digest} is not run: {why}; "

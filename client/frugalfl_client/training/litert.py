@@ -12,12 +12,14 @@ from frugalfl.activations import over_rows, thinned
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
 from frugalfl.errors import ProgramError
+from frugalfl.flow import check_flow
 from frugalfl.private import split
 from frugalfl.program import Program
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, TargetArray
+from frugalfl_client.training.batches import batches
 from frugalfl_client.training.bound import BoundProgram
-from frugalfl_client.training.trainer import Trained, batches, mean_loss
+from frugalfl_client.training.trainer import Trained, mean_loss
 from frugalfl_edge.interpreter import runtime_package
 
 #: Entries of a frame that are always accepted: this model may have been pruned from a larger one.
@@ -33,9 +35,14 @@ class LiteRTTrainer:
     def __init__(self, program: Program, settings: Settings) -> None:
         """Load the program.
 
+        Args:
+            program: It is run only if its outputs are shown to be sums over its batches.
+            settings: Of the run.
+
         Raises:
             ProgramError: It does not run here, or is not for these settings.
         """
+        check_flow(program)
         if program.batch != settings.batch_size:
             raise ProgramError(
                 f"the training program has batches of {program.batch} rows, batch-size is "
@@ -63,6 +70,7 @@ class LiteRTTrainer:
         private: Parameters | None = None,
         proximal_mu: float = 0.0,
         epochs: int = 0,
+        smallest_batch: int = 1,
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
         private = private or {}
@@ -70,7 +78,8 @@ class LiteRTTrainer:
         self._check_plan(planned, proximal_mu)
         targets = self._targets(examples)
         self._bound.begin(parameters | private, learning_rate, proximal_mu)
-        loss = self._epochs(examples.x, targets, seed, epochs or self._settings.local_epochs)
+        epochs = epochs or self._settings.local_epochs
+        loss = self._epochs(examples.x, targets, seed, epochs, smallest_batch)
         after = {
             one.name: self._bound.parameter(place)
             for place, one in enumerate(self._program.parameters)
@@ -106,16 +115,19 @@ class LiteRTTrainer:
             rows = range(start, start + batch)
             x, y = (array.take(rows, 0, mode="clip") for array in (examples.x, targets))
             w = (np.arange(start, start + batch) < len(examples)).astype(np.float32)
-            right += round(float(self._bound.call("evaluate", x=x, y=y, w=w, **inputs)["right"]))
+            found = self._bound.call("evaluate", x=x, y=y, w=w, **inputs)["right"]
+            right += _counted(float(found), int(w.sum()))
         return right
 
-    def _epochs(self, x: FloatArray, y: TargetArray, seed: tuple[int, ...], epochs: int) -> float:
+    def _epochs(
+        self, x: FloatArray, y: TargetArray, seed: tuple[int, ...], epochs: int, least: int
+    ) -> float:
         bound, rng = self._bound, np.random.default_rng(seed)
         masks = np.random.default_rng((*seed, 1))
         losses: list[float] = []
         for _ in range(epochs):
             losses = []
-            for rows in batches(len(x), self._program.batch, rng):
+            for rows in batches(len(x), self._program.batch, rng, least):
                 count = len(rows)
                 # Any mode but "raise", which would gather into a buffer first.
                 x.take(rows, 0, out=bound.x[:count], mode="clip")
@@ -194,6 +206,17 @@ class LiteRTTrainer:
                 f"{classes - 1}; is it the same task?"
             )
         return examples.y.astype(self._bound.y.dtype, copy=False)
+
+
+def _counted(right: float, rows: int) -> int:
+    """Return how many rows of a batch are right, as a program says.
+
+    Raises:
+        ProgramError: No such number can be: it might say anything else about the rows.
+    """
+    if not 0 <= right <= rows:  # NaN too
+        raise ProgramError(f"the training program finds {right:g} of {rows} rows right")
+    return round(right)
 
 
 def _empty(shapes: dict[str, tuple[int, ...]]) -> Parameters:

@@ -13,8 +13,9 @@ from frugalfl.private import split
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Loss, Task
+from frugalfl_client.training.batches import batches
 from frugalfl_client.training.sgd import Sgd
-from frugalfl_client.training.trainer import Trained, batches, mean_loss
+from frugalfl_client.training.trainer import Trained, mean_loss
 
 
 class TorchTrainer:
@@ -24,6 +25,15 @@ class TorchTrainer:
     software = "torch"
 
     def __init__(self, task: Task, settings: Settings) -> None:
+        """Build the task's model.
+
+        Args:
+            task: Whose model it is.
+            settings: Of the run.
+
+        Raises:
+            TaskError: The task's model raised.
+        """
         self._task = task
         self._settings = settings
         self._module: torch.nn.Module | None = None
@@ -44,6 +54,7 @@ class TorchTrainer:
         private: Parameters | None = None,
         proximal_mu: float = 0.0,
         epochs: int = 0,
+        smallest_batch: int = 1,
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
         private = private or self._private
@@ -56,7 +67,8 @@ class TorchTrainer:
                 module.parameters(), learning_rate, self._settings.momentum, proximal_mu
             )
             epochs = epochs or self._settings.local_epochs
-            loss = self._epochs(module, examples, optimizer, np.random.default_rng(seed), epochs)
+            rng = np.random.default_rng(seed)
+            loss = self._epochs(module, examples, optimizer, rng, epochs, smallest_batch)
         after = read_parameters(module)
         return Trained(
             {name: after[name] - parameters[name] for name in names},
@@ -96,13 +108,14 @@ class TorchTrainer:
         optimizer: Sgd,
         rng: np.random.Generator,
         epochs: int,
+        least: int,
     ) -> float:
         loss_of = _loss(self._task)
         x, y = torch.from_numpy(examples.x), torch.from_numpy(examples.y)
         losses: list[float] = []
         for _ in range(epochs):
             losses = []
-            for chosen in batches(len(examples), self._settings.batch_size, rng):
+            for chosen in batches(len(examples), self._settings.batch_size, rng, least):
                 rows = torch.from_numpy(chosen)
                 loss = loss_of(module(x[rows]), y[rows])
                 loss.backward()  # type: ignore[no-untyped-call]

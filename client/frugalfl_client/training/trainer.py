@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
@@ -55,6 +54,7 @@ class Trainer(Protocol):
         private: Parameters | None = None,
         proximal_mu: float = 0.0,
         epochs: int = 0,
+        smallest_batch: int = 1,
     ) -> Trained:
         """Run the local epochs.
 
@@ -67,6 +67,7 @@ class Trainer(Protocol):
             private: This device's private blocks, always trained; empty: as they begin.
             proximal_mu: Weight of FedProx's proximal term.
             epochs: Passes over the rows; 0: as the settings say.
+            smallest_batch: Rows that every mini-batch has at least, the last one too.
 
         Raises:
             TaskError: The rows cannot be trained on, the task's code raised, or the loss is not
@@ -103,13 +104,6 @@ class Trainer(Protocol):
             TaskError: The task's model raised.
             ProgramError: The rows or the model do not fit the training program.
         """
-
-
-def batches(rows: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the row numbers of each mini-batch of one epoch: all rows once, in a drawn order."""
-    order = rng.permutation(rows)
-    for start in range(0, rows, size):
-        yield order[start : start + size]
 
 
 def mean_loss(losses: Sequence[float]) -> float:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.errors import MissingExtraError, UsageError
+from frugalfl.errors import MissingExtraError, TaskError, UsageError
 from frugalfl.trees import Forest, Growth, Tree
 from frugalfl.trees.forest import Float64s, UInt8s
+
+_Whole = TypeVar("_Whole", np.uint8, np.int16)
 
 
 def train(
@@ -73,9 +75,20 @@ def parse_trees(text: str) -> tuple[Tree, ...]:
     """Return the trees of a LightGBM text model over bins, as they are numbered there.
 
     A threshold lies between two bins; the lower one is the last that goes left.
+
+    Raises:
+        TaskError: The text is not as LightGBM writes it.
     """
     body = text.split("\nTree=")[1:]
-    return tuple(_parse_tree(block) for block in body)
+    try:
+        found = tuple(_parse_tree(block) for block in body)
+        Forest(0.0, found).check()
+        return found
+    except (KeyError, ValueError, OverflowError, UsageError) as error:
+        raise TaskError(
+            f"the trees that LightGBM grew cannot be read ({error!s:.80}); install the version "
+            "that constraints.txt names"
+        ) from error
 
 
 def _parse_tree(block: str) -> Tree:
@@ -88,13 +101,18 @@ def _parse_tree(block: str) -> Tree:
     def row(name: str) -> Float64s:
         return np.array(fields[name].split(), np.float64)
 
+    def whole(name: str, kind: type[_Whole]) -> npt.NDArray[_Whole]:
+        numbers, bounds = np.floor(row(name)), np.iinfo(kind)
+        if not ((numbers >= bounds.min) & (numbers <= bounds.max)).all():
+            raise ValueError(f"{name} holds a number beyond its bounds")
+        return numbers.astype(kind)
+
+    with np.errstate(over="ignore"):  # what becomes infinite is refused as a leaf
+        values = row("leaf_value").astype(np.float32)
     return Tree(
-        row("split_feature").astype(np.uint8),
-        np.floor(row("threshold")).astype(np.uint8),
-        row("left_child").astype(np.int16),
-        row("right_child").astype(np.int16),
-        row("leaf_value").astype(np.float32),
-    )
+        whole("split_feature", np.uint8), whole("threshold", np.uint8),
+        whole("left_child", np.int16), whole("right_child", np.int16), values,
+    )  # fmt: skip
 
 
 def check_rows(binned: UInt8s, y: npt.NDArray[np.integer], raw_scores: Float64s) -> None:

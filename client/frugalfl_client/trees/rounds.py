@@ -31,6 +31,7 @@ def work(message: Message, context: Context) -> Message:
     """
     device = device_of(context)
     request = wire.unpack_request(message)
+    device.check_allowed(request.run, "trees")
     device.prepare(request.run)
     _check_rows(device)
     sketched = request.uplink == SKETCH
@@ -108,9 +109,8 @@ def _grown(
         assert held.bins is not None
         trees = decode_forest(question, len(held.bins)).trees
         return leaf_sums(trees, held.binned, device.examples.y, held.scores).to_bytes()
-    seed = (device.settings.seed, device.number, request.round)
     forest = train(
         held.binned, device.examples.y, held.scores, way.growth, way.trees,
-        int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1),
+        int(np.random.SeedSequence(device.drawn(request.round)).generate_state(1)[0] >> 1),
     )  # fmt: skip
     return encode_forest(shapes(forest) if way.name == REFIT else forest)

@@ -55,10 +55,10 @@ def export(
 ) -> None:
     """Convert, quantize to int8, and prove the newest model of a run, finished or interrupted.
 
-    The same test rows go through PyTorch, LiteRT and the TFLite-Micro interpreter; an export that
-    fails its checks stops with the reason, and one that is too large with what would fit. Any of
-    --target, --flash, --ram and --macs takes the place of the budget in the run's settings. A
-    trained Keras model goes the same way.
+    The same test rows go through PyTorch, LiteRT and, where it is installed, the TFLite-Micro
+    interpreter; an export that fails its checks stops with the reason, and one that is too large
+    with what would fit. Any of --target, --flash, --ram and --macs takes the place of the budget
+    in the run's settings. A trained Keras model goes the same way.
     """
     from frugalfl_server.export import DeviceBudget
     from frugalfl_server.export_keras_file import SUFFIX, export_keras_file
@@ -94,11 +94,13 @@ def export(
         typer.echo(f"{path.stat().st_size:>18} B  {path}")
     for advice in result.advice:
         typer.echo(advice)
+    if proof.unchecked:
+        typer.echo(proof.unchecked)
 
 
 def _held(gate: Gate) -> str:
     if gate.value is None:
-        return "not measured on this host"
+        return "not checked"
     return f"ok (limit {_text(gate.limit, gate.unit)})"
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from frugalfl.errors import UsageError
+from frugalfl.text import MOST_OF_A_LINE, printable
 from frugalfl_server.cli.options import App, AsJson, Changes, Resume, Runs, chosen, show
 
 command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -47,6 +48,16 @@ def serve(
         ),
     ] = None,
     port: Annotated[int, typer.Option(help="Port for nodes.", min=1, max=65535)] = 8000,
+    per_address: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=512,
+            help="Most connections of one address that show no node's key. More devices behind one "
+            "address than that may all be connected; fewer than that may connect at one moment.",
+        ),
+    ] = 128,
     superlink: Annotated[
         str,
         typer.Option(
@@ -67,6 +78,7 @@ def serve(
     or Flower's own `flower-supernode`. A SuperLink that dies is started again; a run that was
     stopped in any way goes on with **--resume**. docs/serve.md has the whole of it.
     """
+    from frugalfl_server.serve.front.limits import Limits
     from frugalfl_server.serve.place import Place
     from frugalfl_server.serve.processes import Tls
 
@@ -81,14 +93,18 @@ def serve(
     found = None if tls is None else Tls.of(tls)
     folder, checked, resume = chosen(app, settings, resume, runs)
 
-    place = Place(
-        host or ("127.0.0.1" if insecure else "0.0.0.0"), port, found, nodes, superlink, state
-    )  # fmt: skip
+    where = host or ("127.0.0.1" if insecure else "0.0.0.0")
+    place = Place(where, port, Limits(per_address=per_address), found, nodes, superlink, state)
     place.check()
 
     from frugalfl_server.serve.serve import serve_app
 
     run = serve_app(
-        folder, checked, runs, resume, place, lambda line: typer.echo(line, err=True)
+        folder, checked, runs, resume, place, _say
     )  # fmt: skip
     show(run, as_json)
+
+
+def _say(line: str) -> None:
+    """Print a line; much of it is what the SuperLink and the devices say."""
+    typer.echo(printable(line, MOST_OF_A_LINE), err=True)

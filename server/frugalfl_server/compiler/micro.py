@@ -6,7 +6,6 @@ of a signature is therefore taken out into a file of its own.
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.errors import ExportError, MissingExtraError
+from frugalfl.errors import ExportError
 from frugalfl.program import Program
 from frugalfl_server.export import flatbuffer
-from frugalfl_server.export.micro import run_worker
+from frugalfl_server.export.micro import check_installed, run_worker
 from frugalfl_server.export.operators import MICRO_OPERATORS
 
 Array = npt.NDArray[Any]
@@ -94,8 +93,7 @@ def run_micro_step(program: Program, given: Mapping[str, Array]) -> MicroStep:
         MissingExtraError: tflite-micro is not installed; it exists for Linux on x86-64 only.
         ExportError: TFLite-Micro refuses the program; its own words are in the message.
     """
-    if importlib.util.find_spec("tflite_micro") is None:
-        raise MissingExtraError("TFLite-Micro (Linux on x86-64 only)", "server")
+    check_installed()
     taken = micro_model(program)
     with tempfile.TemporaryDirectory(prefix="frugalfl-") as name:
         folder = Path(name)
@@ -106,7 +104,7 @@ def run_micro_step(program: Program, given: Mapping[str, Array]) -> MicroStep:
             folder / "model.tflite", folder / "inputs.npz", folder / "result.npz",
             len(taken.outputs),
         )  # fmt: skip
-        with np.load(folder / "result.npz") as result:
+        with np.load(folder / "result.npz", allow_pickle=False) as result:
             outputs = {one: result[f"arr_{i}"] for i, one in enumerate(taken.outputs)}
             return MicroStep(outputs, int(result["arena_bytes"]))
 

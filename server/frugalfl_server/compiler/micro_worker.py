@@ -23,7 +23,7 @@ def main(model_path: str, inputs_path: str, result_path: str, outputs: str) -> i
     """Run the step, search the arena, save both; 1 if TFLite-Micro refuses the model."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # crashes are expected here, dumps not wanted
     model = Path(model_path).read_bytes()
-    with np.load(inputs_path) as saved:
+    with np.load(inputs_path, allow_pickle=False) as saved:
         inputs = [saved[f"arr_{i}"] for i in range(len(saved.files))]
     try:
         made = step(model, ARENA_LIMIT_BYTES, inputs, int(outputs))

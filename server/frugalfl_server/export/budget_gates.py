@@ -6,6 +6,7 @@ from frugalfl.errors import ExportError
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.measure import Cost
+from frugalfl_server.export.micro import how_to_install
 
 
 def budget_gates(cost: Cost, budget: DeviceBudget, who: str = "the model") -> list[Gate]:
@@ -42,7 +43,7 @@ def _ram(cost: Cost, limit: int, who: str) -> Gate:
     needed = cost.arena_bytes
     if needed is None:
         raise ExportError(
-            "RAM cannot be measured here: TFLite-Micro runs on x86-64 Linux only; export there, "
+            f"RAM cannot be measured here without TFLite-Micro: {how_to_install()}, "
             "or name no target and no ram"
         )
     reason = f"{who} needs {needed:,} B of RAM (64-bit arena); {_given(needed, limit, ' B')}"

@@ -18,6 +18,7 @@ from frugalfl.errors import ExportError, MissingExtraError, UsageError
 from frugalfl.task import FloatArray, PublicData
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.explain import explained
+from frugalfl_server.export.foreign_keras import check_keras_file
 from frugalfl_server.export.package import ExportResult, prove_and_write
 from frugalfl_server.export.quantize import repair
 from frugalfl_server.export.quiet import quiet
@@ -84,16 +85,20 @@ def load_keras(path: Path) -> keras.Model:
 
     Raises:
         UsageError: There is no such file.
-        ExportError: It is not a Keras model, or holds a lambda, which Keras refuses to run.
+        ExportError: It is not a Keras model, or would run code or read files when it is loaded.
         MissingExtraError: TensorFlow is not installed.
     """
     if not path.is_file():
         raise UsageError(f"there is no model {path}")
     _tensorflow()
+    try:
+        check_keras_file(path)
+    except OSError as error:
+        raise UsageError(f"cannot read the model {path}: {error.strerror}") from error
     import keras
 
     with explained(f"{path} cannot be loaded"), quiet():
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def convert_keras(model: keras.Model, calibration: FloatArray) -> tuple[bytes, bytes]:

@@ -7,6 +7,7 @@ The arena is not: pointers are twice as wide here, so a 32-bit device needs less
 from __future__ import annotations
 
 import importlib.util
+import platform
 import subprocess
 import sys
 import tempfile
@@ -45,8 +46,7 @@ def run_micro(model: bytes, x: Array) -> MicroRun:
         MissingExtraError: tflite-micro is not installed; it exists for Linux on x86-64 only.
         ExportError: TFLite-Micro refuses the model; its own words are in the message.
     """
-    if importlib.util.find_spec("tflite_micro") is None:
-        raise MissingExtraError("TFLite-Micro (Linux on x86-64 only)", "server")
+    check_installed()
     with tempfile.TemporaryDirectory(prefix="frugalfl-") as name:
         folder = Path(name)
         (folder / "model.tflite").write_bytes(model)
@@ -55,8 +55,30 @@ def run_micro(model: bytes, x: Array) -> MicroRun:
             Path(__file__).with_name("micro_worker.py"),
             folder / "model.tflite", folder / "rows.npy", folder / "result.npz",
         )  # fmt: skip
-        with np.load(folder / "result.npz") as result:
+        with np.load(folder / "result.npz", allow_pickle=False) as result:
             return MicroRun(result["outputs"], int(result["arena_bytes"]))
+
+
+def is_installed() -> bool:
+    """Whether models can be run in TFLite-Micro here."""
+    return importlib.util.find_spec("tflite_micro") is not None
+
+
+def check_installed() -> None:
+    """Go on only where TFLite-Micro is.
+
+    Raises:
+        MissingExtraError: tflite-micro is not installed; it exists for Linux on x86-64 only.
+    """
+    if not is_installed():
+        raise MissingExtraError("TFLite-Micro (Linux on x86-64 only)", "micro")
+
+
+def how_to_install() -> str:
+    """Say in a few words how a model gets checked in TFLite-Micro that was not."""
+    if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
+        return "pip install 'frugalfl[micro]' and export again"
+    return "it exists for Linux on x86-64 only: export there, with 'frugalfl[micro]'"
 
 
 def run_worker(worker: Path, *arguments: object) -> None:

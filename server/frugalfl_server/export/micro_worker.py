@@ -29,7 +29,7 @@ ARENA_STEP_BYTES = 16
 def main(model_path: str, rows_path: str, result_path: str) -> int:
     """Run the rows, search the arena, save both; 1 if TFLite-Micro refuses the model."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # crashes are expected here, dumps not wanted
-    model, rows = Path(model_path).read_bytes(), np.load(rows_path)
+    model, rows = Path(model_path).read_bytes(), np.load(rows_path, allow_pickle=False)
     try:
         outputs = infer(model, ARENA_LIMIT_BYTES, rows)
     except RuntimeError:

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frugalfl.atomic import write_atomically, write_json
 from frugalfl.errors import ExportError, OverBudgetError
 from frugalfl.metrics import Metric
 from frugalfl.task import Examples, FloatArray, PublicData
@@ -30,7 +31,6 @@ from frugalfl_server.export.ranges import Ranges, name_ranges
 from frugalfl_server.export.reference import Reference, of_pytorch
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.verify import Verification, verify
-from frugalfl_server.files import write_atomically, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -221,8 +221,9 @@ def prove_and_write(
         gates=passed,
     )
     for file, content in contents.items():
-        _write(folder / file, content)
-    write_json(folder / "model_card.json", _card(name, result, contents, model_card))
+        write_atomically(folder / file, content, shared=True)
+    write_json(folder / "model_card.json", _card(name, result, contents, model_card),
+               shared=True)  # fmt: skip
     return result
 
 
@@ -237,10 +238,6 @@ def _device_gates(model: bytes, cost: Cost, budget: DeviceBudget) -> list[Gate]:
         in_float.check()
         found.append(in_float)
     return found
-
-
-def _write(path: Path, content: bytes) -> None:
-    write_atomically(path, lambda part: part.write_bytes(content))
 
 
 def _card(

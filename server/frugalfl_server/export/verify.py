@@ -18,6 +18,7 @@ from frugalfl.metrics import Metric, measure
 from frugalfl.task import Examples, FloatArray, TargetArray
 from frugalfl_server.export import gates
 from frugalfl_server.export.gates import Gate
+from frugalfl_server.export.micro import how_to_install
 from frugalfl_server.export.operators import MICRO_OPERATORS, end_types, operators
 from frugalfl_server.export.reference import Reference
 from frugalfl_server.export.scores import accuracy, are_classes, sqnr_db
@@ -67,6 +68,13 @@ class Verification:
     operators: tuple[str, ...]
     gates: tuple[Gate, ...] = ()
     metrics: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def unchecked(self) -> str | None:
+        """What nobody checked and how to have it checked, in one line; None: all was."""
+        if self.micro_max_lsb is not None:
+            return None
+        return f"the model was not checked in TFLite-Micro: {how_to_install()}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; the gates are listed with the export's other ones."""

@@ -31,11 +31,13 @@ def write_report(run: RunDirectory) -> Path:
     Raises:
         RunError: A file of the run is damaged.
     """
-    from frugalfl_server.files import write_atomically
+    from frugalfl.atomic import write_atomically
     from frugalfl_server.report.facts import read_facts
     from frugalfl_server.report.html import page
+    from frugalfl_server.run_directory import blaming
 
-    text = page(read_facts(run))
+    with blaming(run.path):
+        text = page(read_facts(run))
     path = run.path / "report.html"
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+    write_atomically(path, text.encode())
     return path

@@ -19,7 +19,7 @@ from frugalfl_server.files import short_path
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.report.joules import of_clients
 from frugalfl_server.report.texts import number, percent
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run_directory import MODEL_ABOUT, RunDirectory
 
 #: The accuracy, or metric, that both federations are timed to, where both get there.
 _TARGET = 0.95
@@ -177,11 +177,7 @@ def read_facts(run: RunDirectory) -> Facts:
     Raises:
         RunError: A file of the run is damaged.
     """
-    status, reason = "unfinished", None
-    if (run.path / "summary.json").exists():
-        written = run.read_json("summary.json")
-        status, reason = written["status"], written["reason"]
-    figures = summary.of_run(run, status, reason)
+    figures = summary.of_run(run, *run.status())
     exported = (run.path / "model" / "export.json").exists()
     return Facts(
         run=run,
@@ -212,8 +208,8 @@ def _float32_bytes(run: RunDirectory, figures: Mapping[str, Any]) -> float | Non
         seen: float | None = figures["baseline"]["uplink_bytes_per_update"]
         return seen
     ours = [record for record in run.rounds if record.federation == summary.OURS]
-    if not ours or ours[-1].phase != "train":
+    if not ours or ours[-1].phase != "train" or not run.has_checkpoint:
         return None  # the checkpoint is pruned, or there is none
-    if not (run.path / "checkpoints" / "model.npz").exists():
+    if (run.path / MODEL_ABOUT).exists() and run.read_json(MODEL_ABOUT).get("phase") != "train":
         return None
     return float(sum(4 * np.size(tensor) for tensor in run.load_checkpoint().values()))

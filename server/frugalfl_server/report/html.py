@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from frugalfl.metrics import words
 from frugalfl.sizes import size_text
+from frugalfl.text import MOST_OF_A_LINE, printable
 from frugalfl_server.report import texts
 from frugalfl_server.report.energy_figure import MOST_BARS
 from frugalfl_server.report.facts import Facts
@@ -44,6 +45,7 @@ def page(facts: Facts) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -56,6 +58,13 @@ def page(facts: Facts) -> str:
         "urlpath": quote,
     }
     return environment.get_template("report.html.j2").render(_content(facts))
+
+
+def shown(value: object) -> object:
+    """Return a value as a page may show it; Jinja escapes it after that."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return printable(value, MOST_OF_A_LINE)
 
 
 def _content(facts: Facts) -> Mapping[str, Any]:

@@ -8,9 +8,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from frugalfl.text import MOST_OF_A_LINE, printable
 from frugalfl_server.report.facts import Facts, read_facts
 from frugalfl_server.report.headlines import headlines, missing, status
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run_directory import RunDirectory, blaming
 
 _WIDTH = 80
 _FILES = (
@@ -28,12 +29,13 @@ def print_summary(run: RunDirectory) -> None:
     Raises:
         RunError: A file of the run is damaged.
     """
-    facts = read_facts(run)
     console = Console(highlight=False)
-    if console.is_terminal:
-        _print_box(console, facts)
-    else:
-        _print_lines(console, facts)
+    with blaming(run.path):
+        facts = read_facts(run)
+        if console.is_terminal:
+            _print_box(console, facts)
+        else:
+            _print_lines(console, facts)
     for name, path in _FILES:
         if (run.path / path).exists():
             _print_line(console, f"{name:<16}{run.path / path}")
@@ -45,16 +47,16 @@ def _print_box(console: Console, facts: Facts) -> None:
     table.add_column(style="bold")
     table.add_column(style="dim")
     for one in headlines(facts):
-        table.add_row(one.name, Text(one.value), Text(one.note))
-    console.print(Text(status(facts)))
+        table.add_row(_text(one.name), _text(one.value), _text(one.note))
+    console.print(_text(status(facts)))
     console.print(
         Panel(
-            table, title=Text(facts.run.name), title_align="left", box=ROUNDED, expand=False,
+            table, title=_text(facts.run.name), title_align="left", box=ROUNDED, expand=False,
             width=min(_WIDTH, console.width),
         )
     )  # fmt: skip
     for note in missing(facts):
-        console.print(Text(note), style="dim")
+        console.print(_text(note), style="dim")
 
 
 def _print_lines(console: Console, facts: Facts) -> None:
@@ -66,4 +68,9 @@ def _print_lines(console: Console, facts: Facts) -> None:
 
 
 def _print_line(console: Console, text: str) -> None:
-    console.print(Text(text), soft_wrap=True)
+    console.print(_text(text), soft_wrap=True)
+
+
+def _text(text: str) -> Text:
+    """Return a text of the run's files, which may be anybody's, as it can be shown."""
+    return Text(printable(text, MOST_OF_A_LINE))

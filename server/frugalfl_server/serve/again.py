@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import signal
+import time
 
 from frugalfl.errors import FrugalFLError, RunError
 from frugalfl_server.checkpoint import FILE
@@ -14,10 +17,16 @@ from frugalfl_server.run_directory import RunDirectory
 _MOST = 5
 #: Wait before the first of them (s); each further one is twice as long.
 _FIRST_S = 1.0
+#: Most seconds until the system has taken back what a killed process held, and between two looks.
+_GONE_S, _LOOK_S = 15.0, 0.05
 
 
 class DiedError(RunError):
     """The ServerApp is gone, and left no word of why: killed, or out of memory."""
+
+
+class EndedError(RunError):
+    """The ServerApp is over for the SuperLink, and left no word of why."""
 
 
 class FailedError(FrugalFLError):
@@ -84,3 +93,19 @@ class Watch:
             except OSError:
                 return False
         return True
+
+    def end(self) -> None:
+        """End the process that works on the run, so that another one can go on with it.
+
+        SuperLink forgets a ServerApp that it has not heard of for a minute: one that was stopped,
+        or got no processor. What such a one still does is in vain, and it keeps the run locked.
+        """
+        if changed_ns(self._lock) == self._before or self.gone():
+            return
+        try:
+            os.kill(int(self._lock.read_text(encoding="utf-8")), signal.SIGKILL)
+        except (ValueError, ProcessLookupError):
+            return  # it ends just now
+        ends_s = time.monotonic() + _GONE_S
+        while not self.gone() and time.monotonic() < ends_s:
+            time.sleep(_LOOK_S)

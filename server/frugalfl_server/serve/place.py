@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
-
 from frugalfl.errors import UsageError
+from frugalfl_server.serve.front.limits import Limits
+from frugalfl_server.serve.keys import read_public_key
 from frugalfl_server.serve.processes import Tls
 
 #: Longest wait for a SuperLink that should be there already (s).
@@ -22,8 +21,9 @@ class Place:
     """Where to serve.
 
     Attributes:
-        host: Address that the SuperLink listens on.
+        host: Address that nodes reach; a front listens there, and the SuperLink behind it.
         port: Its port.
+        limits: What may be asked of the front.
         tls: Certificates; ``None``: without TLS.
         keys: Folder of public keys; only their nodes may join. ``None``: any node.
         superlink: Address of one that runs already; empty: it is started.
@@ -32,6 +32,7 @@ class Place:
 
     host: str
     port: int
+    limits: Limits
     tls: Tls | None
     keys: Path | None
     superlink: str
@@ -43,25 +44,30 @@ class Place:
         Raises:
             UsageError: The port is taken, nothing answers, or a key would be refused.
         """
+        if self.keys is not None:
+            _check_keys(self.keys)
         if self.superlink:
             _check_answers(self.superlink)
         else:
-            _check_free(self.port)
-        if self.keys is not None:
-            _check_keys(self.keys)
+            _check_free(self.host, self.port)
 
 
-def _check_free(port: int) -> None:
-    """See that a SuperLink could listen on a port of this machine.
+def _check_free(host: str, port: int) -> None:
+    """See that a server could listen on an address and port of this machine.
 
     Raises:
-        UsageError: It is taken.
+        UsageError: It is taken, or no address of this machine.
     """
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as error:
+            if not isinstance(error, socket.gaierror) and error.errno == errno.EADDRNOTAVAIL:
+                raise UsageError(f"--host {host} is no address of this machine") from error
+            if error.errno != errno.EADDRINUSE:
+                raise UsageError(f"nothing can listen on --host {host}: {error}") from error
             raise UsageError(
                 f"port {port} is in use: name another with --port, or the SuperLink that "
                 f"runs there with --superlink 127.0.0.1:{port}"
@@ -87,16 +93,10 @@ def _check_answers(address: str) -> None:
 
 
 def _check_keys(folder: Path) -> None:
-    """See that Flower would register the public keys of a folder: ECDSA on P-384.
+    """See that Flower would register the public keys of a folder.
 
     Raises:
         UsageError: It would refuse one; which, and what to do.
     """
     for path in sorted(folder.glob("*.pub")):
-        how = "on its device make one with: ssh-keygen -t ecdsa -b 384 -N '' -f FILE"
-        try:
-            key = load_ssh_public_key(path.read_bytes())
-        except (OSError, ValueError, UnsupportedAlgorithm) as error:
-            raise UsageError(f"{path} is no public key ({error}); {how}") from error
-        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp384r1":
-            raise UsageError(f"{path} is no ECDSA key on P-384, so its node could not join; {how}")
+        read_public_key(path)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frugalfl.atomic import check_private_key, open_private, write_atomically
 from frugalfl.errors import RunError, UsageError
 
 #: Most seconds until a SuperLink that was started takes connections.
@@ -27,6 +28,8 @@ _START_S = 120.0
 #: Most seconds that a child may take to end once it was asked to.
 _END_S = 15.0
 _PR_SET_PDEATHSIG = 1
+#: What Flower's programs write (database, apps, logs) is nobody else's to read.
+_UMASK = 0o077
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Tls:
         """Find them in a folder: ``ca.crt``, ``server.pem`` and ``server.key``.
 
         Raises:
-            UsageError: One is missing.
+            UsageError: One is missing, or the key is open to others.
         """
         files = [(folder / name).resolve() for name in ("ca.crt", "server.pem", "server.key")]
         for file in files:
@@ -51,6 +54,7 @@ class Tls:
                     f"there is no {file}: --tls takes a folder with ca.crt, server.pem and "
                     "server.key (docs/serve.md makes them), or use --insecure on a trusted network"
                 )
+        check_private_key(files[-1])
         return cls(*files)
 
 
@@ -80,7 +84,7 @@ class Flower:
         """Call ``flwr`` and wait for it."""
         return subprocess.run(
             [_program("flwr"), *arguments],
-            env=self.environment, capture_output=True, text=True, check=False,
+            env=self.environment, capture_output=True, text=True, check=False, umask=_UMASK,
         )  # fmt: skip
 
 
@@ -90,31 +94,30 @@ class SuperLink:
     def __init__(
         self,
         flower: Flower,
-        host: str,
-        port: int,
         tls: Tls | None,
         registered_only: bool,
         say: Callable[[str], None],
     ) -> None:
         """Say what to start; nothing is started yet.
 
+        It listens on loopback only: who reaches it may start runs and stop them.
+
         Args:
             flower: Where its files are.
-            host: Address to listen on.
-            port: Port for nodes, for the run and for this command.
             tls: Certificates; ``None``: without TLS.
             registered_only: Only nodes whose keys are registered may join; needs TLS.
             say: Told one line when it is started again.
         """
         self._flower = flower
-        self._port = port
         self._say = say
-        self.address = f"127.0.0.1:{port}"
+        #: Its port on this machine, the same for as long as this object lives.
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
         secret = flower.state / "superexec.secret"
         shared = ["--superexec-auth-secret-file", str(secret)]
         trust = ["--insecure"]
         self._link = [_program("flower-superlink"), "--isolation", "process", *shared,
-                      "--host", host, "--port", str(port),
+                      "--host", "127.0.0.1", "--port", str(self.port),
                       "--database", str(flower.state / "superlink.db")]  # fmt: skip
         if tls is None:
             self._link.append("--insecure")
@@ -124,7 +127,7 @@ class SuperLink:
                            str(tls.certificate), "--ssl-keyfile", str(tls.key)]  # fmt: skip
         if registered_only:
             self._link.append("--enable-supernode-auth")
-        self._exec = [_program("flower-superexec"), *trust, *shared,
+        self._exec = [sys.executable, "-m", "frugalfl_server.serve.superexec", *trust, *shared,
                       "--runtime-api-address", self.address]  # fmt: skip
         self._secret = secret
         #: How often the SuperLink was started again.
@@ -138,9 +141,8 @@ class SuperLink:
             RunError: It does not start.
         """
         if not self._secret.exists():
-            handle = os.open(self._secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            os.write(handle, secrets.token_bytes(32))
-            os.close(handle)
+            write_atomically(self._secret, secrets.token_bytes(32))
+        check_private_key(self._secret)
         try:
             self._start("superlink", self._link)
             self._wait()
@@ -176,10 +178,11 @@ class SuperLink:
                     self._wait()
 
     def _start(self, name: str, command: Sequence[str]) -> None:
-        with (self._flower.state / f"{name}.log").open("ab") as log:
+        log_file = open_private(self._flower.state / f"{name}.log", os.O_WRONLY | os.O_APPEND)
+        with os.fdopen(log_file, "ab") as log:
             self._children[name] = subprocess.Popen(
                 command, env=self._flower.environment, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent,  # noqa: PLW1509 (this process has one thread)
+                stdin=subprocess.DEVNULL, umask=_UMASK, preexec_fn=end_with_parent,  # noqa: PLW1509 (this process has one thread)
             )  # fmt: skip
 
     def _wait(self) -> None:
@@ -189,18 +192,29 @@ class SuperLink:
             if self._children["superlink"].poll() is not None:
                 break
             try:
-                socket.create_connection(("127.0.0.1", self._port), 1).close()
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
                 time.sleep(0.1)
         raise RunError(f"the SuperLink does not start; the end of {log} says why")
 
 
-def _end_with_parent() -> None:
-    """Let a child end when this process does, however it does (Linux)."""
+def end_with_parent() -> None:
+    """Let a child end when this process does, however it does (Linux).
+
+    At once: nobody waits any more for one that ends slowly, and it would keep its port. What it
+    writes to the disk, it writes so that it may be killed.
+    """
     if sys.platform == "linux":
         libc: Any = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _program(name: str) -> str:

@@ -6,19 +6,23 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from frugalfl.atomic import make_private_folder, open_to_others
 from frugalfl.idle import IDLE_S
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_server.apps import importable
 from frugalfl_server.resume import to_resume
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.serve.again import Attempts, DiedError, FailedError, Watch
-from frugalfl_server.serve.packed import pack_app, write_overrides
+from frugalfl_server.serve.again import Attempts, DiedError, EndedError, FailedError, Watch
+from frugalfl_server.serve.entrance import Entrance
+from frugalfl_server.serve.keys import Keys
+from frugalfl_server.serve.pack import pack
 from frugalfl_server.serve.place import Place
 from frugalfl_server.serve.processes import Flower, SuperLink
-from frugalfl_server.serve.submitted import Sent, connect, follow, register, stop, submit
+from frugalfl_server.serve.submitted import connect, follow, register, stop, submit
 from frugalfl_server.start import pin_start
 
 
@@ -40,6 +44,11 @@ def serve_app(
         FrugalFLError: What the branches of :mod:`frugalfl.errors` say; what was finished is in the
             run directory.
     """
+    state = place.state.resolve()
+    make_private_folder(state)
+    if warning := open_to_others(state):
+        say(warning)
+    packed = pack(app, state / "app")
     with importable(app):
         task = load_task(settings.task)
         settings = replace(pin_start(settings, task), resume="")
@@ -48,39 +57,52 @@ def serve_app(
             if resume is None
             else to_resume(resume, settings)
         )
-    state = place.state.resolve()
-    state.mkdir(parents=True, exist_ok=True)
     flower = Flower(state)
     own = None
     if not place.superlink:
-        own = SuperLink(
-            flower, place.host, place.port, place.tls, place.keys is not None, say
-        )  # fmt: skip
+        own = SuperLink(flower, place.tls, place.keys is not None, say)
     with own or nullcontext():
-        address = place.superlink if own is None else own.address
-        connect(flower, address, place.tls)
+        connect(flower, place.superlink if own is None else own.address, place.tls)
+        keys = None
         if place.keys is not None:
-            register(flower, place.keys, say)
-        say(f"SuperLink at {address if own is None else f'{place.host}:{place.port}'}")
-        say(f"app {pack_app(app, state / 'app')}")
-        settings = replace(settings, resume=str(run.path))
-        sent = Sent(state / "app", write_overrides(app, settings, state / "run.toml"))
-        _to_the_end(flower, sent, run, settings.clients_per_round, say, own)
+            keys = Keys(place.keys, partial(register, flower), say)
+        say(packed.line)
+        with Entrance(place, own, keys, state, say) as entrance:
+            settings = replace(settings, resume=str(run.path))
+            _to_the_end(
+                lambda: submit(flower, packed.folder, settings), flower, run,
+                settings.clients_per_round, say, own, entrance,
+            )  # fmt: skip
     return RunDirectory.open(run.path)
 
 
 def _to_the_end(
-    flower: Flower, sent: Sent, run: RunDirectory, nodes: int, say: Callable[[str], None],
-    own: SuperLink | None,
+    begin: Callable[[], str], flower: Flower, run: RunDirectory, nodes: int,
+    say: Callable[[str], None], own: SuperLink | None, entrance: Entrance,
 ) -> None:  # fmt: skip
     """Run an app, again and again if its ServerApp is killed, until it has said its last word.
 
-    A SuperLink that dies while the ServerApp sends something forgets what came so far, and Flower's
-    Grid raises. So an error after such a death is no last word either.
+    A SuperLink gives each message once. One that dies, or a front that does, may have lost some,
+    for which a round would wait to its deadline; and Flower's Grid may raise. So the ServerApp is
+    ended as well, and does the round anew, with what was finished before it.
     """
-    meanwhile = own.revive if own is not None else lambda: None
-    attempts, revived = Attempts(run), 0
-    watch, number = Watch(run), submit(flower, sent)
+    revived = 0
+
+    def tend() -> None:
+        if own is not None:
+            own.revive()
+        entrance.tend()
+
+    def deaths() -> int:
+        return entrance.revived + (0 if own is None else own.revived)
+
+    def meanwhile() -> None:
+        tend()
+        if deaths() != revived:
+            watch.end()
+
+    attempts = Attempts(run)
+    watch, number = Watch(run), begin()
     say(
         f"waiting for {nodes} nodes; an idle node asks every {IDLE_S:.0f} s, so the first round "
         "may take that much longer"
@@ -88,15 +110,15 @@ def _to_the_end(
     while True:
         try:
             return follow(flower, number, run, watch, say, meanwhile)
-        except (DiedError, FailedError) as error:
-            now = 0 if own is None else own.revived
-            if isinstance(error, FailedError) and now == revived:
+        except (DiedError, EndedError, FailedError) as error:
+            tend()
+            alone = deaths() == revived
+            if alone and not isinstance(error, DiedError):
                 raise
-            revived = now
-            died = isinstance(error, DiedError)
-            wait_s, told = attempts.next("died" if died else "failed when the superlink ended")
+            wait_s, told = attempts.next("died" if alone else "was cut off from its nodes")
             say(told)
             time.sleep(wait_s)
-            meanwhile()
+            tend()
             stop(flower, number)
-            watch, number = Watch(run), submit(flower, sent)
+            revived = deaths()
+            watch, number = Watch(run), begin()

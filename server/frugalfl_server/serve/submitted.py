@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any, NamedTuple
+from typing import NoReturn
 
+from frugalfl.atomic import write_atomically
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
+from frugalfl_server.apps import read_settings
 from frugalfl_server.files import changed_ns, short_path
 from frugalfl_server.progress import LOG
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.serve.again import DiedError, FailedError, Watch
+from frugalfl_server.serve.again import DiedError, EndedError, FailedError, Watch
+from frugalfl_server.serve.pack import toml_lines
 from frugalfl_server.serve.processes import Flower, Tls
 
 #: Flower's name of the connection.
 _CONNECTION = "serve"
-#: What Flower packs of an app; anything else stays where it is.
-_PACKED = (".py", ".toml", ".md", ".yaml", ".yml", ".json", ".jsonl")
 #: Between two looks at the run's directory, and at its state on the SuperLink (s).
 _LOOK_S, _ASK_S = 0.3, 10.0
+#: What the SuperLink says of a run whose ServerApp sent no sign of life for 60 s.
+_UNHEARD = "No heartbeat"
 #: Most seconds that the report may take once the run is over.
 _REPORT_S = 120.0
 
@@ -32,75 +33,44 @@ _REPORT_S = 120.0
 def connect(flower: Flower, address: str, tls: Tls | None) -> None:
     """Tell Flower's command line where the SuperLink is."""
     home = flower.state / "flwr"
-    home.mkdir(parents=True, exist_ok=True)
     trust = "insecure = true" if tls is None else f"root-certificates = {json.dumps(str(tls.ca))}"
-    (home / "config.toml").write_text(
+    text = (
         f"[superlink]\ndefault = {json.dumps(_CONNECTION)}\n\n"
-        f"[superlink.{_CONNECTION}]\naddress = {json.dumps(address)}\n{trust}\n",
-        encoding="utf-8",
+        f"[superlink.{_CONNECTION}]\naddress = {json.dumps(address)}\n{trust}\n"
     )
+    write_atomically(home / "config.toml", text.encode())
 
 
-def register(flower: Flower, keys: Path, say: Callable[[str], None]) -> None:
-    """Let the nodes join whose public keys are in a folder.
+def register(flower: Flower, key: Path) -> None:
+    """Make a node's public key known to the SuperLink.
 
     Raises:
-        RunError: The SuperLink refuses one.
+        RunError: It refuses the key.
     """
-    for key in sorted(keys.glob("*.pub")):
-        done = flower.call("supernode", "register", str(key), _CONNECTION)
-        said = " ".join((done.stdout + done.stderr).split())
-        if done.returncode and "already" not in said.lower():
-            raise RunError(f"{key} cannot be registered: {said[-200:]}")
-        say(f"node {key.stem}: may join")
+    done = flower.call("supernode", "register", str(key), _CONNECTION)
+    said = " ".join((done.stdout + done.stderr).split())
+    if done.returncode and "already" not in said.lower():
+        raise RunError(f"{key} cannot be registered: {said[-200:]}")
 
 
-def make_app(app: Path, settings: Settings, folder: Path) -> Path:
-    """Copy what Flower packs of an app, with all settings in it; return the copy.
-
-    ``flwr run`` can only change keys that an app lists itself.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for file in app.iterdir():
-        if file.suffix in _PACKED and file.is_file():
-            shutil.copy(file, folder)
-    project = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
-    about, flwr = project["project"], project["tool"]["flwr"]["app"]
-    tables: dict[str, dict[str, Any]] = {
-        "project": {key: about[key] for key in ("name", "version", "description") if key in about},
-        "tool.flwr.app": {"publisher": flwr["publisher"]},
-        "tool.flwr.app.components": flwr["components"],
-        "tool.flwr.app.config": settings.as_config(),
-    }
-    text = "\n".join(
-        "\n".join([f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in rows.items()), ""])
-        for name, rows in tables.items()
-    )
-    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
-    return folder
-
-
-class Sent(NamedTuple):
-    """What goes to the SuperLink for a run.
-
-    Attributes:
-        app: Folder of the app to pack.
-        overrides: TOML file with the run's settings that are not the app's own.
-    """
-
-    app: Path
-    overrides: Path
-
-
-def submit(flower: Flower, sent: Sent) -> str:
+def submit(flower: Flower, app: Path, settings: Settings) -> str:
     """Send an app to the SuperLink; return Flower's number of the run.
+
+    Args:
+        flower: How Flower is called.
+        app: What :func:`frugalfl_server.serve.pack.pack` has made.
+        settings: Those of the run; what they have otherwise than the app goes along.
 
     Raises:
         RunError: The SuperLink refuses it, or does not answer.
     """
-    changed = ["--run-config", str(sent.overrides)]
-    done = flower.call("run", str(sent.app), _CONNECTION, *changed, "--format", "json")
+    own = read_settings(app).as_config()
+    other = {key: value for key, value in settings.as_config().items() if own[key] != value}
+    changes = flower.state / "run.toml"
+    write_atomically(changes, "\n".join(toml_lines(other)).encode())
+    done = flower.call(
+        "run", str(app), _CONNECTION, "--format", "json", "--run-config", str(changes)
+    )
     try:
         return str(json.loads(done.stdout)["run-id"])
     except (ValueError, KeyError) as error:
@@ -129,7 +99,7 @@ def follow(
     Raises:
         DiedError: The ServerApp was killed.
         FailedError: The ServerApp ended with an error.
-        RunError: Its app could not begin.
+        EndedError: Its app could not begin.
     """
     log, summary = run.path / LOG, run.path / "summary.json"
     at, before = _length(log), changed_ns(summary)
@@ -143,18 +113,22 @@ def follow(
             raise DiedError("the ServerApp died")
         if time.monotonic() - asked_s > _ASK_S:
             asked_s = time.monotonic()
-            state = _state(flower, number)
+            state, why = _state(flower, number)
+            if _UNHEARD in why:
+                _give_up(watch, say)
             if state.startswith("finished") and changed_ns(summary) == before:
-                raise RunError(
+                raise EndedError(
                     f"the ServerApp ended in the middle of the run ({state}); go on with: "
                     f"frugalfl serve --resume {short_path(run.path)}"
                 )
     _show(log, at, say)
     figures = run.read_json("summary.json")
     if figures["status"] != "finished":
+        if _UNHEARD in _state(flower, number)[1]:
+            _give_up(watch, say)  # it failed because the SuperLink did not know it any more
         raise FailedError(f"the run {figures['status']}: {figures['reason']}")
     ends_s = time.monotonic() + _REPORT_S
-    while time.monotonic() < ends_s and not _state(flower, number).startswith("finished"):
+    while time.monotonic() < ends_s and not _state(flower, number)[0].startswith("finished"):
         time.sleep(_LOOK_S)
 
 
@@ -167,13 +141,28 @@ def _last_words(done: CompletedProcess[str]) -> str:
     return " ".join(said.strip().split("\n\n")[-1].split())[-300:]
 
 
-def _state(flower: Flower, number: str) -> str:
-    """Return Flower's word for the state of a run; empty: the SuperLink does not say."""
+def _give_up(watch: Watch, say: Callable[[str], None]) -> NoReturn:
+    """End a ServerApp that the SuperLink has given up.
+
+    Raises:
+        DiedError: Always: it is to be started again.
+    """
+    say(
+        "the SuperLink has not heard of the ServerApp for a minute (stopped, or this machine is "
+        "short of processor or memory) and has given it up: it is ended"
+    )
+    watch.end()
+    raise DiedError("the ServerApp was given up")
+
+
+def _state(flower: Flower, number: str) -> tuple[str, str]:
+    """Return Flower's words for the state of a run, and why; empty: the SuperLink does not say."""
     done = flower.call("ls", "--run-id", number, _CONNECTION, "--format", "json")
     try:
-        return str(json.loads(done.stdout)["runs"][0]["status"])
+        about = json.loads(done.stdout)["runs"][0]
+        return str(about["status"]), str(about.get("status-details", ""))
     except (ValueError, KeyError, IndexError):
-        return ""
+        return "", ""
 
 
 def _show(log: Path, at: int, say: Callable[[str], None]) -> int:
@@ -190,7 +179,3 @@ def _show(log: Path, at: int, say: Callable[[str], None]) -> int:
 
 def _length(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _toml(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -8,12 +8,18 @@ theirs. (Flower's FedXgbBagging concatenates trees without a weight.)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from statistics import median_low
+
+import numpy as np
 
 from frugalfl import wire
 from frugalfl.trees.forest import Forest, total
 from frugalfl.trees.frame import decode_forest
 from frugalfl.trees.ways import Way
+from frugalfl_server.trees.believable import check_shapes, check_values
 from frugalfl_server.trees.grown import Grown
+from frugalfl_server.trees.guard import Guard
+from frugalfl_server.trees.peers import Vector, against, probes, too_long
 from frugalfl_server.trees.strategy import TreeStrategy
 
 #: Of one step; all clients in turn, however many there are.
@@ -24,39 +30,69 @@ class Bagging(TreeStrategy):
     """The mean, by rows, of what the clients grew."""
 
     def __init__(
-        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None
-    ) -> None:
-        super().__init__(grown, way, run, on_failure)
-        self._given: list[tuple[Forest, int]] = []
+        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None,
+        guard: Guard | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(grown, way, run, on_failure, guard)
+        self._given: dict[int, Forest] = {}
+        self._probes = probes(grown.bins.counts)
 
     def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
         """Ask everybody."""
-        self._given = []
+        self._given = {}
         return nodes
 
     def take_in(self, node: int, reply: wire.TrainReply) -> None:
         """Read the client's new trees.
 
         Raises:
-            FrameError: They cannot be read.
+            FrameError: They cannot be read, or are larger than any that were asked for.
         """
         forest = decode_forest(reply.frame, len(self._grown.bins), self._way.trees)
-        self._given.append((forest, reply.samples))
+        check_shapes(forest, self._grown.bins, self._way.growth)
+        check_values(forest, self._way.growth)
+        self._given[node] = forest
+
+    def outliers(self) -> dict[int, str]:
+        """Compare what the clients' trees say of made-up rows, all bins alike.
+
+        The trees' own rows never come here; over all bins, no split goes unseen.
+        """
+        if not self._guard.compares:
+            return {}
+        scores = {node: forest.raw_scores(self._probes) for node, forest in self._given.items()}
+        first = self._grown.version == 1
+        return too_long({n: _rms(one) for n, one in scores.items()}) | (
+            against(scores) if first else {}
+        )
+
+    def drop(self, node: int) -> None:
+        """Forget a client's trees."""
+        del self._given[node]
 
     def step(self) -> Forest:
         """Return all new trees, each weighed by its client's share of the rows."""
-        rows = sum(count for _, count in self._given)
-        forests = [forest for forest, _ in self._given]
-        return total(forests, [count / rows for _, count in self._given])
+        counted = self._guard.counted(self._given)
+        usual = median_low(counted.values())
+        for node, forest in self._given.items():
+            if not forest.trees:  # who has nothing to say does not hold the others back
+                counted[node] = min(counted[node], usual)
+        rows = sum(counted.values())
+        return total(list(self._given.values()), [counted[node] / rows for node in self._given])
+
+
+def _rms(scores: Vector) -> float:
+    return float(np.sqrt(np.mean(scores**2)))
 
 
 class Cyclic(Bagging):
     """Clients take turns: one a round, and its trees count in full; who fails loses its turn."""
 
     def __init__(
-        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None
-    ) -> None:
-        super().__init__(grown, way, run, on_failure)
+        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None,
+        guard: Guard | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(grown, way, run, on_failure, guard)
         self._nodes: Sequence[int] = ()
         self._turn = self._lost = 0
 
@@ -66,7 +102,7 @@ class Cyclic(Bagging):
 
     def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
         """Ask the client whose turn it is."""
-        self._given, self._nodes = [], nodes
+        self._given, self._nodes = {}, nodes
         node = nodes[self._turn % len(nodes)]
         self._turn += 1
         return [node]

@@ -13,33 +13,38 @@ from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
 from frugalfl import wire
+from frugalfl.atomic import write_atomically
 from frugalfl.codec.buffer import Reader
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.errors import FederationError, FrameError, TaskError
 from frugalfl.metrics import measure
+from frugalfl.patience import parse_patience
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
 from frugalfl.task import Task
-from frugalfl.trees.bins import Bins, Sketch, agree
+from frugalfl.text import printable
+from frugalfl.trees.bins import Bins, Sketch
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.lightgbm_text import to_lightgbm_text
 from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way, parse_way
 from frugalfl_server.counters import counters_into, wait_for
 from frugalfl_server.evaluate import Scores
-from frugalfl_server.files import write_atomically
+from frugalfl_server.identity import Identities
 from frugalfl_server.metered import MeteredStrategy, server_energy
 from frugalfl_server.progress import LOG, Progress
-from frugalfl_server.records import HeadRecord, RoundRecord
+from frugalfl_server.records import RoundRecord
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.set_aside import ClientFailedError, SetAside
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.summary import OURS
-from frugalfl_server.told import check_energy
 from frugalfl_server.traffic import Traffic
 from frugalfl_server.trees.bagging import Bagging, Cyclic
 from frugalfl_server.trees.grown import Grown
+from frugalfl_server.trees.guard import Guard
 from frugalfl_server.trees.histogram import Histogram
 from frugalfl_server.trees.refit import Refit
+from frugalfl_server.trees.sketches import Sketches, check_sketch
 from frugalfl_server.trees.strategy import QUESTION, TreeStrategy
 
 _TIMEOUT_S = 3600.0
@@ -77,6 +82,9 @@ class TreeFederation:
             grid, settings.clients_per_round, settings.round_deadline, say=self._progress.say
         )
         self._energy = server_energy(run.name, settings.grid)
+        self._who = Identities(run.path)
+        aside = SetAside(parse_patience(settings.set_aside), settings.clients_per_round)
+        self._guard = Guard(aside, compares=bool(settings.norm_bound))
         self._scores = np.zeros(0)
 
     def conduct(self) -> None:
@@ -87,12 +95,16 @@ class TreeFederation:
         if self._settings.shares_counters:
             counters_into(
                 self._run, self._grid, self._settings.clients_per_round, self._score(0), say,
-                self._progress.warn,
+                self._progress.warn, self._settings.counters_at_least, self._who,
             )  # fmt: skip
         grown = self._agreed()
         strategy = self._strategy(grown)
+        strategy.who = self._who
         self._follow(grown.bins, grown.forest)
-        exchanges = self._grow(strategy, grown)
+        try:
+            exchanges = self._grow(strategy, grown)
+        finally:
+            self._guard.aside.keep(self._run)
         self._run.flush()
         self._write(grown, exchanges)
         say(f"model: {len(grown.forest)} trees, {size_text(sum(map(len, grown.segments)))}")
@@ -106,33 +118,31 @@ class TreeFederation:
         traffic = Traffic(0, time.monotonic())
         nodes = wait_for(self._grid, self._settings.clients_per_round, self._progress.say)
         traffic.clients = len(nodes)
-        sketches: list[Sketch] = []
-        positives, rows, silent = 0, 0, set(nodes)
+        told, silent = Sketches(self._guard), set(nodes)
         for message in self._asked(nodes):
             node = message.metadata.src_node_id
+            silent.discard(node)
             try:
-                found, sketch = self._sketched(message, traffic)
+                told.take(node, *self._sketched(message, traffic))
             except FrameError as error:
-                traffic.failures.append(f"bins: node {node}: {wire.one_line(str(error))}")
-                continue
-            finally:
-                silent.discard(node)
-            positives, rows = positives + found, rows + sketch.rows
-            sketches.append(sketch)
+                self._complain(traffic, node, error)
+        for node, why in told.judge(self._way.bins).items():
+            self._complain(traffic, node, FrameError(why))
         traffic.failures += [f"bins: node {node}: no answer" for node in sorted(silent)]
-        for failure in traffic.failures:
+        for failure in [*traffic.failures, *self._guard.newly_capped(told.sketches)]:
             self._progress.warn(failure)
-        if not sketches:
+        if not told.sketches:
             raise FederationError(
                 f"bins: none of {traffic.clients} clients gave quantiles; "
                 f"{next(iter(traffic.failures), 'nobody answered')}"
             )
+        positives, rows = told.classes()
         if not 0 < positives < rows:
             raise FederationError(
                 f"bins: {positives} of the {rows} training rows of all clients are of class 1; "
                 "trees need rows of both classes"
             )
-        bins = agree(sketches, self._way.bins)
+        bins = told.bins(self._way.bins)
         traffic.loss = _entropy(positives / rows)
         grown = Grown(bins, math.log(positives / (rows - positives)))
         score = self._score(0)
@@ -142,6 +152,13 @@ class TreeFederation:
             f"are positive  up {size_text(traffic.uplink_bytes)}"
         )
         return grown
+
+    def _complain(self, traffic: Traffic, node: int, error: FrameError) -> None:
+        """Note that a client's quantiles do not count, or not all of what it said."""
+        said = printable(str(error))
+        traffic.failures.append(f"bins: node {node}: {said}")
+        if not isinstance(error, ClientFailedError):
+            traffic.failures += map(str, self._guard.wrong(node, 0, said))
 
     def _asked(self, nodes: list[int]) -> Iterable[Message]:
         messages = [
@@ -161,21 +178,25 @@ class TreeFederation:
             FrameError: The reply is an error, cannot be read, or is of other features.
         """
         if message.has_error():
-            raise FrameError(message.error.reason)
+            raise ClientFailedError(message.error.reason)
         reply = wire.unpack_reply(message)
-        heads: list[HeadRecord] = check_energy(reply.records, reply.head, self._run.name, 0)
+        told = self._who.check(
+            message.metadata.src_node_id, reply.records, reply.head, self._run.name, 0,
+            traffic.started_s,
+        )  # fmt: skip
         reader = Reader(reply.frame)
         positives = reader.varint(1 << 31)
         sketch = Sketch.from_bytes(bytes(reader.rest()))
-        if positives > sketch.rows:
-            raise FrameError(f"it claims {positives} positive rows of {sketch.rows}")
+        check_sketch(positives, sketch)
         features = self._test.x.reshape(len(self._test), -1).shape[1]
         if len(sketch.values) != features:
             raise FrameError(
                 f"its rows have {len(sketch.values)} features, the server's have {features}"
             )
-        traffic.heads += heads
-        traffic.energy += reply.records
+        for line in self._who.bind(told):
+            self._progress.warn(f"bins: {line}")
+        traffic.heads += told.heads
+        traffic.energy += told.records
         traffic.uplink_bytes += len(reply.frame)
         return positives, sketch
 
@@ -184,9 +205,10 @@ class TreeFederation:
         kind = kinds.get(self._way.name)
         if kind is None:
             return Histogram(
-                grown, self._way, self._run.name, self._progress.warn, self._settings.seed
-            )
-        return kind(grown, self._way, self._run.name, self._progress.warn)
+                grown, self._way, self._run.name, self._progress.warn, self._settings.seed,
+                self._guard,
+            )  # fmt: skip
+        return kind(grown, self._way, self._run.name, self._progress.warn, self._guard)
 
     def _grow(self, strategy: TreeStrategy, grown: Grown) -> int:
         """Run the rounds; return how many times clients were asked."""
@@ -248,21 +270,21 @@ class TreeFederation:
             energy_measured_j=energy.measured_j, energy_estimated_j=energy.estimated_j,
             wall_s=time.monotonic() - traffic.started_s,
             server_measured_j=server.measured_j, server_estimated_j=server.estimated_j,
-            metrics=scores.metrics,
+            metrics=scores.metrics, set_aside=traffic.set_aside,
         )  # fmt: skip
         self._run.add_round(record, traffic.energy, traffic.heads)
+        self._who.keep(self._run)
         self._run.add_energy(own)
         return record
 
     def _write(self, grown: Grown, exchanges: int) -> None:
         """Write the model: as frames, as LightGBM's text, and what it is."""
         folder = self._run.path / "model"
-        folder.mkdir(exist_ok=True)
         frames = grown.packed()
-        write_atomically(folder / "trees.bin", lambda part: part.write_bytes(frames))
+        write_atomically(folder / "trees.bin", frames)
         names = [f"feature_{number}" for number in range(len(grown.bins))]
         text = to_lightgbm_text(grown.forest, grown.bins, names)
-        write_atomically(folder / "trees.txt", lambda part: part.write_text(text, encoding="utf-8"))
+        write_atomically(folder / "trees.txt", text.encode())
         about = {
             "way": str(self._way),
             "trees": len(grown.forest),

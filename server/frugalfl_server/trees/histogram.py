@@ -12,10 +12,13 @@ from frugalfl import wire
 from frugalfl.errors import FrameError
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.grow import Grower
-from frugalfl.trees.histogram import Grid, Sums
+from frugalfl.trees.histogram import MAX_ROWS, Grid, Sums
 from frugalfl.trees.messages import Reply, total_sums
 from frugalfl.trees.ways import Way
+from frugalfl_server.trees.branch import Branch, cells_of, weighed
 from frugalfl_server.trees.grown import Grown
+from frugalfl_server.trees.guard import Guard
+from frugalfl_server.trees.peers import against, directions, length_of, too_long
 from frugalfl_server.trees.strategy import TreeStrategy
 
 #: Clients hold bins and base as a segment; finished trees come with the questions.
@@ -25,9 +28,11 @@ _VERSION = 1
 class Histogram(TreeStrategy):
     """Asks the same clients for all histograms of a tree; who fails is left out of the next try."""
 
+    needs_all = True
+
     def __init__(
         self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None,
-        seed: int = 0,
+        seed: int = 0, guard: Guard | None = None,
     ) -> None:  # fmt: skip
         """Begin.
 
@@ -37,14 +42,20 @@ class Histogram(TreeStrategy):
             run: Name of the run.
             on_failure: Told one line about every client that contributed nothing.
             seed: Of the rounding of gradients.
+            guard: What is known of the clients, and who is set aside; by default nobody.
         """
-        super().__init__(grown, way, run, on_failure)
+        super().__init__(grown, way, run, on_failure, guard)
         self._grid = Grid(grown.bins.counts, seed=seed)
         self._grower = Grower(self._grid, way.growth, way.trees, grown.forest)
         self._cohort: tuple[int, ...] = ()
         self._out: set[int] = set()
         self._given: dict[int, Sums] = {}
+        #: Clients that said while this tree grew that they lack some; and in this exchange.
         self._lacking: set[int] = set()
+        self._lack_now: set[int] = set()
+        #: What each client said of this tree, and which part of it counts.
+        self._branches: dict[int, Branch] = {}
+        self._shares: dict[int, float] = {}
 
     @property
     def version(self) -> int:
@@ -55,6 +66,11 @@ class Histogram(TreeStrategy):
         """Return how often clients are asked at most: once for each split of each tree, twice."""
         return 2 * steps * self._way.growth.leaves
 
+    @property
+    def begins(self) -> bool:
+        """Return whether a tree is begun, or begun again."""
+        return not self._grower.splits
+
     def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
         """Ask those that the tree was begun with; where one of them is gone, begin it anew."""
         begun = bool(self._grower.splits)
@@ -64,11 +80,11 @@ class Histogram(TreeStrategy):
         if not begun:
             sound = [node for node in nodes if node not in self._out]
             self._cohort = tuple(sound or nodes)
-        self._given = {}
+        self._given, self._lack_now = {}, set()
         return self._cohort
 
     def question(self, node: int) -> bytes:
-        """Return which nodes are wanted, with all trees for a client that lacks some."""
+        """Return which nodes are wanted, with all trees for a client that lacked some."""
         held = 0 if node in self._lacking else None
         return self._grower.request(held).to_bytes()
 
@@ -76,33 +92,76 @@ class Histogram(TreeStrategy):
         """Read a client's histograms.
 
         Raises:
-            FrameError: They cannot be read, or are of no rows.
+            FrameError: They cannot be read, are of no rows, or contradict what it said before.
         """
-        sums = Reply.from_bytes(reply.frame, len(self._grower.wanted), self._grid).sums
-        self._lacking.discard(node)
+        wanted = self._grower.wanted
+        sums = Reply.from_bytes(reply.frame, len(wanted), self._grid).sums
         if sums is None:
+            if node in self._lacking:
+                raise FrameError("it was sent all trees, and says that it lacks some")
             self._lacking.add(node)
-        else:
-            self._given[node] = sums
+            self._lack_now.add(node)
+            return
+        branch = self._branches.setdefault(node, Branch(self._grid))
+        branch.take(self._grower.splits, wanted, sums, self._rows_of(node, reply))
+        self._given[node] = sums
+
+    def outliers(self) -> dict[int, str]:
+        """Compare all rows' histograms, when a tree begins."""
+        if self._grower.splits:
+            return {}
+        if not self._guard.compares:
+            return self._too_many()
+        cells = {node: cells_of(sums, self._grid) for node, sums in self._given.items()}
+        rows = self._guard.counted(cells)
+        long = too_long({node: length_of(*both, rows[node]) for node, both in cells.items()})
+        first = not self._grower.forest.trees
+        return long | (against(directions(cells)) if first else {}) | self._too_many()
+
+    def _too_many(self) -> dict[int, str]:
+        """Return those with the most rows, until the others' sums have room."""
+        claimed = {node: int(sums.rows[0]) for node, sums in self._given.items()}
+        refused: dict[int, str] = {}
+        while sum(claimed.values()) > MAX_ROWS:
+            node = max(claimed, key=claimed.__getitem__)
+            refused[node] = f"its {claimed.pop(node)} rows leave no room for sums over all clients"
+        return refused
+
+    def drop(self, node: int) -> None:
+        """Forget a client's histograms."""
+        del self._given[node]
 
     def step(self) -> Forest | None:
         """Go on with the tree; return it once it is finished."""
-        if self._lacking & set(self._cohort):
-            return None  # they are asked again, with the trees that they lack
-        silent = set(self._cohort) - set(self._given)
-        if silent:
+        lost = set(self._cohort) - set(self._given) - self._lack_now
+        self._leave_out(lost)
+        if lost and self._grower.splits:
             # A sibling's histogram is a difference: the sums of a tree have to be of the same rows.
-            self._out |= silent
             self._grower.restart()
             return None
+        self._cohort = tuple(node for node in self._cohort if node not in lost)
+        if self._lack_now:
+            return None  # they are asked again, with the trees that they lack
+        if not self._grower.splits:
+            self._shares = self._guard.shares(self._given)
         before = len(self._grower.forest)
-        try:
-            self._grower.take(total_sums([self._given[node] for node in self._cohort]))
-        except FrameError as error:
-            self._on_failure(f"round {self.traffic.round}: {error}; the tree is begun again")
-            self._grower.restart()
-            return None
+        self._grower.take(
+            total_sums([weighed(self._given[node], self._shares[node]) for node in self._cohort])
+        )
         if len(self._grower.forest) == before:
             return None
-        self._out = set()
+        self._end_tree()
         return Forest(0.0, self._grower.forest.trees[before:])
+
+    def _end_tree(self) -> None:
+        for node in self._lacking:
+            self._faulty.add(node)
+            self._guard.silent(node)  # each time, everybody was asked once more
+        self._out, self._lacking, self._branches = set(), set(), {}
+
+    def _leave_out(self, lost: set[int]) -> None:
+        """Do without clients for the rest of the tree, and longer if that happens again."""
+        self._out |= lost
+        for node in lost:
+            self._branches.pop(node, None)
+            self._guard.silent(node)

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from frugalfl import wire
 from frugalfl.trees.forest import Forest, Tree
 from frugalfl.trees.frame import decode_forest, encode_forest
-from frugalfl.trees.leaves import LeafSums, refitted
+from frugalfl.trees.leaves import LEAF_BITS, LeafSums, refitted
 from frugalfl.trees.ways import Way
+from frugalfl_server.trees.believable import check_leaf_sums, check_no_values, check_shapes
 from frugalfl_server.trees.grown import Grown
+from frugalfl_server.trees.guard import Guard
+from frugalfl_server.trees.peers import Vector, against, directions, length_of, too_long
 from frugalfl_server.trees.strategy import TreeStrategy
 
 #: A full Newton step is the mean of trees that each answer the whole loss; as their leaves are
@@ -26,13 +31,14 @@ class Refit(TreeStrategy):
     """New shapes in one exchange, the values of their leaves in the next."""
 
     def __init__(
-        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None
-    ) -> None:
-        super().__init__(grown, way, run, on_failure)
-        self._new: list[Tree] = []
+        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None,
+        guard: Guard | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(grown, way, run, on_failure, guard)
+        self._new: dict[int, tuple[Tree, ...]] = {}
         self._asked: tuple[Tree, ...] = ()
         self._question = b""
-        self._sums: list[LeafSums] = []
+        self._sums: dict[int, LeafSums] = {}
 
     def most_exchanges(self, steps: int) -> int:
         """Return how often clients are asked: twice a step."""
@@ -40,8 +46,13 @@ class Refit(TreeStrategy):
 
     def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
         """Ask everybody."""
-        self._new, self._sums = [], []
+        self._new, self._sums = {}, {}
         return nodes
+
+    @property
+    def begins(self) -> bool:
+        """Return whether new trees are asked for."""
+        return not self._question
 
     def question(self, node: int) -> bytes:
         """Return the trees whose leaves are wanted; nothing where new trees are."""
@@ -55,19 +66,54 @@ class Refit(TreeStrategy):
         """
         if self._question:
             leaves = sum(tree.leaves for tree in self._asked)
-            self._sums.append(LeafSums.from_bytes(reply.frame, leaves, reply.samples))
+            sums = LeafSums.from_bytes(reply.frame, leaves, reply.samples)
+            check_leaf_sums(self._asked, sums, self._rows_of(node, reply))
+            self._sums[node] = sums
         else:
             forest = decode_forest(reply.frame, len(self._grown.bins), self._way.trees)
-            self._new += forest.trees
+            check_shapes(forest, self._grown.bins, self._way.growth)
+            check_no_values(forest)
+            self._new[node] = forest.trees
+
+    def outliers(self) -> dict[int, str]:
+        """Compare the sums that the clients have in all leaves."""
+        if not (self._question and self._guard.compares):
+            return {}
+        reals = {node: _reals(sums) for node, sums in self._sums.items()}
+        rows = self._guard.counted(reals)
+        long = too_long({node: length_of(*both, rows[node]) for node, both in reals.items()})
+        return long | (against(directions(reals)) if self._grown.version == 1 else {})
+
+    def drop(self, node: int) -> None:
+        """Forget a client's sums."""
+        del self._sums[node]
 
     def step(self) -> Forest | None:
         """Return the trees with their values, after the second exchange."""
         if not self._question:
-            self._question = encode_forest(Forest(0.0, tuple(self._new)))
+            new = tuple(tree for trees in self._new.values() for tree in trees)
+            self._question = encode_forest(Forest(0.0, new))
             self._asked = decode_forest(self._question, len(self._grown.bins)).trees
             return None
-        total = self._sums[0]
-        for sums in self._sums[1:]:
+        shares = self._guard.shares(self._sums)
+        total, *others = [_weighed(sums, shares[node]) for node, sums in self._sums.items()]
+        for sums in others:
             total += sums
         self._question = b""
         return refitted(self._asked, total, self._way.growth, _STEP)
+
+
+def _reals(sums: LeafSums) -> tuple[Vector, Vector]:
+    gradients, hessians = (
+        np.ldexp(part.astype(float), -LEAF_BITS) for part in (sums.gradients, sums.hessians)
+    )
+    return gradients, hessians
+
+
+def _weighed(sums: LeafSums, share: float) -> LeafSums:
+    if share == 1:
+        return sums
+    gradients, hessians = (
+        np.rint(part * share).astype(np.int64) for part in (sums.gradients, sums.hessians)
+    )
+    return LeafSums(gradients, hessians)

@@ -2,18 +2,26 @@
 
 A change to any entry breaks the chain there. Whoever can write the file can also compute the whole
 chain anew, and cut off its end: for that, heads that somebody else has seen are compared.
+
+A head that is told carries a proof: a keyed hash (HMAC, RFC 2104) whose key is the ledger's random
+name, which never leaves the device. Whoever has the file can tell which heads it told itself, and
+nobody else can make one: a head that another node, or the keeper of the run, made up says nothing
+about this ledger. A second hash of the name says which ledger it is, without giving the name away.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from frugalfl.energy.text import parse
 
 #: Bytes of a hash: SHA-256 (FIPS 180-4).
 HASH_BYTES = 32
+#: Bytes of a ledger's mark, and of a proof: both are the beginning of such a hash.
+PROOF_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -23,10 +31,14 @@ class Head:
     Attributes:
         number: Number of the newest entry, from 1; 0: no entry yet.
         hash: Its hash.
+        ledger: Which ledger it is of, where it was told by one; empty: not said.
+        proof: Made by that ledger alone; empty: none.
     """
 
     number: int
     hash: bytes
+    ledger: bytes = field(default=b"", compare=False)
+    proof: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,23 @@ class Entry:
 def genesis(ledger: bytes) -> Head:
     """Return the head of a ledger without entries; ``ledger`` is its random name."""
     return Head(0, hashlib.sha256(b"frugalfl energy ledger" + ledger).digest())
+
+
+def mark_of(ledger: bytes) -> bytes:
+    """Return what a ledger is known by to others; ``ledger`` is its random name."""
+    return hashlib.sha256(b"frugalfl energy ledger mark" + ledger).digest()[:PROOF_BYTES]
+
+
+def proven(ledger: bytes, head: Head) -> Head:
+    """Return a head with the mark and the proof of the ledger of that random name."""
+    told = head.number.to_bytes(8, "big") + head.hash
+    proof = hmac.digest(ledger, told, "sha256")[:PROOF_BYTES]
+    return replace(head, ledger=mark_of(ledger), proof=proof)
+
+
+def is_proven(ledger: bytes, head: Head) -> bool:
+    """Say whether the ledger of that random name told this head."""
+    return hmac.compare_digest(proven(ledger, head).proof, head.proof)
 
 
 def link(before: Head, text: str) -> Head:

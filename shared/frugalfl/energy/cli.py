@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from frugalfl.energy import formats, parquet
@@ -22,6 +22,8 @@ from frugalfl.energy.record import SERVER, EnergyRecord
 from frugalfl.energy.sums import Totals, totals
 from frugalfl.energy.verify import Findings, verify_ledger, verify_run
 from frugalfl.errors import RunError, UsageError
+from frugalfl.foreign import read_json
+from frugalfl.text import MOST_OF_A_LINE, printable
 
 _EPILOG = """
 Examples:
@@ -131,8 +133,8 @@ def verify(
     after every round, so that a ledger that was cut off or written anew shows.
     """
     found = verify_run(source) if source.is_dir() else verify_ledger(source, against)
-    for fault in found.faults:
-        typer.echo(fault)
+    for line in [*found.notes, *found.faults]:
+        typer.echo(printable(line, MOST_OF_A_LINE))
     if found.faults:
         raise RunError(f"{len(found.faults)} of {found.ledgers} ledgers do not verify: see above")
     typer.echo(_verified(found))
@@ -182,14 +184,15 @@ def _text(records: list[EnergyRecord], chosen: Format, by: str | None) -> str:
 
 def _control_lines(source: Path) -> list[str]:
     """Return what energy limits did to a run that has ended."""
-    if not (source / "summary.json").is_file():
+    path = source / "summary.json"
+    if not path.exists():
         return []
     try:
-        summary = json.loads((source / "summary.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"cannot read {source / 'summary.json'}: {error}") from error
+        summary = read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
     lines = []
-    if skipped := summary.get("skipped"):
+    if isinstance(skipped := summary.get("skipped"), int) and skipped:
         lines.append(f"skipped: {skipped:,} times a client could not be asked in a round")
     if stopped := summary.get("stopped"):
         lines.append(f"stopped: {stopped}")
@@ -208,7 +211,7 @@ def _print_tables(records: list[EnergyRecord], groups: list[By], about: list[str
     lines += dict.fromkeys(_how(reading) for record in records for reading in record.readings)
     lines += dict.fromkeys(f"grams: {record.grid}" for record in records if record.grid)
     for line in lines:
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(printable(line, MOST_OF_A_LINE), soft_wrap=True, markup=False)
 
 
 def _table(title: str, groups: dict[str, Totals]) -> Table:
@@ -229,7 +232,9 @@ def _table(title: str, groups: dict[str, Totals]) -> Table:
     for name in ("n", *shown):
         table.add_column(name, justify="right")
     for place, (name, total) in enumerate(groups.items()):
-        table.add_row(name, str(total.records), *(_cell(columns[c][place]) for c in shown))
+        table.add_row(
+            Text(printable(name)), str(total.records), *(_cell(columns[c][place]) for c in shown)
+        )
     return table
 
 

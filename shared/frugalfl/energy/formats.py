@@ -13,6 +13,7 @@ from frugalfl.energy.columns import DERIVED, flat
 from frugalfl.energy.record import SERVER, EnergyRecord
 from frugalfl.energy.sums import Totals, totals
 from frugalfl.energy.text import as_dict
+from frugalfl.text import for_csv, printable
 
 #: What records can be grouped by; the server's phases are not the clients'.
 GROUPS: dict[str, Callable[[EnergyRecord], str]] = {
@@ -45,12 +46,16 @@ def to_json(records: Sequence[EnergyRecord], by: str | None) -> str:
 
 
 def to_csv(records: Sequence[EnergyRecord], by: str | None) -> str:
-    """Return one line a record, or a group (RFC 4180); empty cells are unknown, never 0."""
+    """Return one line a record, or a group (RFC 4180); empty cells are unknown, never 0.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe; numbers are as
+    they are.
+    """
     rows = _rows(records, by, nested=False)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: for_csv(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
@@ -105,4 +110,4 @@ def _labels(run: str, client: str, phase: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return printable(text).replace("\\", r"\\").replace('"', r"\"")

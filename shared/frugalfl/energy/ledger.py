@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frugalfl.energy.chain import Entry, Head, fault, genesis, link
+from frugalfl.atomic import claim_database
+from frugalfl.energy.chain import Entry, Head, fault, genesis, is_proven, link, mark_of, proven
 from frugalfl.energy.record import SCHEMA_VERSION, EnergyRecord, known_sum
 from frugalfl.energy.schema1 import COLUMNS, upgraded
 from frugalfl.energy.sums import totals
@@ -28,6 +29,8 @@ from frugalfl.errors import RunError
 #: A ledger takes at most about this much of the device's disk (B), and its write-ahead file 4 MB.
 MOST_BYTES = 16_000_000
 _JOURNAL_BYTES = 4_000_000
+#: Largest value in it (B); a record takes about 1 kB.
+_MOST_ENTRY_BYTES = 1 << 20
 _SEAL = '{"seal":'
 #: For people with a database tool; needs SQLite's JSON functions, which the ledger does not.
 _VIEW = "".join(
@@ -35,11 +38,20 @@ _VIEW = "".join(
     for name in ("run", "client", "round", "phase", "start_unix_s", "wall_s", "cpu_s", "samples",
                  "correct", "uplink_bytes", "downlink_bytes", "contacts", "readings")
 )  # fmt: skip
-_SCHEMA = (
+_TABLES = (
     "CREATE TABLE about (ledger BLOB NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL)",
     "CREATE TABLE entries (number INTEGER PRIMARY KEY, text TEXT NOT NULL, hash BLOB NOT NULL)",
+)
+_SCHEMA = (
+    *_TABLES,
     f"CREATE VIEW energy AS SELECT number{_VIEW} FROM entries WHERE text NOT LIKE '{_SEAL}%'",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+#: From which entry on each head that was told carried a proof: older ledgers told heads without.
+_PROVEN_TABLE = "proven (since INTEGER NOT NULL)"
+_PROVEN = (
+    f"CREATE TABLE IF NOT EXISTS {_PROVEN_TABLE}",
+    "INSERT INTO proven SELECT number + 1 FROM about WHERE NOT EXISTS (SELECT 1 FROM proven)",
 )
 
 
@@ -70,11 +82,14 @@ class Ledger:
         self.path = path
         self._most_bytes = most_bytes
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            claim_database(path)
             # Transactions are begun by hand: Python's own would begin as readers.
             self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_ENTRY_BYTES)
             # A damaged text is for the chain to find; it must not raise before.
             self._db.text_factory = lambda text: text.decode(errors="replace")
+            self._db.execute("PRAGMA trusted_schema = OFF")
+            self._check_content()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
@@ -86,7 +101,7 @@ class Ledger:
         """Add records in one transaction: all of them or none.
 
         Returns:
-            The chain's head after them, for others to remember.
+            The chain's head after them, for others to remember, with this ledger's proof.
 
         Raises:
             RunError: The file cannot be written.
@@ -96,6 +111,7 @@ class Ledger:
                 head = self._add([to_text(record) for record in records])
                 if self._used_bytes() > self._most_bytes:
                     head = self._rotate(head)
+                head = proven(self._about()[0], head)
         except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
             raise RunError(f"cannot write the energy ledger {self.path}: {error}") from error
         return head
@@ -163,6 +179,28 @@ class Ledger:
         """
         return self._about()[1]
 
+    @property
+    def mark(self) -> bytes:
+        """What this ledger is known by to others.
+
+        Raises:
+            RunError: The file cannot be read as a ledger.
+        """
+        return mark_of(self._about()[0])
+
+    def has_told(self, head: Head) -> bool:
+        """Say whether this ledger told a head that somebody kept.
+
+        One without a proof counts only if it is older than the first head that had one.
+
+        Raises:
+            RunError: The file cannot be read as a ledger.
+        """
+        if head.proof:
+            return is_proven(self._about()[0], head)
+        (since,) = self._db.execute("SELECT max(since) FROM proven").fetchone()
+        return since is not None and head.number < since
+
     def close(self) -> None:
         """Close the file; nothing is lost without it."""
         self._db.close()
@@ -173,12 +211,36 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _check_content(self) -> None:
+        """See that the file holds a ledger's tables and nothing else.
+
+        It may be another's, and SQL that he put there would be run by ours: a view in the place
+        of a table can compute for ever, a trigger can change what is appended.
+
+        Raises:
+            ValueError: It holds something else.
+        """
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version in (0, 1):
+            own = "type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+            found = self._db.execute(f"SELECT name FROM sqlite_master WHERE NOT ({own})")
+        elif version == SCHEMA_VERSION:
+            # The view `energy` is for people, and no statement of ours reads it.
+            own = "sql IN (?, ?, ?) OR type = 'view' AND name = 'energy'"
+            tables = (*_TABLES, f"CREATE TABLE {_PROVEN_TABLE}")
+            found = self._db.execute(f"SELECT name FROM sqlite_master WHERE NOT ({own})", tables)
+        else:
+            return  # of another version, which is said with more use than what it holds
+        if name := found.fetchone():
+            raise ValueError(f"it holds {name[0]!r:.60}, which no ledger has")
+
     def _prepare(self) -> None:
         with _Transaction(self._db):
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             if version not in (0, 1, SCHEMA_VERSION):
                 raise ValueError(f"it has schema {version}, this version reads {SCHEMA_VERSION}")
             if version == SCHEMA_VERSION:
+                self._begin_proving()
                 return
             if version == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 raise ValueError("it is a database of something else")
@@ -189,6 +251,12 @@ class Ledger:
             start = genesis(ledger)
             self._db.execute("INSERT INTO about VALUES (?, ?, ?)", (ledger, 0, start.hash))
             self._add([to_text(record) for record in old])
+            self._begin_proving()
+
+    def _begin_proving(self) -> None:
+        """Note, once, from which entry on heads are told with a proof."""
+        for statement in _PROVEN:
+            self._db.execute(statement)
 
     def _take_schema_1(self) -> list[EnergyRecord]:
         columns = ", ".join(COLUMNS)

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from frugalfl.energy.columns import DERIVED, PLAIN, flat, unflat
 from frugalfl.energy.record import EnergyRecord
 from frugalfl.energy.schema1 import upgraded
 from frugalfl.energy.text import as_dict, from_dict
 from frugalfl.errors import MissingExtraError, RunError
+from frugalfl.foreign import MOST_BYTES, open_regular
 
 if TYPE_CHECKING:
     import pyarrow
 
+#: Bounds of a table: 1,000 rounds of 1,000 clients with five phases each.
+_MOST_ROWS, _MOST_COLUMNS = 5_000_000, 1_000
 
-def write_records(path: Path, records: Iterable[EnergyRecord]) -> None:
-    """Write a table.
+
+def write_records(to: Path | BinaryIO, records: Iterable[EnergyRecord]) -> None:
+    """Write a table into a file, open or named.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, parquet = _pyarrow()
+    arrow, _ = _pyarrow()
     rows = [flat(record) | {"readings": as_dict(record)["readings"]} for record in records]
-    table = arrow.Table.from_pylist(rows, schema=_schema(arrow))
-    parquet.write_table(table, path, compression="zstd")
+    write_table(arrow.Table.from_pylist(rows, schema=_schema(arrow)), to)
+
+
+def write_table(table: pyarrow.Table, to: Path | BinaryIO) -> None:
+    """Write any table, with a checksum for each page: a flipped bit is no other number.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    _, parquet = _pyarrow()
+    parquet.write_table(table, to, compression="zstd", write_page_checksum=True)
 
 
 def read_records(path: Path) -> list[EnergyRecord]:
@@ -38,7 +51,7 @@ def read_records(path: Path) -> list[EnergyRecord]:
     try:
         return [_record(row) for row in read_rows(path)]
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -50,10 +63,23 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """
     arrow, parquet = _pyarrow()
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-    except (arrow.ArrowException, OSError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+        with open_regular(path) as file:
+            table = parquet.ParquetFile(file, page_checksum_verification=True)
+            _check_size(table.metadata)
+            rows: list[dict[str, Any]] = table.read().to_pylist()
+    except (arrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise RunError(f"cannot read {path}: {said}; put a sound copy in its place") from error
     return rows
+
+
+def _check_size(about: Any) -> None:
+    """See what a table unpacks to; a column of one value takes no room in its file."""
+    size = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+    if about.num_rows > _MOST_ROWS or about.num_columns > _MOST_COLUMNS or size > MOST_BYTES:
+        raise ValueError(
+            f"it holds {about.num_rows:,} rows of {about.num_columns:,} columns, {size:,} B"
+        )
 
 
 def _record(row: dict[str, Any]) -> EnergyRecord:

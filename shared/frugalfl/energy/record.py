@@ -9,6 +9,7 @@ from typing import Any
 from frugalfl.energy.grid import Grid
 from frugalfl.energy.meter import Window
 from frugalfl.energy.reading import Reading, counted
+from frugalfl.text import printable
 
 #: Raised with every change of :class:`EnergyRecord`; written into each ledger.
 SCHEMA_VERSION = 2
@@ -106,10 +107,14 @@ def record_of(window: Window, **about: Any) -> EnergyRecord:
 
 
 def tidied(reading: Reading) -> Reading:
-    """Return a reading with six significant digits: more are noise, and cost bytes on the wire."""
+    """Return a reading as it is kept: six significant digits, more are noise and cost bytes.
+
+    Its source may be what a driver calls itself, which nobody has looked at.
+    """
     return replace(
-        reading, energy_j=significant(reading.energy_j), idle_j=significant(reading.idle_j)
-    )
+        reading, energy_j=significant(reading.energy_j), idle_j=significant(reading.idle_j),
+        source=printable(reading.source),
+    )  # fmt: skip
 
 
 def significant(value: float | None) -> float | None:

@@ -14,11 +14,12 @@ from typing import Any
 
 from frugalfl.energy.grid import Grid
 from frugalfl.energy.reading import COMPONENTS, SCOPES, Reading
-from frugalfl.energy.record import EnergyRecord
+from frugalfl.energy.record import SERVER, EnergyRecord
+from frugalfl.text import MOST_LETTERS, is_printable, printable
 
 #: Bounds of what a record may hold.
 MOST_READINGS = 16
-_MOST_TEXT = 300
+_MOST_DIGITS = 20
 _MOST_INT = 2**53
 _MOST_FLOAT = 1e15
 
@@ -124,9 +125,19 @@ def _mapping(values: Any, what: str, names: set[str]) -> dict[str, Any]:
 
 
 def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or len(value) > _MOST_TEXT:
-        raise ValueError(f"{name} is {_short(value)}, not a text of at most {_MOST_TEXT} letters")
+    if not isinstance(value, str) or len(value) > MOST_LETTERS or not is_printable(value):
+        raise ValueError(
+            f"{name} is {_short(value)}, not a text of at most {MOST_LETTERS} letters that can be "
+            "shown"
+        )
     return value
+
+
+def _client(name: str, value: Any) -> str:
+    digits = isinstance(value, str) and value.isascii() and value.isdigit()
+    if value != SERVER and not (digits and len(value) <= _MOST_DIGITS):
+        raise ValueError(f"{name} is {_short(value)}, not the number of a client")
+    return str(value)
 
 
 def _int(name: str, value: Any) -> int:
@@ -151,12 +162,12 @@ def _optional_float(name: str, value: Any) -> float | None:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = printable(repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "run": _text, "client": _text, "round": _int, "phase": _text, "device": _text,
+    "run": _text, "client": _client, "round": _int, "phase": _text, "device": _text,
     "start_unix_s": _float, "wall_s": _optional_float, "cpu_s": _optional_float,
     "readings": _readings, "samples": _int, "correct": _optional_int, "uplink_bytes": _int,
     "downlink_bytes": _int, "contacts": _int, "link": _text, "grid": _grid, "software": _text,

@@ -150,7 +150,7 @@ class Reply:
         if not reader.finished:
             raise FrameError("the reply has bytes after its last histogram")
         sums = Sums(rows, unfolded(folds).reshape(nodes, 2), cells)
-        _check_sums(sums, grid)
+        check_sums(sums, grid)
         return cls(held, sums)
 
 
@@ -172,7 +172,7 @@ def next_mark(mark: int, tree: Tree) -> int:
     return zlib.crc32(encode_forest(Forest(0.0, (tree,))), mark)
 
 
-def _check_sums(sums: Sums, grid: Grid) -> None:
+def check_sums(sums: Sums, grid: Grid) -> None:
     """Refuse sums that no rows have: too large for them, or not the same over every feature."""
     rows, cells = sums.rows, sums.cells
     hessians, above = cells[..., 1], np.abs(cells[..., 0])

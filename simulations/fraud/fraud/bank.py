@@ -13,7 +13,7 @@ from fraud.files import load_branch
 from fraud.prepare import Prepared, clean, prepare
 from fraud.schema import Transactions
 from frugalfl.errors import TaskError
-from frugalfl.sums import Table, Tables, answers
+from frugalfl.sums import AT_LEAST, Table, Tables, answers
 
 
 class Bank:
@@ -63,8 +63,8 @@ class Bank:
         return counters(self.transactions(branch), self.config)
 
     def totals(self) -> list[dict[str, Table]]:
-        """Return what each branch gets where all share their tables."""
-        return answers([self.counters(branch) for branch in range(self.branches)])
+        """Return what each branch gets where all share their tables, as settings have it."""
+        return answers([self.counters(branch) for branch in range(self.branches)], AT_LEAST)
 
     def prepared(self, branch: int, totals: Tables | None = None) -> Prepared:
         """Return a branch's examples.

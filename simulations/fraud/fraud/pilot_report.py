@@ -17,8 +17,8 @@ from fraud.prepare import split_of
 from fraud.report import write_fraud_report
 from fraud.summary import summary
 from fraud.table import print_comparison
+from frugalfl.atomic import write_atomically, write_json
 from frugalfl.energy import parse_grid
-from frugalfl_server.files import write_atomically, write_json
 
 _ENERGY = (
     "Joules are of the processor time of the pilot's processes, by the profile “generic”, unless "
@@ -50,9 +50,9 @@ def write_all(
         OSError: A file cannot be written.
     """
     figures = {"title": notes.title, "seconds": round(seconds, 1), **summary(comparison)}
-    write_json(out / "summary.json", figures)
+    write_json(out / "summary.json", figures, shared=True)
     text = comparison.to_json()
-    write_atomically(out / "comparison.json", lambda part: part.write_text(text, encoding="utf-8"))
+    write_atomically(out / "comparison.json", text.encode(), shared=True)
     page = write_fraud_report(comparison, notes, out / "report.html")
     if also is not None:
         also.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

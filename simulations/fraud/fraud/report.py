@@ -24,8 +24,9 @@ from fraud.method_figures import (
 from fraud.notes import Notes
 from fraud.rows import METHODS
 from fraud.table import title
+from frugalfl.atomic import write_atomically
 from frugalfl.sizes import size_text
-from frugalfl_server.files import write_atomically
+from frugalfl_server.report.html import shown
 
 _TEMPLATE = "fraud_report.html.j2"
 #: The widths that the style sheet of run reports shows: a wide page's, and a phone's (px).
@@ -44,7 +45,7 @@ def write_fraud_report(comparison: Comparison, notes: Notes, path: Path) -> Path
         ``path``.
     """
     text = page(comparison, notes)
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+    write_atomically(path, text.encode(), shared=True)
     return path
 
 
@@ -54,6 +55,7 @@ def page(comparison: Comparison, notes: Notes) -> str:
     environment = Environment(
         loader=FileSystemLoader(folders),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

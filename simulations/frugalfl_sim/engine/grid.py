@@ -70,6 +70,9 @@ class InProcessGrid(Grid):
                     "partition-id": number,
                     "num-partitions": clients,
                     "state-dir": str(devices / f"client-{number}"),
+                    # Whoever simulates has all rows anyway: the same seed gives the same run.
+                    "seed": int(config.get("seed", 0)),
+                    "smallest-batch": 1,
                     "link": fleet.of(number).link or "loopback",
                     "approved": "any",  # server and devices are one
                 },

@@ -1,0 +1,61 @@
+"""How many of a client's rows count: at most ten times what the median client claims.
+
+A client says itself how many rows it has, and its weight in every mean is that number. One that
+claims a billion would be most of the mean. So a claim counts up to ten times the median of all
+clients that have answered in the phase (Portnoy, Tirosh and Hendler 2020 truncate weights for the
+same reason). All claims of a round are noted before the first one is used, so that it makes no
+difference who answers first. Half of the clients would have to lie to move a median.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median_low
+
+#: A client's rows count up to so many times the median client's.
+MOST_ROWS = 10
+#: Fewer clients than this have no median that one of them could not move.
+_FEWEST = 3
+
+
+def capped_rows(rows: Sequence[int]) -> list[int]:
+    """Return how many of each client's rows count, of the clients of one step together.
+
+    >>> capped_rows([100, 120, 90, 10**9])
+    [100, 120, 90, 1000]
+    """
+    if len(rows) < _FEWEST:
+        return list(rows)
+    most = MOST_ROWS * median_low(rows)
+    return [min(count, most) for count in rows]
+
+
+class Rows:
+    """What each client of a phase claims to have; the newest claim counts."""
+
+    def __init__(self) -> None:
+        """Begin with no claims."""
+        self._claimed: dict[int, int] = {}
+
+    def claim(self, node: int, rows: int) -> None:
+        """Note how many rows a client says it has."""
+        self._claimed[node] = rows
+
+    @property
+    def comparable(self) -> bool:
+        """Whether so many have claimed that there is a median."""
+        return len(self._claimed) >= _FEWEST
+
+    def weight_of(self, rows: int) -> int:
+        """Return how many of a client's rows count."""
+        if not self.comparable:
+            return rows
+        return min(rows, MOST_ROWS * median_low(self._claimed.values()))
+
+    def state(self) -> list[list[int]]:
+        """Return the claims, for a checkpoint."""
+        return [[node, rows] for node, rows in self._claimed.items()]
+
+    def restore(self, state: list[list[int]]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._claimed = {node: rows for node, rows in state}
