@@ -9,6 +9,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -152,5 +153,7 @@ def _bundle_like(data: bytes, rng: random.Random) -> bytes:
                 )
             elif name == "pyproject.toml":
                 text = text_like(text, rng).encode(errors="replace").decode()
-            other.writestr(written, text)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a name twice is one of the attacks
+                other.writestr(written, text)
     return made.getvalue()
