@@ -24,7 +24,7 @@ _SMALL = ("clients=3", "clients-per-round=2", "rounds=2", "local-epochs=1", "pru
 _TABLES = ("run.json", "*.parquet")
 _SEED, _INPUTS, _QUICK_INPUTS = 15, 20_000, 3_000
 #: What each verb reads of a run, and how it is called; ``RUN`` is the run.
-_VERBS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+VERBS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "report": (
         (*_TABLES, "summary.json", "checkpoints/model.*", "model/export.json"),
         ("report", "RUN", "--json"),
@@ -59,7 +59,7 @@ def attacks(folder: Path, quick: bool) -> Iterator[Outcome]:
     """Fuzz every decoder, then damage every file that a verb reads."""
     yield _fuzzed(_QUICK_INPUTS if quick else _INPUTS)
     finished, stopped = runs(folder)
-    for verb in _VERBS:
+    for verb in VERBS:
         yield damaged(folder, verb, stopped if "resume" in verb else finished, quick)
 
 
@@ -99,7 +99,7 @@ def runs(folder: Path) -> tuple[Path, Path]:
 def damaged(folder: Path, verb: str, run: Path, quick: bool, seed: int = _SEED) -> Outcome:
     """Damage each file that a verb reads, in each way, and call the verb."""
     verbs, rng = Verbs(), random.Random(f"{seed} {verb}")
-    patterns, _ = _VERBS[verb]
+    patterns, _ = VERBS[verb]
     cases = [
         (name, kind, damage)
         for name in files_of(run, patterns)
@@ -108,7 +108,7 @@ def damaged(folder: Path, verb: str, run: Path, quick: bool, seed: int = _SEED) 
     few = (3 if quick else 12) if verb in _SLOW else (10 if quick else len(cases))
     if few < len(cases):
         cases = rng.sample(cases, few)
-    good = call(verbs, verb, run) if "--json" in _VERBS[verb][1] and verb not in _SLOW else None
+    good = call(verbs, verb, run) if "--json" in VERBS[verb][1] and verb not in _SLOW else None
     wrong, lines = [], []
     for number, (name, kind, damage) in enumerate(cases):
         place = folder / f"{verb}-{number}".replace(" ", "-")
@@ -125,5 +125,5 @@ def damaged(folder: Path, verb: str, run: Path, quick: bool, seed: int = _SEED) 
 
 def call(verbs: Verbs, verb: str, run: Path) -> Said:
     """Call a verb for a run, from the folder above."""
-    words = [word.replace("RUN", str(run)) for word in _VERBS[verb][1]]
+    words = [word.replace("RUN", str(run)) for word in VERBS[verb][1]]
     return verbs.call(run.parents[1], *words)

@@ -9,6 +9,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -32,15 +33,20 @@ def decoders() -> Iterator[Decoder]:
     """Yield them."""
     server = _Server()
     key = ec.generate_private_key(ec.SECP384R1())
-    fleet = Fleet(Channel(server.address, None), key)
+    channel = Channel(server.address, None)
+    fleet = Fleet(channel, key)
     pulled = _message()
     yield Decoder("HTTP answer", [_http(pulled.SerializeToString())], bytes_like,
-                  _asked(server, lambda: fleet.pull(1)), 0.4, 20_000_000)  # fmt: skip
-    yield Decoder("message in an HTTP answer", [pulled.SerializeToString()], bytes_like,
-                  _asked(server, lambda: _fetched(fleet), _http), 0.4, 20_000_000)  # fmt: skip
+                  _asked(server, channel, lambda: fleet.pull(1)), 0.4, 20_000_000)  # fmt: skip
+    yield Decoder(
+        "message in an HTTP answer", [pulled.SerializeToString()], bytes_like,
+        _asked(server, channel, lambda: _fetched(fleet), _http), 0.4, 20_000_000,
+    )  # fmt: skip
     refusal = json.dumps({"code": 2007, "detail": "the run is over"}).encode()
-    yield Decoder("HTTP refusal", [refusal], json_like,
-                  _asked(server, lambda: _refused(fleet), _refusal), 0.4, 20_000_000)  # fmt: skip
+    yield Decoder(
+        "HTTP refusal", [refusal], json_like,
+        _asked(server, channel, lambda: _refused(fleet), _refusal), 0.4, 20_000_000,
+    )  # fmt: skip
     yield _bundles()
 
 
@@ -98,11 +104,15 @@ class _Server:
 
 
 def _asked(
-    server: _Server, ask: Callable[[], object], wrap: Callable[[bytes], bytes] = bytes
-) -> Callable[[bytes], object]:
+    server: _Server, channel: Channel, ask: Callable[[], object],
+    wrap: Callable[[bytes], bytes] = bytes,
+) -> Callable[[bytes], object]:  # fmt: skip
     def decode(data: bytes) -> object:
         server.answer = wrap(data)
-        return ask()
+        try:
+            return ask()
+        finally:
+            channel.close()
 
     return decode
 
@@ -143,5 +153,7 @@ def _bundle_like(data: bytes, rng: random.Random) -> bytes:
                 )
             elif name == "pyproject.toml":
                 text = text_like(text, rng).encode(errors="replace").decode()
-            other.writestr(written, text)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a name twice is one of the attacks
+                other.writestr(written, text)
     return made.getvalue()

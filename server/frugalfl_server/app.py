@@ -109,7 +109,9 @@ def _carrying(grid: Grid) -> Grid:
     if type(grid).__module__ != "flwr.superlink.grid.http_grid":
         return grid
     from frugalfl_server.carrying_grid import CarryingGrid  # 54 MB
+    from frugalfl_server.own_random import leave_random_alone
 
+    leave_random_alone()
     return CarryingGrid(grid)
 
 

@@ -82,7 +82,7 @@ def test_an_approved_federation_trains_and_an_altered_program_does_not(tmp_path)
     honest = Machines(tmp_path / "honest")
     try:
         approving = honest.start("frugalfl", "approve", DIGITS, *settings)
-        assert approving.wait(300) == 0, approving.said
+        assert approving.wait(900) == 0, approving.said
         approved = honest.folder / "approved.json"
         assert len(json.loads(approved.read_text())["programs"]) == 1
         honest.superlink()
@@ -108,7 +108,7 @@ def updates_of(links, approved, stock=False):
     kind = f'trainer="litert" approved="{approved}"'
     litert = links.stock(1, config=kind) if stock else links.lean(1, config=kind)
     run = digits(links, **CHANGES)
-    assert run.wait(300) == 0, run.said
+    assert run.wait(900) == 0, run.said
     if stock:
         litert.wait_for("refused: the training program has the digest .* frugalfl accept")
         assert "which is none of the 1 that this device's owner approved" in run.said

@@ -96,7 +96,7 @@ def scores(kind, outputs, y):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_measures_are_those_of_the_field(seed, rows):
     rng = np.random.default_rng(seed)
     o, y = rng.normal(size=(rows, 3)), rng.integers(0, 3, rows)

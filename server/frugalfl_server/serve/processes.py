@@ -28,6 +28,8 @@ _START_S = 120.0
 #: Most seconds that a child may take to end once it was asked to.
 _END_S = 15.0
 _PR_SET_PDEATHSIG = 1
+#: Loaded before anything is started: a child that is being made must not load a library.
+_LIBC: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 #: What Flower's programs write (database, apps, logs) is nobody else's to read.
 _UMASK = 0o077
 
@@ -206,8 +208,7 @@ def end_with_parent() -> None:
     writes to the disk, it writes so that it may be killed.
     """
     if sys.platform == "linux":
-        libc: Any = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_port() -> int:

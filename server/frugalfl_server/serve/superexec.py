@@ -5,6 +5,9 @@
 flwr 1.41 names a ServerApp's token on its command line, which any user of the machine can read.
 Whoever has it speaks for the ServerApp. Here it is in a file that has no name, which the ServerApp
 inherits.
+
+A ServerApp ends with its SuperExec, however that ends. Flower's would live on without a SuperLink,
+and keep its run locked, so that nobody could resume it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from __future__ import annotations
 import os
 import subprocess
 from typing import Any
+
+from frugalfl_server.serve.processes import end_with_parent
 
 _OPTION = "--token"
 
@@ -39,8 +44,10 @@ class _Hiding:
         hidden = ["--token-file", f"/proc/self/fd/{token}"]
         try:
             return subprocess.Popen(
-                [*command[:at], *hidden, *command[at + 2 :]], pass_fds=(token,), **options
-            )
+                [*command[:at], *hidden, *command[at + 2 :]], pass_fds=(token,),
+                preexec_fn=end_with_parent,  # noqa: PLW1509 (one call to the system, no lock)
+                **options,
+            )  # fmt: skip
         finally:
             os.close(token)
 
