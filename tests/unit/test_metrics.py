@@ -1,5 +1,6 @@
 """Metrics of a task: scikit-learn's values, what is unknown, and what cannot be measured."""
 
+import json
 import math
 
 import numpy as np
@@ -102,7 +103,15 @@ PLAIN = ("train", 1, 0.9, 0.1, 2, 2, 0, 0, None, 10.0, 1.0)
 
 
 def test_rounds_keep_their_metrics_and_older_ones_have_none(tmp_path):
-    (tmp_path / "run.json").write_text("{}")
+    about = {
+        "task": "t",
+        "settings": {},
+        "versions": {},
+        "host": {},
+        "app": None,
+        "started_unix_s": 0.0,
+    }
+    (tmp_path / "run.json").write_text(json.dumps({**about, "name": "r"}))
     run = RunDirectory(tmp_path)
     run.add_round(RoundRecord("older", *PLAIN))
     run.flush()
