@@ -60,14 +60,14 @@ class Killing:
         links: Where it runs.
         rounds: Of each run.
         killed: How often each was killed.
-        restarts: How often ``serve`` gave up by itself, and was started again.
+        gave_up: What ``serve`` said last where it gave up by itself, and was started again.
         said: What every ``serve`` said.
     """
 
     links: Machines
     rounds: int
     killed: Counter[str] = field(default_factory=Counter)
-    restarts: int = 0
+    gave_up: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class Killing:
 
     def _again(self, serving: Process) -> Process:
         """Start ``serve`` again, which gave up."""
-        self.restarts += 1
+        self.gave_up.append(serving.lines[-1].strip() if serving.lines else "")
         self.said.append(serving.said)
         return self.links.serve("--resume", "latest")
 

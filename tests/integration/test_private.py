@@ -153,7 +153,7 @@ def test_rows_that_are_measured_on_are_never_trained_on(tmp_path, monkeypatch):
     settings = Settings(clients=CLIENTS, clients_per_round=CLIENTS, prune=0.0, private="8")
     with digits():
         devices = [
-            _device(1, CLIENTS, tmp_path, s, "", "", "", "torch")
+            _device(1, CLIENTS, tmp_path, s, "", "", "", "torch", s.seed, 1)
             for s in (settings, Settings(**{**vars(settings), "rounds": 9}))
         ]
     for device in devices:

@@ -75,6 +75,11 @@ from flwr.supercore.inflatable.inflatable_object import (
 )
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes, sign_message
+from flwr.supercore.primitives.asymmetric_ed25519 import (  # for signatures.py
+    create_message_to_sign as create_message_to_sign,
+)
+from flwr.supercore.primitives.asymmetric_ed25519 import decode_base64url as decode_base64url
+from flwr.supercore.primitives.asymmetric_ed25519 import verify_signature as verify_signature
 from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 from flwr.supercore.run import Run as Run  # the rest of the node has it from here
 from flwr.supercore.task_identity import TaskIdentity

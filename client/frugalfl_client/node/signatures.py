@@ -16,14 +16,14 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
-from flwr.supercore.primitives.asymmetric_ed25519 import (
+
+from frugalfl.errors import UsageError
+from frugalfl_client.node.flower import (
+    Bundle,
     create_message_to_sign,
     decode_base64url,
     verify_signature,
 )
-
-from frugalfl.errors import UsageError
-from frugalfl_client.node.flower import Bundle
 
 #: Says in a bundle's verifications that its SuperLink supports them.
 _LICENSE = "valid_license"
