@@ -194,7 +194,8 @@ def test_rows_that_do_not_fit_cost_one_contribution_and_one_line(tmp_path, app):
         forget_devices()
     assert run.updates == [3]
     [warning] = run.warnings
-    assert warning.startswith("node 1002: rows have shape (1, 8, 7), the training program takes")
+    assert warning.startswith("node 1002: client 2 of 4: ")
+    assert "rows have shape (1, 8, 7), the training program takes" in warning
 
 
 def test_a_model_that_cannot_be_compiled_leaves_out_the_clients_that_need_it(tmp_path, app):

@@ -48,13 +48,13 @@ def test_broken_toml(app, tmp_path):
          ("model()", "RuntimeError", "no layers today")),
         ("mine = dirichlet(private.y, clients, alpha=0.5, seed=SPLIT_SEED)[client]",
          "mine = slice(0, 0) if client == 3 else slice(0, 50)", ("client 3 of 8", "no data")),
-        ("nn.Linear(64, 10)", "nn.Linear(64, 3)", ("training raised", "out of bounds")),
+        ("nn.Linear(64, 10)", "nn.Linear(64, 3)", ("classes go from 0 to 9", "0 to 2")),
         ("    return Examples(private.x[mine], private.y[mine])",
          "    return Examples(private.x[mine] * float('nan'), private.y[mine])", ("client 0 of 8", "NaN")),
         ('task = Task("digits"', 'tusk = Task("digits"', ("no Task called 'task'",)),
         ("import numpy as np", "import numpy as np\nimport no_such_module", ("'no_such_module'",)),
     ],
-    ids=["data raises", "model raises", "no data", "loss raises", "nan", "no task", "import"],
+    ids=["data raises", "model raises", "no data", "too few outputs", "nan", "no task", "import"],
 )  # fmt: skip
 def test_a_broken_task(app, tmp_path, old, new, parts):
     result = frugalfl("simulate", app(old, new), *SMALL, cwd=tmp_path)

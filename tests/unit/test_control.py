@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from frugalfl import wire
 from frugalfl.energy import Reading
 from frugalfl.energy.level import BatteryLevel
+from frugalfl.kinds import Scoring
+from frugalfl.kinds.kind import CLASSIFICATION
 from frugalfl.settings import Settings
 from frugalfl_server.control import REST_ROUNDS, Control
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.stopping import why_over
 
 EPOCHS = 5
+SCORING = Scoring(CLASSIFICATION, {})
 
 
 def record(phase, energy_j, measured=False):
@@ -129,9 +132,9 @@ ROUND = RoundRecord("frugalfl", "train", 1, 0.9, 0.1, 2, 2, 0, 0, None, 10.0, 1.
 )
 def test_when_training_is_over(settings, accuracies, over):
     rounds = [replace(ROUND, accuracy=accuracy) for accuracy in accuracies]
-    assert bool(why_over(Settings(**settings), rounds)) is over
+    assert bool(why_over(Settings(**settings), rounds, SCORING)) is over
 
 
 def test_measured_joules_count_towards_the_stop_too():
     rounds = [replace(ROUND, energy_measured_j=30.0)]
-    assert "40 J" in why_over(Settings(stop_joules=35.0), rounds)
+    assert "40 J" in why_over(Settings(stop_joules=35.0), rounds, SCORING)

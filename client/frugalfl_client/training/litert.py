@@ -11,7 +11,7 @@ import numpy as np
 from frugalfl.activations import over_rows, thinned
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
-from frugalfl.errors import ProgramError, TaskError
+from frugalfl.errors import ProgramError
 from frugalfl.flow import check_flow
 from frugalfl.private import split
 from frugalfl.program import Program
@@ -65,7 +65,7 @@ class LiteRTTrainer:
         try:
             self._targets(examples)
         except ProgramError as error:
-            raise TaskError(f"{whose}: {error}") from error
+            raise ProgramError(f"{whose}: {error}") from error
 
     def train(
         self,
