@@ -45,6 +45,7 @@ from frugalfl_server.checkpoint import (
 from frugalfl_server.control import Control
 from frugalfl_server.counters import counters_into
 from frugalfl_server.downlink import Downlink
+from frugalfl_server.dry_run import dry_run
 from frugalfl_server.evaluate import evaluate, scoring_for
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
@@ -189,6 +190,8 @@ class Federation:
             self._tell_of_resuming()
             self._compilations = compilations_of(self._run)
         self._warn_of_export()
+        for line in dry_run(self._task, self._settings, self._public.test):
+            self._progress.warn(line)
         self._ratio = ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
         recover = self._settings.recover_rounds if ratio else 0
         self._progress.expect(self._settings.rounds + recover)
