@@ -175,6 +175,32 @@ TWINS = {
         lambda: image(nn.Upsample(scale_factor=2), conv(8)),
         IMAGE,
     ),
+    "transposed-padding": Twins(
+        lambda: image(nn.ConvTranspose2d(8, 8, 3, 2, 1)),
+        lambda: image(nn.Upsample(scale_factor=2), conv(8)),
+        IMAGE,
+    ),
+    "fractional-resize": Twins(
+        lambda: image(nn.Upsample(scale_factor=1.5), conv(8)),
+        lambda: image(nn.Upsample(scale_factor=2), conv(8)),
+        IMAGE,
+    ),
+    "dilated-pool": Twins(
+        lambda: image(nn.MaxPool2d(2, 2, dilation=2)), lambda: image(nn.MaxPool2d(2, 2)), IMAGE
+    ),
+    "partial-pool": Twins(
+        lambda: image(nn.AvgPool2d(3, 2, padding=1, count_include_pad=False)),
+        lambda: image(nn.AvgPool2d(2)),
+        IMAGE,
+    ),
+    "circular": Twins(
+        lambda: image(conv(8, padding_mode="circular")), lambda: image(conv(8)), IMAGE
+    ),
+    "one-output": Twins(
+        lambda: Written(lambda m, x: (m.a(x), x), a=nn.Linear(16, 4)),
+        lambda: nn.Sequential(nn.Linear(16, 4)),
+        ROW,
+    ),
     "separate-pad": Twins(
         lambda: image(conv(8, stride=2), nn.ReLU()),
         lambda: image(nn.ZeroPad2d((0, 1, 0, 1)), conv(8, stride=2, padding=0), nn.ReLU()),

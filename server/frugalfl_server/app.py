@@ -16,7 +16,7 @@ from flwr.serverapp import Grid, ServerApp
 from frugalfl import wire
 from frugalfl.blocks import FloatArray, Parameters
 from frugalfl.energy import EnergyRecord, totals
-from frugalfl.errors import ExportError, Interrupted
+from frugalfl.errors import Interrupted
 from frugalfl.kinds import Scores
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.plans import parse_plan
@@ -47,7 +47,7 @@ from frugalfl_server.counters import counters_into
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.dry_run import dry_run
 from frugalfl_server.evaluate import evaluate, scoring_for
-from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
+from frugalfl_server.export import DeviceBudget, fit, kept_channels, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import server_energy
@@ -189,13 +189,12 @@ class Federation:
         if self._resumed:
             self._tell_of_resuming()
             self._compilations = compilations_of(self._run)
-        self._warn_of_export()
         for line in dry_run(self._task, self._settings, self._public.test):
             self._progress.warn(line)
         self._ratio = ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
         recover = self._settings.recover_rounds if ratio else 0
         self._progress.expect(self._settings.rounds + recover)
-        after = recover + self._federated
+        after = recover + (self._federated and self._settings.export)
         self._control.keep_back(after / max(self._settings.rounds + after, 1))
         phase = stopped.phase if stopped else "train"
         if self._settings.shares_counters:
@@ -214,6 +213,9 @@ class Federation:
         self._run.flush()
         if self._settings.private:
             self._progress.say(f"no export: {why_private_is_not_exported(self._settings)}")
+            return
+        if not self._settings.export:
+            self._progress.say("no export: export is false; the model is in checkpoints/model.npz")
             return
         if self._federated and phase != "calibrate":
             keep_ranges(self._run, read_parameters(module), self.calibrate(module))
@@ -256,19 +258,6 @@ class Federation:
         if self._name == summary.OURS and figures not in self._compilations:
             self._compilations.append(figures)
             self._run.write_json(COMPILED, {"programs": self._compilations})
-
-    def _warn_of_export(self) -> None:
-        """Say before the first round what would stop the export after the last one."""
-        if self._settings.private:
-            return
-        try:
-            advice = lint(self._task.new_model(), self._public.test.x.shape[1:])
-        except ExportError as error:
-            self._progress.warn(str(error))
-            return
-        for one in advice:
-            if one.severity == "stops":
-                self._progress.warn(f"this model cannot be exported: {one}")
 
     def train(self, module: torch.nn.Module | None = None) -> torch.nn.Module:
         """Run the rounds on a model, by default the one that the settings begin with."""

@@ -9,6 +9,8 @@ PyTorch is imported where it is used: a device without it has the ranges from it
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +43,7 @@ def row_ranges(module: torch.nn.Module, x: FloatArray) -> FloatArray:
         recorder = recorder_class()()
         row = torch.tensor(x[start : start + 1])  # a copy: the first layer may work in place
         recorder.note(row)
-        with torch.no_grad(), recorder:
+        with torch.no_grad(), single_operators(module), recorder:
             module(row)
         recorded.append(recorder.ranges)
     return np.array(recorded, np.float32)
@@ -85,6 +87,34 @@ def over_rows(rows: FloatArray, percentile: float) -> FloatArray:
 def with_zero(ranges: FloatArray) -> FloatArray:
     """Widen ranges, shape ``(..., 2)``, so that each holds 0: integers have a step for it."""
     return np.stack([np.minimum(ranges[..., 0], 0), np.maximum(ranges[..., 1], 0)], axis=-1)
+
+
+@contextmanager
+def single_operators(module: torch.nn.Module) -> Iterator[None]:
+    """Keep PyTorch from computing attention and recurrent layers in one piece each.
+
+    The exported model computes them operator by operator, and wants the ranges in between; a
+    training program does too (:mod:`frugalfl_server.compiler`), and its list is to be this one.
+
+    Args:
+        module: What will run; switches that nothing in it needs are left alone.
+    """
+    import torch
+    from torch import backends
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    mha: Any = backends.mha
+    mkldnn: Any = backends.mkldnn  # its flags are properties, which type checkers do not see
+    recurrent = any(isinstance(one, torch.nn.RNNBase) for one in module.modules())
+    before = mha.get_fastpath_enabled(), mkldnn.enabled
+    mha.set_fastpath_enabled(False)
+    mkldnn.enabled = before[1] and not recurrent
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        mha.set_fastpath_enabled(before[0])
+        mkldnn.enabled = before[1]
 
 
 @cache

@@ -127,6 +127,9 @@ class Settings:
         0.5, "share of channels to prune before export, 0 for none; not used with a budget"
     )
     recover_rounds: int = _setting(40, "federated rounds on the pruned model")
+    export: bool = _setting(
+        True, "whether a model file is made at the end; false: whatever the model, no file"
+    )
     calibration: str = _setting(
         "auto",
         "int8 ranges: federated (clients give them), public (task's rows), auto (public if any)",
@@ -292,6 +295,11 @@ class Settings:
             if getattr(self, name):
                 parse_size(getattr(self, name), name)
         self._need(self.macs >= 0, "macs", "0 or more")
+        if self.has_budget and not self.export:
+            raise UsageError(
+                "target, flash, ram and macs are about the exported model; leave them out with "
+                "export = false"
+            )
 
     def _need(self, holds: bool, name: str, what: str) -> None:
         if not holds:
@@ -340,10 +348,10 @@ def _typed(key: str, value: Any, wanted: type) -> Any:
         return str(value)  # flash = 65536 is as good as "65536"
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, wanted) or isinstance(value, bool):
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         raise UsageError(f"config key {key!r} takes {_TYPES[wanted]}, not {value!r}")
     return value
 
 
 _SIZES = ("flash", "ram")
-_TYPES = {str: "a text", int: "a whole number", float: "a number"}
+_TYPES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}

@@ -98,13 +98,16 @@ def test_runs_folder_that_cannot_be_made(tmp_path):
     check(result, 8, "cannot write a run")
 
 
-def test_a_model_that_cannot_be_exported_is_told_of_before_the_first_round(tmp_path, app):
+def test_a_model_that_cannot_be_exported_ends_before_the_first_round(tmp_path, app):
     folder = app(
         "nn.Conv2d(1, 16, 3, padding=1), nn.ReLU()", "nn.Conv2d(1, 16, 3, padding=1), nn.GELU()"
     )
     few = ("rounds=1", "recover-rounds=0", "clients=2", "clients-per-round=2", "local-epochs=1")
     result = frugalfl("simulate", folder, *few, cwd=tmp_path)
-    warning = result.stderr.index("warning: this model cannot be exported: stops: 1 (GELU)")
-    assert warning < result.stderr.index("train    1/1")
-    assert result.returncode == 7
-    assert "no kernel for GELU" in result.stderr.splitlines()[-1]
+    check(result, 7, "cannot be exported", "1 (GELU)", "use ReLU", "export=false to go on")
+    assert "train " not in result.stderr
+    result = frugalfl("simulate", folder, *few, "export=false", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    (run,) = [one for one in tmp_path.glob("runs/*") if (one / "report.html").is_file()]
+    assert not (run / "model").exists()
+    assert (run / "checkpoints" / "model.npz").is_file()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from textwrap import shorten
 
 from frugalfl.errors import ExportError, FrugalFLError, MissingExtraError
+
+#: Of another library's words; the converter prints whole programs.
+MOST_CHARACTERS = 240
 
 
 @contextlib.contextmanager
@@ -27,6 +31,6 @@ def explained(what: str, hint: str = "") -> Iterator[None]:
     except ImportError as error:
         raise MissingExtraError("Export", "server") from error
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = shorten(str(error).strip().partition("\n")[0], MOST_CHARACTERS)
         message = f"{what}: {type(error).__name__}: {reason}"
         raise ExportError(f"{message}; {hint}" if hint else message) from error

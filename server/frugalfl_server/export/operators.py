@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from frugalfl_server.export import flatbuffer
 
 _NAMES = """
@@ -48,6 +50,20 @@ def float_operators(model: bytes) -> tuple[str, ...]:
             if any(graph.tensors[index].type == schema.TensorType.FLOAT32 for index in touched):
                 found.append(flatbuffer.operator_name(tree, operator))
     return tuple(found)
+
+
+def first_made_by(model: bytes, names: Collection[str]) -> str:
+    """Return the name of the first tensor that one of these operators makes; empty for none.
+
+    Raises:
+        ExportError: The bytes are not a .tflite file.
+    """
+    tree = flatbuffer.read(model)
+    for graph in tree.subgraphs:
+        for operator in graph.operators:
+            if flatbuffer.operator_name(tree, operator) in names:
+                return bytes(graph.tensors[operator.outputs[0]].name).decode()
+    return ""
 
 
 def end_types(model: bytes) -> tuple[str, str]:

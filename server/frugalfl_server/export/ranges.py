@@ -3,13 +3,15 @@
 Clients run the PyTorch model, and the converter has fused, folded and turned around much of it. But
 a tensor that both have takes the same values on the same row, in whatever layout. So rows of random
 numbers go through both, and a tensor of the file is found by its smallest and largest value on each
-of them. An operator that was fused with the next one has no tensor in the file, and needs none.
+of them. An operator that was fused with the next one has no tensor in the file, and needs none. An
+operator that the converter made several of leaves tensors that nobody recorded: those around bound
+them (:mod:`frugalfl_server.export.intervals`).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +19,10 @@ import numpy as np
 from frugalfl.activations import row_ranges, with_zero
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
+from frugalfl_server.export.blame import blame
 from frugalfl_server.export.convert import to_model_layout
 from frugalfl_server.export.explain import explained
+from frugalfl_server.export.intervals import bounds
 from frugalfl_server.export.quantize import calibrated
 from frugalfl_server.export.quiet import quiet
 
@@ -60,7 +64,8 @@ def name_ranges(
         have the same values on every probe, the range holds all of theirs.
 
     Raises:
-        ExportError: Ranges of another model, or a tensor of the file that PyTorch does not have.
+        ExportError: Ranges of another model, or a tensor of the file that PyTorch does not have,
+            and that those around do not bound.
     """
     rows = probe_rows(input_shape)
     with explained("the model cannot be run to find its tensors"), quiet():
@@ -75,14 +80,30 @@ def name_ranges(
     for name in theirs[0]:
         seen = with_zero(np.array([_range(run[name]) for run in theirs], np.float32))
         alike = _alike(ours, seen)
-        if not alike.any():
+        if alike.any():
+            named[name] = (float(recorded[alike, 0].min()), float(recorded[alike, 1].max()))
+    return named | _bounded(
+        module, float_model, [one for one in theirs[0] if one not in named], named
+    )
+
+
+def _bounded(
+    module: torch.nn.Module, float_model: bytes, unseen: Sequence[str], named: Ranges
+) -> Ranges:
+    """Bound the tensors that nobody recorded; ranges hold 0, as recorded ones do.
+
+    Raises:
+        ExportError: One has no bounds.
+    """
+    found = bounds(float_model, named) if unseen else {}
+    for name in unseen:
+        if name not in found:
             raise ExportError(
-                f"no operator of the PyTorch model makes tensor {_short(name)!r} of the converted "
-                "one, so clients cannot give its range; give public calibration rows, and set "
-                'calibration = "public"'
+                f"{blame(module, name)} computes something in the converted model that no operator "
+                "of the PyTorch model does, so clients cannot give its range; give public "
+                'calibration rows, and set calibration = "public"'
             )
-        named[name] = (float(recorded[alike, 0].min()), float(recorded[alike, 1].max()))
-    return named
+    return {name: (min(found[name][0], 0.0), max(found[name][1], 0.0)) for name in unseen}
 
 
 def _alike(ours: FloatArray, seen: FloatArray) -> Any:
@@ -93,8 +114,3 @@ def _alike(ours: FloatArray, seen: FloatArray) -> Any:
 
 def _range(statistics: Mapping[str, Any]) -> tuple[float, float]:
     return float(statistics["min"].min()), float(statistics["max"].max())
-
-
-def _short(name: str) -> str:
-    """Return the end of a tensor's name, which is a path through all modules."""
-    return name.rstrip(";").rpartition("/")[2]

@@ -221,6 +221,12 @@ def _is_authors(filename: str) -> bool:
     return not filename.startswith((*elsewhere, "<"))
 
 
+def place_of(call: Call) -> str:
+    """Say where a call is: ``features.3 (GELU), model.py:12``."""
+    where = f"{call.path or 'the model'} ({type(call.module).__name__})"
+    return f"{where}, {call.source}" if call.source else where
+
+
 def _place(filename: str, line: int) -> str:
     here = os.getcwd() + os.sep
     return f"{filename.removeprefix(here)}:{line}"

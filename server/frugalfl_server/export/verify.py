@@ -195,7 +195,7 @@ def _measured(
         agreement={s: agreement(classes[s], exact) if s in classes else None for s in stages},
         micro_max_lsb=max_lsb,
         micro_bytes_differing=differing,
-        float_error=_float_error(exact, runs.outputs["litert_float"]),
+        float_error=float_error(exact, runs.outputs["litert_float"]),
         sqnr_db=sqnr_db(runs.outputs["litert_int8_reference"], runs.outputs["litert_float"]),
         latency_us_host=runs.latency_us,
         arena_bytes=runs.micro.arena_bytes if runs.micro else None,
@@ -229,7 +229,16 @@ def _lost_db(runs: StageRuns) -> float | None:
     return ours - theirs
 
 
-def _float_error(exact: FloatArray, converted: FloatArray) -> float:
+def float_error(exact: FloatArray, converted: FloatArray) -> float:
+    """Return the largest difference of an output, as a share of the largest output.
+
+    Args:
+        exact: Outputs of the model as it was written.
+        converted: Those of the float file, in the same shape.
+
+    Raises:
+        ExportError: Their shapes differ.
+    """
     if exact.shape != converted.shape:
         raise ExportError(f"converted, the model returns {converted.shape}, not {exact.shape}")
     apart, largest = np.abs(converted - exact).max(), np.abs(exact).max()

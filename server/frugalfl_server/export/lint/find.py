@@ -119,6 +119,59 @@ def padded_transposed(model: Subject) -> Iterator[Finding]:
             yield Finding(call)
 
 
+def cut_transposed(model: Subject) -> Iterator[Finding]:
+    """Find transposed convolutions whose padding is neither of the two that TFLite knows."""
+    for call in model.calls(("conv_transpose1d", "conv_transpose2d")):
+        before, after = call.tensors[0].shape[2:], call.output.shape[2:]
+        stride, padding = call.argument(3, "stride", 1), call.argument(4, "padding", 0)
+        larger = [old * step for old, step in zip(before, _sizes(stride, len(before)), strict=True)]
+        dilation = call.argument(7, "dilation", 1)
+        if any(one != 1 for one in _sizes(dilation, len(before))):
+            yield Finding(call, f"dilation {_text(dilation)}")
+        elif any(_sizes(padding, len(before))) and list(after) != larger:
+            yield Finding(call, f"stride {_text(stride)} and padding {_text(padding)}")
+
+
+def fractional_resizes(model: Subject) -> Iterator[Finding]:
+    """Find nearest-neighbour resizing to what is no whole multiple."""
+    for call in model.calls(("interpolate", "upsample", "upsample_nearest")):
+        if call.argument(3, "mode", "nearest").startswith("nearest"):
+            before, after = call.tensors[0].shape[2:], call.output.shape[2:]
+            if any(new % old for old, new in zip(before, after, strict=True)):
+                yield Finding(call, f"{'x'.join(map(str, before))} to {'x'.join(map(str, after))}")
+
+
+def dilated_pools(model: Subject) -> Iterator[Finding]:
+    """Find max pools whose windows have holes."""
+    for call in model.calls(("max_pool1d", "max_pool2d", "max_pool1d_with_indices")):
+        if any(one != 1 for one in _sizes(call.argument(4, "dilation", 1), 2)):
+            yield Finding(call)
+
+
+def partial_pools(model: Subject) -> Iterator[Finding]:
+    """Find average pools that divide by fewer values at the edge."""
+    for call in model.calls(("avg_pool1d", "avg_pool2d")):
+        padded = any(_sizes(call.argument(3, "padding", 0), 2))
+        if padded and not call.argument(5, "count_include_pad", True):
+            yield Finding(call)
+
+
+def circular_pads(model: Subject) -> Iterator[Finding]:
+    """Find padding from the other side of the image."""
+    for call in model.calls(("pad",)):
+        if call.argument(2, "mode", "constant") == "circular":
+            yield Finding(call)
+
+
+def other_outputs(model: Subject) -> Iterator[Finding]:
+    """Find a model that returns something else than one tensor."""
+    import torch
+
+    output, every = model.trace.output, model.trace.calls
+    if every and not isinstance(output, torch.Tensor):
+        yield Finding(every[-1], f"a {type(output).__name__}")
+
+
 def separate_pads(model: Subject) -> Iterator[Finding]:
     """Find padding that is not the one that TFLite calls SAME, and needs an operator."""
     for call in model.calls(("conv1d", "conv2d")):

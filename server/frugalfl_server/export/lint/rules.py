@@ -156,6 +156,45 @@ RULES: tuple[Rule, ...] = (
         "nn.ConvTranspose2d(..., output_padding=1)", "nn.Upsample, nn.Conv2d",
     ),
     Rule(
+        "transposed-padding", "stops", find.cut_transposed,
+        "a transposed convolution with {detail} cannot be converted",
+        "use Upsample and Conv2d, or padding with which the output is just stride times as large: "
+        "kernel 4, stride 2, padding 1",
+        "nn.ConvTranspose2d(c, d, 3, 2, padding=1)",
+        "nn.Upsample(scale_factor=2), nn.Conv2d(c, d, 3, padding=1)",
+    ),
+    Rule(
+        "fractional-resize", "stops", find.fractional_resizes,
+        "resizing {detail} picks other pixels in TFLite than in PyTorch",
+        "use a whole scale_factor",
+        "nn.Upsample(scale_factor=1.5)", "nn.Upsample(scale_factor=2)",
+    ),
+    Rule(
+        "dilated-pool", "stops", find.dilated_pools,
+        "a max pool with dilation cannot be converted",
+        "use a dilated convolution, or MaxPool2d without dilation",
+        "nn.MaxPool2d(2, 2, dilation=2)", "nn.MaxPool2d(2, 2)",
+    ),
+    Rule(
+        "partial-pool", "stops", find.partial_pools,
+        "an average pool that leaves its padding out of the count cannot be converted",
+        "leave count_include_pad as it is, or pad nothing",
+        "nn.AvgPool2d(3, 2, padding=1, count_include_pad=False)", "nn.AvgPool2d(2)",
+    ),
+    Rule(
+        "circular", "stops", find.circular_pads,
+        "circular padding becomes SELECT, for which TFLite-Micro has no kernel",
+        'use padding_mode="reflect" or zeros, or wrap the rows around in the task',
+        'nn.Conv2d(c, d, 3, padding=1, padding_mode="circular")',
+        "nn.Conv2d(c, d, 3, padding=1)",
+    ),
+    Rule(
+        "one-output", "stops", find.other_outputs,
+        "the model returns {detail}; it must return one tensor",
+        "return the one that the device needs",
+        "return a, b", "return a",
+    ),
+    Rule(
         "separate-pad", "costs", find.separate_pads,
         "{detail} needs an operator of its own that copies the whole input",
         "pad with nn.ZeroPad2d((0, 1, 0, 1)) and give the layer padding=0 (for odd inputs, "

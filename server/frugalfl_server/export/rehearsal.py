@@ -1,0 +1,102 @@
+"""The whole export of an untrained model, for what would stop the trained one's.
+
+Nothing less finds every fault: what an operator becomes depends on its options, on its neighbours
+and on the converter's version. Shapes decide all of it, so that weights need no training. What
+depends on weights is not looked at: accuracy, noise, steps between two kernels.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from frugalfl.activations import ranges_of
+from frugalfl.errors import ExportError
+from frugalfl.targets import Target
+from frugalfl.task import FloatArray
+from frugalfl_edge import Interpreter, run_rows
+from frugalfl_server.export import gates
+from frugalfl_server.export.blame import blame
+from frugalfl_server.export.convert import convert, to_model_layout
+from frugalfl_server.export.operators import (
+    MICRO_OPERATORS,
+    end_types,
+    first_made_by,
+    float_operators,
+    operators,
+)
+from frugalfl_server.export.quantize import quantize
+from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.ranges import name_ranges
+from frugalfl_server.export.reference import of_pytorch
+from frugalfl_server.export.stages import Models, run_stages
+from frugalfl_server.export.strip import strip
+from frugalfl_server.export.verify import float_error
+
+if TYPE_CHECKING:
+    import torch
+
+
+def rehearse(
+    module: torch.nn.Module,
+    rows: FloatArray,
+    *,
+    federated: bool = True,
+    activations: str = "int8",
+    target: Target | None = None,
+) -> None:
+    """Convert, quantize, strip and run a model as its export will.
+
+    Args:
+        module: Trained or not; left as it was.
+        rows: A few, as PyTorch takes them; values matter little.
+        federated: Whether clients will give the ranges, and not public rows.
+        activations: Of the int8 model.
+        target: What it is for.
+
+    Raises:
+        ExportError: The export would fail, whatever the weights become.
+        MissingExtraError: What exports is not installed.
+    """
+    shape = rows.shape[1:]
+    float_model = convert(module, shape)
+    _check_operators(module, float_model)
+    _check_conversion(module, float_model, rows)
+    if federated:
+        recorded = ranges_of(copy.deepcopy(module).cpu().float(), rows)
+        calibration = name_ranges(module, float_model, shape, recorded)
+        int8_model = quantize(float_model, calibration, activations)
+    else:
+        int8_model = quantize(float_model, to_model_layout(rows, float_model), activations)
+    mcu_model = strip(int8_model)
+    gates.integer_tensors(*end_types(int8_model)).check()
+    _check_operators(module, int8_model)
+    if target and not target.fpu:
+        _check_hardware(module, int8_model, target)
+    run_stages(Models(of_pytorch(module), float_model, int8_model, mcu_model), rows)
+
+
+def _check_conversion(module: torch.nn.Module, float_model: bytes, rows: FloatArray) -> None:
+    """Compare the float file with the model: the converter may be wrong without a word."""
+    reference = of_pytorch(module)
+    with quiet():
+        loaded = Interpreter(float_model)
+    converted = run_rows(loaded, reference.to_model_layout(rows, float_model))
+    gates.conversion(float_error(reference.outputs(rows), converted), "PyTorch").check()
+
+
+def _check_operators(module: torch.nn.Module, model: bytes) -> None:
+    """Name the module that an operator without a kernel comes from."""
+    found = operators(model)
+    reason = gates.known_operators(found, MICRO_OPERATORS).reason
+    if reason is not None:
+        missing = set(found) - MICRO_OPERATORS
+        raise ExportError(f"{blame(module, first_made_by(model, missing))}: {reason}")
+
+
+def _check_hardware(module: torch.nn.Module, model: bytes, target: Target) -> None:
+    """Name the module that would compute in float32 on a core that cannot."""
+    in_float = float_operators(model)
+    reason = gates.float_operators(in_float, target.name).reason
+    if reason is not None:
+        raise ExportError(f"{blame(module, first_made_by(model, in_float))}: {reason}")
