@@ -13,7 +13,7 @@ from torch import nn
 
 from frugalfl.errors import ExportError
 from frugalfl_server.export import count_macs, count_parameters, prune
-from frugalfl_server.export.prune_plan import channels_kept, ratio_that_keeps
+from frugalfl_server.export.prune_cut import channels_kept, ratio_that_keeps
 
 IMAGE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

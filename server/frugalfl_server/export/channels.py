@@ -75,12 +75,24 @@ class Channels:
         Raises:
             ExportError: More channels would have to go, or what is left is no cut along axes.
         """
-        root = self._group[0].dep
-        group = self._graph.get_pruning_group(root.target.module, root.handler, list(removed))
-        if set(group[0].idxs) != set(removed):
+        steps = self._steps(removed)
+        if set(steps[0].idxs) != set(removed):
             raise ExportError("some of its channels cannot go without others")
+        return self._cut(steps)
+
+    def read_without(self, removed: Sequence[int]) -> set[tuple[str, int]]:
+        """Return the tensors and axes that only read these channels, and do not make them."""
+        only = [one for one in self._steps(removed) if not self._makes(one.dep.handler)]
+        cuts = self._cut(only).items()
+        return {(n, k) for n, lists in cuts for k, one in enumerate(lists) if one is not None}
+
+    def _steps(self, removed: Sequence[int]) -> Any:
+        root = self._group[0].dep
+        return self._graph.get_pruning_group(root.target.module, root.handler, list(removed))
+
+    def _cut(self, steps: Any) -> dict[str, Lists]:
         twins: dict[Any, Any] = {}
-        for dependency, indices in group:
+        for dependency, indices in steps:
             _cut(twins, dependency, indices)
         kept: dict[str, Lists] = {}
         for part, twin in twins.items():
@@ -116,7 +128,10 @@ class Channels:
 
         part = dependency.target.module
         weighs = isinstance(part, torch.nn.Module) and bool(named_tensors(part))
-        made: bool = weighs and self._graph.is_out_channel_pruning_fn(dependency.handler)
+        return weighs and self._makes(dependency.handler)
+
+    def _makes(self, handler: Any) -> bool:
+        made: bool = self._graph.is_out_channel_pruning_fn(handler)
         return made
 
     def _blocks_of(self, dependency: Any) -> int:
@@ -124,7 +139,7 @@ class Channels:
         pruner = self._graph.get_pruner_of_module(part)
         if pruner is None or getattr(part, "groups", 0) == getattr(part, "out_channels", None):
             return 1
-        outputs = self._graph.is_out_channel_pruning_fn(dependency.handler)
+        outputs = self._makes(dependency.handler)
         ask = pruner.get_out_channel_groups if outputs else pruner.get_in_channel_groups
         return int(ask(part))
 

@@ -24,14 +24,13 @@ from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.gates import reasons
 from frugalfl_server.export.measure import Cost, measure
 from frugalfl_server.export.prune import PruneReport, prune
-from frugalfl_server.export.prune_plan import (
-    NARROWEST,
+from frugalfl_server.export.prune_cut import (
     ROUND_TO,
     Narrowed,
     channels_kept,
-    plan_pruning,
     ratio_that_keeps,
 )
+from frugalfl_server.export.prune_plan import NARROWEST, plan_pruning
 
 if TYPE_CHECKING:
     import torch

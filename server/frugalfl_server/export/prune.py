@@ -20,13 +20,8 @@ from frugalfl_server.export.channels import channels_of
 from frugalfl_server.export.cost import count_macs, count_parameters
 from frugalfl_server.export.explain import explained
 from frugalfl_server.export.kept import all_cuts
-from frugalfl_server.export.prune_plan import (
-    ROUND_TO,
-    LeftWhole,
-    PruningPlan,
-    plan_pruning,
-    removed_of,
-)
+from frugalfl_server.export.prune_cut import ROUND_TO, removed_of
+from frugalfl_server.export.prune_plan import LeftWhole, PruningPlan, plan_pruning
 from frugalfl_server.export.quiet import quiet
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ Made before the first round, of shapes alone, and tried: see :mod:`prune_trial`.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,37 +17,20 @@ from frugalfl.modules import write_parameters
 from frugalfl_server.export.channels import Channels, channels_of
 from frugalfl_server.export.explain import explained
 from frugalfl_server.export.kept import all_cuts, shapes_left
+from frugalfl_server.export.prune_cut import ROUND_TO, Narrowed, channels_kept, removed_of
 from frugalfl_server.export.prune_trial import Trial
+from frugalfl_server.export.prune_twins import twins
 from frugalfl_server.export.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
 
-#: The channels that stay are a multiple of this: it suits the int8 kernels of Cortex-M.
-ROUND_TO = 4
 #: A ratio at which every group is as narrow as it can be.
 NARROWEST = 1 - 1e-9
 #: Most divisions into equal blocks that are tried for a group; chunks and heads are few.
 _MOST_BLOCKS = 16
 #: What :func:`~frugalfl.resize.resize` says of layers that it does not know.
 _NOT_REBUILT = "cannot be rebuilt"
-
-
-@dataclass(frozen=True)
-class Narrowed:
-    """A group of channels that becomes narrower.
-
-    Attributes:
-        layer: The layer that leads it.
-        channels: How many there are.
-        stay: How many stay.
-        blocks: The channels are so many equal blocks, one after the other, and each loses the same.
-    """
-
-    layer: str
-    channels: int
-    stay: int
-    blocks: int
 
 
 @dataclass(frozen=True)
@@ -83,34 +65,6 @@ class PruningPlan:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return dataclasses.asdict(self)
-
-
-def ratio_that_keeps(channels: int, of: int) -> float:
-    """Return a pruning ratio at which so many channels of a group stay, safe from rounding."""
-    return max(0.0, 1 - channels / of - 1e-9)
-
-
-def channels_kept(of: int, ratio: float, round_to: int, blocks: int = 1) -> int:
-    """Return how many channels of a group stay: a multiple of both, rounded down, at least that."""
-    step = math.lcm(round_to, blocks)
-    return max(min(step, of), int(of * (1 - ratio)) // step * step)
-
-
-def removed_of(channels: Channels, one: Narrowed, weakest: bool = True) -> list[int]:
-    """Return which channels go: at the same places in each block, those with the least norm.
-
-    Args:
-        channels: With the weights that decide.
-        one: How many stay.
-        weakest: Else those with the largest norm.
-    """
-    importance = channels.importance()
-    if importance is None:
-        raise ExportError("its channels have no weights to compare")
-    size, gone = one.channels // one.blocks, (one.channels - one.stay) // one.blocks
-    order = importance.view(one.blocks, size).mean(0).argsort(descending=not weakest)
-    places = sorted(order[:gone].tolist())
-    return [block * size + place for block in range(one.blocks) for place in places]
 
 
 def plan_pruning(
@@ -213,7 +167,13 @@ class _Planner:
         both = [*self._narrowed, *cuts]
         try:
             with explained("it cannot be cut"), quiet():
-                self._trial.check(self._kept(both), self._kept(both, weakest=False))
+                self._trial.check(
+                    self._kept(both),
+                    self._kept(both, weakest=False),
+                    lambda: twins(
+                        self._trial.weights, [(self._found[one.layer], one) for one in both]
+                    ),
+                )
         except MissingExtraError:
             raise
         except FrugalFLError as error:

@@ -47,35 +47,50 @@ class Trial:
         self._module = build().eval()
         self._rows = example_input.repeat(_ROWS, *[1] * (example_input.ndim - 1))[:_ROWS]
         own = read_parameters(self._module)
-        self.shapes: dict[str, Shape] = {name: array.shape for name, array in own.items()}
+        self.shapes = shapes_of(own)
         with explained(f"{type(self._module).__name__} cannot be pruned", "it has to run on a row"):
             self._shape = self._outputs(self._module).shape
             self.weights = self._drawn(own)
 
-    def check(self, kept: Kept, others: Kept) -> None:
+    def check(
+        self,
+        kept: Kept,
+        others: Kept,
+        twins: Callable[[], tuple[Kept, Parameters, Parameters]],
+    ) -> None:
         """Check that a cut leaves a model that can be rebuilt and computes what it should.
 
         Args:
             kept: What stays of each tensor.
             others: The same of other channels, as many of each group.
+            twins: A third cut, and weights of both models that agree on averages.
 
         Raises:
             ExportError: It does not; the message says how.
             TaskError: It cannot be rebuilt.
         """
         small = take(self.weights, kept)
-        shapes = {name: array.shape for name, array in small.items()}
-        if shapes != shapes_left(others, self.shapes):
+        if shapes_of(small) != shapes_left(others, self.shapes):
             raise ExportError("how many channels go depends on which")
-        pruned = resize(self._build(), shapes).eval()
+        outputs = self._pruned(small)
+        here, there = self._with(small, kept), self._with(small, others)
+        if not _agree(here, there):
+            raise ExportError("its channels are told apart by their places")
+        if not _agree(here, outputs):
+            _, small, whole = twins()
+            write_parameters(self._module, whole)
+            if not _agree(self._outputs(self._module), self._pruned(small)):
+                raise ExportError("what is left of it computes something else")
+
+    def _pruned(self, small: Parameters) -> FloatArray:
+        """Return the outputs of the smaller model, rebuilt as the run will."""
+        pruned = resize(self._build(), shapes_of(small)).eval()
         write_parameters(pruned, small)
         with explained("without some channels it does not run"):
             outputs = self._outputs(pruned)
         if outputs.shape != self._shape or not np.isfinite(outputs).all():
-            raise ExportError(f"without some channels its outputs are {outputs.shape}")
-        here, there = self._with(small, kept), self._with(small, others)
-        if not _agree(here, there):
-            raise ExportError("its channels are told apart by their places")
+            raise ExportError("without some channels its outputs are others")
+        return outputs
 
     def _with(self, small: Parameters, kept: Kept) -> FloatArray:
         """Return the whole model's outputs with these weights in some channels, the rest zero."""
@@ -107,6 +122,11 @@ class Trial:
         with torch.no_grad():
             outputs: FloatArray = module(self._rows).numpy()
         return outputs
+
+
+def shapes_of(parameters: Parameters) -> dict[str, Shape]:
+    """Return the shape of each tensor."""
+    return {name: array.shape for name, array in parameters.items()}
 
 
 def _draw(chance: np.random.Generator, shape: Shape) -> FloatArray:
