@@ -1,4 +1,4 @@
-"""DS-CNN for keyword spotting (Zhang, Suda, Lai and Chandra, "Hello Edge", 2017), as in MLPerf Tiny."""
+"""DS-CNN for keywords (Zhang, Suda, Lai and Chandra, "Hello Edge", 2017), as in MLPerf Tiny."""
 
 from torch import nn
 from waves import task_of

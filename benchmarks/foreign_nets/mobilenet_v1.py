@@ -5,16 +5,8 @@ from waves import task_of
 
 #: Output channels and stride of each separable convolution.
 LAYERS = [
-    (16, 1),
-    (32, 2),
-    (32, 1),
-    (64, 2),
-    (64, 1),
-    (128, 2),
-    *[(128, 1)] * 5,
-    (256, 2),
-    (256, 1),
-]
+    (16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *[(128, 1)] * 5, (256, 2), (256, 1),
+]  # fmt: skip
 
 
 def convolution(inputs: int, outputs: int, size: int, stride: int, groups: int = 1):  # type: ignore[no-untyped-def]

@@ -15,7 +15,7 @@ import torch
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 from frugalfl_server.export.export_check import check_export
-from frugalfl_server.export.prune_check import check_pruning
+from frugalfl_server.pruning import check_pruning
 
 #: ``(task, settings, rows)`` to lines for a person; every check must leave the rows as they are.
 Check = Callable[[Task, Settings, Examples], Iterable[str]]

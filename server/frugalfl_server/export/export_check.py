@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from frugalfl.errors import ExportError, MissingExtraError, UsageError
 from frugalfl.settings import Settings
-from frugalfl.task import Examples, FloatArray, Task
+from frugalfl.task import Examples, Task
 from frugalfl_server.calibration import is_federated
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.lint import blamed, lint
 from frugalfl_server.export.plain import is_plain, unusual
-from frugalfl_server.export.prune import prune
 from frugalfl_server.export.rehearsal import rehearse
+from frugalfl_server.pruning import plan_for, prune_as_planned
 from frugalfl_server.start import initial_model
 
 if TYPE_CHECKING:
@@ -43,22 +43,22 @@ def check_export(task: Task, settings: Settings, rows: Examples) -> Iterator[str
     if not all(map(find_spec, _PACKAGES)):
         raise MissingExtraError("Export (or export=false)", "server")
     try:
-        _try(task, settings, rows.x[:ROWS])
+        _try(task, settings, rows)
     except ExportError as error:
         raise ExportError(f"this model cannot be exported: {error}; {GO_ON}") from error
     yield from ()
 
 
-def _try(task: Task, settings: Settings, rows: FloatArray) -> None:
-    module = _exported(initial_model(task, settings), settings, rows)
-    shape = rows.shape[1:]
-    if is_plain(module, shape):
-        return
+def _try(task: Task, settings: Settings, rows: Examples) -> None:
+    shape = rows.x.shape[1:]
+    if is_plain(initial_model(task, settings), shape):
+        return  # and so are those that pruning makes of it
+    module = _exported(task, settings, rows)
     public = task.public_rows(settings.shares_counters)
     with blamed(lint(module, shape)), _placed(module, shape):
         rehearse(
             module,
-            rows,
+            rows.x[:ROWS],
             federated=is_federated(settings, public),
             activations=settings.activations,
             target=DeviceBudget.of_settings(settings).target,
@@ -85,10 +85,10 @@ def _placed(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Iterator[N
         raise ExportError(f"{error}; what is out of the ordinary in it: {named}") from error
 
 
-def _exported(module: torch.nn.Module, settings: Settings, rows: FloatArray) -> torch.nn.Module:
+def _exported(task: Task, settings: Settings, rows: Examples) -> torch.nn.Module:
     """Return the model as it will be pruned; how far a budget needs it to be is not known yet."""
-    import torch
-
+    module = initial_model(task, settings)
     if settings.has_budget or not settings.prune:
         return module
-    return prune(module, torch.from_numpy(rows[:1].copy()), settings.prune)[0]
+    plan = plan_for(task, settings, rows, settings.prune)
+    return prune_as_planned(plan, task, module, rows)[0] if plan.narrowed else module
