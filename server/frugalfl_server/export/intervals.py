@@ -5,13 +5,16 @@ dozen. What clients recorded bounds what lies in between, from both sides: ``out
 ``out`` where ``a`` and ``b`` are known, and ``a`` where ``out`` and ``b`` are. Every operator
 narrows what it touches until nothing changes, which is interval constraint propagation (HC4 of
 Benhamou, Goualard, Granvilliers and Puget, "Revising Hull and Box Consistency", ICLP 1999).
-A bound holds every value that the tensor takes where the given ranges do; it may be wider.
+A bound holds every value that the tensor takes where the given ranges do; it may be wider. It
+leaves out what makes no difference: if all that reads a tensor is a clamp or a slice, values that
+are clamped or cut off may saturate before.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +30,7 @@ SWEEPS = 12
 
 _SAME = "RESHAPE TRANSPOSE SQUEEZE EXPAND_DIMS BROADCAST_TO SPACE_TO_DEPTH DEPTH_TO_SPACE TILE"
 #: Operators whose output has the values of the input, in another shape or order.
-SAME = frozenset([*_SAME.split(), "REVERSE_V2"])
+SAME = frozenset([*_SAME.split(), "REVERSE_V2", "RELU", "RELU6", "RELU_0_TO_1"])
 _WITHIN = """
 SLICE STRIDED_SLICE SPLIT SPLIT_V UNPACK GATHER GATHER_ND MAX_POOL_2D AVERAGE_POOL_2D MEAN
 REDUCE_MAX REDUCE_MIN RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR
@@ -36,8 +39,12 @@ REDUCE_MAX REDUCE_MIN RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR
 WITHIN = frozenset(_WITHIN.split())
 #: Operators that put tensors together, or values around one.
 TOGETHER = frozenset({"CONCATENATION", "PACK", "PAD", "PADV2", "MIRROR_PAD"})
-#: Operators whose output lies within a range whatever goes in.
-BOUNDED: Mapping[str, Interval] = {"SOFTMAX": (0, 1), "RELU6": (0, 6), "RELU_0_TO_1": (0, 1)}
+#: Operators that drop values, and change none.
+CUTS = frozenset({"SLICE", "STRIDED_SLICE"})
+#: Operators that are nothing but a clamp.
+CLAMPS: Mapping[str, Interval] = {
+    "RELU": (0, math.inf), "RELU6": (0, 6), "RELU_0_TO_1": (0, 1),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,12 +74,13 @@ def bounds(model: bytes, known: Mapping[str, Interval]) -> dict[str, Interval]:
         {i: known[name] for i, name in enumerate(names) if name in known} | _constants(tree, graph)
     )
     steps = [_step(tree, operator) for operator in graph.operators]
+    read = Counter(one for step in steps for one in step.inputs) + Counter(map(int, graph.outputs))
     for _ in range(SWEEPS):
         before = dict(found.by_tensor)
         for step in steps:
             _forward(step, found)
         for step in reversed(steps):
-            _backward(step, found)
+            _backward(step, found, {one for one in step.inputs if read[one] == 1})
         if found.by_tensor == before:
             break
     return {names[i]: one for i, one in found.by_tensor.items() if math.isfinite(one[0] + one[1])}
@@ -121,11 +129,12 @@ def _step(tree: Any, operator: Any) -> _Step:
     kinds = schema.ActivationFunctionType
     fused = getattr(operator.builtinOptions, "fusedActivationFunction", kinds.NONE)
     limits = {kinds.RELU: (0, math.inf), kinds.RELU6: (0, 6), kinds.RELU_N1_TO_1: (-1, 1)}
+    name = flatbuffer.operator_name(tree, operator)
     return _Step(
-        flatbuffer.operator_name(tree, operator),
+        name,
         tuple(int(one) for one in operator.inputs if one >= 0),
         tuple(int(one) for one in operator.outputs),
-        limits.get(fused, ANY),
+        CLAMPS.get(name, limits.get(fused, ANY)),
     )
 
 
@@ -138,8 +147,8 @@ def _forward(step: _Step, found: _Bounds) -> None:
 
 def _made(step: _Step, ins: list[Interval]) -> Interval:
     name = step.name
-    if name in BOUNDED:
-        return _clamped(ins[0], BOUNDED[name]) if "RELU" in name else BOUNDED[name]
+    if name == "SOFTMAX":
+        return 0, 1
     if name in SAME or name in WITHIN:
         return ins[1] if name == "SPLIT" else ins[0]  # whose first input is the axis
     if name in TOGETHER:
@@ -163,11 +172,17 @@ def _put_together(step: _Step, ins: list[Interval]) -> list[Interval]:
     return ins[:1] if step.name == "MIRROR_PAD" else ins
 
 
-def _backward(step: _Step, found: _Bounds) -> None:
-    """Narrow an operator's inputs by its output."""
-    out = _before_activation(found[step.outputs[0]], step.activation)
-    for tensor, bound in _wanted(step, out, [found[one] for one in step.inputs]):
+def _backward(step: _Step, found: _Bounds, own: Collection[int]) -> None:
+    """Narrow an operator's inputs by its output; its own, that nobody else reads, further."""
+    out = found[step.outputs[0]]
+    ins = [found[one] for one in step.inputs]
+    for tensor, bound in _wanted(step, _before_activation(out, step.activation), ins):
         found.narrow(tensor, bound)
+    for tensor, bound in _wanted(step, out, ins):
+        if tensor in own:
+            found.narrow(tensor, bound)
+    if step.name in CUTS and step.inputs[0] in own:
+        found.narrow(step.inputs[0], out)
 
 
 def _wanted(step: _Step, out: Interval, ins: list[Interval]) -> Iterator[tuple[int, Interval]]:
@@ -187,8 +202,6 @@ def _wanted(step: _Step, out: Interval, ins: list[Interval]) -> Iterator[tuple[i
         yield inputs[1], _over(out, ins[0])
     elif name == "NEG":
         yield inputs[0], _minus((0, 0), out)
-    elif name in ("RELU", "RELU6"):
-        yield inputs[0], _before_activation(out, (0, 6 if name == "RELU6" else math.inf))
 
 
 def _clamped(one: Interval, limits: Interval) -> Interval:
@@ -270,7 +283,6 @@ _RISING: Mapping[str, Callable[[float], float]] = {
     "LOGISTIC": _logistic,
     "TANH": math.tanh,
     "EXP": _exp,
-    "RELU": lambda x: max(x, 0.0),
     "SQRT": lambda x: math.sqrt(max(x, 0.0)),
 }
 _UNARY: Mapping[str, Callable[[Interval], Interval]] = {

@@ -149,10 +149,11 @@ def dilated_pools(model: Subject) -> Iterator[Finding]:
 
 
 def partial_pools(model: Subject) -> Iterator[Finding]:
-    """Find average pools that divide by fewer values at the edge."""
+    """Find average pools that divide by another number than their window's size."""
     for call in model.calls(("avg_pool1d", "avg_pool2d")):
         padded = any(_sizes(call.argument(3, "padding", 0), 2))
-        if padded and not call.argument(5, "count_include_pad", True):
+        fewer = padded and not call.argument(5, "count_include_pad", True)
+        if fewer or call.argument(6, "divisor_override") is not None:
             yield Finding(call)
 
 

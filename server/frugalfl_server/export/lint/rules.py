@@ -177,8 +177,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "partial-pool", "stops", find.partial_pools,
-        "an average pool that leaves its padding out of the count cannot be converted",
-        "leave count_include_pad as it is, or pad nothing",
+        "an average pool that divides by another number than its window's size cannot be converted",
+        "leave count_include_pad and divisor_override as they are",
         "nn.AvgPool2d(3, 2, padding=1, count_include_pad=False)", "nn.AvgPool2d(2)",
     ),
     Rule(
