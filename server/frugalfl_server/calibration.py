@@ -242,7 +242,8 @@ def kept_ranges(run: RunDirectory, parameters: Parameters) -> FloatArray:
     if not (run.path / FILE).is_file():
         raise ExportError(
             f"{run.path} has no calibration ranges: clients are asked for them after the last "
-            "round; run it to its end, or give the task public calibration rows"
+            "round, unless export is false; run it to its end, or give the task public "
+            "calibration rows"
         )
     known = run.read_json(FILE)
     try:

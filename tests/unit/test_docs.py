@@ -25,6 +25,8 @@ def test_every_setting_is_described_with_its_default():
     text = (DOCS / "settings.md").read_text()
     for field in fields(Settings):
         default = str(field.default).replace("|", "\\|")
+        if isinstance(field.default, bool):
+            default = default.lower()  # as TOML and the command line write it
         assert f"| `{field.name.replace('_', '-')}` | `{default}` |" in text
 
 

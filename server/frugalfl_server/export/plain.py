@@ -116,6 +116,10 @@ def _sum(call: Call) -> bool:
     return len(call.tensors) == 2 and len(shapes) == 1 and call.output.ndim in (_ROW, _IMAGE)
 
 
+def _relu6(call: Call) -> bool:
+    return (call.argument(1, "min_val", -1.0), call.argument(2, "max_val", 1.0)) == (0, 6)
+
+
 def _any(_call: Call) -> bool:
     return True
 
@@ -128,6 +132,8 @@ PLAIN: Mapping[str, Callable[[Call], bool]] = {
     "relu": _any,
     "relu_": _any,
     "relu6": _any,
+    "hardtanh": _relu6,
+    "hardtanh_": _relu6,
     "max_pool2d": _pool,
     "avg_pool2d": _pool,
     "adaptive_avg_pool2d": _global_pool,

@@ -25,9 +25,9 @@ from frugalfl_server.export.operators import (
     float_operators,
     operators,
 )
-from frugalfl_server.export.quantize import quantize
+from frugalfl_server.export.quantize import calibrated, quantize
 from frugalfl_server.export.quiet import quiet
-from frugalfl_server.export.ranges import name_ranges
+from frugalfl_server.export.ranges import Ranges, name_ranges
 from frugalfl_server.export.reference import of_pytorch
 from frugalfl_server.export.stages import Models, run_stages
 from frugalfl_server.export.strip import strip
@@ -63,17 +63,22 @@ def rehearse(
     _check_operators(module, float_model)
     _check_conversion(module, float_model, rows)
     if federated:
-        recorded = ranges_of(copy.deepcopy(module).cpu().float(), rows)
-        calibration = name_ranges(module, float_model, shape, recorded)
-        int8_model = quantize(float_model, calibration, activations)
-    else:
-        int8_model = quantize(float_model, to_model_layout(rows, float_model), activations)
+        name_ranges(
+            module, float_model, shape, ranges_of(copy.deepcopy(module).cpu().float(), rows)
+        )
+    int8_model = quantize(float_model, _any_ranges(float_model, rows), activations)
     mcu_model = strip(int8_model)
     gates.integer_tensors(*end_types(int8_model)).check()
     _check_operators(module, int8_model)
     if target and not target.fpu:
         _check_hardware(module, int8_model, target)
     run_stages(Models(of_pytorch(module), float_model, int8_model, mcu_model), rows)
+
+
+def _any_ranges(float_model: bytes, rows: FloatArray) -> Ranges:
+    """Give every tensor the same range: what untrained layers put out may be next to nothing."""
+    wanted = calibrated(float_model, to_model_layout(rows[:1], float_model))
+    return dict.fromkeys(wanted, (-1.0, 1.0))
 
 
 def _check_conversion(module: torch.nn.Module, float_model: bytes, rows: FloatArray) -> None:
