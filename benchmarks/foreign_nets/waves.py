@@ -24,7 +24,8 @@ def rows(shape: tuple[int, ...], classes: int, count: int, seed: int) -> Example
     """
     rng = np.random.default_rng(seed)
     y = rng.integers(0, classes, count)
-    phase = rng.uniform(0, 2 * np.pi, (count, *[1] * len(shape)))
+    turned = 2 * np.pi if len(shape) == 3 else np.pi / 2  # a place of an image means nothing
+    phase = rng.uniform(0, turned, (count, *[1] * len(shape)))
     place = np.indices(shape)[-2:] if len(shape) == 3 else np.indices(shape)[-1:]
     turn = np.pi * np.arange(classes) / classes
     cycle = 0.5 + 2 * np.arange(classes) / classes if len(place) == 1 else np.full(classes, 1.2)

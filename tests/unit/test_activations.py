@@ -10,6 +10,7 @@ from torch import nn
 from frugalfl.activations import MOST_ROWS, ranges_of
 from frugalfl.errors import ExportError
 from frugalfl_server import export
+from frugalfl_server.export.quantize import calibrated
 from frugalfl_server.merge import FAR, merge_ranges
 
 ROWS = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
@@ -96,11 +97,22 @@ class Attention(nn.Module):
         return self.last(self.attention(x, x, x, need_weights=False)[0].mean(1))
 
 
-def test_a_tensor_that_pytorch_does_not_have_is_named():
+def test_attention_is_recorded_operator_by_operator():
     model = Attention().eval()
-    recorded = ranges_of(model, np.zeros((1, 6, 8), np.float32))
-    with pytest.raises(ExportError, match="makes tensor .*MultiheadAttention.* public calibration"):
-        export.name_ranges(model, export.convert(model, (6, 8)), (6, 8), recorded)
+    float_model = export.convert(model, (6, 8))
+    rows = np.random.default_rng(0).normal(size=(8, 6, 8)).astype(np.float32)
+    named = export.name_ranges(model, float_model, (6, 8), ranges_of(model, rows))
+    for name, seen in calibrated(float_model, rows).items():
+        low, high = named[name]
+        slack = 1e-3 * (high - low)
+        assert low - slack <= seen["min"].min() and seen["max"].max() <= high + slack, name
+
+
+def test_a_tensor_that_nobody_recorded_or_bounds_is_named():
+    model, other = (nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 4)) for _ in range(2))
+    recorded = ranges_of(model, np.zeros((1, 8), np.float32))
+    with pytest.raises(ExportError, match=r"^0 \(Linear\) computes .* public calibration"):
+        export.name_ranges(model, export.convert(other, (8,)), (8,), recorded)
 
 
 def test_the_same_rows_give_the_same_file_either_way():

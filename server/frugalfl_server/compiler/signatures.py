@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from frugalfl.activations import recorder_class
+from frugalfl.activations import recorder_class, single_operators
 from frugalfl_server.compiler.backward.steps import above_zero, one_hot
 from frugalfl_server.compiler.layers import Training
 from frugalfl_server.compiler.optimizers import clipped
@@ -142,7 +142,7 @@ def _calibrate(plan: Plan, given: Tensors) -> Tensors:
 
     recorder = Traced()
     recorder.note(given["x"])
-    with torch.no_grad(), recorder:
+    with torch.no_grad(), single_operators(plan.evaluating), recorder:
         functional_call(plan.evaluating, _named(plan, given), (given["x"],))
     zeros = torch.zeros(len(recorder.ranges))
     low = torch.minimum(torch.stack([low for low, _ in recorder.ranges]), zeros)

@@ -89,7 +89,7 @@ def name_ranges(
 
 def _bounded(
     module: torch.nn.Module, float_model: bytes, unseen: Sequence[str], named: Ranges
-) -> Ranges:
+) -> dict[str, tuple[float, float]]:
     """Bound the tensors that nobody recorded; ranges hold 0, as recorded ones do.
 
     Raises:
