@@ -59,8 +59,7 @@ def removed_of(channels: Channels, one: Narrowed, weakest: bool = True) -> list[
         one: How many stay.
         weakest: Else those with the largest norm.
     """
-    importance = channels.importance()
-    if importance is None:
+    if channels.importance is None:
         raise ExportError("its channels have no weights to compare")
-    order = importance.view(one.blocks, one.size).mean(0).argsort(descending=not weakest)
+    order = channels.importance.view(one.blocks, one.size).mean(0).argsort(descending=not weakest)
     return one.places(order[: one.size - one.stay // one.blocks].tolist())

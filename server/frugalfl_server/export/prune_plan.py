@@ -166,7 +166,7 @@ class _Planner:
         """Return why these groups cannot be narrower too; empty if they can."""
         both = [*self._narrowed, *cuts]
         try:
-            with explained("it cannot be cut"), quiet():
+            with explained("its weights cannot be cut"), quiet():
                 self._trial.check(
                     self._kept(both),
                     self._kept(both, weakest=False),
