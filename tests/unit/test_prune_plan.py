@@ -6,8 +6,10 @@ import functools
 import warnings
 
 import numpy as np
+import prunable
 import pytest
 import torch
+from prunable import IMAGE, ROW, SIGNAL, STEPS, TOKENS, Recurrent, image, mlp, normed
 from torch import nn
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
@@ -15,9 +17,6 @@ from frugalfl.errors import ExportError
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
 from frugalfl_server.export import plan_pruning, prune, prune_by
-
-from . import prunable
-from .prunable import IMAGE, ROW, SIGNAL, STEPS, TOKENS, Recurrent, image, mlp, normed
 
 f = functools.partial
 

@@ -76,16 +76,27 @@ class Channels:
         Raises:
             ExportError: More channels would have to go, or what is left is no cut along axes.
         """
-        steps = self._steps(removed)
-        if set(steps[0].idxs) != set(removed):
-            raise ExportError("some of its channels cannot go without others")
-        return self._cut(steps)
+        return self._cut(self._alone(removed))
+
+    def check_alone(self, removed: Sequence[int]) -> None:
+        """Check that these channels can go, and no other with them.
+
+        Raises:
+            ExportError: They cannot.
+        """
+        self._alone(removed)
 
     def read_without(self, removed: Sequence[int]) -> set[tuple[str, int]]:
         """Return the tensors and axes that only read these channels, and do not make them."""
         only = [one for one in self._steps(removed) if not self._makes(one.dep.handler)]
         cuts = self._cut(only).items()
         return {(n, k) for n, lists in cuts for k, one in enumerate(lists) if one is not None}
+
+    def _alone(self, removed: Sequence[int]) -> Any:
+        steps = self._steps(removed)
+        if set(steps[0].idxs) != set(removed):
+            raise ExportError("some of its channels cannot go without others")
+        return steps
 
     def _steps(self, removed: Sequence[int]) -> Any:
         root = self._group[0].dep
