@@ -196,7 +196,8 @@ COUNTERS: dict[str, Callable[[Tables], Tables]] = {
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def devices() -> Iterator[None]:
+    """Run devices in this process, and forget them in the end."""
     with quiet_flower():
         try:
             yield
@@ -208,12 +209,16 @@ def _quiet() -> Iterator[None]:
 class Twice(InProcessGrid):
     """Hands on each of the liar's answers a second time."""
 
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Return the answers to some questions, and then the liar's again."""
+        replies = list(super().pull_messages(message_ids))
+        return replies + [one for one in replies if one.metadata.src_node_id == _LIARS_NODE]
+
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
-        """Return the answers to some questions, and then the liar's again."""
-        replies = list(super().send_and_receive(messages, timeout=timeout))
-        return replies + [one for one in replies if one.metadata.src_node_id == _LIARS_NODE]
+        """Return the answers to these questions, and then the liar's again."""
+        return self.pull_messages(list(self.push_messages(messages)))
 
 
 def run_of(
@@ -229,7 +234,7 @@ def run_of(
         task=f"attacking.rare:{task}", clients=clients, clients_per_round=clients,
         **{**WAYS[way], **changes},
     )  # fmt: skip
-    with _quiet():
+    with devices():
         loaded = load_task(settings.task)
         run = RunDirectory.create(folder, loaded.name, settings, app=None)
         grid = way_there(client, clients, settings.as_config(), run.path / "devices")

@@ -1,10 +1,10 @@
 """Tables of counters beside each other: whose counts are beyond what the others' make plausible.
 
 A client counts its own rows, whose number nobody else knows. So its tables are compared with the
-median client's: how many keys, how many counts in all, and how many at one key. And key by key with all
-others': a larger client counts more where they count too, and here and there something of its own;
-one that made its counts up has many where nobody else has any. Who is beyond that is left out as a
-whole, and named.
+median client's: how many keys, how many counts in all, and how many at one key. And key by key with
+all others': a larger client counts more where they count too, and here and there something of its
+own; one that made its counts up has many where nobody else has any. Who is beyond that is left out
+as a whole, and named.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl.sums import Counts, Table, Tables, add_up, holders
-from frugalfl_server.rows import MOST_ROWS
+from frugalfl_server.rows import FEWEST, MOST_ROWS
 
-#: With fewer clients there is no median to compare with.
-_FEWEST = 3
 #: Fewer than this are never too many, whatever the others have.
 _FEW = 20
 _LARGEST = (1 << 32) - 1
@@ -36,7 +34,7 @@ _ALONE, _ALIKE = 0.15, 0.25
 def far_beyond(given: Mapping[int, Tables]) -> dict[int, str]:
     """Return why clients are left out whose tables are far larger than the others', by node."""
     found: dict[int, str] = {}
-    if len(given) < _FEWEST:
+    if len(given) < FEWEST:
         return found
     sizes = {node: _sizes(tables) for node, tables in given.items()}
     for kind in sorted({kind for one in sizes.values() for kind in one}):
@@ -75,12 +73,12 @@ def made_up(given: Mapping[int, Tables], at_least: int) -> dict[int, str]:
         at_least: Clients that must have a key for its sum to be handed back; keys of fewer do no
             harm, and with fewer than three there is nobody to compare with.
     """
-    if len(given) < _FEWEST:
+    if len(given) < FEWEST:
         return {}
     held, total = holders(given.values()), add_up(given.values())
     found: dict[int, str] = {}
     for name, whole in total.items():
-        keys = whole.keys[held[name] >= max(at_least, _FEWEST)]
+        keys = whole.keys[held[name] >= max(at_least, FEWEST)]
         own = {node: _by_key(tables.get(name), keys) for node, tables in given.items()}
         found |= {node: f"its table {name!r} has {why}" for node, why in _beside(own).items()}
     return found
