@@ -46,7 +46,12 @@ _MOST_CLIENTS = 100
 
 def page(facts: Facts) -> str:
     """Return the whole page as HTML; everything in it that came from outside is escaped."""
-    environment = Environment(
+    return environment().get_template("report.html.j2").render(_content(facts))
+
+
+def environment() -> Environment:
+    """Return what fills in templates of this folder, and escapes whatever it fills in."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         finalize=shown,
@@ -54,7 +59,7 @@ def page(facts: Facts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "count": lambda number: "–" if number is None else f"{number:,}",
         "duration": texts.duration,
         "joules": texts.joules,
@@ -62,7 +67,7 @@ def page(facts: Facts) -> str:
         "size": size_text,
         "urlpath": quote,
     }
-    return environment.get_template("report.html.j2").render(_content(facts))
+    return made
 
 
 def shown(value: object) -> object:
@@ -127,7 +132,13 @@ def _content(facts: Facts) -> Mapping[str, Any]:
     }
 
 
+def as_markup(svg: str) -> Markup:
+    """Return a drawing of ours, which goes into the page as it is."""
+    return Markup(svg)
+
+
 def _unescaped(figure: Figure) -> Figure:
     """Return a figure whose drawings go into the page as they are."""
-    panels = tuple(replace(one, svg=Markup(one.svg)) for one in figure.panels)
-    return replace(figure, wide=Markup(figure.wide), narrow=Markup(figure.narrow), panels=panels)
+    panels = tuple(replace(one, svg=as_markup(one.svg)) for one in figure.panels)
+    return replace(figure, wide=as_markup(figure.wide), narrow=as_markup(figure.narrow),
+                   panels=panels)  # fmt: skip

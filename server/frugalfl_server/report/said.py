@@ -60,10 +60,16 @@ def outcome_tables(sheets: Mapping[str, Sheet]) -> list[tuple[str, str, list[lis
 def _shown(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
     if len(rows) > _MOST_ROWS:
         rows = [*rows[: _MOST_ROWS - 1], rows[-1]]
-    return [[_text(cell) for cell in row] for row in rows]
+    return [[cell_text(cell) for cell in row] for row in rows]
 
 
-def _text(cell: Cell) -> str:
+def cell_text(cell: Cell) -> str:
+    """Return a plain value for people."""
+    if cell is None:
+        return "–"
     if isinstance(cell, str):
         return cell
-    return f"{cell:,}" if isinstance(cell, int) else number(cell).replace("-", "−")
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    small = 0 < abs(cell) < 0.1  # three decimals would say little of it
+    return (f"{cell:.3g}" if small else number(cell)).replace("-", "−")
