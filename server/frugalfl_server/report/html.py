@@ -63,6 +63,7 @@ def environment() -> Environment:
         "count": lambda number: "–" if number is None else f"{number:,}",
         "duration": texts.duration,
         "joules": texts.joules,
+        "link": as_markup,
         "percent": texts.percent,
         "size": size_text,
         "urlpath": quote,
@@ -132,9 +133,12 @@ def _content(facts: Facts) -> Mapping[str, Any]:
     }
 
 
-def as_markup(svg: str) -> Markup:
-    """Return a drawing of ours, which goes into the page as it is."""
-    return Markup(svg)
+def as_markup(made: str) -> Markup:
+    """Return a drawing, or a link that holds a file, which go into the page whole and as they are.
+
+    Whatever in them came from outside was escaped when they were made.
+    """
+    return Markup(made)
 
 
 def _unescaped(figure: Figure) -> Figure:

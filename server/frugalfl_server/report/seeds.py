@@ -16,6 +16,7 @@ from frugalfl.kinds import ACCURACY
 from frugalfl.text import for_file_name
 from frugalfl_server.report.by_round import Quantity, limits_of, mark_pruned, quantities
 from frugalfl_server.report.facts import Facts, read_facts
+from frugalfl_server.report.headlines import scored_on
 from frugalfl_server.report.panels import Panel, panel
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.svg import INK, OURS, PHASE_COLOURS
@@ -77,8 +78,8 @@ def sentence(compared: Compared) -> str:
     if compared.same:
         seeds = ", ".join(str(one.about["settings"].get("seed", "–")) for one in compared.facts)
         return (
-            f"{number} runs that share all settings but the seed ({seeds}). The line is their mean, "
-            "the band goes from the lowest to the highest."
+            f"{number} runs that share all settings but the seed ({seeds}). Lines are their means; "
+            "bands go from the lowest run to the highest."
         )
     named = [
         f"{name} ({'; '.join(values)})"
@@ -90,6 +91,14 @@ def sentence(compared: Compared) -> str:
         f"{number} runs that differ in more than the seed, so there is no mean and no band: "
         f"{', '.join(named)}{end}."
     )
+
+
+def caption(compared: Compared) -> str:
+    """Say what the drawings are of."""
+    drawn = "Each line is one run, as numbered below"
+    if compared.same:
+        drawn = f"Rounds 1 to {compared.rounds}, which all of them finished"
+    return f"{drawn}. {scored_on(compared.facts[0])}"
 
 
 def seed_panels(compared: Compared) -> list[Panel]:
@@ -119,7 +128,7 @@ def end_sheet(compared: Compared) -> Sheet:
         *(f"{measure_name(name)}, int8" for name in measured),
         "bytes both ways (B)", "energy measured (J)", "energy estimated (J)",
     ]  # fmt: skip
-    rows = [_end(facts, measured) for facts in compared.facts]
+    rows = [_end(number, facts, measured) for number, facts in enumerate(compared.facts, 1)]
     if compared.same:
         rows += [
             ["mean", None, *_over(rows, fmean)],
@@ -128,12 +137,12 @@ def end_sheet(compared: Compared) -> Sheet:
     return Sheet("ends", header, rows)
 
 
-def _end(facts: Facts, measured: Sequence[str]) -> list[Cell]:
+def _end(number: int, facts: Facts, measured: Sequence[str]) -> list[Cell]:
     last, joules = facts.done[-1], facts.summary["energy_j"]
     scores = {ACCURACY: last.accuracy, **last.metrics}
     in_int8 = {ACCURACY: facts.summary["accuracy_int8"], **facts.summary["metrics_int8"]}
     return [
-        facts.run.name, facts.about["settings"].get("seed"), len(facts.done),
+        f"{number}: {facts.run.name}", facts.about["settings"].get("seed"), len(facts.done),
         *(scores.get(name) for name in measured), *(in_int8.get(name) for name in measured),
         facts.total_bytes, joules["measured"], joules["estimated"],
     ]  # fmt: skip

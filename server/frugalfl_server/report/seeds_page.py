@@ -10,6 +10,7 @@ from frugalfl_server.report.html import as_markup, environment
 from frugalfl_server.report.said import cell_text
 from frugalfl_server.report.seeds import (
     Compared,
+    caption,
     end_sheet,
     round_sheet,
     seed_panels,
@@ -30,7 +31,7 @@ def seeds_page(compared: Compared) -> str:
         same=compared.same,
         sentence=sentence(compared),
         panels=[as_markup(one.svg) for one in panels],
-        rounds=compared.rounds,
+        caption=caption(compared),
         command=_command([one.run.path for one in compared.facts]),
         downloads=downloads,
         header=ends.header,

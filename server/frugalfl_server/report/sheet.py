@@ -41,7 +41,7 @@ class Sheet:
 
     @property
     def link(self) -> str:
-        """The CSV as a link that needs no file."""
+        """The CSV as a link that needs no file, and has no letter that ends an attribute."""
         return f"data:text/csv;charset=utf-8,{quote(self.csv, safe=_SAFE)}"
 
 
