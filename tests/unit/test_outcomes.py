@@ -48,9 +48,9 @@ def kept(run, outcomes, about=None):
     return read_outcomes(run)
 
 
-def downloads(page):
+def downloads(run, page):
     """The files that a page carries: name to content."""
-    found = dict(re.findall(r'<a download="[^"]*?-\w+-([^"]+)" href="([^"]+)"', page.html))
+    found = dict(re.findall(rf'<a download="{run.name}-([^"]+)" href="([^"]+)"', page.html))
     return {
         name: base64.b64decode(link.partition("base64,")[2]).decode()
         if "base64," in link
@@ -161,7 +161,7 @@ def test_names_of_classes_are_the_tasks_and_do_nothing(run):
     page = Page(write_report(run))
     assert "<script" not in page.html
     assert "<script>alert(1)</script>" in page.text
-    rows = list(csv.reader(io.StringIO(downloads(page)["classes.csv"])))
+    rows = list(csv.reader(io.StringIO(downloads(run, page)["classes.csv"])))
     assert rows[1][0].startswith("'=cmd")
 
 
@@ -171,7 +171,7 @@ def test_tables_and_drawings_can_be_taken_along(run):
     y = RNG.integers(0, 3, 60)
     kept(run, counted("classification", y, outputs((60,), 3), outputs((60,), 3)))
     page = Page(write_report(run))
-    files = downloads(page)
+    files = downloads(run, page)
     wanted = {f"{name}.csv" for name in ("rounds", "clients", "settings", "energy", "classes")}
     drawn = {"accuracy.svg", "traffic.svg", "energy.svg", "joules.svg", "confusion-int8.svg"}
     assert wanted | drawn <= {*files}

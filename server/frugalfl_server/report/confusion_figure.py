@@ -56,7 +56,8 @@ def _matrix(name: str, stage: str, table: Counts, outcomes: Outcomes) -> Panel:
 def _shares(table: Counts) -> npt.NDArray[np.float64]:
     """Return the share of each true class that was taken for each class; 0 if it has no rows."""
     of_class = table.sum(axis=1, keepdims=True)
-    return table / np.maximum(of_class, 1)
+    shares: npt.NDArray[np.float64] = table / np.maximum(of_class, 1)
+    return shares
 
 
 def _shade(share: float) -> int:

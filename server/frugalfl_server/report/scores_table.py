@@ -39,12 +39,13 @@ def class_sheet(outcomes: Outcomes) -> Sheet | None:
     rows: list[list[Cell]] = []
     for place, name in enumerate(outcomes.names):
         counts = [[int(one) for one in table[place]] for table in outcomes.classes.values()]
-        scores = [score for three in counts for score in _scores(*three, segments=segments)]
+        scores = [score for three in counts for score in _scores(three, segments)]
         rows.append([name, counts[0][2], *scores])
     return Sheet("classes", header, [*rows, _mean(rows)])
 
 
-def _scores(right: int, said: int, true: int, segments: bool) -> list[float | None]:
+def _scores(counts: Sequence[int], segments: bool) -> list[float | None]:
+    right, said, true = counts
     union = said + true - right
     found = [_share(right, said), _share(right, true), _share(2 * right, said + true)]
     return [*found, _share(right, union)] if segments else found
