@@ -19,8 +19,8 @@ from frugalfl_server.report.svg import GRID, INK, OTHER, OURS, PAPER
 _MOST_NUMBERS = 12
 #: Shades of a colour: cells of a shade are one path, which keeps the page small.
 _SHADES = 12
-#: Longest name of a class along an axis (characters), and where names begin to be turned.
-_LONGEST, _SHORT = 12, 3
+#: Longest name of a class along an axis (characters).
+_LONGEST = 12
 _CHARACTER_PX = 7.4
 
 
@@ -35,19 +35,20 @@ def confusion_panels(outcomes: Outcomes) -> list[Panel]:
 def _matrix(name: str, stage: str, table: Counts, outcomes: Outcomes) -> Panel:
     classes = len(table)
     names = [printable(one, _LONGEST) for one in outcomes.names]
-    longest = max(map(len, names))
+    longest_px = max(10, round(max(map(len, names)) * _CHARACTER_PX))
+    left = 44 + longest_px
+    side = WIDTH - left - 16
+    turned = longest_px > side / classes
 
     def paint(axes: Axes) -> None:
         shares = _shares(table)
         _cells(axes, shares)
         if classes <= _MOST_NUMBERS:
             _numbers(axes, table, shares)
-        _describe(axes, names, turned=longest > _SHORT)
+        _describe(axes, names, turned=turned)
 
     right, total = int(table.trace()), int(table.sum())
-    left = 44 + max(10, round(longest * _CHARACTER_PX))
-    bottom = 44 + (round(longest * _CHARACTER_PX) if longest > _SHORT else 12)
-    side = WIDTH - left - 16
+    bottom = 44 + (longest_px if turned else 12)
     title = f"{stage}: {right:,} of {total:,} {outcomes.counted} right"
     return panel(name, title, f"Confusion matrix, {title}", paint, side + bottom + 34,
                  (left, 16, 34, bottom))  # fmt: skip

@@ -31,7 +31,8 @@ def class_sheet(outcomes: Outcomes) -> Sheet | None:
     """Return precision, recall and F1 of each class, and their mean; None without classes."""
     if not outcomes.classes:
         return None
-    header = ["class", "support"]
+    one, several = ("label", "labels") if outcomes.kind == "multi-label" else ("class", "classes")
+    header = [one, "support"]
     segments = outcomes.kind == "segmentation"
     for stage in outcomes.classes:
         own = ["precision", "recall", "F1", *(["IoU"] if segments else [])]
@@ -41,7 +42,7 @@ def class_sheet(outcomes: Outcomes) -> Sheet | None:
         counts = [[int(one) for one in table[place]] for table in outcomes.classes.values()]
         scores = [score for three in counts for score in _scores(three, segments)]
         rows.append([name, counts[0][2], *scores])
-    return Sheet("classes", header, [*rows, _mean(rows)])
+    return Sheet("classes", header, [*rows, _mean(rows, f"mean of the {several}")])
 
 
 def _scores(counts: Sequence[int], segments: bool) -> list[float | None]:
@@ -55,14 +56,14 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _mean(rows: Sequence[Sequence[Cell]]) -> list[Cell]:
+def _mean(rows: Sequence[Sequence[Cell]], name: str) -> list[Cell]:
     """Return the plain mean over classes of what is known of each."""
     means: list[Cell] = []
     for column in list(zip(*rows, strict=True))[2:]:
         known = [value for value in column if isinstance(value, float)]
         means.append(fmean(known) if known else None)
     support = sum(row[1] for row in rows if isinstance(row[1], int))
-    return ["mean of the classes", support, *means]
+    return [name, support, *means]
 
 
 def error_sheet(outcomes: Outcomes) -> Sheet | None:

@@ -84,7 +84,7 @@ def _residuals(outcomes: Outcomes) -> Panel:
 
     found = {f"{STAGE_NAMES[name]} {number(one['bias'])}" for name, one in outcomes.figures.items()}
     label = f"Histogram of residuals; mean: {', '.join(sorted(found))}"
-    return panel("residuals", "Residuals", label, paint, 400, (58, 16, 34, 50))
+    return panel("residuals", "Residuals", label, paint, 400, (76, 16, 34, 50))
 
 
 def _errors(outcomes: Outcomes) -> Panel:
@@ -94,7 +94,7 @@ def _errors(outcomes: Outcomes) -> Panel:
 
     found = [f"{STAGE_NAMES[name]} {number(one['p99'])}" for name, one in outcomes.figures.items()]
     label = f"Histogram of rows' errors; 99 of 100 rows are below {', '.join(found)}"
-    return panel("errors", "Error of each row", label, paint, 320, (58, 16, 34, 50))
+    return panel("errors", "Error of each row", label, paint, 320, (76, 16, 34, 50))
 
 
 def _histograms(axes: Axes, counts: Mapping[str, Counts], edges: Sequence[float], of: str) -> None:
