@@ -46,11 +46,12 @@ from frugalfl_server.control import Control
 from frugalfl_server.counters import counters_into
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.dry_run import dry_run
-from frugalfl_server.evaluate import evaluate, scoring_for
+from frugalfl_server.evaluate import evaluate, outcomes_of, scoring_for
 from frugalfl_server.export import DeviceBudget, PruningPlan, fit
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import server_energy
+from frugalfl_server.outcomes import write_outcomes
 from frugalfl_server.programs import Programs
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.pruning import example_of, plan_for, prune_as_planned
@@ -219,6 +220,10 @@ class Federation:
         if self._settings.private:
             self._progress.say(f"no export: {why_private_is_not_exported(self._settings)}")
             return
+        # If there is no export, or it fails, these are what a report has.
+        write_outcomes(
+            self._run.path / "model", outcomes_of(module, self._public.test, self._scoring)
+        )
         if not self._settings.export:
             self._progress.say("no export: export is false; the model is in checkpoints/model.npz")
             return

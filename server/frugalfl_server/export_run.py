@@ -17,6 +17,7 @@ from frugalfl_server.app_of_run import app_of
 from frugalfl_server.calibration import is_federated, kept_ranges
 from frugalfl_server.evaluate import scoring_for
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model
+from frugalfl_server.outcomes import write_outcomes
 from frugalfl_server.refit import how_to_fit
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory, blaming
@@ -129,4 +130,5 @@ def export_into(
         scoring=scoring,
     )
     write_sealed(folder / "export.json", result.to_dict(), shared=True)
+    write_outcomes(folder, result.verification.outcomes)
     return result

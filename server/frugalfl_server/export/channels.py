@@ -9,6 +9,7 @@ every entry holds its own place: what is left of a copy says which entries stay.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,9 @@ class Channels:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the layers whose outputs these channels are."""
-        outputs = (one.dep for one in self._group if self._makes_outputs(one.dep))
-        named = (self._name_of(one.target.module) for one in outputs)
-        return tuple(dict.fromkeys(name for name in named if name))
+        """Names of the layers whose outputs these channels are, in the order of the model."""
+        outputs = {one.dep.target.module for one in self._group if self._makes_outputs(one.dep)}
+        return tuple(name for layer, name in self._graph._module2name.items() if layer in outputs)
 
     @property
     def blocks(self) -> int:
@@ -62,6 +62,7 @@ class Channels:
 
         return any(one.dep.target.type == OPTYPE.OUTPUT for one in self._group)
 
+    @functools.cached_property
     def importance(self) -> torch.Tensor | None:
         """Return the L2 norm of each channel over all its layers, as shares of the mean."""
         from torch_pruning.pruner.importance import GroupMagnitudeImportance
@@ -75,16 +76,27 @@ class Channels:
         Raises:
             ExportError: More channels would have to go, or what is left is no cut along axes.
         """
-        steps = self._steps(removed)
-        if set(steps[0].idxs) != set(removed):
-            raise ExportError("some of its channels cannot go without others")
-        return self._cut(steps)
+        return self._cut(self._alone(removed))
+
+    def check_alone(self, removed: Sequence[int]) -> None:
+        """Check that these channels can go, and no other with them.
+
+        Raises:
+            ExportError: They cannot.
+        """
+        self._alone(removed)
 
     def read_without(self, removed: Sequence[int]) -> set[tuple[str, int]]:
         """Return the tensors and axes that only read these channels, and do not make them."""
         only = [one for one in self._steps(removed) if not self._makes(one.dep.handler)]
         cuts = self._cut(only).items()
         return {(n, k) for n, lists in cuts for k, one in enumerate(lists) if one is not None}
+
+    def _alone(self, removed: Sequence[int]) -> Any:
+        steps = self._steps(removed)
+        if set(steps[0].idxs) != set(removed):
+            raise ExportError("some of its channels cannot go without others")
+        return steps
 
     def _steps(self, removed: Sequence[int]) -> Any:
         root = self._group[0].dep
@@ -120,8 +132,8 @@ class Channels:
         }
 
     def _name_of(self, part: Any) -> str:
-        name: str = self._graph._module2name.get(part) or ""
-        return name if part in self._graph._module2name and "(" not in name else ""
+        name: str = self._graph._module2name[part]
+        return name
 
     def _makes_outputs(self, dependency: Any) -> bool:
         import torch

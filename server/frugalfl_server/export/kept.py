@@ -51,9 +51,10 @@ def kept_entries(name: str, places: torch.Tensor, shape: Shape) -> tuple[Indices
     flat = left.astype(np.intp)
     if left.ndim != len(shape) or not left.size or not np.array_equal(flat, left):
         raise ExportError(f"{name!r} cannot be cut")
-    found = np.unravel_index(flat.clip(0, int(np.prod(shape)) - 1), shape)
+    # Flat: numpy 2.4 unravels large arrays with axes of size 1 wrongly.
+    found = np.unravel_index(flat.ravel().clip(0, int(np.prod(shape)) - 1), shape)
     lists: list[Indices] = [
-        np.moveaxis(index, axis, 0).reshape(flat.shape[axis], -1)[:, 0]
+        np.moveaxis(index.reshape(flat.shape), axis, 0).reshape(flat.shape[axis], -1)[:, 0]
         for axis, index in enumerate(found)
     ]
     if any((np.diff(one) < 1).any() for one in lists) or not np.array_equal(

@@ -40,6 +40,22 @@ class Narrowed:
         return [block * self.size + place for block in range(self.blocks) for place in chosen]
 
 
+def check_any_can_go(channels: Channels, one: Narrowed) -> None:
+    """Check that every choice of places can go, since weights will choose.
+
+    Two places that cannot go without each other differ in some digit, so they are in different
+    sets of those by digit.
+
+    Raises:
+        ExportError: Some cannot go without others.
+    """
+    for digit in range((one.size - 1).bit_length()):
+        for value in (0, 1):
+            channels.check_alone(
+                one.places(place for place in range(one.size) if place >> digit & 1 == value)
+            )
+
+
 def ratio_that_keeps(channels: int, of: int) -> float:
     """Return a pruning ratio at which so many channels of a group stay, safe from rounding."""
     return max(0.0, 1 - channels / of - 1e-9)
@@ -59,8 +75,7 @@ def removed_of(channels: Channels, one: Narrowed, weakest: bool = True) -> list[
         one: How many stay.
         weakest: Else those with the largest norm.
     """
-    importance = channels.importance()
-    if importance is None:
+    if channels.importance is None:
         raise ExportError("its channels have no weights to compare")
-    order = importance.view(one.blocks, one.size).mean(0).argsort(descending=not weakest)
+    order = channels.importance.view(one.blocks, one.size).mean(0).argsort(descending=not weakest)
     return one.places(order[: one.size - one.stay // one.blocks].tolist())

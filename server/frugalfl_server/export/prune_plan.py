@@ -17,7 +17,13 @@ from frugalfl.modules import write_parameters
 from frugalfl_server.export.channels import Channels, channels_of
 from frugalfl_server.export.explain import explained
 from frugalfl_server.export.kept import all_cuts, shapes_left
-from frugalfl_server.export.prune_cut import ROUND_TO, Narrowed, channels_kept, removed_of
+from frugalfl_server.export.prune_cut import (
+    ROUND_TO,
+    Narrowed,
+    channels_kept,
+    check_any_can_go,
+    removed_of,
+)
 from frugalfl_server.export.prune_trial import Trial
 from frugalfl_server.export.prune_twins import twins
 from frugalfl_server.export.quiet import quiet
@@ -166,7 +172,7 @@ class _Planner:
         """Return why these groups cannot be narrower too; empty if they can."""
         both = [*self._narrowed, *cuts]
         try:
-            with explained("it cannot be cut"), quiet():
+            with explained("its weights cannot be cut"), quiet():
                 self._trial.check(
                     self._kept(both),
                     self._kept(both, weakest=False),
@@ -186,6 +192,7 @@ class _Planner:
     def _left_by(self, cut: Narrowed, weakest: bool) -> Kept:
         if (cut, weakest) not in self._lists:
             channels = self._found[cut.layer]
+            check_any_can_go(channels, cut)
             removed = removed_of(channels, cut, weakest)
             self._lists[cut, weakest] = channels.kept_without(removed)
         return self._lists[cut, weakest]

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import torch
 
 #: Rows that a trial runs on: with more than one, a layer that mixes rows cannot pass.
-_ROWS = 3
+_ROWS = 2
 #: Largest difference between outputs that are the same but for rounding, as a share of the largest.
-_ROUNDING = 1e-3
+_ROUNDING = 1e-4
 
 
 class Trial:
@@ -49,8 +49,12 @@ class Trial:
         own = read_parameters(self._module)
         self.shapes = shapes_of(own)
         with explained(f"{type(self._module).__name__} cannot be pruned", "it has to run on a row"):
-            self._shape = self._outputs(self._module).shape
             self.weights = self._drawn(own)
+            write_parameters(self._module, self.weights)
+            outputs = self._outputs(self._module)
+        self._shape = outputs.shape
+        if not np.isfinite(outputs).all():
+            self.weights = own
 
     def check(
         self,
@@ -106,15 +110,13 @@ class Trial:
         return self._outputs(self._module)
 
     def _drawn(self, own: Parameters) -> Parameters:
-        """Return weights at which every channel matters, or the module's own if those explode."""
+        """Return weights at which every channel matters; buffers stay as they are."""
         trained = {name for name, _ in self._module.named_parameters()}
         chance = np.random.default_rng(0)
-        drawn = {
+        return {
             name: _draw(chance, array.shape) if name in trained else array
             for name, array in own.items()
         }
-        write_parameters(self._module, drawn)
-        return drawn if np.isfinite(self._outputs(self._module)).all() else own
 
     def _outputs(self, module: torch.nn.Module) -> FloatArray:
         import torch

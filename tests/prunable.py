@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils import parametrizations
 
 #: Shape of one row.
 IMAGE, SIGNAL, ROW, STEPS, TOKENS = (3, 8, 8), (4, 24), (12,), (8, 6), (10,)
@@ -264,10 +263,22 @@ class Rows(nn.Module):
         return self.head(torch.relu(self.stem(x)).view(len(x), 4, -1).sum(2))
 
 
-def image(*layers):
-    """Return these layers between a convolution to 16 channels and a linear layer."""
+class Halves(nn.Module):
+    """Two sums over halves that are cut by number: it runs with fewer channels, and means less."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Linear(12, 16), nn.Linear(2, 5)
+
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        return self.head(torch.stack([x[:, :8].sum(1), x[:, 8:].sum(1)], 1))
+
+
+def image(kind, *sizes, **options):
+    """Return a layer between a convolution to 16 channels and a linear layer."""
     return nn.Sequential(
-        nn.Conv2d(3, 16, 3), *layers, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Conv2d(3, 16, 3), kind(*sizes, **options), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
         nn.Linear(16, 5),
     )  # fmt: skip
 
@@ -307,5 +318,5 @@ def normed(wrap, **options):
     )  # fmt: skip
 
 
-def mlp(norm):
-    return nn.Sequential(nn.Linear(12, 32), norm, nn.ReLU(), nn.Linear(32, 5))
+def mlp(kind, **options):
+    return nn.Sequential(nn.Linear(12, 32), kind(32, **options), nn.ReLU(), nn.Linear(32, 5))
