@@ -15,13 +15,14 @@ import torch
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 from frugalfl_server.export.export_check import check_export
+from frugalfl_server.program_check import check_program
 from frugalfl_server.pruning import check_pruning
 
 #: ``(task, settings, rows)`` to lines for a person; every check must leave the rows as they are.
 Check = Callable[[Task, Settings, Examples], Iterable[str]]
 
 #: In the order in which their lines are printed.
-CHECKS: tuple[Check, ...] = (check_pruning, check_export)
+CHECKS: tuple[Check, ...] = (check_pruning, check_export, check_program)
 
 
 def dry_run(

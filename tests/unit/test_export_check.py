@@ -12,6 +12,7 @@ from frugalfl_server.dry_run import dry_run
 from frugalfl_server.export import lint
 from frugalfl_server.export.export_check import check_export
 from frugalfl_server.export.plain import is_plain, unusual
+from frugalfl_server.program_check import check_program
 
 
 def rows(shape, count=8):
@@ -48,6 +49,19 @@ def test_operators_that_are_several_in_the_file_can_be_calibrated_by_clients():
 
     assert not is_plain(make(), IMAGE)
     assert checked(make, IMAGE, calibration="federated") == []
+
+
+def test_a_training_step_that_cannot_be_compiled_is_found_if_no_client_has_pytorch():
+    def make():
+        return nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.AlphaDropout(0.1), nn.Linear(8, 4))
+
+    given = rows(IMAGE)
+    task = Task(
+        "t", model=make, client_data=lambda *_: given, public_data=lambda: PublicData(given)
+    )
+    with pytest.raises(ExportError, match=r"trainer is litert.*alpha_dropout.*write nn\.Dropout"):
+        dry_run(task, Settings(trainer="litert"), given, [check_program])
+    assert dry_run(task, Settings(trainer="auto"), given, [check_program]) == []
 
 
 def test_a_budget_is_about_a_file_that_export_false_does_not_make():
