@@ -34,6 +34,7 @@ def _train(message: Message, context: Context) -> Message:
     request = wire.unpack_request(message)
     device.check_allowed(request.run)
     device.prepare(request.run)
+    device.fit(request.form)
     device.check_batches()
     held = _load(device, request)
     battery = device.battery()
@@ -61,20 +62,22 @@ def _train(message: Message, context: Context) -> Message:
     _bring_up(device, trainer, held, request, energy)
     if device.evaluated is not None:
         with energy.window("evaluate", samples=len(device.evaluated)) as window:
-            window.correct = trainer.measure(held.model, device.evaluated).right
+            device.check_rows(trainer, held.model | held.private)
+            window.correct = trainer.measure(held.model, device.evaluated, device.kind).right
     with energy.window("train", samples=len(device.examples)):
         rate = device.settings.learning_rate_at(request.round)
         device.check_rows(trainer, held.model | held.private)
         trained = trainer.train(
             held.model, request.blocks, device.examples, rate, device.drawn(request.round),
-            held.private, request.proximal_mu, epochs, device.smallest_batch,
+            held.private, request.proximal_mu, epochs, device.fewest_rows,
         )  # fmt: skip
         held.private = trained.private
     measured, scored = Measured(None), 0 if device.held_out is None else len(device.held_out)
     if device.held_out is not None:
         moved = {name: held.model[name] + step for name, step in trained.update.items()}
         with energy.window("evaluate", samples=scored) as window:
-            measured = trainer.measure(held.model | moved | held.private, device.held_out)
+            whole = held.model | moved | held.private
+            measured = trainer.measure(whole, device.held_out, device.kind)
             window.correct = measured.right
     with energy.window("encode"):
         frame, held.residual = encode_frame(

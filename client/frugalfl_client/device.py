@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,9 @@ from frugalfl.energy import Ledger, Meter, choose_meter, parse_grid, profile_nam
 from frugalfl.energy.fleet import parse_fleet
 from frugalfl.energy.host import is_this_machine
 from frugalfl.energy.level import BatteryLevel, battery_level
-from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
+from frugalfl.errors import FrameError, MissingExtraError, RunError, TaskError, UsageError
+from frugalfl.form import Form
+from frugalfl.kinds import Kind, kind_named
 from frugalfl.settings import TRAINERS, Settings
 from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.approvals import Approvals
@@ -66,6 +69,9 @@ class Device:
         self.evaluated: Examples | None = None
         self._run = ""
         self._checked: Examples | None = None
+        self._form: Form | None = None
+        #: What the server says that the task learns; ``None``: it does not say.
+        self.kind: Kind | None = None
         self.approvals = Approvals.of({}, folder)
         self.owner = Owner()
         self._kept_back: set[str] = set()
@@ -92,6 +98,37 @@ class Device:
             most = self.settings.evaluate_rows
             self.evaluated = Examples(examples.x[:most], examples.y[:most])
 
+    @property
+    def name(self) -> str:
+        """Which client it is, for messages."""
+        return f"client {self.number} of {self.of}"
+
+    def fit(self, form: Form | None) -> None:
+        """Bring its rows into the form that the server says, if it does.
+
+        Raises:
+            FrameError: The server says a kind of task that is not known here.
+            TaskError: The rows have another form.
+        """
+        if form is None or form == self._form:
+            return
+        try:
+            self.kind = kind_named(form.kind)
+        except UsageError as error:
+            raise FrameError(f"the server's task is of no known kind: {error}") from error
+        self.examples = form.fit(self.examples, self.name)
+        few = replace(form, fewest=1)  # rows to measure on are in no batch
+        if self.held_out is not None:
+            self.held_out = few.fit(self.held_out, self.name)
+        if self.evaluated is not None:
+            self.evaluated = few.fit(self.evaluated, self.name)
+        self._form = form
+
+    @property
+    def fewest_rows(self) -> int:
+        """Rows of a batch: what its owner asks for, and what the model needs."""
+        return max(self.smallest_batch, 1 if self._form is None else self._form.fewest)
+
     def check_rows(self, trainer: Trainer, parameters: Parameters) -> None:
         """See once that a model takes this device's rows, so that a mistake is named as one.
 
@@ -99,7 +136,7 @@ class Device:
             TaskError: It does not.
         """
         if self._checked is not self.examples:
-            trainer.check_rows(parameters, self.examples, f"client {self.number} of {self.of}")
+            trainer.check_rows(parameters, self.examples, self.name, self.kind)
             self._checked = self.examples
 
     def battery(self) -> BatteryLevel | None:

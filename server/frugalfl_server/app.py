@@ -45,7 +45,7 @@ from frugalfl_server.checkpoint import (
 from frugalfl_server.control import Control
 from frugalfl_server.counters import counters_into
 from frugalfl_server.downlink import Downlink
-from frugalfl_server.evaluate import evaluate, scoring_for
+from frugalfl_server.evaluate import check_batches, evaluate, form_of, scoring_for
 from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.identity import Identities
@@ -155,8 +155,11 @@ class Federation:
         self._run = run
         self._name = name
         self._public = task.public_rows(settings.shares_counters)
-        self._scoring = scoring_for(task, task.new_model(), self._public.test, "public_data().test")
+        first = task.new_model()
+        self._scoring = scoring_for(task, first, self._public.test, "public_data().test")
+        self._form = form_of(first, self._public.test, self._scoring)
         check_stop(settings, self._scoring)
+        check_batches(settings, self._form)
         self._federated = is_federated(settings, self._public)
         self._progress = Progress(settings.rounds, quiet, run.path / LOG)
         self._grid = RoundGrid(
@@ -331,6 +334,7 @@ class Federation:
             programs=self._programs, resumed=self._resumed,
             quorum=settings.quorum, over_select=settings.over_select,
             norm_bound=settings.norm_bound, set_aside=self._aside, identities=self._who,
+            form=self._form,
         )  # fmt: skip
         left = self._go_on(phase, module, strategy)
         done = left.done if left else 0
@@ -364,6 +368,9 @@ class Federation:
             )
         except TrainingOver as over:
             self._ended_early(phase, rounds, str(over))
+        finally:
+            if self._name == summary.OURS:
+                self._aside.keep(self._run)
         if settings.asynchronous:
             late = strategy.traffic
             add_to_last_row(self._run, late, self._simulated.lap())

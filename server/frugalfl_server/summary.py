@@ -43,6 +43,7 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
         "stopped": _kept(run, STOPPED, "why", str, None),
         "skipped": sum(record.skipped for record in ours),
         "set_aside": _kept(run, FILE, "set_aside", list, []),
+        "never_trained": _kept(run, FILE, "never_trained", list, [], newer=True),
         **_of_export(run, "model"),
     }
     baseline = [record for record in run.rounds if record.federation == BASELINE]
@@ -83,15 +84,18 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
     }
 
 
-def _kept(run: RunDirectory, name: str, key: str, kind: type, otherwise: Any) -> Any:
-    """Return one value of a file that not every run has."""
+def _kept(
+    run: RunDirectory, name: str, key: str, kind: type, otherwise: Any, newer: bool = False
+) -> Any:
+    """Return one value of a file that not every run has; older files lack what is newer."""
     if not os.path.lexists(run.path / name):
         return otherwise
     known = run.read_json(name)
     with reading(run.path / name):
-        if not isinstance(known[key], kind):
-            raise ValueError(f"its {key} is {known[key]!r:.40}")
-        return known[key]
+        value = known.get(key, otherwise) if newer else known[key]
+        if not isinstance(value, kind):
+            raise ValueError(f"its {key} is {value!r:.40}")
+        return value
 
 
 def _of_export(run: RunDirectory, folder: str) -> dict[str, Any]:

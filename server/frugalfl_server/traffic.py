@@ -32,6 +32,7 @@ class Traffic:
     energy: list[EnergyRecord] = field(default_factory=list)
     heads: list[HeadRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    unfit: int = 0
     scores: list[tuple[float, int]] = field(default_factory=list)
     tallies: list[tuple[tuple[float, ...], int]] = field(default_factory=list)
 

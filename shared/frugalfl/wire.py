@@ -20,6 +20,7 @@ from frugalfl.energy.chain import HASH_BYTES, PROOF_BYTES
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 from frugalfl.fold import unfold
+from frugalfl.form import Form
 from frugalfl.text import MOST_LETTERS, is_printable, printable
 
 STYPE = "frugalfl.frames.v1"
@@ -27,6 +28,9 @@ RANGES_STYPE = "frugalfl.ranges.v1"
 PROGRAM_STYPE = "frugalfl.program.v1"
 #: Flower's message type of the question for activation ranges.
 CALIBRATE = "query.calibrate"
+#: Number of an error that says: this client's task raised, or its rows cannot be trained on. Flower
+#: has none for it, and hands numbers on as they are.
+TASK_FAILED = 1001
 _ARRAYS, _CONFIG, _METRICS, _LEDGER = "arrays", "config", "metrics", "ledger"
 _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 #: Flower's own name for it.
@@ -34,6 +38,7 @@ PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
 _EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
 _CARRYING, _AGAIN, _TALLY = "carrying", "again", "tally"
+_KIND, _INPUTS, _TARGETS, _FEWEST = "kind", "inputs", "targets", "fewest"
 _RECORDS, _NUMBER, _HASH, _MARK, _PROOF = "records", "number", "hash", "mark", "proof"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
@@ -41,6 +46,8 @@ TORCH, LITERT = "torch", "litert"
 _MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
 #: Beyond any round, version, or number of epochs that a server can mean.
 _MOST_COUNT, _MOST_EPOCHS = 1 << 40, 10_000
+#: Beyond any row's number of dimensions.
+_MOST_DIMENSIONS = 16
 #: Longest text that is read at all (characters).
 _MOST_LETTERS = 4096
 
@@ -65,6 +72,7 @@ class TrainRequest:
             and resumed it: what a client did in that round or later before was never used.
         again: Whether the client is asked this once more, because it was killed while it worked:
             what it did for it before was never used.
+        form: What the client's rows have to look like; ``None``: the server does not say.
     """
 
     run: str
@@ -80,6 +88,7 @@ class TrainRequest:
     program_file: bytes = b""
     resumed: tuple[int, ...] = ()
     again: bool = False
+    form: Form | None = None
 
 
 @dataclass(frozen=True)
@@ -226,6 +235,8 @@ def pack_request(request: TrainRequest) -> RecordDict:
         config[PROXIMAL_MU] = request.proximal_mu
     if request.epochs:
         config[_EPOCHS] = request.epochs
+    if request.form is not None:
+        _pack_form(request.form, config)
     return RecordDict({_ARRAYS: _pack_sent(request, config), _CONFIG: config})
 
 
@@ -255,6 +266,7 @@ def unpack_request(message: Message) -> TrainRequest:
         program_file=_unpack_program(content),
         resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
         again=config.get(_AGAIN) is True,
+        form=_form(config),
     )
 
 
@@ -406,6 +418,23 @@ def _pack_sent(request: TrainRequest | CalibrateRequest, config: ConfigRecord) -
     if data:
         arrays[_PROGRAM] = Array(dtype="uint8", shape=(len(data),), stype=PROGRAM_STYPE, data=data)
     return arrays
+
+
+def _pack_form(form: Form, config: ConfigRecord) -> None:
+    config[_KIND], config[_FEWEST] = form.kind, form.fewest
+    config[_INPUTS], config[_TARGETS] = list(form.inputs), list(form.targets)
+
+
+def _form(config: Any) -> Form | None:
+    """Read what a client's rows have to look like; ``None``: the message does not say."""
+    if _KIND not in config:
+        return None
+    inputs, targets = (_numbers(config, name) for name in (_INPUTS, _TARGETS))
+    fewest = _count(config, _FEWEST)
+    for shape in (inputs, targets):
+        if len(shape) > _MOST_DIMENSIONS or not all(0 < size <= _MOST_COUNT for size in shape):
+            raise FrameError(f"the message names rows of shape {shape!r:.60}, which cannot be")
+    return Form(_text(config, _KIND), inputs, targets, fewest)
 
 
 def _unpack_program(content: RecordDict) -> bytes:

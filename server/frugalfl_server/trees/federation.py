@@ -34,7 +34,12 @@ from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.set_aside import ClientFailedError, SetAside
+from frugalfl_server.set_aside import (
+    ClientFailedError,
+    SetAside,
+    TaskFailedError,
+    failure_of,
+)
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.summary import OURS
 from frugalfl_server.traffic import Traffic
@@ -135,6 +140,8 @@ class TreeFederation:
         for failure in [*traffic.failures, *self._guard.newly_capped(told.sketches)]:
             self._progress.warn(failure)
         if not told.sketches:
+            if traffic.unfit == traffic.clients:
+                self._guard.aside.unfit.check_round(0, traffic.clients)
             raise FederationError(
                 f"bins: none of {traffic.clients} clients gave quantiles; "
                 f"{next(iter(traffic.failures), 'nobody answered')}"
@@ -159,6 +166,9 @@ class TreeFederation:
     def _complain(self, traffic: Traffic, node: int, error: FrameError) -> None:
         """Note that a client's quantiles do not count, or not all of what it said."""
         said = printable(str(error))
+        if isinstance(error, TaskFailedError):
+            said = self._guard.task_failed(node, 0, error)
+            traffic.unfit += 1
         traffic.failures.append(f"bins: node {node}: {said}")
         if not isinstance(error, ClientFailedError):
             traffic.failures += map(str, self._guard.wrong(node, 0, said))
@@ -181,7 +191,7 @@ class TreeFederation:
             FrameError: The reply is an error, cannot be read, or is of other features.
         """
         if message.has_error():
-            raise ClientFailedError(message.error.reason)
+            raise failure_of(message)
         reply = wire.unpack_reply(message)
         told = self._who.check(
             message.metadata.src_node_id, reply.records, reply.head, self._run.name, 0,

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from statistics import median_low
 
 from frugalfl.errors import FrameError
+from frugalfl.text import printable
 from frugalfl_server.rows import MOST_ROWS
-from frugalfl_server.set_aside import Sentence, SetAside
+from frugalfl_server.set_aside import Sentence, SetAside, TaskFailedError
 
 #: With fewer clients there is no median to compare with.
 FEWEST = 3
@@ -117,6 +118,11 @@ class Guard:
         """Note an answer that no working client gives; return what follows."""
         self._silent.pop(node, None)
         return self.aside.wrong(node, round_, why)
+
+    def task_failed(self, node: int, round_: int, error: TaskFailedError) -> str:
+        """Set a client aside whose own task failed; return why, and for how long."""
+        self._silent.pop(node, None)
+        return self.aside.task_failed(node, round_, printable(str(error)))
 
     def silent(self, node: int) -> None:
         """Note that everybody waited for a client in vain: it is asked less often.
