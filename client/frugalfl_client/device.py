@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from frugalfl_client.training.trainer import Trainer
 
 _ROOT = Path("/")
-#: With private blocks nobody else can measure a device's model: it keeps one row in so many for it.
+#: With private blocks nobody else can measure a device's model, and without public rows nobody else
+#: can measure any: a device keeps one row in so many for it.
 _HOLD_OUT_ONE_IN = 5
 
 
@@ -92,11 +93,19 @@ class Device:
 
     def _use(self, examples: Examples) -> None:
         self.examples = examples
+        most = self.settings.evaluate_rows
         if self.settings.private:
             self.examples, self.held_out = _hold_out(examples, self.settings.seed, self.number)
-        elif self.settings.evaluate_rows:
-            most = self.settings.evaluate_rows
+        elif self.measures_for_all and len(examples) > 1:
+            self.examples, held = _hold_out(examples, self.settings.seed, self.number)
+            self.evaluated = Examples(held.x[: most or None], held.y[: most or None])
+        elif most:
             self.evaluated = Examples(examples.x[:most], examples.y[:most])
+
+    @property
+    def measures_for_all(self) -> bool:
+        """Whether only clients can measure the model that all share: the server has no rows."""
+        return not self.task.has_public_rows and not self.settings.private
 
     @property
     def name(self) -> str:

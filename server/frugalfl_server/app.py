@@ -51,7 +51,8 @@ from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import server_energy
 from frugalfl_server.programs import Programs
-from frugalfl_server.progress import LOG, Progress
+from frugalfl_server.progress import LOG, Progress, scores_of
+from frugalfl_server.public import ask_for_facts, public_of, without_rows
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
 from frugalfl_server.report import write_report
 from frugalfl_server.resume import (
@@ -154,25 +155,33 @@ class Federation:
         self._task = task
         self._run = run
         self._name = name
-        self._public = task.public_rows(settings.shares_counters)
-        first = task.new_model()
-        self._scoring = scoring_for(task, first, self._public.test, "public_data().test")
-        self._form = form_of(first, self._public.test, self._scoring)
-        check_stop(settings, self._scoring)
-        check_batches(settings, self._form)
-        self._federated = is_federated(settings, self._public)
         self._progress = Progress(settings.rounds, quiet, run.path / LOG)
         self._grid = RoundGrid(
             grid, settings.clients_per_round, settings.round_deadline,
             close_early=settings.over_select > 0, say=self._progress.say,
         )  # fmt: skip
+        self._who = Identities(run.path)
+        self._facts = ask_for_facts(
+            task, settings, run, self._grid, self._who, self._progress.say, self._progress.warn
+        )
+        self._public = public_of(task, settings, run)
+        self._clients_measure = bool(settings.private) or not task.has_public_rows
+        first = task.new_model()
+        self._scoring = scoring_for(task, first, self._public.test, task.whose_rows)
+        if not task.has_public_rows:
+            self._scoring = without_rows(self._scoring, self._progress.warn)
+        elif task.metrics:
+            evaluate(first, self._public.test, self._scoring)  # a metric that fails, fails now
+        self._form = form_of(first, self._public.test, self._scoring)
+        check_stop(settings, self._scoring)
+        check_batches(settings, self._form)
+        self._federated = is_federated(settings, self._public)
         self._clients_scores = Scores(None, dict.fromkeys(self._scoring.measures))
         self._programs = Programs(task, settings, self._public.test, self._compiled)
         self._compilations: list[dict[str, Any]] = []
         self._downlink: Downlink | None = None
         self._control = Control(settings)
         self._aside = set_aside_of(settings)
-        self._who = Identities(run.path)
         self._stopped: list[str] = []
         self._ratio = 0.0
         self._left_off: Stopped | None = None
@@ -187,6 +196,9 @@ class Federation:
             MEASURES, {"kind": self._scoring.kind.name, "measures": self._scoring.about()}
         )
         self._left_off, self._resumed = begin(self._run)
+        if self._facts and self._name == summary.OURS:
+            asked, cost = self._facts
+            self._run.add_round(asked, cost.energy, cost.heads)
         stopped = self._left_off
         if self._resumed:
             self._tell_of_resuming()
@@ -498,11 +510,18 @@ class Federation:
             f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
             f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
         )
+        if not self._task.has_public_rows:
+            self._progress.say(
+                f"the final model, on rows that clients held out:{scores_of(record)}"
+            )
         return ranges
 
     def _calibrated(self, number: int, module: torch.nn.Module, answers: Answers) -> RoundRecord:
         energy = totals(answers.energy)
-        scores = evaluate(module, self._public.test, self._scoring)
+        if self._task.has_public_rows:
+            scores = evaluate(module, self._public.test, self._scoring)
+        else:
+            scores = answers.measured.scores(self._scoring) or self._clients_scores
         return RoundRecord(
             federation=self._name,
             phase="calibrate",
@@ -522,15 +541,18 @@ class Federation:
         )
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> Scores:
-        """Return the scores of a round: the server's, or with private blocks the clients' own."""
-        if not self._settings.private:
+        """Return the scores of a round: the server's, or the clients' where only they can measure.
+
+        Without public rows these are of the model that the round began with.
+        """
+        if not self._clients_measure:
             test = self._public.test
             number = strategy.traffic.round
             with self._energy.window("evaluate", round=number, samples=len(test)) as window:
                 scores = evaluate(module, test, self._scoring)
                 window.correct = scores.right
             return scores
-        measured = strategy.traffic.clients_scores(self._scoring)
+        measured = strategy.traffic.measured.scores(self._scoring)
         if measured is not None:  # else nobody trained, and nothing is known to have changed
             self._clients_scores = measured
         return self._clients_scores

@@ -152,7 +152,7 @@ def share_counters(
     shared.clients = len(nodes)
     given: dict[int, dict[str, Table]] = {}
     complaints: list[str] = []
-    for node, reply in _asked(grid, run, dict.fromkeys(nodes, b""), shared, complaints):
+    for node, reply in ask_nodes(grid, run, dict.fromkeys(nodes, b""), shared, complaints):
         try:
             given[node] = unpack_tables(reply.frame)
         except FrameError as error:
@@ -183,7 +183,7 @@ def share_counters(
     }
     shared.downlink_bytes = sum(map(len, answers.values()))
     lost: list[str] = []
-    for _ in _asked(grid, run, answers, shared, lost):
+    for _ in ask_nodes(grid, run, answers, shared, lost):
         pass
     for complaint in lost:
         warn(f"counters: {complaint}")
@@ -217,14 +217,24 @@ def _other_periods(given: Mapping[int, Mapping[str, Table]]) -> dict[int, str]:
     }
 
 
-def _asked(
-    grid: Grid, run: str, frames: Mapping[int, bytes], shared: Shared, complaints: list[str]
-) -> Iterator[tuple[int, wire.TrainReply]]:
-    """Send each node its bytes; yield the sound replies."""
+def ask_nodes(
+    grid: Grid, run: str, frames: Mapping[int, bytes], shared: Shared, complaints: list[str],
+    question: str = QUESTION,
+) -> Iterator[tuple[int, wire.TrainReply]]:  # fmt: skip
+    """Send each node its bytes; yield the sound replies.
+
+    Args:
+        grid: Flower's way to the clients.
+        run: Name of the run.
+        frames: By node, what it is sent.
+        shared: Takes energy records, and where ledgers end.
+        complaints: Takes one line about every node that gave no sound reply.
+        question: Flower's message type.
+    """
     messages = [
         Message(
             wire.pack_request(wire.TrainRequest(run, 0, -1, 0, (), data, "")),
-            dst_node_id=node, message_type=QUESTION, group_id="0",
+            dst_node_id=node, message_type=question, group_id="0",
         )
         for node, data in frames.items()
     ]  # fmt: skip

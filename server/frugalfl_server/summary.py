@@ -61,12 +61,13 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
 def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
     """Return the figures that the federation and its baseline both have."""
     trained = [record for record in rounds if record.phase == "train"]
+    scored = _scored(rounds)
     uplink = sum(record.uplink_bytes for record in rounds)
     sent = sum(record.uplink_bytes for record in trained)
     updates = sum(record.updates for record in trained)
     return {
-        "accuracy": trained[-1].accuracy if trained else None,
-        "metrics": dict(trained[-1].metrics) if trained else {},
+        "accuracy": scored.accuracy if scored else None,
+        "metrics": dict(scored.metrics) if scored else {},
         "rounds": len(trained),
         "recover_rounds": sum(record.phase == "recover" for record in rounds),
         "updates": sum(record.updates for record in rounds),
@@ -82,6 +83,20 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
         "wall_s": sum(record.wall_s for record in rounds),
         "simulated_s": known_sum(record.simulated_s for record in rounds),
     }
+
+
+def _scored(rounds: Sequence[RoundRecord]) -> RoundRecord | None:
+    """Return the row with the scores of the model as training left it, unpruned.
+
+    Without public rows, a round's scores are of the model that it began with; where nothing is
+    pruned, calibration has those of the last one.
+    """
+    found = None
+    for record in rounds:
+        after = found is not None and found.phase == "train" and record.phase == "calibrate"
+        if record.phase == "train" or after:
+            found = record
+    return found
 
 
 def _kept(

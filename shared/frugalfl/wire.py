@@ -175,6 +175,10 @@ class CalibrateReply:
         notice: One line for the person at the server; empty: nothing.
         trainer: As of :class:`TrainReply`.
         programs: As of :class:`TrainReply`.
+        accuracy: Of the model that the ranges are of, where only clients can measure it; otherwise
+            as of :class:`TrainReply`.
+        scored: As of :class:`TrainReply`.
+        tally: As of :class:`TrainReply`.
     """
 
     held: int
@@ -184,6 +188,9 @@ class CalibrateReply:
     notice: str = ""
     trainer: str = TORCH
     programs: tuple[str, ...] = ()
+    accuracy: float | None = None
+    scored: int = 0
+    tally: tuple[float, ...] = ()
 
 
 def is_ours(content: RecordDict) -> bool:
@@ -275,12 +282,7 @@ def pack_reply(reply: TrainReply) -> RecordDict:
     metrics = MetricRecord(
         {"num-examples": reply.samples, "train-loss": reply.loss, "held-version": reply.held}
     )
-    if reply.scored:
-        metrics["scored"] = reply.scored
-    if reply.accuracy is not None:
-        metrics["accuracy"] = reply.accuracy
-    if reply.tally:
-        metrics[_TALLY] = list(reply.tally)
+    _pack_scores(metrics, reply)
     ledger = _pack_ledger(reply.records, reply.head)
     # Beside the ledger, not in a record of their own, which Flower would send as one more POST.
     _note(ledger, reply)
@@ -301,10 +303,7 @@ def unpack_reply(message: Message) -> TrainReply:
     metrics = _record(content, _METRICS, MetricRecord)
     ledger = _record(content, _LEDGER, ConfigRecord)
     notice, trainer, programs = _noted(ledger)
-    accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else None
-    scored = _whole(metrics, "scored") if "scored" in metrics else 0
-    if not (accuracy is None or 0 <= accuracy <= 1) or scored < 0:
-        raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
+    accuracy, scored = _scores(metrics)
     return TrainReply(
         held=_whole(metrics, "held-version"),
         frame=_unpack_bytes(content),
@@ -369,6 +368,7 @@ def pack_calibrate_reply(reply: CalibrateReply) -> RecordDict:
     ledger = _pack_ledger(reply.records, reply.head)
     _note(ledger, reply)
     metrics = MetricRecord({"held-version": reply.held})
+    _pack_scores(metrics, reply)
     return RecordDict({_ARRAYS: ArrayRecord({_RANGES: ranges}), _METRICS: metrics, _LEDGER: ledger})
 
 
@@ -383,15 +383,20 @@ def unpack_calibrate_reply(message: Message) -> CalibrateReply:
     if array is None or array.stype != RANGES_STYPE or len(array.data) % 8:
         raise FrameError("the reply carries no ranges; is the other end of the same version?")
     ledger = _record(content, _LEDGER, ConfigRecord)
+    metrics = _record(content, _METRICS, MetricRecord)
     notice, trainer, programs = _noted(ledger)
+    accuracy, scored = _scores(metrics)
     return CalibrateReply(
-        held=_whole(_record(content, _METRICS, MetricRecord), "held-version"),
+        held=_whole(metrics, "held-version"),
         ranges=np.frombuffer(array.data, "<f4").astype(np.float32).reshape(-1, 2),
         records=_records(ledger),
         head=_head(ledger),
         notice=notice,
         trainer=trainer,
         programs=programs,
+        accuracy=accuracy,
+        scored=scored,
+        tally=_tally(metrics),
     )
 
 
@@ -587,6 +592,28 @@ def _battery(ledger: Any) -> BatteryLevel | None:
     if not 0 <= percent <= 100 or not isinstance(charging, bool):
         raise FrameError(f"the reply's battery is at {percent} %, charging: {charging!r:.60}")
     return BatteryLevel(percent, charging)
+
+
+def _pack_scores(metrics: MetricRecord, reply: TrainReply | CalibrateReply) -> None:
+    if reply.scored:
+        metrics["scored"] = reply.scored
+    if reply.accuracy is not None:
+        metrics["accuracy"] = reply.accuracy
+    if reply.tally:
+        metrics[_TALLY] = list(reply.tally)
+
+
+def _scores(metrics: MetricRecord) -> tuple[float | None, int]:
+    """Read the accuracy that a client measured, and on how many rows.
+
+    Raises:
+        FrameError: They cannot be.
+    """
+    accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else None
+    scored = _whole(metrics, "scored") if "scored" in metrics else 0
+    if not (accuracy is None or 0 <= accuracy <= 1) or scored < 0:
+        raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
+    return accuracy, scored
 
 
 def _tally(metrics: MetricRecord) -> tuple[float, ...]:

@@ -82,7 +82,7 @@ class _CountingGrid(InProcessGrid):
     measured_j: float | None = None
     estimated_j: float | None = None
     summed_loss = 0.0
-    failed = ""
+    failed: str | None = None
 
     def reset(self) -> None:
         """Begin a new round."""

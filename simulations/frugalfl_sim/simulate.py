@@ -66,6 +66,10 @@ def simulate_app(
     with importable(app), quiet_flower(), quiet_devices():
         task = load_task(settings.task)
         settings = pin_start(settings, task)
+        if baseline and not task.has_public_rows:
+            raise UsageError(
+                "--baseline is measured on public rows, and this task has none; leave it out"
+            )
         unfit = unfit_partitions(task, settings)
         if resume is None and settings.resume:
             resume = Path(settings.resume)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from flwr.app import Message
+from flwr.supercore.task_identity import TaskIdentity
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,13 @@ from frugalfl.errors import FrameError, TaskError
 from frugalfl.form import Form
 from frugalfl.task import Task
 from frugalfl_server.evaluate import form_of, scoring_for
+
+
+@pytest.fixture(autouse=True, scope="module")
+def identity():
+    """Flower makes no message without one."""
+    TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1
+
 
 SHAPES = st.lists(st.integers(1, 1 << 30), max_size=8).map(tuple)
 

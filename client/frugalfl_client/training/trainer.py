@@ -44,6 +44,10 @@ class Measured:
     right: int | None
     tally: tuple[float, ...] = ()
 
+    def share_of(self, rows: int) -> float | None:
+        """Return the share of so many rows that are right; ``None``: not known."""
+        return self.right / rows if rows and self.right is not None else None
+
 
 class Trainer(Protocol):
     """Trains one task's model; both kinds give the same update for the same rows and seed."""

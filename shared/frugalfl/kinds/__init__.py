@@ -2,7 +2,14 @@
 
 from frugalfl.kinds.infer import check_kind, kind_of
 from frugalfl.kinds.kind import CLASSIFICATION, KINDS, Kind, kind_named
-from frugalfl.kinds.scoring import ACCURACY, Scores, Scoring, scoring_by_targets, scoring_of
+from frugalfl.kinds.scoring import (
+    ACCURACY,
+    Scores,
+    Scoring,
+    scoring_by_targets,
+    scoring_of,
+    unknown_scores,
+)
 
 __all__ = [
     "ACCURACY",
@@ -16,4 +23,5 @@ __all__ = [
     "kind_of",
     "scoring_by_targets",
     "scoring_of",
+    "unknown_scores",
 ]

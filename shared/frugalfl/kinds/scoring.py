@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from frugalfl.kinds.counts import never
 from frugalfl.kinds.kind import CLASSIFICATION, UNKNOWN, Kind, Tally
 from frugalfl.metrics import Measure, Metric, measure
 from frugalfl.task import Task
@@ -107,6 +108,13 @@ class Scoring:
 def scoring_of(task: Task, kind: Kind = CLASSIFICATION) -> Scoring:
     """Return what models of a task are measured by."""
     return Scoring(kind, _with_directions(task.metrics))
+
+
+def unknown_scores(scoring: Scoring) -> Scoring:
+    """Return the same measures, of rows whose targets nobody knows: each of them is unknown."""
+    return Scoring(
+        UNKNOWN, {name: replace(one, of=never) for name, one in scoring.measures.items()}
+    )
 
 
 def scoring_by_targets(targets: Array, metrics: Mapping[str, Metric]) -> Scoring:
