@@ -68,6 +68,7 @@ from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
 from frugalfl_server.set_aside import set_aside_of
+from frugalfl_server.set_up import set_up
 from frugalfl_server.simulated import SimulatedLaps
 from frugalfl_server.start import initial_model, model_with, pin_start
 from frugalfl_server.steering import Steering
@@ -231,6 +232,7 @@ class Federation:
             keep_ranges(self._run, read_parameters(module), self.calibrate(module))
             self._checkpoint("calibrate", 1, read_parameters(module))
         self._progress.say("export: convert, quantize to int8, run the same rows in every form")
+        set_up(self._energy, "export", self._last_round())
         with self._energy.window("export", round=self._last_round()):
             result = export_into(
                 self._run, module, self._task, self._settings, self._run.path / "model"
@@ -301,6 +303,7 @@ class Federation:
             return self._settings.prune
         self._progress.say("fit: the largest model within the budget")
         module = initial_model(self._task, self._settings)
+        set_up(self._energy, "prune", 0)
         with self._energy.window("prune", round=0):
             found = fit(module, self._example(), budget, self._progress.say)
         self._run.add_energy(self._energy.take())
@@ -311,6 +314,7 @@ class Federation:
         return torch.from_numpy(self._public.test.x[:1])
 
     def _prune(self, module: torch.nn.Module, ratio: float) -> torch.nn.Module:
+        set_up(self._energy, "prune", self._last_round())
         with self._energy.window("prune", round=self._last_round()):
             pruned, report = prune(module, self._example(), ratio)
         self._run.add_energy(self._energy.take())
@@ -337,6 +341,7 @@ class Federation:
         if rounds == 0:
             return
         self._programs.follow(module)
+        self._set_up_compiler(first)
         strategy = strategy_in(settings)(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
@@ -357,6 +362,7 @@ class Federation:
             number += done
             write_parameters(module, unpack(arrays))
             scores = self._score(module, strategy)
+            self._set_up_compiler(number + first - 1)
             own = self._energy.take()
             record = self._record(phase, strategy, scores, own)
             if self._name == summary.OURS:
@@ -389,6 +395,11 @@ class Federation:
             if self._name == summary.OURS:
                 self._run.add_energy(late.energy)
                 self._run.heads += late.heads
+
+    def _set_up_compiler(self, round_: int) -> None:
+        """Load the compiler of training programs, once a client needs one."""
+        if self._programs.any_needed:
+            set_up(self._energy, "compile", round_)
 
     def _end_if_over(self, phase: str, done: int, rounds: int) -> None:
         """End training after so many rounds of its phase where a limit says so.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from frugalfl.energy.record import EnergyRecord, known_sum
 
@@ -50,9 +50,16 @@ class Totals:
 
 
 def totals(records: Iterable[EnergyRecord]) -> Totals:
-    """Add up records, measured and estimated apart."""
+    """Add up records, measured and estimated apart.
+
+    Where no joules of any work are known, as of microcontrollers that train, none are known at all.
+    """
     rows = list(records)
     known = [r for r in rows if r.measured_j is not None or r.estimated_j is not None]
+    work = [r for r in rows if r.wall_s is not None]
+    if work and all(r.measured_j is None and r.estimated_j is None for r in work):
+        # The radio alone, which may take nothing, is not what these devices used.
+        rows = [replace(r, readings=()) for r in rows]
     judged = [r for r in rows if r.correct is not None]
     correct = sum(r.correct or 0 for r in judged) if judged else None
     return Totals(
