@@ -96,11 +96,15 @@ class Device:
         most = self.settings.evaluate_rows
         if self.settings.private:
             self.examples, self.held_out = _hold_out(examples, self.settings.seed, self.number)
-        elif self.measures_for_all and len(examples) > 1:
+        elif self.measures_for_all and self._has_rows_to_hold_out(len(examples)):
             self.examples, held = _hold_out(examples, self.settings.seed, self.number)
             self.evaluated = Examples(held.x[: most or None], held.y[: most or None])
         elif most:
             self.evaluated = Examples(examples.x[:most], examples.y[:most])
+
+    def _has_rows_to_hold_out(self, rows: int) -> bool:
+        """Say whether sums over what is held out are sums of enough rows, as those of batches."""
+        return rows > 1 and max(1, rows // _HOLD_OUT_ONE_IN) >= self.smallest_batch
 
     @property
     def measures_for_all(self) -> bool:

@@ -23,7 +23,8 @@ def tell(message: Message, context: Context) -> Message:
     device.check_allowed(request.run)
     energy = RoundEnergy(device, request)
     energy.downloaded(request)
-    facts = RowFacts.of(device.examples).to_bytes()
+    with energy.window("prepare", samples=len(device.examples)):
+        facts = RowFacts.of(device.examples).to_bytes()
     energy.uploading(len(facts))
     records, head, unkept = kept(device, energy.take())
     notice = "; ".join(filter(None, (device.take_notice(), unkept)))

@@ -15,7 +15,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from frugalfl import wire
 from frugalfl.blocks import FloatArray, Parameters
-from frugalfl.energy import EnergyRecord, totals
+from frugalfl.energy import EnergyRecord, spent, totals
 from frugalfl.errors import ExportError, Interrupted
 from frugalfl.kinds import Scores
 from frugalfl.modules import read_parameters, write_parameters
@@ -528,7 +528,7 @@ class Federation:
         return ranges
 
     def _calibrated(self, number: int, module: torch.nn.Module, answers: Answers) -> RoundRecord:
-        energy = totals(answers.energy)
+        energy = spent(answers.energy)
         if self._task.has_public_rows:
             scores = evaluate(module, self._public.test, self._scoring)
         else:
@@ -572,7 +572,7 @@ class Federation:
         self, phase: str, strategy: FrugalStrategy, scores: Scores, own: Iterable[EnergyRecord]
     ) -> RoundRecord:
         traffic = strategy.traffic
-        energy, server = totals(traffic.energy), totals(own)
+        energy, server = spent(traffic.energy), totals(own)
         return RoundRecord(
             federation=self._name,
             phase=phase,

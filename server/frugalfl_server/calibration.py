@@ -195,7 +195,7 @@ def _received(
             programs.heard(node, reply, worked)
         if worked:
             answers.ranges[node] = reply.ranges
-            answers.measured.note(reply.accuracy, reply.tally, min(reply.scored, MOST_SCORED))
+            answers.measured.note(reply.accuracy, reply.tally, reply.scored, MOST_SCORED)
         else:
             yield node
 

@@ -17,7 +17,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from frugalfl import wire
-from frugalfl.energy import EnergyRecord, totals
+from frugalfl.energy import EnergyRecord, spent
 from frugalfl.errors import FederationError, FrameError
 from frugalfl.kinds import Scores
 from frugalfl.sizes import size_text
@@ -104,7 +104,7 @@ def counters_into(
         return
     nodes = wait_for(grid, fewest, say)
     shared = share_counters(grid, run.name, nodes, warn, at_least, identities)
-    energy, up = totals(shared.energy), sum(shared.uplink_bytes.values())
+    energy, up = spent(shared.energy), sum(shared.uplink_bytes.values())
     record = RoundRecord(
         federation=OURS, phase=PHASE, round=0, accuracy=before.accuracy, loss=0.0,
         clients=shared.clients, updates=0, uplink_bytes=up, downlink_bytes=shared.downlink_bytes,

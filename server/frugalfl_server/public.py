@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from flwr.serverapp import Grid
 
-from frugalfl.energy import totals
+from frugalfl.energy import spent
 from frugalfl.errors import FrameError, TaskError, UsageError
 from frugalfl.kinds import Scoring
 from frugalfl.metrics import words
@@ -114,7 +114,7 @@ def _agreed(told: Counter[RowFacts]) -> RowFacts:
 
 
 def _cost(shared: Shared, clients: int) -> RoundRecord:
-    energy = totals(shared.energy)
+    energy = spent(shared.energy)
     return RoundRecord(
         federation="frugalfl", phase=PHASE, round=0, accuracy=None, loss=0.0, clients=clients,
         updates=0, uplink_bytes=sum(shared.uplink_bytes.values()), downlink_bytes=0,

@@ -455,7 +455,7 @@ class FrugalStrategy(Strategy):
         self.traffic.updates += 1
         self._aside.unfit.trained(node)
         # Rows that are measured on are some of a client's own: they count no more than those.
-        self.traffic.measured.note(reply.accuracy, reply.tally, min(reply.scored, rows))
+        self.traffic.measured.note(reply.accuracy, reply.tally, reply.scored, rows)
         self._trained.update(names)
         if rows < reply.samples and node not in self._capped:
             self._capped.add(node)

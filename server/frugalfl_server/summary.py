@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from frugalfl.energy import SERVER, totals
+from frugalfl.energy import SERVER, spent, totals
 from frugalfl.energy.record import known_sum
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
@@ -34,7 +34,7 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
     """
     ours = [record for record in run.rounds if record.federation == OURS]
     own = totals(record for record in run.energy if record.client == SERVER)
-    clients = totals(record for record in run.energy if record.client != SERVER)
+    clients = spent(record for record in run.energy if record.client != SERVER)
     figures = _figures(ours) | {
         "energy_idle_j": clients.idle_j,
         "server_energy_j": own.as_summary(),

@@ -128,3 +128,16 @@ def test_a_run_that_goes_on_asks_nobody_again(federate):
 
     grid = InProcessGrid(deaf, CLIENTS, settings().as_config(), run.path / "devices")
     Federation(grid, settings(), task, run, quiet=True)
+
+
+def test_a_real_device_sends_no_sums_of_few_rows(federate, tmp_path):
+    import task as module
+
+    federate(settings(rounds=1))  # the task can be imported
+    rows = module.client_data(0, 1)
+    for count, measured in ((19, None), (20, 4), (40, 8)):
+        few = type(rows)(rows.x[:count], rows.y[:count])
+        object.__setattr__(module.task, "client_data", lambda *_, few=few: few)
+        device = Device(0, 1, tmp_path / f"{count}", settings(), smallest_batch=4)
+        assert (device.evaluated and len(device.evaluated)) == measured
+        assert len(device.examples) == count - (measured or 0)

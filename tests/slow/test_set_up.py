@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from ..integration.conftest import DIGITS
-
+DIGITS = Path(__file__).parents[2] / "simulations" / "digits"
 #: Notes for each import inside a metered window which window it was: the innermost one.
 SPY = """
 import contextlib, sys

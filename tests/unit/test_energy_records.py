@@ -23,6 +23,7 @@ from frugalfl.energy import (
     parse_grid,
     profile_named,
     radio_reading,
+    spent,
     totals,
 )
 from frugalfl.energy.codecarbon import any_grid
@@ -272,9 +273,9 @@ def test_joules_of_the_radio_alone_are_not_those_of_a_device():
         cpu_s=None,
         readings=(radio_reading("loopback", 9, 0, 1),),
     )
-    both = totals([sent, work, sent])
+    both = spent([sent, work, sent])
     assert (both.measured_j, both.estimated_j, both.measured_g, both.estimated_g) == (None,) * 4
     assert (both.records, both.unknown) == (3, 1)
-    assert totals([sent]).estimated_j == 0  # of the transfer, that is known
+    assert spent([sent]).estimated_j == 0  # of the transfer, that is known
     known = replace(work, readings=(mac_reading(profile_named("cortex-m4"), 10**9),))
-    assert totals([sent, work, known]).estimated_j == pytest.approx(0.64)
+    assert spent([sent, work, known]).estimated_j == pytest.approx(0.64)

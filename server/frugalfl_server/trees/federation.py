@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from frugalfl import wire
 from frugalfl.atomic import write_atomically
 from frugalfl.codec.buffer import Reader
-from frugalfl.energy import EnergyRecord, totals
+from frugalfl.energy import EnergyRecord, spent, totals
 from frugalfl.errors import FederationError, FrameError, TaskError
 from frugalfl.kinds import Scores, scoring_of
 from frugalfl.patience import parse_patience
@@ -274,7 +274,7 @@ class TreeFederation:
         self, phase: str, traffic: Traffic, scores: Scores, own: tuple[EnergyRecord, ...]
     ) -> RoundRecord:
         """Add a row to the run's tables."""
-        energy, server = totals(traffic.energy), totals(own)
+        energy, server = spent(traffic.energy), totals(own)
         record = RoundRecord(
             federation=OURS, phase=phase, round=traffic.round, accuracy=scores.accuracy,
             loss=traffic.loss, clients=traffic.clients, updates=traffic.updates,

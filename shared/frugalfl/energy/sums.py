@@ -50,16 +50,9 @@ class Totals:
 
 
 def totals(records: Iterable[EnergyRecord]) -> Totals:
-    """Add up records, measured and estimated apart.
-
-    Where no joules of any work are known, as of microcontrollers that train, none are known at all.
-    """
+    """Add up records, measured and estimated apart."""
     rows = list(records)
     known = [r for r in rows if r.measured_j is not None or r.estimated_j is not None]
-    work = [r for r in rows if r.wall_s is not None]
-    if work and all(r.measured_j is None and r.estimated_j is None for r in work):
-        # The radio alone, which may take nothing, is not what these devices used.
-        rows = [replace(r, readings=()) for r in rows]
     judged = [r for r in rows if r.correct is not None]
     correct = sum(r.correct or 0 for r in judged) if judged else None
     return Totals(
@@ -76,6 +69,19 @@ def totals(records: Iterable[EnergyRecord]) -> Totals:
         measured_j_per_correct=_each(known_sum(r.measured_j for r in judged), correct),
         estimated_j_per_correct=_each(known_sum(r.estimated_j for r in judged), correct),
     )
+
+
+def spent(records: Iterable[EnergyRecord]) -> Totals:
+    """Add up what devices used: nothing is known if no joules of any work are.
+
+    Of a microcontroller that trains only the radio is known, which may take nothing; that is not
+    what the device used. Unlike :func:`totals`, such sums must not be added up further.
+    """
+    rows = list(records)
+    whole, work = totals(rows), [r for r in rows if r.wall_s is not None]
+    if work and all(r.measured_j is None and r.estimated_j is None for r in work):
+        return replace(whole, measured_j=None, estimated_j=None, measured_g=None, estimated_g=None)
+    return whole
 
 
 def _each(joules: float | None, correct: int | None) -> float | None:
