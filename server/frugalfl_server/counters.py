@@ -18,7 +18,7 @@ from flwr.serverapp import Grid
 
 from frugalfl import wire
 from frugalfl.energy import EnergyRecord, spent
-from frugalfl.errors import FederationError, FrameError
+from frugalfl.errors import FederationError, FrameError, FrugalFLError, TaskError
 from frugalfl.kinds import Scores
 from frugalfl.sizes import size_text
 from frugalfl.sums import Table, add_up, at_keys_of, holders, pack_tables, unpack_tables
@@ -28,6 +28,7 @@ from frugalfl_server.identity import Identities
 from frugalfl_server.records import HeadRecord, RoundRecord
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.summary import OURS
+from frugalfl_server.unfit import TaskFailedError, failure_of
 
 #: Flower's message type of both questions.
 QUESTION = "query.counters"
@@ -66,6 +67,16 @@ class Shared:
     handed_back: dict[str, int] = field(default_factory=dict)
     energy: list[EnergyRecord] = field(default_factory=list)
     heads: list[HeadRecord] = field(default_factory=list)
+    unfit: list[str] = field(default_factory=list)
+
+    def why_nobody(self, about: str, what: str, complaints: Sequence[str]) -> FrugalFLError:
+        """Return what ends a run of which no client gave what was asked for."""
+        if len(self.unfit) == self.clients > 0:
+            return TaskError(f"{about}: none of {self.clients} clients could: {self.unfit[0]}")
+        return FederationError(
+            f"{about}: none of {self.clients} clients gave {what}; the first said: "
+            f"{next(iter(complaints), 'nothing')}"
+        )
 
     def about(self) -> dict[str, Any]:
         """Return what ``counters.json`` says."""
@@ -147,6 +158,7 @@ def share_counters(
 
     Raises:
         FederationError: Not one client gave tables that can be added up.
+        TaskError: Not one could, each because of its own task.
     """
     shared = Shared(who=identities or Identities())
     shared.clients = len(nodes)
@@ -164,10 +176,7 @@ def share_counters(
     for complaint in complaints:
         warn(f"counters: {complaint}")
     if not given:
-        raise FederationError(
-            f"counters: none of {len(nodes)} clients gave tables; the first said: "
-            f"{next(iter(complaints), 'nothing')}"
-        )
+        raise shared.why_nobody("counters", "tables", complaints)
     shared.keys = {name: len(table.keys) for name, table in total.items()}
     held = holders(given.values())
     shared.at_least = at_least
@@ -244,12 +253,14 @@ def ask_nodes(
         silent.discard(node)
         try:
             if message.has_error():
-                raise FrameError(message.error.reason)
+                raise failure_of(message)
             reply = wire.unpack_reply(message)
             told = shared.who.check(node, reply.records, reply.head, run, 0, shared.started_s)
             complaints += shared.who.bind(told)
         except FrameError as error:
-            complaints.append(f"node {node}: {printable(str(error))}")
+            why = printable(str(error))
+            shared.unfit += [why] if isinstance(error, TaskFailedError) else []
+            complaints.append(f"node {node}: {why}")
             continue
         shared.heads += told.heads
         shared.energy += told.records

@@ -15,7 +15,7 @@ from dataclasses import replace
 from flwr.serverapp import Grid
 
 from frugalfl.energy import spent
-from frugalfl.errors import FrameError, TaskError, UsageError
+from frugalfl.errors import FrameError, UsageError
 from frugalfl.kinds import Scoring
 from frugalfl.metrics import words
 from frugalfl.row_facts import RowFacts
@@ -66,7 +66,8 @@ def ask_for_facts(
         What it cost, for the run's tables; ``None``: nobody was asked.
 
     Raises:
-        TaskError: No client has rows that can be trained on.
+        TaskError: No client has rows, each because of its own task.
+        FederationError: No client answers.
         UsageError: A setting needs rows of the server's own.
     """
     if task.has_public_rows or (run.path / FILE).exists():
@@ -78,6 +79,7 @@ def ask_for_facts(
     say("no public rows: clients hold out one row in five, and measure each model they are sent")
     nodes = wait_for(grid, settings.clients_per_round, say)[: settings.clients_per_round]
     shared, complaints, told = Shared(who=who), list[str](), Counter[RowFacts]()
+    shared.clients = len(nodes)
     for node, reply in ask_nodes(
         grid, run.name, dict.fromkeys(nodes, b""), shared, complaints, QUESTION
     ):
@@ -89,7 +91,7 @@ def ask_for_facts(
     for complaint in complaints:
         warn(f"rows: {complaint}")
     if not told:
-        raise TaskError(f"none of {len(nodes)} clients has rows to train on; {complaints[0]}")
+        raise shared.why_nobody("rows", "shapes", complaints)
     run.write_json(FILE, {"facts": _agreed(told).to_bytes().decode()})
     return _cost(shared, len(nodes)), shared
 
