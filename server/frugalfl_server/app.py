@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from flwr.app import ArrayRecord, Context, MetricRecord
@@ -45,13 +45,22 @@ from frugalfl_server.checkpoint import (
 from frugalfl_server.control import Control
 from frugalfl_server.counters import counters_into
 from frugalfl_server.downlink import Downlink
-from frugalfl_server.evaluate import check_batches, evaluate, form_of, scoring_for
-from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
+from frugalfl_server.dry_run import dry_run
+from frugalfl_server.evaluate import (
+    check_batches,
+    evaluate,
+    form_of,
+    outcomes_of,
+    scoring_for,
+)
+from frugalfl_server.export import DeviceBudget, PruningPlan, fit, lint
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import server_energy
+from frugalfl_server.outcomes import write_outcomes
 from frugalfl_server.programs import Programs
 from frugalfl_server.progress import LOG, Progress, scores_of
+from frugalfl_server.pruning import example_of, plan_for, prune_as_planned
 from frugalfl_server.public import ask_for_facts, public_of, without_rows
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
 from frugalfl_server.report import write_report
@@ -184,6 +193,7 @@ class Federation:
         self._control = Control(settings)
         self._aside = set_aside_of(settings)
         self._stopped: list[str] = []
+        self._plan: PruningPlan | None = None
         self._ratio = 0.0
         self._left_off: Stopped | None = None
         self._resumed: tuple[int, ...] = ()
@@ -205,18 +215,25 @@ class Federation:
             self._tell_of_resuming()
             self._compilations = compilations_of(self._run)
         self._warn_of_export()
-        self._ratio = ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
+        if self._settings.prunes:
+            self._set_up("prune")
+        for line in dry_run(self._task, self._settings, self._public.test):
+            self._progress.warn(line)
+        phase = stopped.phase if stopped else "train"
+        ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
+        if phase == "train":
+            ratio = self._planned(ratio)
+        self._ratio = ratio
         recover = self._settings.recover_rounds if ratio else 0
         self._progress.expect(self._settings.rounds + recover)
         after = recover + self._federated
         self._control.keep_back(after / max(self._settings.rounds + after, 1))
-        phase = stopped.phase if stopped else "train"
         if self._settings.shares_counters:
             self._share_counters()
         if stopped is None or phase == "train":
             module = self.train()
-            if ratio:
-                module = self._prune(module, ratio)
+            if self._plan:
+                module = self._prune(module, self._plan)
         else:
             module = model_with(self._task, stopped.model)
         self._control.keep_back(0)
@@ -228,11 +245,16 @@ class Federation:
         if self._settings.private:
             self._progress.say(f"no export: {why_private_is_not_exported(self._settings)}")
             return
+        if self._task.has_public_rows:
+            # If the export fails, these are what a report has.
+            write_outcomes(
+                self._run.path / "model", outcomes_of(module, self._public.test, self._scoring)
+            )
         if self._federated and phase != "calibrate":
             keep_ranges(self._run, read_parameters(module), self.calibrate(module))
             self._checkpoint("calibrate", 1, read_parameters(module))
         self._progress.say("export: convert, quantize to int8, run the same rows in every form")
-        set_up(self._energy, "export", self._last_round())
+        self._set_up("export")
         with self._energy.window("export", round=self._last_round()):
             result = export_into(
                 self._run, module, self._task, self._settings, self._run.path / "model"
@@ -303,29 +325,32 @@ class Federation:
             return self._settings.prune
         self._progress.say("fit: the largest model within the budget")
         module = initial_model(self._task, self._settings)
-        set_up(self._energy, "prune", 0)
         with self._energy.window("prune", round=0):
-            found = fit(module, self._example(), budget, self._progress.say)
+            found = fit(module, example_of(self._public.test), budget, self._progress.say)
         self._run.add_energy(self._energy.take())
         self._run.write_json("fit.json", found.to_dict())
         return found.ratio
 
-    def _example(self) -> torch.Tensor:
-        return torch.from_numpy(self._public.test.x[:1])
+    def _planned(self, ratio: float) -> float:
+        """Plan the pruning; return the ratio, or 0 if nothing can become narrower."""
+        if not ratio:
+            return 0.0
+        plan = plan_for(self._task, self._settings, self._public.test, ratio)
+        self._run.write_json(summary.PRUNING, plan.to_dict())
+        if not plan.narrowed:
+            return 0.0
+        self._plan = plan
+        return ratio
 
-    def _prune(self, module: torch.nn.Module, ratio: float) -> torch.nn.Module:
-        set_up(self._energy, "prune", self._last_round())
+    def _prune(self, module: torch.nn.Module, plan: PruningPlan) -> torch.nn.Module:
         with self._energy.window("prune", round=self._last_round()):
-            pruned, report = prune(module, self._example(), ratio)
+            pruned, report = prune_as_planned(plan, self._task, module, self._public.test)
         self._run.add_energy(self._energy.take())
         self._progress.say(
             f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}"
         )
-        kept = kept_channels(module, pruned, self._example(), report.history)
-        if kept is None:
-            self._downlink = None  # recovery begins with full copies
-        elif self._downlink is not None:
-            self._downlink.prune(kept)
+        if self._downlink is not None:
+            self._downlink.prune(report.kept)
         if not self._settings.recover_rounds:
             self._run.checkpoint(read_parameters(pruned), phase="prune", round=self._last_round())
         return pruned
@@ -341,7 +366,7 @@ class Federation:
         if rounds == 0:
             return
         self._programs.follow(module)
-        self._set_up_compiler(first)
+        self._set_up_compiler()
         strategy = strategy_in(settings)(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
@@ -362,7 +387,6 @@ class Federation:
             number += done
             write_parameters(module, unpack(arrays))
             scores = self._score(module, strategy)
-            self._set_up_compiler(number + first - 1)
             own = self._energy.take()
             record = self._record(phase, strategy, scores, own)
             if self._name == summary.OURS:
@@ -375,6 +399,7 @@ class Federation:
             else:
                 self._run.add_round(record)
             self._progress.round_done(record)
+            self._set_up_compiler()
             self._end_if_over(phase, number, rounds)
             return known_scores(record)
 
@@ -396,10 +421,17 @@ class Federation:
                 self._run.add_energy(late.energy)
                 self._run.heads += late.heads
 
-    def _set_up_compiler(self, round_: int) -> None:
+    def _set_up_compiler(self) -> None:
         """Load the compiler of training programs, once a client needs one."""
         if self._programs.any_needed:
-            set_up(self._energy, "compile", round_)
+            self._set_up("compile")
+
+    def _set_up(self, work: Literal["prune", "compile", "export"]) -> None:
+        """Load what some work needs, and keep what that took apart from any round's joules."""
+        set_up(self._energy, work, self._last_round())
+        own = self._energy.take()
+        if self._name == summary.OURS:
+            self._run.add_energy(own)
 
     def _end_if_over(self, phase: str, done: int, rounds: int) -> None:
         """End training after so many rounds of its phase where a limit says so.

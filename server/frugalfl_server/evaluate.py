@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 
@@ -11,6 +12,7 @@ from frugalfl.form import Form
 from frugalfl.kinds import CLASSIFICATION, Scores, Scoring, kind_of, scoring_of
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
+from frugalfl_server.outcomes import FLOAT, count_outcomes
 
 #: Rows that tell what kind of task it is.
 _TRIED = 16
@@ -79,6 +81,12 @@ def evaluate(module: torch.nn.Module, examples: Examples, scoring: Scoring) -> S
         TaskError: A metric raised, or returned something else than a number.
     """
     return scoring.score(_outputs(module, examples.x).numpy(), examples.y)
+
+
+def outcomes_of(module: torch.nn.Module, examples: Examples, scoring: Scoring) -> dict[str, Any]:
+    """Run the rows through a float model, and count what it said (:mod:`~.outcomes`)."""
+    outputs = _outputs(module, examples.x).numpy()
+    return count_outcomes(scoring.kind, {FLOAT: outputs}, examples.y)
 
 
 def accuracy(module: torch.nn.Module, examples: Examples) -> float:

@@ -21,6 +21,7 @@ from frugalfl_server.calibration import is_federated, kept_ranges
 from frugalfl_server.evaluate import scoring_for
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model, gates
 from frugalfl_server.export.drawn import MIN_SQNR_DB, drawn_rows
+from frugalfl_server.outcomes import write_outcomes
 from frugalfl_server.public import public_of
 from frugalfl_server.refit import how_to_fit
 from frugalfl_server.report import write_report
@@ -142,4 +143,6 @@ def export_into(
         drawn=not task.has_public_rows,
     )
     write_sealed(folder / "export.json", result.to_dict(), shared=True)
+    if task.has_public_rows:
+        write_outcomes(folder, result.verification.outcomes)
     return result

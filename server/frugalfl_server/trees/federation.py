@@ -21,7 +21,7 @@ from frugalfl.kinds import Scores, scoring_of
 from frugalfl.patience import parse_patience
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
-from frugalfl.task import Task
+from frugalfl.task import FloatArray, Task
 from frugalfl.text import printable
 from frugalfl.trees.bins import Bins, Sketch
 from frugalfl.trees.forest import Forest
@@ -30,6 +30,7 @@ from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way, 
 from frugalfl_server.counters import counters_into, wait_for
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import MeteredStrategy, server_energy
+from frugalfl_server.outcomes import FLOAT, count_outcomes, write_outcomes
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
 from frugalfl_server.round_grid import RoundGrid
@@ -263,12 +264,15 @@ class TreeFederation:
 
     def _score(self, number: int) -> Scores:
         """Return the scores of the model on the server's rows."""
-        scores = self._scores if len(self._scores) else np.full(len(self._test), -1.0)
-        with self._energy.window("evaluate", round=number, samples=len(scores)) as window:
-            outputs = np.stack([np.zeros(len(scores)), scores], axis=1).astype(np.float32)
-            found = self._scoring.score(outputs, self._test.y)
+        with self._energy.window("evaluate", round=number, samples=len(self._test)) as window:
+            found = self._scoring.score(self._outputs(), self._test.y)
             window.correct = found.right
         return found
+
+    def _outputs(self) -> FloatArray:
+        """Return two scores a row, as of a network of two classes."""
+        scores = self._scores if len(self._scores) else np.full(len(self._test), -1.0)
+        return np.stack([np.zeros(len(scores)), scores], axis=1).astype(np.float32)
 
     def _keep(
         self, phase: str, traffic: Traffic, scores: Scores, own: tuple[EnergyRecord, ...]
@@ -306,6 +310,8 @@ class TreeFederation:
             "exchanges": exchanges,
         }
         self._run.write_json("model/trees.json", about)
+        outcomes = count_outcomes(self._scoring.kind, {FLOAT: self._outputs()}, self._test.y)
+        write_outcomes(folder, outcomes)
 
 
 def _joined(before: Traffic, now: Traffic) -> Traffic:
