@@ -45,14 +45,16 @@ from frugalfl_server.checkpoint import (
 from frugalfl_server.control import Control
 from frugalfl_server.counters import counters_into
 from frugalfl_server.downlink import Downlink
+from frugalfl_server.dry_run import dry_run
 from frugalfl_server.evaluate import evaluate, outcomes_of, scoring_for
-from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
+from frugalfl_server.export import DeviceBudget, PruningPlan, fit, lint
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import server_energy
 from frugalfl_server.outcomes import write_outcomes
 from frugalfl_server.programs import Programs
 from frugalfl_server.progress import LOG, Progress
+from frugalfl_server.pruning import example_of, plan_for, prune_as_planned
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
 from frugalfl_server.report import write_report
 from frugalfl_server.resume import (
@@ -172,6 +174,7 @@ class Federation:
         self._aside = set_aside_of(settings)
         self._who = Identities(run.path)
         self._stopped: list[str] = []
+        self._plan: PruningPlan | None = None
         self._ratio = 0.0
         self._left_off: Stopped | None = None
         self._resumed: tuple[int, ...] = ()
@@ -190,18 +193,23 @@ class Federation:
             self._tell_of_resuming()
             self._compilations = compilations_of(self._run)
         self._warn_of_export()
-        self._ratio = ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
+        for line in dry_run(self._task, self._settings, self._public.test):
+            self._progress.warn(line)
+        phase = stopped.phase if stopped else "train"
+        ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
+        if phase == "train":
+            ratio = self._planned(ratio)
+        self._ratio = ratio
         recover = self._settings.recover_rounds if ratio else 0
         self._progress.expect(self._settings.rounds + recover)
         after = recover + self._federated
         self._control.keep_back(after / max(self._settings.rounds + after, 1))
-        phase = stopped.phase if stopped else "train"
         if self._settings.shares_counters:
             self._share_counters()
         if stopped is None or phase == "train":
             module = self.train()
-            if ratio:
-                module = self._prune(module, ratio)
+            if self._plan:
+                module = self._prune(module, self._plan)
         else:
             module = model_with(self._task, stopped.model)
         self._control.keep_back(0)
@@ -292,26 +300,31 @@ class Federation:
         self._progress.say("fit: the largest model within the budget")
         module = initial_model(self._task, self._settings)
         with self._energy.window("prune", round=0):
-            found = fit(module, self._example(), budget, self._progress.say)
+            found = fit(module, example_of(self._public.test), budget, self._progress.say)
         self._run.add_energy(self._energy.take())
         self._run.write_json("fit.json", found.to_dict())
         return found.ratio
 
-    def _example(self) -> torch.Tensor:
-        return torch.from_numpy(self._public.test.x[:1])
+    def _planned(self, ratio: float) -> float:
+        """Plan the pruning; return the ratio, or 0 if nothing can become narrower."""
+        if not ratio:
+            return 0.0
+        plan = plan_for(self._task, self._settings, self._public.test, ratio)
+        self._run.write_json(summary.PRUNING, plan.to_dict())
+        if not plan.narrowed:
+            return 0.0
+        self._plan = plan
+        return ratio
 
-    def _prune(self, module: torch.nn.Module, ratio: float) -> torch.nn.Module:
+    def _prune(self, module: torch.nn.Module, plan: PruningPlan) -> torch.nn.Module:
         with self._energy.window("prune", round=self._last_round()):
-            pruned, report = prune(module, self._example(), ratio)
+            pruned, report = prune_as_planned(plan, self._task, module, self._public.test)
         self._run.add_energy(self._energy.take())
         self._progress.say(
             f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}"
         )
-        kept = kept_channels(module, pruned, self._example(), report.history)
-        if kept is None:
-            self._downlink = None  # recovery begins with full copies
-        elif self._downlink is not None:
-            self._downlink.prune(kept)
+        if self._downlink is not None:
+            self._downlink.prune(report.kept)
         if not self._settings.recover_rounds:
             self._run.checkpoint(read_parameters(pruned), phase="prune", round=self._last_round())
         return pruned

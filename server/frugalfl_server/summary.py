@@ -22,6 +22,8 @@ BASELINE = "flower-fedavg-float32"
 SLIM = "slim"
 #: Where a run keeps why its training ended before the last round.
 STOPPED = "stopped.json"
+#: Where a run keeps which channels were to go, and which groups stay whole.
+PRUNING = "pruning.json"
 
 
 def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
         "server_carbon_g": own.carbon_summary(),
         "stopped": _kept(run, STOPPED, "why", str, None),
         "skipped": sum(record.skipped for record in ours),
+        "left_whole": _kept(run, PRUNING, "whole", list, []),
         "set_aside": _kept(run, FILE, "set_aside", list, []),
         **_of_export(run, "model"),
     }

@@ -55,7 +55,7 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
     progress = Progress(rounds)
     shapes = {name: tensor.shape for name, tensor in run.load_checkpoint().items()}
     if shapes == _shapes_before(task):
-        progress.say("slim: nothing was pruned to fit the budget, so there is nothing to compare")
+        progress.say("slim: nothing was pruned, so there is nothing to compare")
         return
     progress.say("slim: the pruned model's architecture from scratch, same seed, codecs and rounds")
     own = replace(

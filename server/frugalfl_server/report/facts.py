@@ -41,6 +41,7 @@ class Facts:
         ours: Rounds of our federation.
         baseline: Rounds of the baseline; empty where it did not run.
         slim: Rounds of the slim model trained from scratch; empty where it did not run.
+        pruning: ``pruning.json``: the plan; None where nothing was to be pruned.
         fit: ``fit.json``: the model that fits the budget; None where there was no budget.
         float32_bytes: The whole model in float32, before pruning; None where it is not known.
         measures: Name, direction and unit of each measure, the first one first; None where the run
@@ -58,6 +59,7 @@ class Facts:
     fit: Mapping[str, Any] | None
     float32_bytes: float | None
     measures: Sequence[Mapping[str, str]] | None = None
+    pruning: Mapping[str, Any] | None = None
     outcomes: Outcomes | None = None
 
     @property
@@ -69,6 +71,8 @@ class Facts:
     @property
     def pruned(self) -> bool:
         """Whether channels were, or will be, removed: as a budget demands, or as asked for."""
+        if self.pruning is not None and not self.pruning["narrowed"]:
+            return False
         ratio = self.about["settings"]["prune"] if self.fit is None else self.fit["ratio"]
         return bool(ratio)
 
@@ -233,9 +237,15 @@ def read_facts(run: RunDirectory) -> Facts:
         slim=[record for record in run.rounds if record.federation == summary.SLIM],
         fit=run.read_json("fit.json") if (run.path / "fit.json").exists() else None,
         float32_bytes=_float32_bytes(run, figures),
+        pruning=_pruning_of(run),
         measures=run.read_json(MEASURES)["measures"] if (run.path / MEASURES).exists() else None,
         outcomes=read_outcomes(run),
     )
+
+
+def _pruning_of(run: RunDirectory) -> Mapping[str, Any] | None:
+    exists = (run.path / summary.PRUNING).exists()
+    return run.read_json(summary.PRUNING) if exists else None
 
 
 def both_ways(record: RoundRecord) -> int:
