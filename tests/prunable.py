@@ -263,6 +263,31 @@ class Rows(nn.Module):
         return self.head(torch.relu(self.stem(x)).view(len(x), 4, -1).sum(2))
 
 
+class Flipped(nn.Module):
+    """The last channel is read as the first: none is by the number that it has."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Linear(12, 16), nn.Linear(16, 5)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.stem(x)).flip(1))
+
+
+class OneHead(nn.Module):
+    """Attention of one head; the weights of its three parts are one layer's."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter, self.qkv = nn.Linear(6, 16), nn.Linear(16, 48)
+        self.out, self.head = nn.Linear(16, 16), nn.Linear(16, 5)
+
+    def forward(self, x):
+        x = self.enter(x)
+        q, k, v = self.qkv(x).chunk(3, -1)
+        return self.head((x + self.out(torch.softmax(q @ k.transpose(1, 2) / 4, -1) @ v)).mean(1))
+
+
 class Halves(nn.Module):
     """Two sums over halves that are cut by number: it runs with fewer channels, and means less."""
 

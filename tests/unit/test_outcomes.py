@@ -179,7 +179,13 @@ def test_tables_and_drawings_can_be_taken_along(run):
     page = Page(write_report(run))
     files = downloads(run, page)
     wanted = {f"{name}.csv" for name in ("rounds", "clients", "settings", "energy", "classes")}
-    drawn = {"accuracy.svg", "traffic.svg", "energy.svg", "joules.svg", "confusion-int8.svg"}
+    drawn = {
+        "accuracy-by-bytes.svg",
+        "traffic.svg",
+        "energy.svg",
+        "accuracy-by-joules.svg",
+        "confusion-int8.svg",
+    }
     assert wanted | drawn <= {*files}
     for name, content in files.items():
         if name.endswith(".svg"):

@@ -58,6 +58,8 @@ NETS = {
     "fixed reshape": (prunable.Fixed, IMAGE, {}, ("stem",), True),
     "sums of channels": (prunable.Rows, ROW, {}, ("stem",), True),
     "halves by number": (prunable.Halves, ROW, {}, ("stem",), True),
+    "flipped": (prunable.Flipped, ROW, {}, ("stem",), True),
+    "one head": (prunable.OneHead, STEPS, {"enter": 8, "qkv": 24}, (), True),
     "group norm": (f(image, nn.GroupNorm, 4, 16), IMAGE, {"0": 8}, (), False),
     "instance norm": (f(image, nn.InstanceNorm2d, 16, affine=True), IMAGE, {"0": 8}, (), True),
     "instance norm, running": (

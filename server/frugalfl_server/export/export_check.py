@@ -54,12 +54,14 @@ def _try(task: Task, settings: Settings, rows: Examples) -> None:
     if is_plain(initial_model(task, settings), shape):
         return  # and so are those that pruning makes of it
     module = _exported(task, settings, rows)
-    public = task.public_rows(settings.shares_counters)
+    federated = not task.has_public_rows or is_federated(
+        settings, task.public_rows(settings.shares_counters)
+    )
     with blamed(lint(module, shape)), _placed(module, shape):
         rehearse(
             module,
             rows.x[:ROWS],
-            federated=is_federated(settings, public),
+            federated=federated,
             activations=settings.activations,
             target=DeviceBudget.of_settings(settings).target,
         )

@@ -77,14 +77,18 @@ def all_cuts(cuts: Iterable[Kept], shapes: Mapping[str, Shape]) -> Kept:
     Raises:
         ExportError: Nothing is left of an axis.
     """
-    left: dict[str, tuple[Indices | None, ...]] = {
-        name: (None,) * len(shape) for name, shape in shapes.items()
-    }
-    for cut in cuts:
-        for name, lists in cut.items():
-            left[name] = tuple(map(_both, left[name], lists))
+    left = common([{name: (None,) * len(shape) for name, shape in shapes.items()}, *cuts])
     if any(one is not None and not one.size for lists in left.values() for one in lists):
         raise ExportError("nothing would be left of a layer")
+    return left
+
+
+def common(cuts: Iterable[Kept]) -> Kept:
+    """Return what several cuts leave of the tensors that they name; that may be nothing."""
+    left: dict[str, tuple[Indices | None, ...]] = {}
+    for cut in cuts:
+        for name, lists in cut.items():
+            left[name] = tuple(map(_both, left.get(name, lists), lists))
     return left
 
 

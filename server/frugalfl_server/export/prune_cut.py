@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from frugalfl.errors import ExportError
 from frugalfl_server.export.channels import Channels
 
 #: The channels that stay are a multiple of this: it suits the int8 kernels of Cortex-M.
 ROUND_TO = 4
+#: Which channels of a group go.
+Choice = Literal["weakest", "strongest"] | int
+#: So many choices by number are neighbours, at as many places.
+_NEIGHBOURS = 4
 
 
 @dataclass(frozen=True)
@@ -67,15 +74,26 @@ def channels_kept(of: int, ratio: float, round_to: int, blocks: int = 1) -> int:
     return max(min(step, of), int(of * (1 - ratio)) // step * step)
 
 
-def removed_of(channels: Channels, one: Narrowed, weakest: bool = True) -> list[int]:
-    """Return which channels go: at the same places in each block, those with the least norm.
+def removed_of(channels: Channels, one: Narrowed, choice: Choice = "weakest") -> list[int]:
+    """Return which channels go, at the same places in each block.
 
     Args:
         channels: With the weights that decide.
         one: How many stay.
-        weakest: Else those with the largest norm.
+        choice: Those with the least norm, with the largest, or by number: the first are
+            neighbours, the others are drawn.
     """
     if channels.importance is None:
         raise ExportError("its channels have no weights to compare")
-    order = channels.importance.view(one.blocks, one.size).mean(0).argsort(descending=not weakest)
-    return one.places(order[: one.size - one.stay // one.blocks].tolist())
+    gone = one.size - one.stay // one.blocks
+    if isinstance(choice, int):
+        return one.places(_some(one.size, gone, choice))
+    norms = channels.importance.view(one.blocks, one.size).mean(0)
+    return one.places(norms.argsort(descending=choice == "strongest")[:gone].tolist())
+
+
+def _some(size: int, gone: int, number: int) -> list[int]:
+    if number >= _NEIGHBOURS:
+        return [int(place) for place in np.random.default_rng(number).permutation(size)[:gone]]
+    first = number * size // _NEIGHBOURS
+    return [(first + place) % size for place in range(gone)]

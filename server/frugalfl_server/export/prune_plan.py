@@ -16,9 +16,10 @@ from frugalfl.kept import Kept
 from frugalfl.modules import write_parameters
 from frugalfl_server.export.channels import Channels, channels_of
 from frugalfl_server.export.explain import explained
-from frugalfl_server.export.kept import all_cuts, shapes_left
+from frugalfl_server.export.kept import all_cuts, common, shapes_left
 from frugalfl_server.export.prune_cut import (
     ROUND_TO,
+    Choice,
     Narrowed,
     channels_kept,
     check_any_can_go,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 NARROWEST = 1 - 1e-9
 #: Most divisions into equal blocks that are tried for a group; chunks and heads are few.
 _MOST_BLOCKS = 16
+#: Channels of which a trial compares what is left, and more of them if averages come in.
+_CHOICES: tuple[Choice, ...] = ("weakest", "strongest")
+_MORE_CHOICES = 8
 #: What :func:`~frugalfl.resize.resize` says of layers that it does not know.
 _NOT_REBUILT = "cannot be rebuilt"
 
@@ -126,7 +130,7 @@ class _Planner:
         self._ratio, self._round_to = ratio, round_to
         self._narrowed: list[Narrowed] = []
         self._whole: list[LeftWhole] = []
-        self._lists: dict[tuple[Narrowed, bool], Kept] = {}
+        self._lists: dict[tuple[Narrowed, Choice], Kept] = {}
 
     def plan(self, lost: Iterable[str]) -> PruningPlan:
         self._take([one for one in self._found.values() if next(self._ways(one), None)])
@@ -174,11 +178,10 @@ class _Planner:
         try:
             with explained("its weights cannot be cut"), quiet():
                 self._trial.check(
-                    self._kept(both),
-                    self._kept(both, weakest=False),
-                    lambda: twins(
-                        self._trial.weights, [(self._found[one.layer], one) for one in both]
-                    ),
+                    [self._kept(both, one) for one in _CHOICES],
+                    (self._kept(both, one) for one in range(_MORE_CHOICES)),
+                    (self._silent(one) for one in both),
+                    lambda: twins(self._trial.weights, [(self._found[k.layer], k) for k in both]),
                 )
         except MissingExtraError:
             raise
@@ -186,13 +189,17 @@ class _Planner:
             return str(error)
         return ""
 
-    def _kept(self, cuts: Iterable[Narrowed], weakest: bool = True) -> Kept:
-        return all_cuts([self._left_by(cut, weakest) for cut in cuts], self._trial.shapes)
+    def _silent(self, cut: Narrowed) -> Kept:
+        """Return what is left of each tensor without all of a group's channels."""
+        return common([self._left_by(cut, one) for one in range(_MORE_CHOICES)])
 
-    def _left_by(self, cut: Narrowed, weakest: bool) -> Kept:
-        if (cut, weakest) not in self._lists:
+    def _kept(self, cuts: Iterable[Narrowed], choice: Choice = "weakest") -> Kept:
+        return all_cuts([self._left_by(cut, choice) for cut in cuts], self._trial.shapes)
+
+    def _left_by(self, cut: Narrowed, choice: Choice) -> Kept:
+        if (cut, choice) not in self._lists:
             channels = self._found[cut.layer]
             check_any_can_go(channels, cut)
-            removed = removed_of(channels, cut, weakest)
-            self._lists[cut, weakest] = channels.kept_without(removed)
-        return self._lists[cut, weakest]
+            removed = removed_of(channels, cut, choice)
+            self._lists[cut, choice] = channels.kept_without(removed)
+        return self._lists[cut, choice]

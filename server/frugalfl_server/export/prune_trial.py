@@ -8,14 +8,14 @@ wrongly. No kind of layer is known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from frugalfl.blocks import FloatArray, Parameters, Shape
 from frugalfl.errors import ExportError
-from frugalfl.kept import Kept, take
+from frugalfl.kept import Indices, Kept, take
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
 from frugalfl_server.export.explain import explained
@@ -58,33 +58,41 @@ class Trial:
 
     def check(
         self,
-        kept: Kept,
-        others: Kept,
+        cuts: Sequence[Kept],
+        more: Iterable[Kept],
+        silent: Iterable[Kept],
         twins: Callable[[], tuple[Kept, Parameters, Parameters]],
     ) -> None:
-        """Check that a cut leaves a model that can be rebuilt and computes what it should.
+        """Check that cuts leave a model that can be rebuilt and computes what it should.
 
         Args:
-            kept: What stays of each tensor.
-            others: The same of other channels, as many of each group.
-            twins: A third cut, and weights of both models that agree on averages.
+            cuts: What stays of each tensor; each takes as many channels of each group, but others.
+            more: Such cuts too, tried where the smaller model differs: that may be a layer that
+                averages over channels, or channels that are mixed up and did not meet in ``cuts``.
+            silent: For each group, what stays without any of its channels: they must matter.
+            twins: A cut, and weights of both models that agree on averages.
 
         Raises:
             ExportError: It does not; the message says how.
             TaskError: It cannot be rebuilt.
         """
-        small = take(self.weights, kept)
-        if shapes_of(small) != shapes_left(others, self.shapes):
+        small = take(self.weights, cuts[0])
+        if any(shapes_left(one, self.shapes) != shapes_of(small) for one in cuts):
             raise ExportError("how many channels go depends on which")
         outputs = self._pruned(small)
-        here, there = self._with(small, kept), self._with(small, others)
-        if not _agree(here, there):
+        whole = [self._with(small, one) for one in cuts]
+        if all(_agree(outputs, one) for one in whole):
+            return
+        whole += [self._with(small, one) for one in more]
+        mute = [self._with(small, cuts[0], one) for one in silent]
+        if not all(_agree(whole[0], one) for one in whole) or any(
+            _agree(whole[0], one) for one in mute
+        ):
             raise ExportError("its channels are told apart by their places")
-        if not _agree(here, outputs):
-            _, small, whole = twins()
-            write_parameters(self._module, whole)
-            if not _agree(self._outputs(self._module), self._pruned(small)):
-                raise ExportError("what is left of it computes something else")
+        _, small, alike = twins()
+        write_parameters(self._module, alike)
+        if not _agree(self._outputs(self._module), self._pruned(small)):
+            raise ExportError("what is left of it computes something else")
 
     def _pruned(self, small: Parameters) -> FloatArray:
         """Return the outputs of the smaller model, rebuilt as the run will."""
@@ -96,16 +104,22 @@ class Trial:
             raise ExportError("without some channels its outputs are others")
         return outputs
 
-    def _with(self, small: Parameters, kept: Kept) -> FloatArray:
-        """Return the whole model's outputs with these weights in some channels, the rest zero."""
+    def _with(self, small: Parameters, kept: Kept, but: Kept | None = None) -> FloatArray:
+        """Return the whole model's outputs with these weights in some channels, the rest zero.
+
+        Args:
+            small: Weights of the smaller model.
+            kept: Where they belong.
+            but: Where they may stay, for some tensors; all else of those is zero.
+        """
         whole = {name: np.zeros(shape, np.float32) for name, shape in self.shapes.items()}
         for name, array in small.items():
-            sizes = self.shapes[name]
-            lists = [
-                np.arange(size) if one is None else one
-                for one, size in zip(kept[name], sizes, strict=True)
-            ]
-            whole[name][np.ix_(*lists) if lists else ...] = array
+            whole[name][_places(kept[name], self.shapes[name])] = array
+        for name, lists in (but or {}).items():
+            shape = self.shapes[name]
+            stays = np.zeros(shape, np.float32)
+            stays[_places(lists, shape)] = 1
+            whole[name] *= stays
         write_parameters(self._module, whole)
         return self._outputs(self._module)
 
@@ -129,6 +143,12 @@ class Trial:
 def shapes_of(parameters: Parameters) -> dict[str, Shape]:
     """Return the shape of each tensor."""
     return {name: array.shape for name, array in parameters.items()}
+
+
+def _places(lists: Sequence[Indices | None], shape: Shape) -> Any:
+    """Return what numpy takes for the entries at these lists; a number has no axes."""
+    found = (np.arange(n) if one is None else one for one, n in zip(lists, shape, strict=True))
+    return np.ix_(*found) if shape else ...
 
 
 def _draw(chance: np.random.Generator, shape: Shape) -> FloatArray:

@@ -55,6 +55,8 @@ class Verification:
         gates: What the model was held against, and held.
         metrics: By name of a measure, its values by stage; None where it is not defined, and
             for TFLite-Micro where it does not run on this host.
+        drawn: Whether the rows are drawn, because the server has none
+            (:mod:`frugalfl_server.export.drawn`): how good the model is, they cannot tell.
         outcomes: What the float and the int8 model said of these rows, counted.
     """
 
@@ -71,6 +73,7 @@ class Verification:
     operators: tuple[str, ...]
     gates: tuple[Gate, ...] = ()
     metrics: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
+    drawn: bool = False
     outcomes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property

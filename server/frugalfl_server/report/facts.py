@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from frugalfl.energy import Totals, totals
+from frugalfl.energy import Totals, spent
 from frugalfl.kinds import ACCURACY
 from frugalfl_server import summary
 from frugalfl_server.files import short_path
@@ -104,7 +104,7 @@ class Facts:
     @property
     def client_totals(self) -> Totals:
         """What the clients' energy records add up to."""
-        return totals(of_clients(self.run.energy))
+        return spent(of_clients(self.run.energy))
 
     @property
     def grids(self) -> list[str]:

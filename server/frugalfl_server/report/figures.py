@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from frugalfl.text import for_file_name
 from frugalfl_server.report.accuracy_figure import accuracy_figure
 from frugalfl_server.report.by_round import round_panels
 from frugalfl_server.report.confusion_figure import confusion_panels
@@ -50,7 +51,9 @@ def figures(facts: Facts) -> dict[str, Figure]:
     small = {name: panels for name, panels in _panels(facts).items() if panels}
     names = [name for name in _ORDER if name in large or name in small]
     return {
-        name: _figure(number, name, large.get(name, ("", "")), small.get(name, []))
+        name: _figure(
+            number, _file_name(facts, name), large.get(name, ("", "")), small.get(name, [])
+        )
         for number, name in enumerate(names, start=1)
     }
 
@@ -70,6 +73,12 @@ def _panels(facts: Facts) -> dict[str, list[Panel]]:
     said = facts.outcomes
     outcomes = [] if said is None else [*confusion_panels(said), *spread_panels(said)]
     return {"rounds": round_panels(facts), "outcomes": outcomes}
+
+
+def _file_name(facts: Facts, name: str) -> str:
+    """Return what a figure is called as a file: a curve after the measure that it shows."""
+    along = {"accuracy": "by-bytes", "joules": "by-joules"}.get(name)
+    return for_file_name(f"{facts.drawn}-{along}") if along else name
 
 
 def _figure(number: int, name: str, large: tuple[str, str], panels: list[Panel]) -> Figure:

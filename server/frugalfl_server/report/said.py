@@ -11,11 +11,8 @@ from frugalfl_server.report.texts import number
 
 #: The longest table of classes; its CSV has them all.
 _MOST_ROWS = 100
-_TITLES = {
-    "classes": "By class",
-    "errors": "Errors",
-    "outputs": "By output",
-}
+#: Titles of the tables; empty: what its rows are.
+_TITLES = {"classes": "", "errors": "Errors", "outputs": ""}
 
 
 def outcomes_caption(facts: Facts) -> str:
@@ -51,7 +48,7 @@ def _beyond(said: Outcomes) -> str:
 def outcome_tables(sheets: Mapping[str, Sheet]) -> list[tuple[str, str, list[list[str]]]]:
     """Return title, name and shown rows of each table about what the final model said."""
     return [
-        (title, name, _shown(sheets[name].rows))
+        (title or f"By {sheets[name].header[0]}", name, _shown(sheets[name].rows))
         for name, title in _TITLES.items()
         if name in sheets
     ]

@@ -234,6 +234,13 @@ def model_rows(facts: Facts) -> list[ModelRow]:
     return rows
 
 
+def _drawn(proof: Mapping[str, Any]) -> str:
+    """Say that the rows are nobody's, if the server had none."""
+    if not proof.get("drawn"):  # older exports do not say
+        return ""
+    return " drawn within the clients' ranges: how good the int8 model is, is not known"
+
+
 def model_facts(facts: Facts) -> list[tuple[str, str]]:
     """Return what holds for the exported model as a whole: name and value."""
     if facts.export is None:
@@ -246,7 +253,7 @@ def model_facts(facts: Facts) -> list[tuple[str, str]]:
     return [
         ("parameters", f"{export['parameters']:,}"),
         ("multiply-accumulates per row", f"{export['macs']:,}"),
-        ("test rows", f"{proof['rows']:,}"),
+        ("test rows", f"{proof['rows']:,}{_drawn(proof)}"),
         ("TFLite-Micro against LiteRT's reference kernels", apart),
         ("SQNR, int8 against float", f"{proof['sqnr_db']:.1f} dB"),
         ("operators", ", ".join(_counted(proof["operators"]))),

@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from frugalfl import wire
 from frugalfl.atomic import write_atomically
 from frugalfl.codec.buffer import Reader
-from frugalfl.energy import EnergyRecord, totals
+from frugalfl.energy import EnergyRecord, spent, totals
 from frugalfl.errors import FederationError, FrameError, TaskError
 from frugalfl.kinds import Scores, scoring_of
 from frugalfl.patience import parse_patience
@@ -35,7 +35,12 @@ from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.set_aside import ClientFailedError, SetAside
+from frugalfl_server.set_aside import (
+    ClientFailedError,
+    SetAside,
+    TaskFailedError,
+    failure_of,
+)
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.summary import OURS
 from frugalfl_server.traffic import Traffic
@@ -136,6 +141,8 @@ class TreeFederation:
         for failure in [*traffic.failures, *self._guard.newly_capped(told.sketches)]:
             self._progress.warn(failure)
         if not told.sketches:
+            if traffic.unfit == traffic.clients:
+                self._guard.aside.unfit.check_round(0, traffic.clients)
             raise FederationError(
                 f"bins: none of {traffic.clients} clients gave quantiles; "
                 f"{next(iter(traffic.failures), 'nobody answered')}"
@@ -160,6 +167,9 @@ class TreeFederation:
     def _complain(self, traffic: Traffic, node: int, error: FrameError) -> None:
         """Note that a client's quantiles do not count, or not all of what it said."""
         said = printable(str(error))
+        if isinstance(error, TaskFailedError):
+            said = self._guard.task_failed(node, 0, error)
+            traffic.unfit += 1
         traffic.failures.append(f"bins: node {node}: {said}")
         if not isinstance(error, ClientFailedError):
             traffic.failures += map(str, self._guard.wrong(node, 0, said))
@@ -182,7 +192,7 @@ class TreeFederation:
             FrameError: The reply is an error, cannot be read, or is of other features.
         """
         if message.has_error():
-            raise ClientFailedError(message.error.reason)
+            raise failure_of(message)
         reply = wire.unpack_reply(message)
         told = self._who.check(
             message.metadata.src_node_id, reply.records, reply.head, self._run.name, 0,
@@ -268,7 +278,7 @@ class TreeFederation:
         self, phase: str, traffic: Traffic, scores: Scores, own: tuple[EnergyRecord, ...]
     ) -> RoundRecord:
         """Add a row to the run's tables."""
-        energy, server = totals(traffic.energy), totals(own)
+        energy, server = spent(traffic.energy), totals(own)
         record = RoundRecord(
             federation=OURS, phase=phase, round=traffic.round, accuracy=scores.accuracy,
             loss=traffic.loss, clients=traffic.clients, updates=traffic.updates,
