@@ -51,7 +51,7 @@ from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import server_energy
 from frugalfl_server.programs import Programs
-from frugalfl_server.progress import LOG, Progress
+from frugalfl_server.progress import LOG, Progress, scores_text
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
 from frugalfl_server.report import write_report
 from frugalfl_server.resume import (
@@ -199,6 +199,8 @@ class Federation:
             self._share_counters()
         if stopped is None or phase == "train":
             module = self.train()
+            if not self._settings.rounds:
+                self._begin_with(module)
             if ratio:
                 module = self._prune(module, ratio)
         else:
@@ -274,6 +276,16 @@ class Federation:
         random.seed(self._settings.seed)  # Flower samples clients from this generator
         self._rounds(module, "train", self._settings.rounds, first=1)
         return module
+
+    def _begin_with(self, module: torch.nn.Module) -> None:
+        """Where no round trains: keep the model that the run begins with, and what it scores."""
+        if self._settings.private:
+            return
+        scores = evaluate(module, self._public.test, self._scoring)
+        about = {"accuracy": scores.accuracy, "metrics": dict(scores.metrics)}
+        self._run.write_json(summary.START, about)
+        self._run.checkpoint(read_parameters(module), phase="train", round=0)
+        self._progress.say(f"start:{scores_text(scores.accuracy, scores.metrics)}")
 
     def _pruning_ratio(self) -> float:
         """Return the share of channels to prune; with a budget, the least that makes it fit.
@@ -501,7 +513,7 @@ class Federation:
             phase="calibrate",
             round=number,
             accuracy=scores.accuracy,
-            loss=0.0,
+            loss=None,
             clients=answers.clients,
             updates=0,
             uplink_bytes=answers.uplink_bytes,

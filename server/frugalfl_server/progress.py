@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -68,7 +69,7 @@ class Progress:
         clock = "" if record.simulated_s is None else f"  {record.simulated_s:.3g} s simulated"
         self.say(
             f"{record.phase:>8} {record.round:>4}/{self._rounds}"
-            f"{_scores(record)}"
+            f"{scores_text(record.accuracy, record.metrics)}"
             f"  up {size_text(record.uplink_bytes):>9}"
             f"  down {size_text(record.downlink_bytes):>9}"
             f"  {_joules(record)}{skipped}{clock}"
@@ -76,11 +77,11 @@ class Progress:
         )
 
 
-def _scores(record: RoundRecord) -> str:
+def scores_text(accuracy: float | None, metrics: Mapping[str, float | None]) -> str:
     """Return the first of the measures beside accuracy, and accuracy, where there are such."""
-    first = [(words(name), value) for name, value in list(record.metrics.items())[:1]]
-    if record.accuracy is not None or not first:
-        first.append(("accuracy", record.accuracy))
+    first = [(words(name), value) for name, value in list(metrics.items())[:1]]
+    if accuracy is not None or not first:
+        first.append(("accuracy", accuracy))
     return "".join(f"  {name} {number(value)}" for name, value in first)
 
 

@@ -20,6 +20,8 @@ OURS = "frugalfl"
 BASELINE = "flower-fedavg-float32"
 #: The pruned model's architecture, trained from scratch.
 SLIM = "slim"
+#: Where a run without training rounds keeps what the model scores that it begins with.
+START = "start.json"
 #: Where a run keeps why its training ended before the last round.
 STOPPED = "stopped.json"
 
@@ -35,7 +37,7 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
     ours = [record for record in run.rounds if record.federation == OURS]
     own = totals(record for record in run.energy if record.client == SERVER)
     clients = totals(record for record in run.energy if record.client != SERVER)
-    figures = _figures(ours) | {
+    figures = _figures(ours) | _start(run) | {
         "energy_idle_j": clients.idle_j,
         "server_energy_j": own.as_summary(),
         "carbon_g": clients.carbon_summary(),
@@ -81,6 +83,18 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
         "wall_s": sum(record.wall_s for record in rounds),
         "simulated_s": known_sum(record.simulated_s for record in rounds),
     }
+
+
+def _start(run: RunDirectory) -> dict[str, Any]:
+    """Return the scores of the model that a run begins with, where no round trains."""
+    if not os.path.lexists(run.path / START):
+        return {}
+    known = run.read_json(START)
+    with reading(run.path / START):
+        accuracy = known["accuracy"]
+        if not isinstance(accuracy, float | None):
+            raise ValueError(f"its accuracy is {accuracy!r:.40}")
+        return {"accuracy": accuracy, "metrics": dict(known["metrics"])}
 
 
 def _kept(run: RunDirectory, name: str, key: str, kind: type, otherwise: Any) -> Any:

@@ -27,7 +27,7 @@ class Drawings:
 def figures(facts: Facts) -> dict[str, Drawings]:
     """Draw those figures, by name, that the run has data for."""
     painters: dict[str, Callable[[Facts, int], str]] = {}
-    if facts.ours:
+    if facts.done:
         painters |= {"accuracy": accuracy_figure, "traffic": traffic_figure}
     if phases_of(facts.run.energy):
         painters["energy"] = energy_figure
