@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from frugalfl.errors import ExportError, OverBudgetError, RunError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
-from frugalfl.task import FloatArray, Task, load_task
+from frugalfl.task import Examples, FloatArray, Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.app_of_run import app_of
 from frugalfl_server.calibration import is_federated, kept_ranges
 from frugalfl_server.evaluate import scoring_for
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model
+from frugalfl_server.kept_app import why_not
 from frugalfl_server.refit import how_to_fit
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory, blaming
@@ -33,6 +34,8 @@ def export_run(
     budget: Mapping[str, str | int] | None = None,
     say: Callable[[str], None] = lambda _: None,
     activations: str | None = None,
+    calibration: Examples | None = None,
+    app: Path | None = None,
 ) -> ExportResult:
     """Export a run's newest checkpoint, pruned or not.
 
@@ -43,6 +46,8 @@ def export_run(
             run's settings.
         say: Takes a line about each step of a search.
         activations: ``int8`` or ``int16``; by default what the run's settings say.
+        calibration: Rows that int8 ranges are of; by default what the run has.
+        app: Folder of its app; by default where the run says that it is, or in the run itself.
 
     Raises:
         RunError: No run, no checkpoint, or the app that it came from is not known.
@@ -52,11 +57,11 @@ def export_run(
         OverBudgetError: It does not fit; the message says what would, and how to get it.
     """
     run = RunDirectory.open(path)
-    app, status = app_of(run), run.status()
+    app, status = app or app_of(run), run.status()
     if app is None:
         raise RunError(
-            f"{path} does not say which app it came from, or it is not there any more; run it with "
-            "`frugalfl simulate`, or write its folder into run.json"
+            f"the app that {path} came from is not at {run.read_json('run.json')['app']}, and "
+            f"{why_not(run)}; name its folder: frugalfl export {path} --app FOLDER"
         )
     with blaming(run.path):
         settings = Settings.of(run.read_json("run.json")["settings"])
@@ -70,10 +75,12 @@ def export_run(
     task = load_task(settings.task)
     module = newest_model(task, run)
     try:
-        result = export_into(run, module, task, settings, out or run.path / "model")
+        result = export_into(
+            run, module, task, settings, out or run.path / "model", calibration=calibration
+        )
     except OverBudgetError as error:
         say(f"{error}; looking for what fits")
-        advice = how_to_fit(run, module, task, settings, say)
+        advice = how_to_fit(run, module, task, settings, app, say)
         raise OverBudgetError(f"{error}; {advice}") from error
     if out is None:
         run.write_json("summary.json", summary.of_run(run, *status))
@@ -96,6 +103,7 @@ def export_into(
     settings: Settings,
     folder: Path,
     ranges: FloatArray | None = None,
+    calibration: Examples | None = None,
 ) -> ExportResult:
     """Export a module, and keep what was measured in ``export.json`` beside the files.
 
@@ -107,6 +115,7 @@ def export_into(
         folder: Where the files go.
         ranges: Of its activations, shape ``(tensors, 2)``; by default those that the run kept, if
             clients calibrate.
+        calibration: Rows whose ranges are taken instead of any of these.
 
     Raises:
         ExportError: The model cannot be converted or does not pass its checks, or the run has no
@@ -114,7 +123,9 @@ def export_into(
     """
     card = {"run": run.name, "settings": settings.as_config()}
     public = task.public_rows(settings.shares_counters)
-    if ranges is None and is_federated(settings, public):
+    if calibration is not None:
+        public = replace(public, calibration=calibration)
+    elif ranges is None and is_federated(settings, public):
         ranges = kept_ranges(run, read_parameters(module))
     scoring = scoring_for(task, module, public.test, "public_data().test")
     result = export_model(

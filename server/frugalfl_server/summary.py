@@ -37,16 +37,20 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
     ours = [record for record in run.rounds if record.federation == OURS]
     own = totals(record for record in run.energy if record.client == SERVER)
     clients = totals(record for record in run.energy if record.client != SERVER)
-    figures = _figures(ours) | _start(run) | {
-        "energy_idle_j": clients.idle_j,
-        "server_energy_j": own.as_summary(),
-        "carbon_g": clients.carbon_summary(),
-        "server_carbon_g": own.carbon_summary(),
-        "stopped": _kept(run, STOPPED, "why", str, None),
-        "skipped": sum(record.skipped for record in ours),
-        "set_aside": _kept(run, FILE, "set_aside", list, []),
-        **_of_export(run, "model"),
-    }
+    figures = (
+        _figures(ours)
+        | _start(run)
+        | {
+            "energy_idle_j": clients.idle_j,
+            "server_energy_j": own.as_summary(),
+            "carbon_g": clients.carbon_summary(),
+            "server_carbon_g": own.carbon_summary(),
+            "stopped": _kept(run, STOPPED, "why", str, None),
+            "skipped": sum(record.skipped for record in ours),
+            "set_aside": _kept(run, FILE, "set_aside", list, []),
+            **_of_export(run, "model"),
+        }
+    )
     baseline = [record for record in run.rounds if record.federation == BASELINE]
     slim = [record for record in run.rounds if record.federation == SLIM]
     return {

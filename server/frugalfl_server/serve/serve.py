@@ -14,6 +14,7 @@ from frugalfl.idle import IDLE_S
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_server.apps import importable
+from frugalfl_server.kept_app import keep_app
 from frugalfl_server.resume import to_resume
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.serve.again import Attempts, DiedError, EndedError, FailedError, Watch
@@ -52,11 +53,11 @@ def serve_app(
     with importable(app):
         task = load_task(settings.task)
         settings = replace(pin_start(settings, task), resume="")
-        run = (
-            RunDirectory.create(runs, task.name, settings, app)
-            if resume is None
-            else to_resume(resume, settings)
-        )
+        if resume is None:
+            run = RunDirectory.create(runs, task.name, settings, app)
+            keep_app(run, app)
+        else:
+            run = to_resume(resume, settings)
     flower = Flower(state)
     own = None
     if not place.superlink:
