@@ -16,7 +16,7 @@ from flwr.serverapp import Grid, ServerApp
 from frugalfl import wire
 from frugalfl.blocks import FloatArray, Parameters
 from frugalfl.energy import EnergyRecord, totals
-from frugalfl.errors import ExportError, Interrupted
+from frugalfl.errors import ExportError, FrugalFLError, Interrupted
 from frugalfl.kinds import Scores
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.plans import parse_plan
@@ -50,6 +50,7 @@ from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import server_energy
+from frugalfl_server.naming import Naming
 from frugalfl_server.programs import Programs
 from frugalfl_server.progress import LOG, Progress, scores_text
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
@@ -158,7 +159,9 @@ class Federation:
         self._scoring = scoring_for(task, task.new_model(), self._public.test, "public_data().test")
         check_stop(settings, self._scoring)
         self._federated = is_federated(settings, self._public)
-        self._progress = Progress(settings.rounds, quiet, run.path / LOG)
+        self._who = Identities(run.path)
+        self._named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))
+        self._progress = Progress(settings.rounds, quiet, run.path / LOG, self._named)
         self._grid = RoundGrid(
             grid, settings.clients_per_round, settings.round_deadline,
             close_early=settings.over_select > 0, say=self._progress.say,
@@ -169,7 +172,6 @@ class Federation:
         self._downlink: Downlink | None = None
         self._control = Control(settings)
         self._aside = set_aside_of(settings)
-        self._who = Identities(run.path)
         self._stopped: list[str] = []
         self._ratio = 0.0
         self._left_off: Stopped | None = None
@@ -179,6 +181,13 @@ class Federation:
 
     def conduct(self) -> None:
         """Train, prune, recover, calibrate, export; or go on where the run was stopped."""
+        try:
+            self._conduct()
+        except FrugalFLError as error:
+            error.args = (self._named(str(error)),)
+            raise
+
+    def _conduct(self) -> None:
         self._progress.say(f"run {self._run.path}")
         self._run.write_json(
             MEASURES, {"kind": self._scoring.kind.name, "measures": self._scoring.about()}
@@ -359,7 +368,7 @@ class Federation:
                 self._run.add_round(record, strategy.traffic.energy, strategy.traffic.heads)
                 self._run.add_energy(own)
                 self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
-                self._aside.keep(self._run)
+                self._aside.keep(self._run, self._who.client_of)
                 self._who.keep(self._run)
                 self._checkpoint(phase, number, unpack(arrays), strategy)
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -23,16 +23,19 @@ LOG = "progress.log"
 class Progress:
     """Prints one line for each finished round, with the time that is left."""
 
-    def __init__(self, rounds: int, quiet: bool = False, log: Path | None = None) -> None:
+    def __init__(self, rounds: int, quiet: bool = False, log: Path | None = None,
+                 named: Callable[[str], str] = str) -> None:  # fmt: skip
         """Begin.
 
         Args:
             rounds: How many there will be.
             quiet: Print nothing.
             log: File that takes the same lines.
+            named: Puts the numbers of clients into a line about nodes.
         """
         self._rounds = rounds
         self._log = log
+        self._named = named
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._started_s = time.monotonic()
         self._done = 0
@@ -51,7 +54,7 @@ class Progress:
         self._show(f"warning: {text}", "yellow")
 
     def _show(self, text: str, style: str | None = None) -> None:
-        line = printable(text, MOST_OF_A_LINE)  # much of it is what devices say
+        line = printable(self._named(text), MOST_OF_A_LINE)  # much of it is what devices say
         self._console.print(line, style=style, markup=False)
         if self._log is not None:
             try:

@@ -9,7 +9,7 @@ After its rounds a client is asked again, on trial: one more wrong reply sets it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
@@ -60,7 +60,7 @@ class SetAside:
         """
         self.clients = clients
         self._patience = patience
-        self._fewest = fewest
+        self.fewest = fewest
         self._asked = 0  # rounds so far: phases begin at numbers of their own
         self._wrong: dict[int, int] = {}
         self._until: dict[int, int] = {}
@@ -109,11 +109,20 @@ class SetAside:
         self._wrong, self._until = ({n: count for n, count in state[k]} for k in ("wrong", "until"))
         self.sentences = [Sentence(*one) for one in state["sentences"]]
 
-    def keep(self, run: RunDirectory) -> None:
-        """Write into a run directory who was set aside so far, if anybody was."""
+    def keep(self, run: RunDirectory, client_of: Callable[[int], str] = lambda _: "") -> None:
+        """Write into a run directory who was set aside so far, if anybody was.
+
+        Args:
+            run: The run.
+            client_of: The number of a node's client, as text; empty: it is not known.
+        """
         if self.sentences:
             # A node's number has 64 bits, more than a number in JSON can be relied on to have.
-            rows = [{**asdict(one), "node": str(one.node)} for one in self.sentences]
+            rows = [
+                {**asdict(one), "node": str(one.node)}
+                | ({"client": client} if (client := client_of(one.node)) else {})
+                for one in self.sentences
+            ]
             run.write_json(FILE, {"set_aside": rows})
 
     def check_enough(self, left: int, nodes: Iterable[int]) -> None:
@@ -128,10 +137,10 @@ class SetAside:
         """
         there = list(nodes)
         aside = self.among(there)
-        if aside and left < self._fewest:
+        if aside and left < self.fewest:
             raise FederationError(
                 f"{aside} of {len(there)} clients are set aside for garbage, a round needs "
-                f"{self._fewest}: {self.sentences[-1]}; is the server's frugalfl of their version?"
+                f"{self.fewest}: {self.sentences[-1]}; is the server's frugalfl of their version?"
             )
 
 

@@ -40,8 +40,8 @@ def export(
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help=".npz of about 200 typical rows x, targets y: for a .keras model, or a run that was "
-            "stopped before its clients gave ranges."
+            help=".npz of about 200 typical rows x, targets y: for a .keras model, or a run that "
+            "was stopped before its clients gave ranges."
         ),
     ] = None,
     test: Annotated[
