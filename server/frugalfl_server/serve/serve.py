@@ -19,6 +19,7 @@ from frugalfl_server.resume import to_resume
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.serve.again import Attempts, DiedError, EndedError, FailedError, Watch
 from frugalfl_server.serve.entrance import Entrance
+from frugalfl_server.serve.interrupted import telling_how_to_go_on
 from frugalfl_server.serve.keys import Keys
 from frugalfl_server.serve.pack import pack
 from frugalfl_server.serve.place import Place
@@ -68,7 +69,7 @@ def serve_app(
         if place.keys is not None:
             keys = Keys(place.keys, partial(register, flower), say)
         say(packed.line)
-        with Entrance(place, own, keys, state, say) as entrance:
+        with telling_how_to_go_on(run), Entrance(place, own, keys, state, say) as entrance:
             settings = replace(settings, resume=str(run.path))
             _to_the_end(
                 lambda: submit(flower, packed.folder, settings), flower, run,
