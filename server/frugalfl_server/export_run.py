@@ -17,6 +17,7 @@ from frugalfl_server.app_of_run import app_of
 from frugalfl_server.calibration import is_federated, kept_ranges
 from frugalfl_server.evaluate import scoring_for
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model
+from frugalfl_server.files import check_writable
 from frugalfl_server.kept_app import why_not
 from frugalfl_server.refit import how_to_fit
 from frugalfl_server.report import write_report
@@ -57,6 +58,7 @@ def export_run(
         OverBudgetError: It does not fit; the message says what would, and how to get it.
     """
     run = RunDirectory.open(path)
+    check_writable(run.path / "model" if out is None else out)
     app, status = app or app_of(run), run.status()
     if app is None:
         raise RunError(
