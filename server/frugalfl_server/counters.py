@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from flwr.app import Message
@@ -23,7 +24,7 @@ from frugalfl.kinds import Scores
 from frugalfl.sizes import size_text
 from frugalfl.sums import Table, add_up, at_keys_of, holders, pack_tables, unpack_tables
 from frugalfl.text import printable
-from frugalfl_server.counter_bounds import far_beyond, overflowing
+from frugalfl_server.counter_bounds import far_beyond, made_up, overflowing
 from frugalfl_server.identity import Identities
 from frugalfl_server.records import HeadRecord, RoundRecord
 from frugalfl_server.run_directory import RunDirectory
@@ -159,7 +160,7 @@ def share_counters(
             complaints.append(f"node {node}: {error}")
             continue
         shared.uplink_bytes[node] = len(reply.frame)
-    total = _added(given, complaints)
+    total = _added(given, complaints, at_least)
     shared.uplink_bytes = {node: shared.uplink_bytes[node] for node in given}
     for complaint in complaints:
         warn(f"counters: {complaint}")
@@ -190,12 +191,14 @@ def share_counters(
     return shared
 
 
-def _added(given: dict[int, dict[str, Table]], complaints: list[str]) -> dict[str, Table]:
+def _added(
+    given: dict[int, dict[str, Table]], complaints: list[str], at_least: int
+) -> dict[str, Table]:
     """Return the sums of all tables; those that do not go with the others are taken out.
 
     Right are the periods that most clients have.
     """
-    for judge in (_other_periods, overflowing, far_beyond):
+    for judge in (_other_periods, overflowing, far_beyond, partial(made_up, at_least=at_least)):
         for node, why in judge(given).items():
             complaints.append(f"node {node}: {why}")
             del given[node]

@@ -205,6 +205,12 @@ def asked_again(content: RecordDict) -> RecordDict:
     return RecordDict({**content, _CONFIG: config})
 
 
+def is_asked_again(content: RecordDict) -> bool:
+    """Say whether a request is one that its client was sent before."""
+    config = content.get(_CONFIG)
+    return isinstance(config, ConfigRecord) and config.get(_AGAIN) is True
+
+
 def length_of(content: RecordDict) -> int:
     """Return the length (B) of a request's frames and training program."""
     return sum(len(array.data) for array in content.array_records[_ARRAYS].values())
