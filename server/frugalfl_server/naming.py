@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 #: A node that something is said of: what follows tells it from one that is only mentioned.
 _SUBJECT = re.compile(
-    r"\bnode (\d+)(?: \(client \d+\))?(?=: |, late by now| is set aside| was killed)"
+    r"\bnode (\d+)(?: \(client \d+\))?(?=: |, late by now| is set aside| was killed| is silent)"
 )
 
 

@@ -147,7 +147,10 @@ def test_an_update_beyond_the_bound_is_named_and_left_out(tmp_path, capsys):
     settings = small(asynchronous="buffered(1, staleness 1)", **PAIR)
     run, moved, said = moves(settings, tmp_path, Ones(settings), capsys)
     assert math.isclose(moved, 5, rel_tol=1e-3)
-    assert "client 1 (node 1001): its update is 2 steps of the model old, and at most 1 are taken" in said
+    assert (
+        "client 1 (node 1001): its update is 2 steps of the model old, and at most 1 are taken"
+        in said
+    )
     assert [record.updates for record in run.rounds] == [1] * 5
 
 

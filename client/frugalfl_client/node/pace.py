@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,9 +12,10 @@ from dataclasses import dataclass, field
 #: of others) does not make the node late for those after it, and a question too many costs less
 #: than a round that is missed.
 _REMEMBERED, _ALIKE = 3, 1.5
-#: Of so many pauses the shortest is how soon a message may come: while one device sleeps, all others
-#: see pauses as long as a round may take, and the first one after that is as short as before.
-_SOONEST_OF = 8
+#: Of so many pauses the shortest is how soon a message may come: while one device sleeps, all the
+#: others see pauses as long as a round may take; the first one after that is as short as before.
+#: Pauses so many times as long as the shortest are not just unlike it by chance.
+_SOONEST_OF, _FAR = 8, 2.5
 #: After a question that found nothing the wait is this share of the silence so far: where a message
 #: was expected about now; in a run's first pause, of which nothing is known, but that the longer it
 #: is, the longer others take than this node; and where nothing is expected.
@@ -76,7 +78,8 @@ class Pace:
             # Nodes come to a run one after the other: the last one's first pause tells nothing.
             if not self._joined or pause > _SHORT_S:
                 self._pauses.append(pause + late)
-                self._recent.append(pause + late)
+                if not self._joined:  # it may have been the end of a longer one
+                    self._recent.append(pause + late)
             self._late, self._joined = silence - pause, False
 
     def answered(self, now: float, taken: float | None) -> None:
@@ -110,8 +113,8 @@ class Pace:
     def first_wait(self) -> float:
         """Return how long to wait before the first question of a pause (s)."""
         expected = self._expected() - self._late
-        soonest = min(self._recent, default=0.0)
-        if expected > _ALIKE * soonest:
+        soonest = min(self._recent, default=math.inf)
+        if self._expected() > _FAR * soonest and expected > soonest:
             return min(max(soonest, self.quick), self.idle)
         return min(expected, self.idle) if expected > _SHORT_S else self._jittered(self.quick)
 
