@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
 
 DIGITS = Path(__file__).parents[2] / "simulations" / "digits"
 COMMAND = Path(sys.executable).with_name("frugalfl")
