@@ -578,7 +578,8 @@ class Federation:
         )
         if not self._task.has_public_rows:
             self._progress.say(
-                f"the final model, on rows that clients held out:{scores_text(record.accuracy, record.metrics)}"
+                "the final model, on rows that clients held out:"
+                f"{scores_text(record.accuracy, record.metrics)}"
             )
         return ranges
 
