@@ -120,6 +120,7 @@ def test_a_node_that_is_stopped_while_a_foreign_app_works_says_so(machines):
     until(lambda: children_of(node.pid), 30)
     (child,) = children_of(node.pid)
     node.signal(15)
-    assert "stopped while it worked" in run.wait_for("echo 1:")
+    assert "stopped while it worked" in node.wait_for("query.echo failed")
+    run.wait_for("echo 1:")
     assert node.wait() == 0
     assert child not in children_of(node.pid)

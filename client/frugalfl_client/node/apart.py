@@ -46,19 +46,19 @@ def answer_apart(
         still: Keeps other threads from holding what the new process would wait for.
     """
     reading, writing = os.pipe()
-    with still(), _no_signals():
-        child = os.fork()
-        if not child:
-            os.close(reading)
-            _work(client, message, context, say, writing)
-    os.close(writing)
-    status: int | None = None
+    child, status = 0, None
     try:
+        with still(), _no_signals():
+            child = os.fork()
+            if not child:
+                os.close(reading)
+                _work(client, message, context, say, writing)
+            os.close(writing)
         with os.fdopen(reading, "rb") as pipe:
             reply = _received(pipe, context)
         status = os.waitpid(child, 0)[1]
     finally:
-        if status is None:  # the node was asked to stop
+        if child and status is None:  # the node was asked to stop
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
     return reply or failed(message, _how_it_ended(status), flower.APP_CRASHED)
