@@ -19,6 +19,7 @@ from frugalfl_server.app import Federation
 from frugalfl_server.calibration import is_federated
 from frugalfl_server.export_run import export_into
 from frugalfl_server.progress import Progress
+from frugalfl_server.public import public_of
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.start import slim_model
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -69,9 +70,7 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
     module = federation.train(slim_model(task, own, shapes))
     try:
         ranges = (
-            federation.calibrate(module)
-            if is_federated(own, task.public_rows(own.shares_counters))
-            else None
+            federation.calibrate(module) if is_federated(own, public_of(task, own, run)) else None
         )
         export_into(run, module, task, own, run.path / summary.SLIM, ranges)
     except ExportError as error:

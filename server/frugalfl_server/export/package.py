@@ -97,6 +97,8 @@ def export_model(
     budget: DeviceBudget | None = None,
     metrics: Mapping[str, Metric] | None = None,
     scoring: Scoring | None = None,
+    min_sqnr_db: float | None = gates.MIN_SQNR_DB,
+    drawn: bool = False,
 ) -> ExportResult:
     """Convert, quantize, strip, prove and write a model.
 
@@ -118,6 +120,8 @@ def export_model(
         metrics: The task's own, by name; not used with ``scoring``.
         scoring: What the task is measured by; None: ``metrics``, and accuracy if targets are
             classes.
+        min_sqnr_db: Least signal-to-noise ratio of the int8 outputs against the float ones (dB).
+        drawn: Whether the test rows are drawn, because there are none.
 
     Raises:
         ExportError: There is nothing to calibrate with, or the model cannot be converted or
@@ -153,6 +157,8 @@ def export_model(
             budget=budget,
             advice=advice,
             scoring=scoring,
+            min_sqnr_db=min_sqnr_db,
+            drawn=drawn,
         )
 
 
@@ -170,6 +176,8 @@ def prove_and_write(
     budget: DeviceBudget | None = None,
     advice: tuple[Advice, ...] = (),
     scoring: Scoring | None = None,
+    min_sqnr_db: float | None = gates.MIN_SQNR_DB,
+    drawn: bool = False,
 ) -> ExportResult:
     """Strip, prove and write a quantized model, whatever its float model was written in.
 
@@ -187,6 +195,8 @@ def prove_and_write(
         budget: What the device has; None: no limits.
         advice: What lint said about it.
         scoring: What the task is measured by; None: accuracy if targets are classes.
+        min_sqnr_db: As of :func:`export_model`.
+        drawn: As of :func:`export_model`.
 
     Raises:
         ExportError: The model does not pass the proof.
@@ -200,8 +210,10 @@ def prove_and_write(
         test,
         mcu_model=mcu_model,
         max_accuracy_drop=max_accuracy_drop,
+        min_sqnr_db=min_sqnr_db,
         scoring=scoring,
     )
+    proof = dataclasses.replace(proof, drawn=drawn)
     cost = Cost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
     budget = budget or DeviceBudget()
     passed = (*proof.gates, *_device_gates(mcu_model, cost, budget))

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from frugalfl.errors import FrameError
+from frugalfl.text import printable
 from frugalfl_server.rows import MOST_ROWS, capped_rows
-from frugalfl_server.set_aside import Sentence, SetAside
+from frugalfl_server.set_aside import Sentence, SetAside, TaskFailedError
 
 #: A device's rows may grow while a run goes on, but not by more than this factor.
 _GROWS_BY = 2
@@ -111,6 +112,11 @@ class Guard:
         """Note an answer that no working client gives; return what follows."""
         self._silent.pop(node, None)
         return self.aside.wrong(node, round_, why)
+
+    def task_failed(self, node: int, round_: int, error: TaskFailedError) -> str:
+        """Set a client aside whose own task failed; return why, and for how long."""
+        self._silent.pop(node, None)
+        return self.aside.task_failed(node, round_, printable(str(error)))
 
     def silent(self, node: int) -> None:
         """Note that everybody waited for a client in vain: it is asked less often.
