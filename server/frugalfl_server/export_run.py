@@ -127,6 +127,7 @@ def export_into(
         activations=settings.activations,
         budget=DeviceBudget.of_settings(settings),
         scoring=scoring,
+        about=task.about,
     )
     write_sealed(folder / "export.json", result.to_dict(), shared=True)
     return result

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import metadata
 from typing import NoReturn
 
 import click
@@ -18,16 +17,17 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 import frugalfl
+from frugalfl.components import VERBS, entry_points, extra_of
 from frugalfl.errors import FrugalFLError, Interrupted, MissingExtraError, RunError
 from frugalfl.text import MOST_OF_A_LINE, printable
 
 _INTERRUPTED = 130
 #: The order of a first session; other verbs follow by name.
-_ORDER = ("simulate", "serve", "node", "approve", "accept", "report", "energy", "export", "doctor")
-_EPILOG = (
-    "Begin with: frugalfl simulate simulations/digits --baseline. "
-    "Add --debug to any command for a traceback."
-)
+_ORDER = (
+    "new", "simulate", "serve", "node", "approve", "accept", "runs", "report", "energy", "export",
+    "doctor",
+)  # fmt: skip
+_EPILOG = "Begin with: frugalfl new digits. Add --debug to any command for a traceback."
 
 
 class _Verbs(TyperGroup):
@@ -35,7 +35,7 @@ class _Verbs(TyperGroup):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name all verbs, in the order a newcomer needs them."""
-        names = _entry_points()
+        names = entry_points(VERBS)
         return sorted(
             names,
             key=lambda name: (name not in _ORDER, _ORDER.index(name) if name in _ORDER else 0),
@@ -43,7 +43,7 @@ class _Verbs(TyperGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one verb; a verb whose packages are missing says which extra to install."""
-        entry = _entry_points().get(cmd_name)
+        entry = entry_points(VERBS).get(cmd_name)
         if entry is None:
             return None
         try:
@@ -54,12 +54,8 @@ class _Verbs(TyperGroup):
         return command
 
 
-def _entry_points() -> dict[str, metadata.EntryPoint]:
-    return {entry.name: entry for entry in metadata.entry_points(group="frugalfl.verbs")}
-
-
 def _unavailable(verb: str, module: str, error: ModuleNotFoundError) -> click.Command:
-    extra = _extra_of(module)
+    extra = extra_of(module)
 
     def refuse() -> NoReturn:
         raise MissingExtraError(f"frugalfl {verb}", extra) from error
@@ -70,12 +66,6 @@ def _unavailable(verb: str, module: str, error: ModuleNotFoundError) -> click.Co
         help=f"(needs pip install 'frugalfl[{extra}]')",
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )
-
-
-def _extra_of(module: str) -> str:
-    """Return the extra that a component's packages are in."""
-    component = module.partition(".")[0]
-    return {"frugalfl_server": "server", "frugalfl_sim": "sim"}.get(component, "client")
 
 
 root = typer.Typer(
@@ -122,10 +112,10 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        verb = next((word for word in arguments if word in _entry_points()), None)
+        verb = next((word for word in arguments if word in entry_points(VERBS)), None)
         if debug or verb is None:
             raise
-        extra = _extra_of(_entry_points()[verb].module)
+        extra = extra_of(entry_points(VERBS)[verb].module)
         missing = MissingExtraError(f"frugalfl {verb} ({error.name})", extra)
         _stop(f"error: {missing}", missing.exit_code)
     except FrugalFLError as error:
