@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -28,6 +29,8 @@ _ORDER = (
     "doctor",
 )  # fmt: skip
 _EPILOG = "Begin with: frugalfl new digits. Add --debug to any command for a traceback."
+#: The documents, where a wheel was installed; in the repository they are in its own folders.
+_DOCUMENTS = Path(sys.prefix, "share", "doc", "frugalfl")
 
 
 class _Verbs(TyperGroup):
@@ -72,7 +75,7 @@ root = typer.Typer(
     cls=_Verbs,
     name="frugalfl",
     help="Federated learning that counts every byte and every joule.",
-    epilog=_EPILOG,
+    epilog=f"{_EPILOG} The documents: {_DOCUMENTS}" if _DOCUMENTS.is_dir() else _EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
