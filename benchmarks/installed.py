@@ -43,6 +43,7 @@ class Environment:
     folder: Path
     quick: bool
     typed: list[str] = field(default_factory=list)
+    bare_mb: float = 0.0
 
     @property
     def bin(self) -> Path:
@@ -60,6 +61,7 @@ class Environment:
     def install(self, wheel: Path, pins: list[str]) -> None:
         """Make it, with pip alone in it, then install the wheel with its extras."""
         venv.create(self.folder / "venv", with_pip=True)
+        self.bare_mb = self.megabytes
         command = [self.bin / "python", "-m", "pip", "install", "--quiet"]
         done = subprocess.run([*command, f"{wheel}[{self.extras}]", *pins], check=False)
         assert done.returncode == 0, f"pip could not install [{self.extras}]"
@@ -76,11 +78,11 @@ class Environment:
 
     @property
     def megabytes(self) -> float:
-        """What the environment takes on disk, without pip itself, as it was installed."""
+        """What the environment takes on disk, beyond what it took with pip alone."""
         done = subprocess.run(
             ["/usr/bin/du", "-sm", self.folder / "venv"], capture_output=True, text=True, check=True
         )
-        return float(done.stdout.split()[0])
+        return float(done.stdout.split()[0]) - self.bare_mb
 
     @property
     def packages(self) -> dict[str, str]:
@@ -125,7 +127,9 @@ def on_server(one: Environment) -> None:
         assert (one.folder / "runs" / "latest" / name).is_file(), name
     one.type("frugalfl report runs/latest")
     one.type("frugalfl energy runs/latest")
-    one.type("frugalfl export runs/latest --target cortex-m4 --flash 64KiB --ram 16KiB --out fw")
+    one.type("frugalfl export runs/latest --flash 64KiB --out firmware/model")
+    said = one.type("frugalfl export runs/latest --ram 16KiB --out firmware/model", code=7)
+    assert "pip install 'frugalfl[micro]'" in said  # RAM is measured in TFLite-Micro
     one.type("frugalfl runs")
     one.type("frugalfl approve digits")
     one.type("python -c 'import frugalfl; print(frugalfl.open_run(\"runs/latest\").clients)'")
@@ -137,10 +141,14 @@ def on_server(one: Environment) -> None:
 
 def on_simulator(one: Environment) -> None:
     """A machine that simulates, with TFLite-Micro and Flower's own engine."""
-    on_server_only = " rounds=2 recover-rounds=1 clients=3 clients-per-round=3"
+    fewer = " rounds=2 recover-rounds=1 clients=3 clients-per-round=3" if one.quick else ""
     one.type("frugalfl new digits")
-    said = one.type(f"frugalfl simulate digits --baseline{on_server_only if one.quick else ''}")
-    assert "run in TFLite-Micro" in said
+    assert "run in TFLite-Micro" in one.type(f"frugalfl simulate digits --baseline{fewer}")
+    one.type(
+        "frugalfl export runs/latest --target cortex-m4 --flash 64KiB --ram 16KiB "
+        "--out firmware/model"
+    )
+    one.type("frugalfl simulate digits start-from=runs/latest rounds=0 flash=8KiB")
 
 
 EXTRAS: dict[str, Callable[[Environment], None]] = {
