@@ -26,6 +26,8 @@ from frugalfl.text import printable
 
 #: Longest wait for a connection, and for an answer (s).
 CONNECT_S, ANSWER_S = 10.0, 60.0
+#: OpenSSL's codes for what a certificate lacks if it is checked strictly (X509_V_ERR_...).
+_STRICT = range(80, 94)
 #: How a connection ends that the other side gave up while nothing was said on it.
 _GONE = (ConnectionError, http.client.RemoteDisconnected, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
@@ -188,6 +190,12 @@ class Channel:
         """Say in one line what is wrong with the connection, and what to do."""
         to = self.address
         match error:
+            case ssl.SSLCertVerificationError(verify_code=code) if code in _STRICT:
+                return RefusedError(
+                    f"the certificate of the SuperLink at {to}, or that of its CA, lacks what "
+                    f"Python 3.13 and newer ask for ({error.verify_message.rstrip('.')}): have both "
+                    "made anew as docs/deploy.md says"
+                )
             case ssl.SSLCertVerificationError():
                 return RefusedError(
                     f"the certificate of the SuperLink at {to} is not trusted "
