@@ -10,6 +10,7 @@ from pathlib import Path
 
 from machines import Machines, Process
 
+from attacking.endless import endless_answers
 from attacking.outcome import Outcome
 from attacking.zips import hostile
 from frugalfl.errors import ProgramError
@@ -37,6 +38,7 @@ def attacks(folder: Path, quick: bool) -> Iterator[Outcome]:
     """Try them all: real processes for apps, the real readers for bundles and programs."""
     yield from on_bundles(folder / "bundles")
     yield from on_programs(folder / "programs", program_of_two())
+    yield from endless_answers(folder / "endless")
     links = Machines(folder / "machines")
     try:
         yield from on_apps(links)

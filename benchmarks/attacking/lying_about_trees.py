@@ -44,7 +44,7 @@ class Lies:
         sketch: Of positive rows and sketch.
         forest: Of new trees, or their shapes.
         sums: Of the sums in leaves.
-        histograms: Of these; its second argument is whether all rows are asked for.
+        histograms: Of these, of all rows or not, and the number of the tree.
         frame: Of the bytes, after all others.
         rows: The rows it claims with each answer.
         held: The version that it says it holds.
@@ -54,7 +54,7 @@ class Lies:
     sketch: Callable[[int, Sketch], tuple[int, Sketch]] = lambda *both: both
     forest: Callable[[Forest, int], Forest] = lambda forest, _: forest
     sums: Callable[[LeafSums, int], LeafSums] = lambda sums, _: sums
-    histograms: Callable[[Sums, bool], Sums | None] = lambda sums, _: sums
+    histograms: Callable[[Sums, bool, int], Sums | None] = lambda sums, *_: sums
     frame: Callable[[bytes], bytes] = lambda frame: frame
     rows: Callable[[int], int] = lambda rows: rows
     held: int | None = None
@@ -116,7 +116,8 @@ class Liar:
         reply = Reply.from_bytes(frame, len(asked.wanted), grid)
         if reply.sums is None:
             return frame
-        sums = self._lies.histograms(reply.sums, not asked.splits)
+        self._steps += not asked.splits
+        sums = self._lies.histograms(reply.sums, not asked.splits, self._steps)
         return Reply(reply.held if sums else 0, sums).to_bytes(grid)
 
 
@@ -160,7 +161,9 @@ def sums(change: Callable[[Any], Any], hessians: bool = True, since: int = 1) ->
         other = change(honest.hessians) if hessians else honest.hessians
         return LeafSums(change(honest.gradients), other)
 
-    def of_bins(honest: Sums, root: bool) -> Sums:
+    def of_bins(honest: Sums, _: bool, step: int) -> Sums:
+        if step < since:
+            return honest
         cells, totals = honest.cells.copy(), honest.totals.copy()
         gradient = change(cells[..., 0] + cells[..., 1])
         if hessians:

@@ -18,7 +18,8 @@ from frugalfl.sums import Table
 #: Who lies, in the tasks that have a liar.
 LIAR = 4
 ROWS, TEST_ROWS, PLACES, PERIODS = 500, 800, 60, 4
-_BAD_PLACES = 8
+#: At the first of the places frauds are frequent.
+BAD_PLACES = 8
 Floats = npt.NDArray[np.float32]
 
 
@@ -26,7 +27,7 @@ def seen(client: int, count: int, part: int) -> tuple[Floats, npt.NDArray[np.int
     """Return features, classes and places of some rows of a client."""
     random = np.random.default_rng((part, client))
     place = random.integers(0, PLACES, count)
-    y = (random.random(count) < np.where(place < _BAD_PLACES, 0.35, 0.06)).astype(np.int64)
+    y = (random.random(count) < np.where(place < BAD_PLACES, 0.35, 0.06)).astype(np.int64)
     x = random.standard_normal((count, 4))
     x[:, :2] += 1.1 * y[:, None]
     x[:, 1] += 0.4 * client

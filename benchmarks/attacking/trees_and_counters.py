@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from attacking.lying_about_trees import (
     sums,
 )
 from attacking.outcome import Outcome
-from attacking.rare import LIAR, PERIODS, TEST_ROWS, made
+from attacking.rare import BAD_PLACES, LIAR, PERIODS, TEST_ROWS, made
 from frugalfl.errors import FrugalFLError
 from frugalfl.metrics import average_precision
 from frugalfl.settings import Settings
@@ -42,6 +42,9 @@ from frugalfl_sim.engine.grid import InProcessGrid
 
 #: How much average precision one liar of five may cost.
 MOST_LOST = 0.02
+_LIARS_NODE = 1000 + LIAR
+#: What a row says of a lie that no line tells of.
+_UNTOLD = "not told from an honest client's, and costs no more than 0.02"
 _GROWTH = "rate 0.3, leaves 7, rows 10, bins 32"
 WAYS: Mapping[str, Mapping[str, Any]] = {
     "bagging": {"trees": f"bagging(6, {_GROWTH})", "rounds": 3},
@@ -58,17 +61,19 @@ class Attack:
     Attributes:
         lies: What is changed on the wire.
         task: Name of the task in :mod:`attacking.rare`.
+        twice: Whether the liar sends each of its answers twice.
     """
 
     lies: Lies
     task: str = "task"
+    twice: bool = False
 
 
 def _claimed_nine_times() -> Lies:
     def of_sums(honest: Any, _: int) -> Any:
         return type(honest)(9 * honest.gradients, 9 * honest.hessians)
 
-    def of_bins(honest: Any, _: bool) -> Any:
+    def of_bins(honest: Any, *_: Any) -> Any:
         return type(honest)(9 * honest.rows, 9 * honest.totals, 9 * honest.cells)
 
     return Lies(
@@ -81,6 +86,7 @@ def _claimed_nine_times() -> Lies:
 EVERYWHERE: dict[str, Attack] = {
     "labels inverted": Attack(Lies(), "inverted"),
     "labels inverted, 9 times the rows": Attack(_claimed_nine_times(), "inverted"),
+    "9 times the rows, honest otherwise": Attack(_claimed_nine_times()),
     "2^31 rows claimed": Attack(claiming(MOST)),
     "2^31 rows claimed, labels inverted": Attack(claiming(MOST), "inverted"),
     "2^31 rows claimed after the sketch": Attack(Lies(rows=lambda _: MOST)),
@@ -91,6 +97,7 @@ EVERYWHERE: dict[str, Attack] = {
     "empty frames": Attack(Lies(frame=lambda _: b"")),
     "it cannot, each time": Attack(Lies(error="no battery")),
     "silence": Attack(Lies(error="")),
+    "each answer twice": Attack(Lies(), twice=True),
 }
 _OF_TREES: dict[str, Attack] = {
     "leaves of 1000": Attack(leaves(lambda v: np.full_like(v, 1000))),
@@ -114,16 +121,16 @@ _OF_SUMS: dict[str, Attack] = {
 }
 _OF_HISTOGRAMS: dict[str, Attack] = {
     "sums that change between exchanges": Attack(
-        Lies(histograms=lambda one, root: one if root else type(one)(
+        Lies(histograms=lambda one, root, _: one if root else type(one)(
             2 * one.rows, 2 * one.totals, 2 * one.cells))
     ),
     "garbage after each sound root": Attack(
-        Lies(histograms=lambda one, root: one if root else type(one)(
+        Lies(histograms=lambda one, root, _: one if root else type(one)(
             one.rows * 0, one.totals, one.cells))
     ),
     "trees lacking for ever": Attack(Lies(histograms=lambda *_: None)),
     "rows of 2^31 in each node": Attack(
-        Lies(histograms=lambda one, _: type(one)(one.rows * 0 + MOST, one.totals, one.cells))
+        Lies(histograms=lambda one, *_: type(one)(one.rows * 0 + MOST, one.totals, one.cells))
     ),
 }  # fmt: skip
 ATTACKS: dict[str, dict[str, Attack]] = {
@@ -162,6 +169,12 @@ def _counted(change: Callable[[Any], Any]) -> Callable[[Tables], Tables]:
     }
 
 
+def _more_at_harmless(counts: Any, more: int, first: int = BAD_PLACES) -> Any:
+    """Add to the counts of each place from ``first`` on, spread over the periods."""
+    added = [(more + period) // PERIODS for period in range(PERIODS)]
+    return np.concatenate([counts[:first], counts[first:] + np.array(added, np.uint32)])
+
+
 def _all_keys(tables: Tables) -> Tables:
     keys = np.arange(10_000, dtype=np.uint32)
     return {name: Table(keys, np.zeros((len(keys), PERIODS), np.uint32)) for name in tables}
@@ -174,13 +187,17 @@ COUNTERS: dict[str, Callable[[Tables], Tables]] = {
     "9 times as many": _counted(lambda counts: 9 * counts),
     "at other keys": _counted(lambda counts: counts[::-1]),
     "9 times as many, at other keys": _counted(lambda counts: 9 * counts[::-1]),
+    "3 more at every harmless key": _counted(lambda counts: _more_at_harmless(counts, 3)),
+    "4 more at every harmless key": _counted(lambda counts: _more_at_harmless(counts, 4)),
+    "12 at most other keys": _counted(lambda counts: _more_at_harmless(0 * counts, 12, 20)),
     "all 0": _counted(lambda counts: 0 * counts),
     "every key there is, to learn its sum": _all_keys,
 }
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def devices() -> Iterator[None]:
+    """Run devices in this process, and forget them in the end."""
     with quiet_flower():
         try:
             yield
@@ -189,9 +206,24 @@ def _quiet() -> Iterator[None]:
             forget()
 
 
+class Twice(InProcessGrid):
+    """Hands on each of the liar's answers a second time."""
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Return the answers to some questions, and then the liar's again."""
+        replies = list(super().pull_messages(message_ids))
+        return replies + [one for one in replies if one.metadata.src_node_id == _LIARS_NODE]
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Return the answers to these questions, and then the liar's again."""
+        return self.pull_messages(list(self.push_messages(messages)))
+
+
 def run_of(
     folder: Path, way: str, clients: int = LIAR + 1, client: App = client_app, task: str = "task",
-    **changes: Any,
+    way_there: type[InProcessGrid] = InProcessGrid, **changes: Any,
 ) -> RunDirectory:  # fmt: skip
     """Run a federation to its end; return its run directory.
 
@@ -202,10 +234,10 @@ def run_of(
         task=f"attacking.rare:{task}", clients=clients, clients_per_round=clients,
         **{**WAYS[way], **changes},
     )  # fmt: skip
-    with _quiet():
+    with devices():
         loaded = load_task(settings.task)
         run = RunDirectory.create(folder, loaded.name, settings, app=None)
-        grid = InProcessGrid(client, clients, settings.as_config(), run.path / "devices")
+        grid = way_there(client, clients, settings.as_config(), run.path / "devices")
         grow(grid, settings, loaded, run)
     return run
 
@@ -237,7 +269,7 @@ def exchanges_of(run: RunDirectory) -> int:
 def line_about(run: RunDirectory) -> str:
     """Return the first line in which the operator reads of the liar."""
     said = (run.path / "progress.log").read_text().splitlines()
-    lines = [line for line in said if f"node {1000 + LIAR}" in line]
+    lines = [line for line in said if f"node {_LIARS_NODE}" in line]
     return lines[0].removeprefix("warning: ") if lines else ""
 
 
@@ -262,7 +294,8 @@ def tried(folder: Path, way: str, attack: Attack, four: RunDirectory, **changes:
     Raises:
         FrugalFLError: The run could not go on.
     """
-    run = run_of(folder, way, client=Liar(attack.lies), task=attack.task, **changes)
+    there = Twice if attack.twice else InProcessGrid
+    run = run_of(folder, way, LIAR + 1, Liar(attack.lies), attack.task, there, **changes)
     return Result(
         precision_of(four) - precision_of(run), exchanges_of(run) - exchanges_of(four),
         line_about(run),
@@ -281,8 +314,12 @@ def attacks(folder: Path, quick: bool) -> Iterator[Outcome]:
         run = run_of(folder / f"counters-{number}", _COUNTED, client=counting(change),
                      counters="shared")  # fmt: skip
         lost = precision_of(four) - precision_of(run)
-        about = f"AP {-lost:+.3f}: {line_about(run)}"
+        about = f"AP {-lost:+.3f}: {_said(line_about(run), lost)}"
         yield Outcome(f"counters: {name}", lost <= MOST_LOST, about, True)
+
+
+def _said(line: str, lost: float) -> str:
+    return line or (_UNTOLD if lost <= MOST_LOST else "nobody was told")
 
 
 def _about_trees(folder: Path, quick: bool) -> Iterator[Outcome]:
@@ -296,5 +333,6 @@ def _about_trees(folder: Path, quick: bool) -> Iterator[Outcome]:
             except FrugalFLError as error:
                 yield Outcome(f"{way}: {name}", False, str(error), False)
                 continue
-            about = f"AP {-result.lost:+.3f}, {result.more:+d} exchanges: {result.line}"
+            said = _said(result.line, result.lost)
+            about = f"AP {-result.lost:+.3f}, {result.more:+d} exchanges: {said}"
             yield Outcome(f"{way}: {name}", result.lost <= MOST_LOST, about, True)

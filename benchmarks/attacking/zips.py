@@ -11,7 +11,7 @@ from collections.abc import Iterable
 PROJECT = """
 [project]
 name = "mine"
-version = "1.0"
+version = "{version}"
 [tool.flwr.app]
 publisher = "me"
 [tool.flwr.app.components]
@@ -24,11 +24,15 @@ CODE = "from flwr.clientapp import ClientApp\nclient = ClientApp()\n"
 _MIB = 1 << 20
 
 
-def honest(code: str = CODE, more: Iterable[tuple[str | zipfile.ZipInfo, bytes]] = ()) -> bytes:
+def honest(
+    code: str = CODE, more: Iterable[tuple[str | zipfile.ZipInfo, bytes]] = (),
+    version: str = "1.0",
+) -> bytes:  # fmt: skip
     """Return a bundle that runs, with more entries if wanted."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in [("pyproject.toml", PROJECT), ("part.py", code), *more]:
+        project = PROJECT.format(version=version)
+        for name, text in [("pyproject.toml", project), ("part.py", code), *more]:
             archive.writestr(name, text)
     return data.getvalue()
 

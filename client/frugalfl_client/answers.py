@@ -9,7 +9,14 @@ from flwr.common.constant import ErrorCode
 
 from frugalfl import wire
 from frugalfl.energy import EnergyRecord, Head
-from frugalfl.errors import CodecError, FrameError, FrugalFLError, NotAllowedError, RunError
+from frugalfl.errors import (
+    CodecError,
+    FrameError,
+    FrugalFLError,
+    NotAllowedError,
+    RunError,
+    TaskError,
+)
 from frugalfl_client.device import Device
 from frugalfl_client.owner import VOICE
 
@@ -17,7 +24,7 @@ from frugalfl_client.owner import VOICE
 def answered(
     work: Callable[[Message, Context], Message], message: Message, context: Context
 ) -> Message:
-    """Answer a message; where request, disk or owner are against it, the answer says so."""
+    """Answer a message; where request, disk, owner or task are against it, the answer says so."""
     try:
         return work(message, context)
     except NotAllowedError as error:
@@ -25,11 +32,22 @@ def answered(
         return _refuse(error, message)
     except (FrameError, CodecError, RunError) as error:
         return _refuse(error, message)
+    except TaskError as error:
+        why = _with_number(str(error), context)
+        VOICE.refused(why)
+        return Message(Error(wire.TASK_FAILED, why), reply_to=message)
 
 
 def _refuse(error: FrugalFLError, message: Message) -> Message:
     """Say in one line why the round goes on without this client."""
     return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error)), reply_to=message)
+
+
+def _with_number(why: str, context: Context) -> str:
+    """Name the client whose task failed, unless the line does so."""
+    number, of = (context.node_config.get(key) for key in ("partition-id", "num-partitions"))
+    whose = f"client {number} of {of}"
+    return why if whose in why or f"({number}, {of})" in why else f"{whose}: {why}"
 
 
 def kept(

@@ -15,6 +15,7 @@ from frugalfl_client.answers import answer, answered, kept
 from frugalfl_client.counters import share
 from frugalfl_client.device import Device, device_of
 from frugalfl_client.energy import RoundEnergy
+from frugalfl_client.facts import tell
 from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Measured, Trainer
 
@@ -34,6 +35,7 @@ def _train(message: Message, context: Context) -> Message:
     request = wire.unpack_request(message)
     device.check_allowed(request.run)
     device.prepare(request.run)
+    device.fit(request.form)
     device.check_batches()
     held = _load(device, request)
     battery = device.battery()
@@ -59,22 +61,28 @@ def _train(message: Message, context: Context) -> Message:
     energy = RoundEnergy(device, request, trainer.software)
     energy.downloaded(request)
     _bring_up(device, trainer, held, request, energy)
+    measured, scored = Measured(None), 0
     if device.evaluated is not None:
         with energy.window("evaluate", samples=len(device.evaluated)) as window:
-            window.correct = trainer.measure(held.model, device.evaluated).right
+            device.check_rows(trainer, held.model | held.private)
+            received = trainer.measure(held.model, device.evaluated, device.kind)
+            window.correct = received.right
+        if device.measures_for_all:
+            measured, scored = received, len(device.evaluated)
     with energy.window("train", samples=len(device.examples)):
         rate = device.settings.learning_rate_at(request.round)
         device.check_rows(trainer, held.model | held.private)
         trained = trainer.train(
             held.model, request.blocks, device.examples, rate, device.drawn(request.round),
-            held.private, request.proximal_mu, epochs, device.smallest_batch,
+            held.private, request.proximal_mu, epochs, device.fewest_rows,
         )  # fmt: skip
         held.private = trained.private
-    measured, scored = Measured(None), 0 if device.held_out is None else len(device.held_out)
     if device.held_out is not None:
+        scored = len(device.held_out)
         moved = {name: held.model[name] + step for name, step in trained.update.items()}
         with energy.window("evaluate", samples=scored) as window:
-            measured = trainer.measure(held.model | moved | held.private, device.held_out)
+            whole = held.model | moved | held.private
+            measured = trainer.measure(whole, device.held_out, device.kind)
             window.correct = measured.right
     with energy.window("encode"):
         frame, held.residual = encode_frame(
@@ -100,7 +108,7 @@ def _train(message: Message, context: Context) -> Message:
         head,
         link=device.link,
         notice="; ".join(filter(None, (held.damage, device.take_notice(), unkept))),
-        accuracy=measured.right / scored if scored and measured.right is not None else None,
+        accuracy=measured.share_of(scored),
         scored=scored,
         tally=measured.tally,
         trainer=device.trainer_name,
@@ -123,6 +131,12 @@ def counters(message: Message, context: Context) -> Message:
     return answered(share, message, context)
 
 
+@app.query("facts")
+def facts(message: Message, context: Context) -> Message:
+    """Say what this device's rows look like, to a server that has none of its own."""
+    return answered(tell, message, context)
+
+
 @app.query("calibrate")
 def calibrate(message: Message, context: Context) -> Message:
     """Apply the frames, run this device's rows, answer with the ranges of the activations."""
@@ -136,7 +150,7 @@ def _calibrate(message: Message, context: Context) -> Message:
     device.prepare(request.run)
     device.check_batches()
     held = _load(device, request)
-    ranges = np.zeros((0, 2), np.float32)
+    ranges, measured, scored = np.zeros((0, 2), np.float32), Measured(None), 0
     trainer = device.trainer(request.program, request.program_file)
     energy = RoundEnergy(device, request, "" if trainer is None else trainer.software)
     energy.downloaded(request)
@@ -145,12 +159,18 @@ def _calibrate(message: Message, context: Context) -> Message:
         with energy.window("calibrate", samples=len(device.examples)):
             ranges = trainer.calibrate(held.model, device.examples, request.percentile)
         _save(device, request, held)
+        if device.measures_for_all and device.evaluated is not None:
+            scored = len(device.evaluated)
+            with energy.window("evaluate", samples=scored) as window:
+                measured = trainer.measure(held.model, device.evaluated, device.kind)
+                window.correct = measured.right
     energy.uploading(ranges.nbytes)
     records, head, unkept = kept(device, energy.take())
     notice = "; ".join(filter(None, (held.damage, device.take_notice(), unkept)))
     reply = wire.CalibrateReply(
-        held.version, ranges, records, head, notice, device.trainer_name, device.programs
-    )
+        held.version, ranges, records, head, notice, device.trainer_name, device.programs,
+        measured.share_of(scored), scored, measured.tally,
+    )  # fmt: skip
     return Message(wire.pack_calibrate_reply(reply), reply_to=message)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,9 @@ from frugalfl.energy import Ledger, Meter, choose_meter, parse_grid, profile_nam
 from frugalfl.energy.fleet import parse_fleet
 from frugalfl.energy.host import is_this_machine
 from frugalfl.energy.level import BatteryLevel, battery_level
-from frugalfl.errors import MissingExtraError, RunError, TaskError, UsageError
+from frugalfl.errors import FrameError, MissingExtraError, RunError, TaskError, UsageError
+from frugalfl.form import Form
+from frugalfl.kinds import Kind, kind_named
 from frugalfl.settings import TRAINERS, Settings
 from frugalfl.task import Examples, Task, load_task
 from frugalfl_client.approvals import Approvals
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
     from frugalfl_client.training.trainer import Trainer
 
 _ROOT = Path("/")
-#: With private blocks nobody else can measure a device's model: it keeps one row in so many for it.
+#: With private blocks nobody else can measure a device's model, and without public rows nobody else
+#: can measure any: a device keeps one row in so many for it.
 _HOLD_OUT_ONE_IN = 5
 
 
@@ -66,6 +70,9 @@ class Device:
         self.evaluated: Examples | None = None
         self._run = ""
         self._checked: Examples | None = None
+        self._form: Form | None = None
+        #: What the server says that the task learns; ``None``: it does not say.
+        self.kind: Kind | None = None
         self.approvals = Approvals.of({}, folder)
         self.owner = Owner()
         self._kept_back: set[str] = set()
@@ -86,11 +93,54 @@ class Device:
 
     def _use(self, examples: Examples) -> None:
         self.examples = examples
+        most = self.settings.evaluate_rows
         if self.settings.private:
             self.examples, self.held_out = _hold_out(examples, self.settings.seed, self.number)
-        elif self.settings.evaluate_rows:
-            most = self.settings.evaluate_rows
+        elif self.measures_for_all and self._has_rows_to_hold_out(len(examples)):
+            self.examples, held = _hold_out(examples, self.settings.seed, self.number)
+            self.evaluated = Examples(held.x[: most or None], held.y[: most or None])
+        elif most:
             self.evaluated = Examples(examples.x[:most], examples.y[:most])
+
+    def _has_rows_to_hold_out(self, rows: int) -> bool:
+        """Say whether sums over what is held out are sums of enough rows, as those of batches."""
+        return rows > 1 and max(1, rows // _HOLD_OUT_ONE_IN) >= self.smallest_batch
+
+    @property
+    def measures_for_all(self) -> bool:
+        """Whether only clients can measure the model that all share: the server has no rows."""
+        return not self.task.has_public_rows and not self.settings.private
+
+    @property
+    def name(self) -> str:
+        """Which client it is, for messages."""
+        return f"client {self.number} of {self.of}"
+
+    def fit(self, form: Form | None) -> None:
+        """Bring its rows into the form that the server says, if it does.
+
+        Raises:
+            FrameError: The server says a kind of task that is not known here.
+            TaskError: The rows have another form.
+        """
+        if form is None or form == self._form:
+            return
+        try:
+            self.kind = kind_named(form.kind)
+        except UsageError as error:
+            raise FrameError(f"the server's task is of no known kind: {error}") from error
+        self.examples = form.fit(self.examples, self.name)
+        few = replace(form, fewest=1)  # rows to measure on are in no batch
+        if self.held_out is not None:
+            self.held_out = few.fit(self.held_out, self.name)
+        if self.evaluated is not None:
+            self.evaluated = few.fit(self.evaluated, self.name)
+        self._form = form
+
+    @property
+    def fewest_rows(self) -> int:
+        """Rows of a batch: what its owner asks for, and what the model needs."""
+        return max(self.smallest_batch, 1 if self._form is None else self._form.fewest)
 
     def check_rows(self, trainer: Trainer, parameters: Parameters) -> None:
         """See once that a model takes this device's rows, so that a mistake is named as one.
@@ -99,7 +149,7 @@ class Device:
             TaskError: It does not.
         """
         if self._checked is not self.examples:
-            trainer.check_rows(parameters, self.examples, f"client {self.number} of {self.of}")
+            trainer.check_rows(parameters, self.examples, self.name, self.kind)
             self._checked = self.examples
 
     def battery(self) -> BatteryLevel | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -221,3 +222,14 @@ class Voice:
 
 #: Of this process; a node with a log of its own sets it.
 VOICE = Voice()
+
+
+@contextmanager
+def quiet_devices() -> Iterator[None]:
+    """Let simulated devices tell the server only: both speak to the same person."""
+    kept, refused = VOICE.kept, VOICE.refused
+    VOICE.kept = VOICE.refused = lambda _: None
+    try:
+        yield
+    finally:
+        VOICE.kept, VOICE.refused = kept, refused

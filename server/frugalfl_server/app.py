@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from flwr.app import ArrayRecord, Context, MetricRecord
@@ -15,7 +15,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from frugalfl import wire
 from frugalfl.blocks import FloatArray, Parameters
-from frugalfl.energy import EnergyRecord, totals
+from frugalfl.energy import EnergyRecord, spent, totals
 from frugalfl.errors import ExportError, Interrupted
 from frugalfl.kinds import Scores
 from frugalfl.modules import read_parameters, write_parameters
@@ -45,13 +45,23 @@ from frugalfl_server.checkpoint import (
 from frugalfl_server.control import Control
 from frugalfl_server.counters import counters_into
 from frugalfl_server.downlink import Downlink
-from frugalfl_server.evaluate import evaluate, scoring_for
-from frugalfl_server.export import DeviceBudget, fit, kept_channels, lint, prune
+from frugalfl_server.dry_run import dry_run
+from frugalfl_server.evaluate import (
+    check_batches,
+    evaluate,
+    form_of,
+    outcomes_of,
+    scoring_for,
+)
+from frugalfl_server.export import DeviceBudget, PruningPlan, fit, lint
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import server_energy
+from frugalfl_server.outcomes import write_outcomes
 from frugalfl_server.programs import Programs
-from frugalfl_server.progress import LOG, Progress
+from frugalfl_server.progress import LOG, Progress, scores_of
+from frugalfl_server.pruning import example_of, plan_for, prune_as_planned
+from frugalfl_server.public import ask_for_facts, public_of, without_rows
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
 from frugalfl_server.report import write_report
 from frugalfl_server.resume import (
@@ -67,6 +77,7 @@ from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
 from frugalfl_server.set_aside import set_aside_of
+from frugalfl_server.set_up import set_up
 from frugalfl_server.simulated import SimulatedLaps
 from frugalfl_server.start import initial_model, model_with, pin_start
 from frugalfl_server.steering import Steering
@@ -154,23 +165,35 @@ class Federation:
         self._task = task
         self._run = run
         self._name = name
-        self._public = task.public_rows(settings.shares_counters)
-        self._scoring = scoring_for(task, task.new_model(), self._public.test, "public_data().test")
-        check_stop(settings, self._scoring)
-        self._federated = is_federated(settings, self._public)
         self._progress = Progress(settings.rounds, quiet, run.path / LOG)
         self._grid = RoundGrid(
             grid, settings.clients_per_round, settings.round_deadline,
             close_early=settings.over_select > 0, say=self._progress.say,
         )  # fmt: skip
+        self._who = Identities(run.path)
+        self._facts = ask_for_facts(
+            task, settings, run, self._grid, self._who, self._progress.say, self._progress.warn
+        )
+        self._public = public_of(task, settings, run)
+        self._clients_measure = bool(settings.private) or not task.has_public_rows
+        first = task.new_model()
+        self._scoring = scoring_for(task, first, self._public.test, task.whose_rows)
+        if not task.has_public_rows:
+            self._scoring = without_rows(self._scoring, self._progress.warn)
+        elif task.metrics:
+            evaluate(first, self._public.test, self._scoring)  # a metric that fails, fails now
+        self._form = form_of(first, self._public.test, self._scoring)
+        check_stop(settings, self._scoring)
+        check_batches(settings, self._form)
+        self._federated = is_federated(settings, self._public)
         self._clients_scores = Scores(None, dict.fromkeys(self._scoring.measures))
         self._programs = Programs(task, settings, self._public.test, self._compiled)
         self._compilations: list[dict[str, Any]] = []
         self._downlink: Downlink | None = None
         self._control = Control(settings)
         self._aside = set_aside_of(settings)
-        self._who = Identities(run.path)
         self._stopped: list[str] = []
+        self._plan: PruningPlan | None = None
         self._ratio = 0.0
         self._left_off: Stopped | None = None
         self._resumed: tuple[int, ...] = ()
@@ -184,23 +207,33 @@ class Federation:
             MEASURES, {"kind": self._scoring.kind.name, "measures": self._scoring.about()}
         )
         self._left_off, self._resumed = begin(self._run)
+        if self._facts and self._name == summary.OURS:
+            asked, cost = self._facts
+            self._run.add_round(asked, cost.energy, cost.heads)
         stopped = self._left_off
         if self._resumed:
             self._tell_of_resuming()
             self._compilations = compilations_of(self._run)
         self._warn_of_export()
-        self._ratio = ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
+        if self._settings.prunes:
+            self._set_up("prune")
+        for line in dry_run(self._task, self._settings, self._public.test):
+            self._progress.warn(line)
+        phase = stopped.phase if stopped else "train"
+        ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
+        if phase == "train":
+            ratio = self._planned(ratio)
+        self._ratio = ratio
         recover = self._settings.recover_rounds if ratio else 0
         self._progress.expect(self._settings.rounds + recover)
         after = recover + self._federated
         self._control.keep_back(after / max(self._settings.rounds + after, 1))
-        phase = stopped.phase if stopped else "train"
         if self._settings.shares_counters:
             self._share_counters()
         if stopped is None or phase == "train":
             module = self.train()
-            if ratio:
-                module = self._prune(module, ratio)
+            if self._plan:
+                module = self._prune(module, self._plan)
         else:
             module = model_with(self._task, stopped.model)
         self._control.keep_back(0)
@@ -212,10 +245,16 @@ class Federation:
         if self._settings.private:
             self._progress.say(f"no export: {why_private_is_not_exported(self._settings)}")
             return
+        if self._task.has_public_rows:
+            # If the export fails, these are what a report has.
+            write_outcomes(
+                self._run.path / "model", outcomes_of(module, self._public.test, self._scoring)
+            )
         if self._federated and phase != "calibrate":
             keep_ranges(self._run, read_parameters(module), self.calibrate(module))
             self._checkpoint("calibrate", 1, read_parameters(module))
         self._progress.say("export: convert, quantize to int8, run the same rows in every form")
+        self._set_up("export")
         with self._energy.window("export", round=self._last_round()):
             result = export_into(
                 self._run, module, self._task, self._settings, self._run.path / "model"
@@ -287,26 +326,31 @@ class Federation:
         self._progress.say("fit: the largest model within the budget")
         module = initial_model(self._task, self._settings)
         with self._energy.window("prune", round=0):
-            found = fit(module, self._example(), budget, self._progress.say)
+            found = fit(module, example_of(self._public.test), budget, self._progress.say)
         self._run.add_energy(self._energy.take())
         self._run.write_json("fit.json", found.to_dict())
         return found.ratio
 
-    def _example(self) -> torch.Tensor:
-        return torch.from_numpy(self._public.test.x[:1])
+    def _planned(self, ratio: float) -> float:
+        """Plan the pruning; return the ratio, or 0 if nothing can become narrower."""
+        if not ratio:
+            return 0.0
+        plan = plan_for(self._task, self._settings, self._public.test, ratio)
+        self._run.write_json(summary.PRUNING, plan.to_dict())
+        if not plan.narrowed:
+            return 0.0
+        self._plan = plan
+        return ratio
 
-    def _prune(self, module: torch.nn.Module, ratio: float) -> torch.nn.Module:
+    def _prune(self, module: torch.nn.Module, plan: PruningPlan) -> torch.nn.Module:
         with self._energy.window("prune", round=self._last_round()):
-            pruned, report = prune(module, self._example(), ratio)
+            pruned, report = prune_as_planned(plan, self._task, module, self._public.test)
         self._run.add_energy(self._energy.take())
         self._progress.say(
             f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}"
         )
-        kept = kept_channels(module, pruned, self._example(), report.history)
-        if kept is None:
-            self._downlink = None  # recovery begins with full copies
-        elif self._downlink is not None:
-            self._downlink.prune(kept)
+        if self._downlink is not None:
+            self._downlink.prune(report.kept)
         if not self._settings.recover_rounds:
             self._run.checkpoint(read_parameters(pruned), phase="prune", round=self._last_round())
         return pruned
@@ -322,6 +366,7 @@ class Federation:
         if rounds == 0:
             return
         self._programs.follow(module)
+        self._set_up_compiler()
         strategy = strategy_in(settings)(
             strategy_of(settings), downlink, parse_plan(settings.refresh),
             Steering(settings.uplink, settings.uplink_budget), self._run.name, first,
@@ -331,6 +376,7 @@ class Federation:
             programs=self._programs, resumed=self._resumed,
             quorum=settings.quorum, over_select=settings.over_select,
             norm_bound=settings.norm_bound, set_aside=self._aside, identities=self._who,
+            form=self._form,
         )  # fmt: skip
         left = self._go_on(phase, module, strategy)
         done = left.done if left else 0
@@ -353,6 +399,7 @@ class Federation:
             else:
                 self._run.add_round(record)
             self._progress.round_done(record)
+            self._set_up_compiler()
             self._end_if_over(phase, number, rounds)
             return known_scores(record)
 
@@ -364,12 +411,27 @@ class Federation:
             )
         except TrainingOver as over:
             self._ended_early(phase, rounds, str(over))
+        finally:
+            if self._name == summary.OURS:
+                self._aside.keep(self._run)
         if settings.asynchronous:
             late = strategy.traffic
             add_to_last_row(self._run, late, self._simulated.lap())
             if self._name == summary.OURS:
                 self._run.add_energy(late.energy)
                 self._run.heads += late.heads
+
+    def _set_up_compiler(self) -> None:
+        """Load the compiler of training programs, once a client needs one."""
+        if self._programs.any_needed:
+            self._set_up("compile")
+
+    def _set_up(self, work: Literal["prune", "compile", "export"]) -> None:
+        """Load what some work needs, and keep what that took apart from any round's joules."""
+        set_up(self._energy, work, self._last_round())
+        own = self._energy.take()
+        if self._name == summary.OURS:
+            self._run.add_energy(own)
 
     def _end_if_over(self, phase: str, done: int, rounds: int) -> None:
         """End training after so many rounds of its phase where a limit says so.
@@ -491,11 +553,18 @@ class Federation:
             f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
             f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
         )
+        if not self._task.has_public_rows:
+            self._progress.say(
+                f"the final model, on rows that clients held out:{scores_of(record)}"
+            )
         return ranges
 
     def _calibrated(self, number: int, module: torch.nn.Module, answers: Answers) -> RoundRecord:
-        energy = totals(answers.energy)
-        scores = evaluate(module, self._public.test, self._scoring)
+        energy = spent(answers.energy)
+        if self._task.has_public_rows:
+            scores = evaluate(module, self._public.test, self._scoring)
+        else:
+            scores = answers.measured.scores(self._scoring) or self._clients_scores
         return RoundRecord(
             federation=self._name,
             phase="calibrate",
@@ -515,15 +584,18 @@ class Federation:
         )
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> Scores:
-        """Return the scores of a round: the server's, or with private blocks the clients' own."""
-        if not self._settings.private:
+        """Return the scores of a round: the server's, or the clients' where only they can measure.
+
+        Without public rows these are of the model that the round began with.
+        """
+        if not self._clients_measure:
             test = self._public.test
             number = strategy.traffic.round
             with self._energy.window("evaluate", round=number, samples=len(test)) as window:
                 scores = evaluate(module, test, self._scoring)
                 window.correct = scores.right
             return scores
-        measured = strategy.traffic.clients_scores(self._scoring)
+        measured = strategy.traffic.measured.scores(self._scoring)
         if measured is not None:  # else nobody trained, and nothing is known to have changed
             self._clients_scores = measured
         return self._clients_scores
@@ -532,7 +604,7 @@ class Federation:
         self, phase: str, strategy: FrugalStrategy, scores: Scores, own: Iterable[EnergyRecord]
     ) -> RoundRecord:
         traffic = strategy.traffic
-        energy, server = totals(traffic.energy), totals(own)
+        energy, server = spent(traffic.energy), totals(own)
         return RoundRecord(
             federation=self._name,
             phase=phase,

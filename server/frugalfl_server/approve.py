@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.nn import Module
 
 from frugalfl.approved import Approved, ApprovedApp, ApprovedProgram
@@ -22,8 +21,9 @@ from frugalfl.strategies import parse_strategy
 from frugalfl.task import PublicData, Task, load_task
 from frugalfl_server.apps import importable
 from frugalfl_server.block_sets import block_sets
-from frugalfl_server.export import DeviceBudget, fit, prune
+from frugalfl_server.export import DeviceBudget, fit
 from frugalfl_server.programs import Programs
+from frugalfl_server.pruning import example_of, plan_for, prune_as_planned
 from frugalfl_server.serve.pack import bundle_of, pack
 from frugalfl_server.start import initial_model
 
@@ -102,12 +102,12 @@ def _models(
     """Return the model of each phase; the shapes of a pruned one do not depend on its weights."""
     module = initial_model(task, settings)
     yield "train", module
-    example, ratio = torch.from_numpy(public.test.x[:1]), settings.prune
+    ratio = settings.prune
     budget = DeviceBudget.of_settings(settings)
     if budget.limited:
-        ratio = fit(module, example, budget, say).ratio
-    if ratio:
-        yield "recover", prune(module, example, ratio)[0]
+        ratio = fit(module, example_of(public.test), budget, say).ratio
+    if ratio and (plan := plan_for(task, settings, public.test, ratio)).narrowed:
+        yield "recover", prune_as_planned(plan, task, module, public.test)[0]
 
 
 def _purposes(settings: Settings, module: Module) -> Iterator[tuple[str, tuple[str, ...], bool]]:

@@ -142,6 +142,7 @@ class BufferedStrategy(FrugalStrategy):
         Raises:
             FederationError: As many clients have failed as are at work at a time, and not one of
                 this step has contributed.
+            TaskError: Likewise, each because of its own task.
         """
         node = message.metadata.src_node_id
         with self._blamed(node):
@@ -156,7 +157,9 @@ class BufferedStrategy(FrugalStrategy):
                 self._aside.right(node)
         failures = self.traffic.failures
         taken = self._gathered.updates + len(self._waiting)
-        if not taken and len(failures) >= self._at_a_time:
+        if not taken and self.traffic.unfit == len(failures) >= self._at_a_time:
+            self._aside.unfit.check_round(self.traffic.round, len(failures))
+        elif not taken and len(failures) >= self._at_a_time:
             raise FederationError(
                 f"step {self.traffic.round}: {len(failures)} clients could not train, and none "
                 f"could; the first said: {failures[0]}"

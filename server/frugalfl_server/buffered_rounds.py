@@ -17,7 +17,7 @@ from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
 from frugalfl.asynchronous import parse_asynchronous
-from frugalfl.energy import totals
+from frugalfl.energy import spent
 from frugalfl.energy.record import known_sum
 from frugalfl.energy.recorder import Recorder
 from frugalfl.settings import Settings
@@ -160,7 +160,7 @@ def metered(
 def add_to_last_row(run: RunDirectory, traffic: Traffic, simulated_s: float | None) -> None:
     """Count what came after the last step with that step."""
     last = run.rounds[-1]
-    energy = totals(traffic.energy)
+    energy = spent(traffic.energy)
     run.rounds[-1] = replace(
         last,
         uplink_bytes=last.uplink_bytes + traffic.uplink_bytes,

@@ -26,6 +26,7 @@ from frugalfl.errors import ExportError, FederationError, FrameError, RunError, 
 from frugalfl.settings import Settings
 from frugalfl.task import FloatArray, PublicData
 from frugalfl.text import printable
+from frugalfl_server.client_scores import ClientScores
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export.ranges import probe_rows
 from frugalfl_server.identity import Identities
@@ -42,6 +43,8 @@ FILE = "checkpoints/ranges.json"
 #: So many clients are asked where there are as many: ranges of 4 of 8 uneven clients cost up to
 #: 2 dB of the outputs' signal-to-noise ratio, those of 10 of 40 up to 0.8 dB.
 FEWEST_CLIENTS = 10
+#: More rows than any client has.
+MOST_SCORED = 1 << 31
 #: As long as a training round may take in Flower's own strategies (s).
 _TIMEOUT_S = 3600.0
 
@@ -60,6 +63,7 @@ class Answers:
         energy: Energy records of the clients.
         heads: Where their ledgers ended.
         complaints: One line for each thing that went wrong.
+        measured: What they measured of the model, if only they can.
     """
 
     started_s: float = field(default_factory=time.monotonic)
@@ -71,6 +75,7 @@ class Answers:
     energy: list[EnergyRecord] = field(default_factory=list)
     heads: list[HeadRecord] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    measured: ClientScores = field(default_factory=ClientScores)
 
 
 def is_federated(settings: Settings, public: PublicData) -> bool:
@@ -190,6 +195,7 @@ def _received(
             programs.heard(node, reply, worked)
         if worked:
             answers.ranges[node] = reply.ranges
+            answers.measured.note(reply.accuracy, reply.tally, reply.scored, MOST_SCORED)
         else:
             yield node
 

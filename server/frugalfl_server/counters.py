@@ -11,23 +11,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
 from frugalfl import wire
-from frugalfl.energy import EnergyRecord, totals
-from frugalfl.errors import FederationError, FrameError
+from frugalfl.energy import EnergyRecord, spent
+from frugalfl.errors import FederationError, FrameError, FrugalFLError, TaskError
 from frugalfl.kinds import Scores
 from frugalfl.sizes import size_text
 from frugalfl.sums import Table, add_up, at_keys_of, holders, pack_tables, unpack_tables
 from frugalfl.text import printable
-from frugalfl_server.counter_bounds import far_beyond, overflowing
+from frugalfl_server.counter_bounds import far_beyond, made_up, overflowing
 from frugalfl_server.identity import Identities
 from frugalfl_server.records import HeadRecord, RoundRecord
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.summary import OURS
+from frugalfl_server.unfit import TaskFailedError, failure_of
 
 #: Flower's message type of both questions.
 QUESTION = "query.counters"
@@ -66,6 +68,16 @@ class Shared:
     handed_back: dict[str, int] = field(default_factory=dict)
     energy: list[EnergyRecord] = field(default_factory=list)
     heads: list[HeadRecord] = field(default_factory=list)
+    unfit: list[str] = field(default_factory=list)
+
+    def why_nobody(self, about: str, what: str, complaints: Sequence[str]) -> FrugalFLError:
+        """Return what ends a run of which no client gave what was asked for."""
+        if len(self.unfit) == self.clients > 0:
+            return TaskError(f"{about}: none of {self.clients} clients could: {self.unfit[0]}")
+        return FederationError(
+            f"{about}: none of {self.clients} clients gave {what}; the first said: "
+            f"{next(iter(complaints), 'nothing')}"
+        )
 
     def about(self) -> dict[str, Any]:
         """Return what ``counters.json`` says."""
@@ -104,7 +116,7 @@ def counters_into(
         return
     nodes = wait_for(grid, fewest, say)
     shared = share_counters(grid, run.name, nodes, warn, at_least, identities)
-    energy, up = totals(shared.energy), sum(shared.uplink_bytes.values())
+    energy, up = spent(shared.energy), sum(shared.uplink_bytes.values())
     record = RoundRecord(
         federation=OURS, phase=PHASE, round=0, accuracy=before.accuracy, loss=0.0,
         clients=shared.clients, updates=0, uplink_bytes=up, downlink_bytes=shared.downlink_bytes,
@@ -147,27 +159,25 @@ def share_counters(
 
     Raises:
         FederationError: Not one client gave tables that can be added up.
+        TaskError: Not one could, each because of its own task.
     """
     shared = Shared(who=identities or Identities())
     shared.clients = len(nodes)
     given: dict[int, dict[str, Table]] = {}
     complaints: list[str] = []
-    for node, reply in _asked(grid, run, dict.fromkeys(nodes, b""), shared, complaints):
+    for node, reply in ask_nodes(grid, run, dict.fromkeys(nodes, b""), shared, complaints):
         try:
             given[node] = unpack_tables(reply.frame)
         except FrameError as error:
             complaints.append(f"node {node}: {error}")
             continue
         shared.uplink_bytes[node] = len(reply.frame)
-    total = _added(given, complaints)
+    total = _added(given, complaints, at_least)
     shared.uplink_bytes = {node: shared.uplink_bytes[node] for node in given}
     for complaint in complaints:
         warn(f"counters: {complaint}")
     if not given:
-        raise FederationError(
-            f"counters: none of {len(nodes)} clients gave tables; the first said: "
-            f"{next(iter(complaints), 'nothing')}"
-        )
+        raise shared.why_nobody("counters", "tables", complaints)
     shared.keys = {name: len(table.keys) for name, table in total.items()}
     held = holders(given.values())
     shared.at_least = at_least
@@ -183,19 +193,21 @@ def share_counters(
     }
     shared.downlink_bytes = sum(map(len, answers.values()))
     lost: list[str] = []
-    for _ in _asked(grid, run, answers, shared, lost):
+    for _ in ask_nodes(grid, run, answers, shared, lost):
         pass
     for complaint in lost:
         warn(f"counters: {complaint}")
     return shared
 
 
-def _added(given: dict[int, dict[str, Table]], complaints: list[str]) -> dict[str, Table]:
+def _added(
+    given: dict[int, dict[str, Table]], complaints: list[str], at_least: int
+) -> dict[str, Table]:
     """Return the sums of all tables; those that do not go with the others are taken out.
 
     Right are the periods that most clients have.
     """
-    for judge in (_other_periods, overflowing, far_beyond):
+    for judge in (_other_periods, overflowing, far_beyond, partial(made_up, at_least=at_least)):
         for node, why in judge(given).items():
             complaints.append(f"node {node}: {why}")
             del given[node]
@@ -217,14 +229,24 @@ def _other_periods(given: Mapping[int, Mapping[str, Table]]) -> dict[int, str]:
     }
 
 
-def _asked(
-    grid: Grid, run: str, frames: Mapping[int, bytes], shared: Shared, complaints: list[str]
-) -> Iterator[tuple[int, wire.TrainReply]]:
-    """Send each node its bytes; yield the sound replies."""
+def ask_nodes(
+    grid: Grid, run: str, frames: Mapping[int, bytes], shared: Shared, complaints: list[str],
+    question: str = QUESTION,
+) -> Iterator[tuple[int, wire.TrainReply]]:  # fmt: skip
+    """Send each node its bytes; yield the sound replies.
+
+    Args:
+        grid: Flower's way to the clients.
+        run: Name of the run.
+        frames: By node, what it is sent.
+        shared: Takes energy records, and where ledgers end.
+        complaints: Takes one line about every node that gave no sound reply.
+        question: Flower's message type.
+    """
     messages = [
         Message(
             wire.pack_request(wire.TrainRequest(run, 0, -1, 0, (), data, "")),
-            dst_node_id=node, message_type=QUESTION, group_id="0",
+            dst_node_id=node, message_type=question, group_id="0",
         )
         for node, data in frames.items()
     ]  # fmt: skip
@@ -234,12 +256,14 @@ def _asked(
         silent.discard(node)
         try:
             if message.has_error():
-                raise FrameError(message.error.reason)
+                raise failure_of(message)
             reply = wire.unpack_reply(message)
             told = shared.who.check(node, reply.records, reply.head, run, 0, shared.started_s)
             complaints += shared.who.bind(told)
         except FrameError as error:
-            complaints.append(f"node {node}: {printable(str(error))}")
+            why = printable(str(error))
+            shared.unfit += [why] if isinstance(error, TaskFailedError) else []
+            complaints.append(f"node {node}: {why}")
             continue
         shared.heads += told.heads
         shared.energy += told.records

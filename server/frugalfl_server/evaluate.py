@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import torch
 
+from frugalfl.errors import TaskError
+from frugalfl.form import Form
 from frugalfl.kinds import CLASSIFICATION, Scores, Scoring, kind_of, scoring_of
+from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
+from frugalfl_server.outcomes import FLOAT, count_outcomes
 
 #: Rows that tell what kind of task it is.
 _TRIED = 16
@@ -28,6 +35,45 @@ def scoring_for(task: Task, module: torch.nn.Module, examples: Examples, whose: 
     return scoring_of(task, kind_of(task, outputs, examples, whose))
 
 
+def form_of(module: torch.nn.Module, examples: Examples, scoring: Scoring) -> Form:
+    """Return what every client's rows have to look like.
+
+    Args:
+        module: The task's model.
+        examples: Rows that are right.
+        scoring: Of the task.
+    """
+    fewest = _fewest_rows(module, torch.from_numpy(examples.x[:1]))
+    return Form(scoring.kind.name, examples.x.shape[1:], examples.y.shape[1:], fewest)
+
+
+def check_batches(settings: Settings, form: Form) -> None:
+    """Refuse batches that the model cannot be trained on.
+
+    Raises:
+        TaskError: They are.
+    """
+    if settings.batch_size < form.fewest:
+        raise TaskError(
+            f"batch-size is {settings.batch_size}, and batch norm in this task's model needs "
+            f"{form.fewest} rows at least; raise batch-size"
+        )
+
+
+def _fewest_rows(module: torch.nn.Module, row: torch.Tensor) -> int:
+    """Return how many rows a batch needs: a batch norm of plain features takes no single row."""
+    trial = copy.deepcopy(module).train()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            trial(row)
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            return 2
+    except Exception:  # training says it better, with the client's name
+        return 1
+    return 1
+
+
 def evaluate(module: torch.nn.Module, examples: Examples, scoring: Scoring) -> Scores:
     """Run the rows through a model once, and score them.
 
@@ -35,6 +81,12 @@ def evaluate(module: torch.nn.Module, examples: Examples, scoring: Scoring) -> S
         TaskError: A metric raised, or returned something else than a number.
     """
     return scoring.score(_outputs(module, examples.x).numpy(), examples.y)
+
+
+def outcomes_of(module: torch.nn.Module, examples: Examples, scoring: Scoring) -> dict[str, Any]:
+    """Run the rows through a float model, and count what it said (:mod:`~.outcomes`)."""
+    outputs = _outputs(module, examples.x).numpy()
+    return count_outcomes(scoring.kind, {FLOAT: outputs}, examples.y)
 
 
 def accuracy(module: torch.nn.Module, examples: Examples) -> float:

@@ -8,15 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from frugalfl.errors import ExportError, OverBudgetError, RunError
+from frugalfl.kinds import unknown_scores
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
-from frugalfl.task import FloatArray, Task, load_task
+from frugalfl.task import Examples, FloatArray, Task, load_task
 from frugalfl_server import summary
 from frugalfl_server.app_of_run import app_of
 from frugalfl_server.calibration import is_federated, kept_ranges
 from frugalfl_server.evaluate import scoring_for
-from frugalfl_server.export import DeviceBudget, ExportResult, export_model
+from frugalfl_server.export import DeviceBudget, ExportResult, export_model, gates
+from frugalfl_server.export.drawn import MIN_SQNR_DB, drawn_rows
+from frugalfl_server.outcomes import write_outcomes
+from frugalfl_server.public import public_of
 from frugalfl_server.refit import how_to_fit
 from frugalfl_server.report import write_report
 from frugalfl_server.run_directory import RunDirectory, blaming
@@ -113,10 +119,16 @@ def export_into(
             calibration ranges of it.
     """
     card = {"run": run.name, "settings": settings.as_config()}
-    public = task.public_rows(settings.shares_counters)
+    public = public_of(task, settings, run)
     if ranges is None and is_federated(settings, public):
         ranges = kept_ranges(run, read_parameters(module))
-    scoring = scoring_for(task, module, public.test, "public_data().test")
+    scoring = scoring_for(task, module, public.test, task.whose_rows)
+    least_db = gates.MIN_SQNR_DB
+    if not task.has_public_rows and ranges is not None:
+        x = drawn_rows(module, ranges, public.test.x.shape[1:])
+        rows = Examples(x, np.resize(public.test.y, (len(x), *public.test.y.shape[1:])))
+        public, least_db = replace(public, test=rows), MIN_SQNR_DB
+        scoring = unknown_scores(scoring)
     result = export_model(
         module,
         name=task.name,
@@ -128,6 +140,10 @@ def export_into(
         budget=DeviceBudget.of_settings(settings),
         scoring=scoring,
         about=task.about,
+        min_sqnr_db=least_db,
+        drawn=not task.has_public_rows,
     )
     write_sealed(folder / "export.json", result.to_dict(), shared=True)
+    if task.has_public_rows:
+        write_outcomes(folder, result.verification.outcomes)
     return result

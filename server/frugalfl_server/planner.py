@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from frugalfl.blocks import Layout, Parameters
-from frugalfl.energy import totals
+from frugalfl.energy import spent
 from frugalfl.energy.record import known_sum
 from frugalfl.plans import Plan, PlanContext
 from frugalfl.wire import TrainReply
@@ -72,7 +72,7 @@ class Planner:
         """Note what a client says of itself."""
         self._links[node] = reply.link
         # A threshold wants one number: here, and nowhere that reports, the two kinds add up.
-        total = totals(reply.records)
+        total = spent(reply.records)
         joules = known_sum([total.measured_j, total.estimated_j])
         if joules is not None:
             self._joules[node] = joules

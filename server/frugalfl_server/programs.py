@@ -170,6 +170,11 @@ class Programs:
         self._asked = dict(state["asked"])
         self._with_torch = set(state["with_torch"])
 
+    @property
+    def any_needed(self) -> bool:
+        """Whether some client is known, or taken, to run programs."""
+        return self._settings.trainer == wire.LITERT or bool(self._held)
+
     def _runs_programs(self, node: int) -> bool:
         """What trains on a client that never answered is the setting's guess."""
         return node in self._held or (

@@ -68,7 +68,7 @@ class Progress:
         clock = "" if record.simulated_s is None else f"  {record.simulated_s:.3g} s simulated"
         self.say(
             f"{record.phase:>8} {record.round:>4}/{self._rounds}"
-            f"{_scores(record)}"
+            f"{scores_of(record)}"
             f"  up {size_text(record.uplink_bytes):>9}"
             f"  down {size_text(record.downlink_bytes):>9}"
             f"  {_joules(record)}{skipped}{clock}"
@@ -76,7 +76,7 @@ class Progress:
         )
 
 
-def _scores(record: RoundRecord) -> str:
+def scores_of(record: RoundRecord) -> str:
     """Return the first of the measures beside accuracy, and accuracy, where there are such."""
     first = [(words(name), value) for name, value in list(record.metrics.items())[:1]]
     if record.accuracy is not None or not first:

@@ -14,6 +14,7 @@ from frugalfl.settings import Settings
 from frugalfl.task import Task
 from frugalfl_server.export import DeviceBudget, fit
 from frugalfl_server.files import short_path
+from frugalfl_server.public import public_of
 from frugalfl_server.run_directory import RunDirectory
 
 #: Of no meaning, or given anew, where a run only prunes and recovers.
@@ -39,7 +40,7 @@ def how_to_fit(
     Raises:
         OverBudgetError: No pruned model fits.
     """
-    example = torch.from_numpy(task.public_rows().test.x[:1])
+    example = torch.from_numpy(public_of(task, settings, run).test.x[:1])
     found = fit(module, example, DeviceBudget.of_settings(settings), say)
     return (
         f"pruned from {found.report.parameters_before:,} to {found.report.parameters_after:,} "

@@ -9,7 +9,9 @@ the rounds after it as well. Here
   for any more; SuperLink drops it;
 - a round of which enough have answered is closed, and what still comes while its message lives is
   handed over with the next round;
-- a device that was killed while it worked, and is back, is asked the same once more;
+- a device that was killed while it worked, and is back, is asked the same once more; so is one that
+  is silent for much longer than it takes, since SuperLink hands a message out once, and what was on
+  its way when a line broke or a process died is lost;
 - a device that has not answered is not asked again while its message lives, nor, where there are
   enough others, in the round after.
 """
@@ -33,6 +35,9 @@ _SHARE, _SHORTEST_S, _LONGEST_S = 0.05, 0.02, 2.0
 _MARGIN_SHARE, _MARGIN_S = 0.05, 2.0
 #: How often a node is asked the same in one round: it may be what the node dies of.
 _MOST_TRIES = 4
+#: A node is silent after so many times what it took before, or what the slowest of the others took
+#: if it never answered; but not before so long (s).
+_SILENT_TIMES, _SILENT_S = 5.0, 30.0
 #: What SuperLink says in place of a node that is away, or that let its message expire.
 _NOT_OF_THE_NODE = {
     ErrorCode.MESSAGE_UNAVAILABLE: "did not answer in time",
@@ -93,6 +98,7 @@ class RoundGrid(View):
         self._places: dict[str, int] = {}
         self._late: list[Message] = []
         self._own: set[str] = set()
+        self._took_s: dict[int, float] = {}
         self._resting: set[int] = set()
         self._told = ""
         #: Nodes that gave no answer to the last call, and why.
@@ -144,9 +150,11 @@ class RoundGrid(View):
                 number = reply.metadata.reply_to_message_id
                 if number in own:
                     answers.append((self._places[number], reply))
+                    self._took_s[reply.metadata.src_node_id] = self._clock() - began_s
                 else:
                     late.append(reply)
             waited_s = self._clock() - began_s
+            self._ask_the_silent({reply.metadata.src_node_id for _, reply in answers}, waited_s)
             useful = sum(not reply.has_error() for _, reply in answers)
             over = limit_s is not None and waited_s >= limit_s
             if over or useful >= enough or not own & self._open.keys():
@@ -183,10 +191,13 @@ class RoundGrid(View):
     def _pull(self, numbers: Iterable[str]) -> list[Message]:
         """Fetch replies to messages that are without one."""
         found = []
-        for reply in self._grid.pull_messages(set(numbers)):
+        replies = self._grid.pull_messages(set(numbers))
+        for reply in sorted(replies, key=lambda reply: reply.has_error()):
             sent = self._open.pop(reply.metadata.reply_to_message_id, None)
             if sent is None:
                 continue
+            if not reply.has_error():  # what it was asked beside that, in case, is answered too
+                self._open = {n: o for n, o in self._open.items() if not _is_twin(o, sent)}
             if reply.has_error() and self._asked_again(reply, sent):
                 continue
             if reply.has_error() and reply.error.code in _NOT_OF_THE_NODE:
@@ -197,11 +208,36 @@ class RoundGrid(View):
 
     def _asked_again(self, reply: Message, sent: _Sent) -> bool:
         """Ask a node once more that was killed while it worked, if there is time left."""
-        left_s = sent.expires_s - self._clock()
         mine = reply.metadata.reply_to_message_id in self._own
-        if reply.error.code != ErrorCode.CLIENT_APP_CRASHED or not mine or left_s <= 0:
+        if reply.error.code != ErrorCode.CLIENT_APP_CRASHED or not mine:
             return False
-        if sent.tries == _MOST_TRIES or not wire.is_ours(sent.content):
+        if not self._ask_once_more(sent):
+            return False
+        self._say(f"node {sent.node} was killed while it worked, and is asked once more")
+        return True
+
+    def _ask_the_silent(self, answered: set[int], waited_s: float) -> None:
+        """Ask nodes once more whose messages, or answers, must have been lost on the way."""
+        slowest_s = max(
+            (self._took_s[node] for node in answered & self._took_s.keys()), default=None
+        )
+        for number in sorted(self._own & self._open.keys()):
+            sent = self._open[number]
+            usual_s = self._took_s.get(sent.node, slowest_s)
+            if usual_s is None:
+                continue
+            patience_s = max(_SILENT_TIMES * usual_s, _SILENT_S) * 2 ** (sent.tries - 1)
+            if waited_s > patience_s and self._ask_once_more(sent):
+                # The first message is waited for as well, but not a reason to ask any more.
+                self._open[number] = replace(sent, tries=_MOST_TRIES)
+                self._say(
+                    f"node {sent.node} is silent for {waited_s:.0f} s, and is asked once more"
+                )
+
+    def _ask_once_more(self, sent: _Sent) -> bool:
+        """Send a node its question again, if there is time left and it was not asked too often."""
+        left_s = sent.expires_s - self._clock()
+        if left_s <= 0 or sent.tries >= _MOST_TRIES or not wire.is_ours(sent.content):
             return False
         about = sent.message.metadata
         content = wire.asked_again(sent.content)
@@ -216,7 +252,6 @@ class RoundGrid(View):
         self._places[number] = sent.place
         self._open[number] = replace(sent, message=message, tries=sent.tries + 1)
         self._again_bytes += wire.length_of(content)
-        self._say(f"node {sent.node} was killed while it worked, and is asked once more")
         return True
 
     def _busy(self) -> set[int]:
@@ -235,3 +270,8 @@ class RoundGrid(View):
         if told and told != self._told:
             self._say(told)
         self._told = told
+
+
+def _is_twin(one: _Sent, other: _Sent) -> bool:
+    """Say whether two messages are the same question to a node, asked twice."""
+    return one.node == other.node and one.content is other.content

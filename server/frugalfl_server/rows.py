@@ -9,13 +9,18 @@ difference who answers first. Half of the clients would have to lie to move a me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from statistics import median_low
 
 #: A client's rows count up to so many times the median client's.
 MOST_ROWS = 10
 #: Fewer clients than this have no median that one of them could not move.
-_FEWEST = 3
+FEWEST = 3
+
+
+def most_rows(rows: Collection[int]) -> int | None:
+    """Return up to which number a client's rows count; ``None``: too few clients to say."""
+    return MOST_ROWS * median_low(rows) if len(rows) >= FEWEST else None
 
 
 def capped_rows(rows: Sequence[int]) -> list[int]:
@@ -24,10 +29,8 @@ def capped_rows(rows: Sequence[int]) -> list[int]:
     >>> capped_rows([100, 120, 90, 10**9])
     [100, 120, 90, 1000]
     """
-    if len(rows) < _FEWEST:
-        return list(rows)
-    most = MOST_ROWS * median_low(rows)
-    return [min(count, most) for count in rows]
+    most = most_rows(rows)
+    return [count if most is None else min(count, most) for count in rows]
 
 
 class Rows:
@@ -44,13 +47,12 @@ class Rows:
     @property
     def comparable(self) -> bool:
         """Whether so many have claimed that there is a median."""
-        return len(self._claimed) >= _FEWEST
+        return len(self._claimed) >= FEWEST
 
     def weight_of(self, rows: int) -> int:
         """Return how many of a client's rows count."""
-        if not self.comparable:
-            return rows
-        return min(rows, MOST_ROWS * median_low(self._claimed.values()))
+        most = most_rows(self._claimed.values())
+        return rows if most is None else min(rows, most)
 
     def state(self) -> list[list[int]]:
         """Return the claims, for a checkpoint."""

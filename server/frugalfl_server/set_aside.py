@@ -2,7 +2,8 @@
 
 Garbage is a reply that no working client sends: a wrong checksum, other shapes than were asked for,
 numbers that cannot be, an update far longer than its peers'. A client that says itself that it
-failed (no memory, full disk), or says nothing, is a device in trouble, and is asked again.
+failed (no memory, full disk), or says nothing, is a device in trouble, and is asked again. One
+whose own task failed is set aside at once: its rows will hardly be others in the next round.
 
 After its rounds a client is asked again, on trial: one more wrong reply sets it aside at once.
 """
@@ -13,18 +14,20 @@ from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
-from frugalfl.errors import FederationError, FrameError
+from frugalfl.errors import FederationError, TaskError
 from frugalfl.patience import Patience, parse_patience
 from frugalfl.settings import Settings
 from frugalfl.strategies import fewest_clients
 from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.unfit import ClientFailedError, TaskFailedError, Unfit, failure_of
+
+__all__ = [
+    "FILE", "ClientFailedError", "Sentence", "SetAside", "TaskFailedError", "failure_of",
+    "set_aside_of",
+]  # fmt: skip
 
 #: Where a run keeps who was set aside, and why.
 FILE = "set_aside.json"
-
-
-class ClientFailedError(FrameError):
-    """A client could not do what it was asked, or not in time: trouble, not garbage."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class SetAside:
         self._wrong: dict[int, int] = {}
         self._until: dict[int, int] = {}
         self.sentences: list[Sentence] = []
+        self.unfit = Unfit()
 
     def begin(self) -> None:
         """Begin a round."""
@@ -94,9 +98,19 @@ class SetAside:
         self.sentences.append(Sentence(node, round_, self._patience.rounds, why))
         return self.sentences[-1:]
 
+    def task_failed(self, node: int, round_: int, why: str) -> str:
+        """Set a client aside whose own task failed; return why, and for how long."""
+        self.unfit.failed(node, why)
+        if self._patience is None:
+            return why
+        self._until[node] = self._asked + self._patience.rounds
+        self.sentences.append(Sentence(node, round_, self._patience.rounds, why))
+        return f"{why}; it is not asked for {self._patience.rounds} rounds"
+
     def state(self) -> dict[str, Any]:
         """Return what is known between rounds, for a checkpoint."""
         return {
+            "unfit": self.unfit.state(),
             "asked": self._asked,
             "wrong": list(self._wrong.items()),
             "until": list(self._until.items()),
@@ -108,13 +122,17 @@ class SetAside:
         self._asked = state["asked"]
         self._wrong, self._until = ({n: count for n, count in state[k]} for k in ("wrong", "until"))
         self.sentences = [Sentence(*one) for one in state["sentences"]]
+        if "unfit" in state:  # checkpoints from before have none
+            self.unfit.restore(state["unfit"])
 
     def keep(self, run: RunDirectory) -> None:
-        """Write into a run directory who was set aside so far, if anybody was."""
-        if self.sentences:
+        """Write into a run directory who was set aside or never trained so far, if anybody was."""
+        never = self.unfit.never_trained
+        if self.sentences or never:
             # A node's number has 64 bits, more than a number in JSON can be relied on to have.
             rows = [{**asdict(one), "node": str(one.node)} for one in self.sentences]
-            run.write_json(FILE, {"set_aside": rows})
+            idle = [{"node": str(node), "why": why} for node, why in never.items()]
+            run.write_json(FILE, {"set_aside": rows, "never_trained": idle})
 
     def check_enough(self, left: int, nodes: Iterable[int]) -> None:
         """Stop a run whose clients are nearly all set aside.
@@ -125,10 +143,16 @@ class SetAside:
 
         Raises:
             FederationError: They are too few, because others are set aside.
+            TaskError: They are set aside because of their tasks.
         """
         there = list(nodes)
         aside = self.among(there)
         if aside and left < self._fewest:
+            if self.unfit.all_of(filter(self.rests, there)):
+                raise TaskError(
+                    f"{aside} of {len(there)} clients cannot train, a round needs {self._fewest}: "
+                    f"{self.unfit.last}"
+                )
             raise FederationError(
                 f"{aside} of {len(there)} clients are set aside for garbage, a round needs "
                 f"{self._fewest}: {self.sentences[-1]}; is the server's frugalfl of their version?"

@@ -29,6 +29,7 @@ from frugalfl.asynchronous import staleness_weight
 from frugalfl.blocks import Parameters
 from frugalfl.codec import CodedFrame, Limits, read_frame
 from frugalfl.errors import ExportError, FederationError, FrameError, UsageError
+from frugalfl.form import Form
 from frugalfl.plans import Plan
 from frugalfl.text import printable
 from frugalfl_server import strategy_state
@@ -47,7 +48,13 @@ from frugalfl_server.planner import Planner
 from frugalfl_server.programs import Programs, Sent
 from frugalfl_server.rows import MOST_ROWS, Rows
 from frugalfl_server.sampling import CohortGrid, Sampler
-from frugalfl_server.set_aside import ClientFailedError, Sentence, SetAside
+from frugalfl_server.set_aside import (
+    ClientFailedError,
+    Sentence,
+    SetAside,
+    TaskFailedError,
+    failure_of,
+)
 from frugalfl_server.steering import Steering
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.told import Told
@@ -98,13 +105,14 @@ class FrugalStrategy(Strategy):
         norm_bound: float = 0.0,
         set_aside: SetAside | None = None,
         identities: Identities | None = None,
+        form: Form | None = None,
     ) -> None:
         """Wrap a strategy; choose clients for it if there is a sampler or a control.
 
         Without ``programs``, every client has to train with PyTorch; without ``set_aside``, nobody
         is set aside. ``resumed`` is told to every client (:class:`~frugalfl.wire.TrainRequest`).
         ``quorum``, ``over_select`` and ``norm_bound`` are the settings of these names;
-        ``identities`` are those of the whole run.
+        ``identities`` are those of the whole run; ``form`` is that of every client's rows.
 
         Raises:
             UsageError: The plan cannot be used with this model.
@@ -127,6 +135,7 @@ class FrugalStrategy(Strategy):
         self._bound = NormBound(norm_bound)
         self._rows = Rows()
         self._who = identities or Identities()
+        self._form = form
         #: What each node's newest answer tells, until that is taken or refused.
         self._told: dict[int, Told] = {}
         self._waiting: list[tuple[Message, wire.TrainReply, FarUpdateError]] = []
@@ -246,7 +255,7 @@ class FrugalStrategy(Strategy):
         request = wire.TrainRequest(
             self._run, self.traffic.round, base, self._downlink.version, planned, frames, uplink,
             mu, 0 if self._control is None else self._control.epochs_of(node), program, file,
-            self._resumed,
+            self._resumed, form=self._form,
         )  # fmt: skip
         return Message(
             wire.pack_request(request),
@@ -266,6 +275,7 @@ class FrugalStrategy(Strategy):
 
         Raises:
             FederationError: Every client of the round failed, or nobody answers any more.
+            TaskError: Every client of the round failed, each because of its own task.
         """
         return self._conclude(server_round, self._aggregate(replies))
 
@@ -280,6 +290,9 @@ class FrugalStrategy(Strategy):
         self._sentences = []
         failed = len(self.traffic.failures) >= self.traffic.clients > 0
         if failed and not self.traffic.updates and not self.traffic.far:
+            if self.traffic.unfit == len(self.traffic.failures):
+                self._aside.unfit.check_round(self.traffic.round, self.traffic.clients)
+                return None, None
             raise FederationError(
                 f"round {self.traffic.round}: none of {self.traffic.clients} clients could train; "
                 f"the first said: {self.traffic.failures[0]}"
@@ -440,8 +453,9 @@ class FrugalStrategy(Strategy):
 
     def _count(self, node: int, reply: wire.TrainReply, rows: int, names: Iterable[str]) -> None:
         self.traffic.updates += 1
+        self._aside.unfit.trained(node)
         # Rows that are measured on are some of a client's own: they count no more than those.
-        self.traffic.note_scores(reply.accuracy, reply.tally, min(reply.scored, rows))
+        self.traffic.measured.note(reply.accuracy, reply.tally, reply.scored, rows)
         self._trained.update(names)
         if rows < reply.samples and node not in self._capped:
             self._capped.add(node)
@@ -485,7 +499,7 @@ class FrugalStrategy(Strategy):
         node = message.metadata.src_node_id
         self.traffic.answers += 1
         if message.has_error():
-            raise ClientFailedError(message.error.reason)
+            raise failure_of(message)
         number = self._round_of(message)
         if (node, number) in self._heard:
             raise FrameError("it has answered in this round already")
@@ -535,6 +549,9 @@ class FrugalStrategy(Strategy):
             pass  # what becomes of it is known once all others are in
         except (FrameError, ExportError) as error:
             why = printable(str(error))
+            if isinstance(error, TaskFailedError):
+                self.traffic.unfit += 1
+                why = self._aside.task_failed(node, self.traffic.round, why)
             self.traffic.failures.append(f"node {node}: {why}")
             if isinstance(error, FrameError) and not isinstance(error, ClientFailedError):
                 self._withdraw(node)

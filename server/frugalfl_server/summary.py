@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from frugalfl.energy import SERVER, totals
+from frugalfl.energy import SERVER, spent, totals
 from frugalfl.energy.record import known_sum
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
@@ -22,6 +22,8 @@ BASELINE = "flower-fedavg-float32"
 SLIM = "slim"
 #: Where a run keeps why its training ended before the last round.
 STOPPED = "stopped.json"
+#: Where a run keeps which channels were to go, and which groups stay whole.
+PRUNING = "pruning.json"
 
 
 def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
     """
     ours = [record for record in run.rounds if record.federation == OURS]
     own = totals(record for record in run.energy if record.client == SERVER)
-    clients = totals(record for record in run.energy if record.client != SERVER)
+    clients = spent(record for record in run.energy if record.client != SERVER)
     figures = _figures(ours) | {
         "energy_idle_j": clients.idle_j,
         "server_energy_j": own.as_summary(),
@@ -42,7 +44,9 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
         "server_carbon_g": own.carbon_summary(),
         "stopped": _kept(run, STOPPED, "why", str, None),
         "skipped": sum(record.skipped for record in ours),
+        "left_whole": _kept(run, PRUNING, "whole", list, []),
         "set_aside": _kept(run, FILE, "set_aside", list, []),
+        "never_trained": _kept(run, FILE, "never_trained", list, [], newer=True),
         **_of_export(run, "model"),
     }
     baseline = [record for record in run.rounds if record.federation == BASELINE]
@@ -60,12 +64,13 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
 def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
     """Return the figures that the federation and its baseline both have."""
     trained = [record for record in rounds if record.phase == "train"]
+    scored = _scored(rounds)
     uplink = sum(record.uplink_bytes for record in rounds)
     sent = sum(record.uplink_bytes for record in trained)
     updates = sum(record.updates for record in trained)
     return {
-        "accuracy": trained[-1].accuracy if trained else None,
-        "metrics": dict(trained[-1].metrics) if trained else {},
+        "accuracy": scored.accuracy if scored else None,
+        "metrics": dict(scored.metrics) if scored else {},
         "rounds": len(trained),
         "recover_rounds": sum(record.phase == "recover" for record in rounds),
         "updates": sum(record.updates for record in rounds),
@@ -83,15 +88,32 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
     }
 
 
-def _kept(run: RunDirectory, name: str, key: str, kind: type, otherwise: Any) -> Any:
-    """Return one value of a file that not every run has."""
+def _scored(rounds: Sequence[RoundRecord]) -> RoundRecord | None:
+    """Return the row with the scores of the model as training left it, unpruned.
+
+    Without public rows, a round's scores are of the model that it began with; where nothing is
+    pruned, calibration has those of the last one.
+    """
+    found = None
+    for record in rounds:
+        after = found is not None and found.phase == "train" and record.phase == "calibrate"
+        if record.phase == "train" or after:
+            found = record
+    return found
+
+
+def _kept(
+    run: RunDirectory, name: str, key: str, kind: type, otherwise: Any, newer: bool = False
+) -> Any:
+    """Return one value of a file that not every run has; older files lack what is newer."""
     if not os.path.lexists(run.path / name):
         return otherwise
     known = run.read_json(name)
     with reading(run.path / name):
-        if not isinstance(known[key], kind):
-            raise ValueError(f"its {key} is {known[key]!r:.40}")
-        return known[key]
+        value = known.get(key, otherwise) if newer else known[key]
+        if not isinstance(value, kind):
+            raise ValueError(f"its {key} is {value!r:.40}")
+        return value
 
 
 def _of_export(run: RunDirectory, folder: str) -> dict[str, Any]:

@@ -12,8 +12,10 @@ asks for it takes that for unknown.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -85,6 +87,9 @@ class Measure:
         return apart
 
 
+#: How errors are called: by scikit-learn's rule, and in short.
+_ERRORS = ("_error", "_loss", "_deviance")
+_CALLED_ERRORS = ("mae", "mse", "rmse", "error", "loss", "mape")
 #: What int8 may cost: two points, or so much of the targets' spread ...
 MAX_LOST = 0.02
 #: ... and so much of an error whose unit is not known.
@@ -168,6 +173,31 @@ def two_class_roc_auc(outputs: _Numbers, y: _Numbers) -> float:
     return roc_auc(_margin(outputs), y)
 
 
+def directed(name: str, metric: Metric) -> Measure:
+    """Return a metric with its direction: what a Measure or its library says.
+
+    scikit-learn calls what is better lower ``..._error``, ``..._loss`` or ``..._deviance``;
+    torchmetrics' classes know it. A plain function is a share, larger better, if it is not called
+    like an error.
+
+    Raises:
+        TaskError: It is called like an error, and does not say so.
+    """
+    if isinstance(metric, Measure):
+        return metric
+    home, named = _home(metric)
+    if home == "torchmetrics" and getattr(metric, "higher_is_better", None) is not None:
+        return Measure(metric, "higher" if metric.higher_is_better else "lower", "")  # type: ignore[attr-defined]
+    if home == "sklearn":
+        return Measure(metric, "lower", "") if named.endswith(_ERRORS) else Measure(metric)
+    if name.lower() in _CALLED_ERRORS or name.lower().endswith(_ERRORS):
+        raise TaskError(
+            f"metric {name!r} is called like an error, and a plain function is better higher; say "
+            f'what it is: Measure({name}, "lower")'
+        )
+    return Measure(metric)
+
+
 def measure(
     metrics: Mapping[str, Metric], outputs: _Numbers, targets: _Numbers
 ) -> dict[str, float | None]:
@@ -197,11 +227,30 @@ def words(name: str) -> str:
 
 def _value(name: str, metric: Metric, outputs: _Numbers, targets: _Numbers) -> float | None:
     try:
-        value = float(metric(outputs, targets))
+        value = float(_called(metric, outputs, targets))
     except Exception as error:
         told = str(error) if isinstance(error, TaskError) else f"{type(error).__name__}: {error}"
         raise TaskError(f"metric {name!r} failed: {told}") from error
     return value if math.isfinite(value) else None
+
+
+def _called(metric: Metric, outputs: _Numbers, targets: _Numbers) -> Any:
+    """Call a metric as its library wants it: scikit-learn's take the targets first."""
+    of: Any = metric.of if isinstance(metric, Measure) else metric
+    home, _ = _home(of)
+    if home == "sklearn":
+        return of(targets, outputs)
+    if home == "torchmetrics":
+        torch: Any = sys.modules["torch"]  # the metric has loaded it
+        return of(torch.tensor(outputs), torch.tensor(targets))
+    return metric(outputs, targets)
+
+
+def _home(metric: Metric) -> tuple[str, str]:
+    """Return the library that a metric is of, and its name there."""
+    plain: Any = metric.func if isinstance(metric, partial) else metric
+    module = getattr(plain, "__module__", None) or type(plain).__module__
+    return module.partition(".")[0], getattr(plain, "__name__", type(plain).__name__)
 
 
 def _margin(outputs: _Numbers) -> _Numbers:

@@ -63,7 +63,8 @@ class Task:
         client_data: ``(client, clients)`` to that client's training rows, ``client`` from 0; with
             ``counters`` there is a third argument, ``totals``.
         public_data: The server's held-back rows; with ``counters`` it has an argument, ``shared``:
-            whether they are to be made with the sums over all clients.
+            whether they are to be made with the sums over all clients. None: the server has no
+            rows; clients hold some of theirs out, and measure.
         loss: A name from :data:`LOSSES`, or ``(outputs, targets) -> scalar tensor``.
         counters: ``(client, clients)`` to the tables that this client would share; their sums over
             all clients, at its own keys, come back as ``totals`` of ``client_data`` where the
@@ -84,7 +85,7 @@ class Task:
     name: str
     model: Callable[[], torch.nn.Module]
     client_data: Callable[..., Examples]
-    public_data: Callable[..., PublicData]
+    public_data: Callable[..., PublicData] | None = None
     loss: str | Loss = "cross_entropy"
     counters: Callable[[int, int], Tables] | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict, hash=False)
@@ -103,6 +104,16 @@ class Task:
                     "which is measured anyway"
                 )
         about_as_text(self.about)
+
+    @property
+    def has_public_rows(self) -> bool:
+        """Whether the server has rows of its own to measure on."""
+        return self.public_data is not None
+
+    @property
+    def whose_rows(self) -> str:
+        """What the rows that a server measures or stands in with are called in messages."""
+        return "public_data().test" if self.has_public_rows else "the clients' rows"
 
     def new_model(self) -> torch.nn.Module:
         """Build the model.
@@ -151,17 +162,28 @@ class Task:
         Raises:
             TaskError: ``public_data`` raised, or its rows cannot be used.
         """
+        if self.public_data is None:
+            raise TaskError(
+                f"task {self.name!r} has no public_data(), and this needs rows of the server's "
+                "own; give it some: PublicData(test=Examples(x, y))"
+            )
         with self.blamed("public_data()"):
             public = self.public_data() if self.counters is None else self.public_data(shared)
             if not isinstance(public, PublicData):
                 raise TaskError(
                     f"public_data() returned a {type(public).__name__}; return "
-                    "PublicData(test=Examples(x, y))"
+                    "PublicData(test=Examples(x, y)), or leave public_data out of the Task if "
+                    "the server may see no rows"
                 )
             test = check_examples(public.test, "public_data().test")
             calibration = public.calibration
             if calibration is not None:
                 calibration = check_examples(calibration, "public_data().calibration")
+                if calibration.x.shape[1:] != test.x.shape[1:]:
+                    raise TaskError(
+                        f"public_data().calibration: inputs have shape {calibration.x.shape[1:]} a "
+                        f"row, those of test {test.x.shape[1:]}"
+                    )
             return PublicData(test, calibration)
 
     @contextmanager

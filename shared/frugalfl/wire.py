@@ -20,6 +20,7 @@ from frugalfl.energy.chain import HASH_BYTES, PROOF_BYTES
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 from frugalfl.fold import unfold
+from frugalfl.form import Form
 from frugalfl.text import MOST_LETTERS, is_printable, printable
 
 STYPE = "frugalfl.frames.v1"
@@ -27,6 +28,9 @@ RANGES_STYPE = "frugalfl.ranges.v1"
 PROGRAM_STYPE = "frugalfl.program.v1"
 #: Flower's message type of the question for activation ranges.
 CALIBRATE = "query.calibrate"
+#: Number of an error that says: this client's task raised, or its rows cannot be trained on. Flower
+#: has none for it, and hands numbers on as they are.
+TASK_FAILED = 1001
 _ARRAYS, _CONFIG, _METRICS, _LEDGER = "arrays", "config", "metrics", "ledger"
 _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 #: Flower's own name for it.
@@ -34,6 +38,7 @@ PROXIMAL_MU = "proximal-mu"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
 _EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
 _CARRYING, _AGAIN, _TALLY = "carrying", "again", "tally"
+_KIND, _INPUTS, _TARGETS, _FEWEST = "kind", "inputs", "targets", "fewest"
 _RECORDS, _NUMBER, _HASH, _MARK, _PROOF = "records", "number", "hash", "mark", "proof"
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
@@ -41,6 +46,8 @@ TORCH, LITERT = "torch", "litert"
 _MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
 #: Beyond any round, version, or number of epochs that a server can mean.
 _MOST_COUNT, _MOST_EPOCHS = 1 << 40, 10_000
+#: Beyond any row's number of dimensions.
+_MOST_DIMENSIONS = 16
 #: Longest text that is read at all (characters).
 _MOST_LETTERS = 4096
 
@@ -65,6 +72,7 @@ class TrainRequest:
             and resumed it: what a client did in that round or later before was never used.
         again: Whether the client is asked this once more, because it was killed while it worked:
             what it did for it before was never used.
+        form: What the client's rows have to look like; ``None``: the server does not say.
     """
 
     run: str
@@ -80,6 +88,7 @@ class TrainRequest:
     program_file: bytes = b""
     resumed: tuple[int, ...] = ()
     again: bool = False
+    form: Form | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +175,10 @@ class CalibrateReply:
         notice: One line for the person at the server; empty: nothing.
         trainer: As of :class:`TrainReply`.
         programs: As of :class:`TrainReply`.
+        accuracy: Of the model that the ranges are of, where only clients can measure it; otherwise
+            as of :class:`TrainReply`.
+        scored: As of :class:`TrainReply`.
+        tally: As of :class:`TrainReply`.
     """
 
     held: int
@@ -175,6 +188,9 @@ class CalibrateReply:
     notice: str = ""
     trainer: str = TORCH
     programs: tuple[str, ...] = ()
+    accuracy: float | None = None
+    scored: int = 0
+    tally: tuple[float, ...] = ()
 
 
 def is_ours(content: RecordDict) -> bool:
@@ -205,6 +221,12 @@ def asked_again(content: RecordDict) -> RecordDict:
     return RecordDict({**content, _CONFIG: config})
 
 
+def is_asked_again(content: RecordDict) -> bool:
+    """Say whether a request is one that its client was sent before."""
+    config = content.get(_CONFIG)
+    return isinstance(config, ConfigRecord) and config.get(_AGAIN) is True
+
+
 def length_of(content: RecordDict) -> int:
     """Return the length (B) of a request's frames and training program."""
     return sum(len(array.data) for array in content.array_records[_ARRAYS].values())
@@ -226,6 +248,8 @@ def pack_request(request: TrainRequest) -> RecordDict:
         config[PROXIMAL_MU] = request.proximal_mu
     if request.epochs:
         config[_EPOCHS] = request.epochs
+    if request.form is not None:
+        _pack_form(request.form, config)
     return RecordDict({_ARRAYS: _pack_sent(request, config), _CONFIG: config})
 
 
@@ -255,6 +279,7 @@ def unpack_request(message: Message) -> TrainRequest:
         program_file=_unpack_program(content),
         resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
         again=config.get(_AGAIN) is True,
+        form=_form(config),
     )
 
 
@@ -263,12 +288,7 @@ def pack_reply(reply: TrainReply) -> RecordDict:
     metrics = MetricRecord(
         {"num-examples": reply.samples, "train-loss": reply.loss, "held-version": reply.held}
     )
-    if reply.scored:
-        metrics["scored"] = reply.scored
-    if reply.accuracy is not None:
-        metrics["accuracy"] = reply.accuracy
-    if reply.tally:
-        metrics[_TALLY] = list(reply.tally)
+    _pack_scores(metrics, reply)
     ledger = _pack_ledger(reply.records, reply.head)
     # Beside the ledger, not in a record of their own, which Flower would send as one more POST.
     _note(ledger, reply)
@@ -289,10 +309,7 @@ def unpack_reply(message: Message) -> TrainReply:
     metrics = _record(content, _METRICS, MetricRecord)
     ledger = _record(content, _LEDGER, ConfigRecord)
     notice, trainer, programs = _noted(ledger)
-    accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else None
-    scored = _whole(metrics, "scored") if "scored" in metrics else 0
-    if not (accuracy is None or 0 <= accuracy <= 1) or scored < 0:
-        raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
+    accuracy, scored = _scores(metrics)
     return TrainReply(
         held=_whole(metrics, "held-version"),
         frame=_unpack_bytes(content),
@@ -357,6 +374,7 @@ def pack_calibrate_reply(reply: CalibrateReply) -> RecordDict:
     ledger = _pack_ledger(reply.records, reply.head)
     _note(ledger, reply)
     metrics = MetricRecord({"held-version": reply.held})
+    _pack_scores(metrics, reply)
     return RecordDict({_ARRAYS: ArrayRecord({_RANGES: ranges}), _METRICS: metrics, _LEDGER: ledger})
 
 
@@ -371,15 +389,20 @@ def unpack_calibrate_reply(message: Message) -> CalibrateReply:
     if array is None or array.stype != RANGES_STYPE or len(array.data) % 8:
         raise FrameError("the reply carries no ranges; is the other end of the same version?")
     ledger = _record(content, _LEDGER, ConfigRecord)
+    metrics = _record(content, _METRICS, MetricRecord)
     notice, trainer, programs = _noted(ledger)
+    accuracy, scored = _scores(metrics)
     return CalibrateReply(
-        held=_whole(_record(content, _METRICS, MetricRecord), "held-version"),
+        held=_whole(metrics, "held-version"),
         ranges=np.frombuffer(array.data, "<f4").astype(np.float32).reshape(-1, 2),
         records=_records(ledger),
         head=_head(ledger),
         notice=notice,
         trainer=trainer,
         programs=programs,
+        accuracy=accuracy,
+        scored=scored,
+        tally=_tally(metrics),
     )
 
 
@@ -406,6 +429,23 @@ def _pack_sent(request: TrainRequest | CalibrateRequest, config: ConfigRecord) -
     if data:
         arrays[_PROGRAM] = Array(dtype="uint8", shape=(len(data),), stype=PROGRAM_STYPE, data=data)
     return arrays
+
+
+def _pack_form(form: Form, config: ConfigRecord) -> None:
+    config[_KIND], config[_FEWEST] = form.kind, form.fewest
+    config[_INPUTS], config[_TARGETS] = list(form.inputs), list(form.targets)
+
+
+def _form(config: Any) -> Form | None:
+    """Read what a client's rows have to look like; ``None``: the message does not say."""
+    if _KIND not in config:
+        return None
+    inputs, targets = (_numbers(config, name) for name in (_INPUTS, _TARGETS))
+    fewest = _count(config, _FEWEST)
+    for shape in (inputs, targets):
+        if len(shape) > _MOST_DIMENSIONS or not all(0 < size <= _MOST_COUNT for size in shape):
+            raise FrameError(f"the message names rows of shape {shape!r:.60}, which cannot be")
+    return Form(_text(config, _KIND), inputs, targets, fewest)
 
 
 def _unpack_program(content: RecordDict) -> bytes:
@@ -558,6 +598,28 @@ def _battery(ledger: Any) -> BatteryLevel | None:
     if not 0 <= percent <= 100 or not isinstance(charging, bool):
         raise FrameError(f"the reply's battery is at {percent} %, charging: {charging!r:.60}")
     return BatteryLevel(percent, charging)
+
+
+def _pack_scores(metrics: MetricRecord, reply: TrainReply | CalibrateReply) -> None:
+    if reply.scored:
+        metrics["scored"] = reply.scored
+    if reply.accuracy is not None:
+        metrics["accuracy"] = reply.accuracy
+    if reply.tally:
+        metrics[_TALLY] = list(reply.tally)
+
+
+def _scores(metrics: MetricRecord) -> tuple[float | None, int]:
+    """Read the accuracy that a client measured, and on how many rows.
+
+    Raises:
+        FrameError: They cannot be.
+    """
+    accuracy = _number(metrics, "accuracy") if "accuracy" in metrics else None
+    scored = _whole(metrics, "scored") if "scored" in metrics else 0
+    if not (accuracy is None or 0 <= accuracy <= 1) or scored < 0:
+        raise FrameError(f"the reply claims an accuracy of {accuracy} on {scored} rows")
+    return accuracy, scored
 
 
 def _tally(metrics: MetricRecord) -> tuple[float, ...]:

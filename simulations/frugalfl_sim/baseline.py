@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from flwr.clientapp import ClientApp
 
 from frugalfl.energy import counted
 from frugalfl.energy.record import known_sum
+from frugalfl.errors import TaskError
+from frugalfl.form import Form
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task
+from frugalfl_client.answers import answered
 from frugalfl_client.device import device_of
 from frugalfl_server import summary
 from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.evaluate import evaluate, scoring_for
+from frugalfl_server.evaluate import evaluate, form_of, scoring_for
 from frugalfl_server.progress import Progress
 from frugalfl_server.records import RoundRecord
 from frugalfl_server.run_directory import RunDirectory
@@ -29,19 +33,30 @@ from frugalfl_server.start import initial_model
 from frugalfl_server.strategies import averaging
 from frugalfl_sim.engine.grid import InProcessGrid
 
-_app = ClientApp()
 #: Names of a client's joules in its reply: measured, and estimated.
 _JOULES = {True: "measured-j", False: "estimated-j"}
 
 
-@_app.train()
-def _train(message: Message, context: Context) -> Message:
+def _client(form: Form) -> ClientApp:
+    """Return the app of a client whose rows have this form."""
+    app = ClientApp()
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        return answered(partial(_train, form), message, context)
+
+    return app
+
+
+def _train(form: Form, message: Message, context: Context) -> Message:
     """Train the whole model and send all of it back, as any Flower quickstart does."""
     device = device_of(context)
+    device.fit(form)
     parameters = unpack(message.content.array_records["arrays"])
     number = int(message.content.config_records["config"]["server-round"])  # type: ignore[arg-type]
     trainer = device.trainer()
     assert trainer is not None  # only a LiteRT trainer has to wait for its program
+    device.check_rows(trainer, parameters)
     with device.meter.window("train") as window:
         trained = trainer.train(
             parameters,
@@ -49,6 +64,7 @@ def _train(message: Message, context: Context) -> Message:
             device.examples,
             device.settings.learning_rate_at(number),
             (device.settings.seed, device.number, number),
+            smallest_batch=device.fewest_rows,
         )
     local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
     metrics = MetricRecord({"num-examples": len(device.examples), "train-loss": trained.loss})
@@ -62,19 +78,24 @@ def _train(message: Message, context: Context) -> Message:
 class _CountingGrid(InProcessGrid):
     """Counts the bytes of all arrays, each way, and sums what Flower would average."""
 
-    uplink_bytes = downlink_bytes = updates = rows = 0
+    uplink_bytes = downlink_bytes = asked = updates = rows = 0
     measured_j: float | None = None
     estimated_j: float | None = None
     summed_loss = 0.0
+    failed: str | None = None
 
     def reset(self) -> None:
         """Begin a new round."""
-        self.uplink_bytes = self.downlink_bytes = self.updates = self.rows = 0
+        self.uplink_bytes = self.downlink_bytes = self.asked = self.updates = self.rows = 0
         self.measured_j = self.estimated_j = None
         self.summed_loss = 0.0
 
     def _answered(self, message: Message, reply: Message) -> None:
         self.downlink_bytes += _array_bytes(message)
+        self.asked += 1
+        if reply.has_error():
+            self.failed = reply.error.reason
+            return
         self.uplink_bytes += _array_bytes(reply)
         self.updates += 1
         metrics: Mapping[str, Any] = reply.content.metric_records["metrics"]
@@ -99,10 +120,11 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
     public = task.public_rows(settings.shares_counters)
     module = initial_model(task, settings)
     scoring = scoring_for(task, module, public.test, "public_data().test")
+    form = form_of(module, public.test, scoring)
     random.seed(settings.seed)
     stock = replace(settings, trainer="torch")
     grid = _CountingGrid(
-        _app, settings.clients, stock.as_config(), Path(run.path) / "devices" / "baseline"
+        _client(form), settings.clients, stock.as_config(), Path(run.path) / "devices" / "baseline"
     )
     started, simulated = time.monotonic(), SimulatedLaps(grid)
 
@@ -110,6 +132,8 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
         nonlocal started
         if number == 0:
             return None
+        if not grid.updates:
+            raise TaskError(f"baseline: no client could train in round {number}: {grid.failed}")
         write_parameters(module, unpack(arrays))  # type: ignore[arg-type]
         scores = evaluate(module, public.test, scoring)
         record = RoundRecord(
@@ -118,7 +142,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
             round=number,
             accuracy=scores.accuracy,
             loss=grid.summed_loss / grid.rows,
-            clients=grid.updates,
+            clients=grid.asked,
             updates=grid.updates,
             uplink_bytes=grid.uplink_bytes,
             downlink_bytes=grid.downlink_bytes,

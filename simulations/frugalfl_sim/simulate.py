@@ -9,14 +9,16 @@ import torch
 from flwr.app import Context, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
 
-from frugalfl.errors import UsageError
+from frugalfl.errors import TaskError, UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import Task, load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
+from frugalfl_client.owner import quiet_devices
 from frugalfl_client.trees.state import forget
 from frugalfl_server.app import app as server_app
 from frugalfl_server.app import keeping_status
+from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.report import write_report
 from frugalfl_server.resume import to_resume
 from frugalfl_server.run_directory import RunDirectory
@@ -61,10 +63,14 @@ def simulate_app(
         check_slim(settings)
     # One client trains at a time, on tensors too small to share between threads.
     torch.set_num_threads(1)
-    with importable(app), quiet_flower():
+    with importable(app), quiet_flower(), quiet_devices():
         task = load_task(settings.task)
         settings = pin_start(settings, task)
-        _check_partitions(task, settings)
+        if baseline and not task.has_public_rows:
+            raise UsageError(
+                "--baseline is measured on public rows, and this task has none; leave it out"
+            )
+        unfit = unfit_partitions(task, settings)
         if resume is None and settings.resume:
             resume = Path(settings.resume)
         settings = replace(settings, resume="")
@@ -72,6 +78,8 @@ def simulate_app(
             run = RunDirectory.create(runs, task.name, settings, app)
         else:
             run = to_resume(resume, settings)
+        for why in unfit:
+            Progress(settings.rounds, log=run.path / LOG).warn(why)
         try:
             grid = InProcessGrid(
                 client_app, settings.clients, settings.as_config(), run.path / "devices"
@@ -89,15 +97,25 @@ def simulate_app(
     return RunDirectory.open(run.path)
 
 
-def _check_partitions(task: Task, settings: Settings) -> None:
-    """Load every client's rows once, so that an empty partition is found before the first round.
+def unfit_partitions(task: Task, settings: Settings) -> list[str]:
+    """Load every client's rows once; return why some cannot be trained on, before the first round.
 
     Rows that are made with the sums of counters cannot be there before these are.
+
+    Raises:
+        TaskError: No client's can.
     """
     if settings.shares_counters:
-        return
+        return []
+    found = []
     for number in range(settings.clients):
-        task.rows_of(number, settings.clients)
+        try:
+            task.rows_of(number, settings.clients)
+        except TaskError as error:
+            found.append(error)
+    if len(found) == settings.clients:
+        raise found[0]
+    return list(map(str, found))
 
 
 def _server_context(settings: Settings, run: RunDirectory) -> Context:

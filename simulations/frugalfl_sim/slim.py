@@ -19,6 +19,7 @@ from frugalfl_server.app import Federation
 from frugalfl_server.calibration import is_federated
 from frugalfl_server.export_run import export_into
 from frugalfl_server.progress import Progress
+from frugalfl_server.public import public_of
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.start import slim_model
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -55,7 +56,7 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
     progress = Progress(rounds)
     shapes = {name: tensor.shape for name, tensor in run.load_checkpoint().items()}
     if shapes == _shapes_before(task):
-        progress.say("slim: nothing was pruned to fit the budget, so there is nothing to compare")
+        progress.say("slim: nothing was pruned, so there is nothing to compare")
         return
     progress.say("slim: the pruned model's architecture from scratch, same seed, codecs and rounds")
     own = replace(
@@ -69,9 +70,7 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
     module = federation.train(slim_model(task, own, shapes))
     try:
         ranges = (
-            federation.calibrate(module)
-            if is_federated(own, task.public_rows(own.shares_counters))
-            else None
+            federation.calibrate(module) if is_federated(own, public_of(task, own, run)) else None
         )
         export_into(run, module, task, own, run.path / summary.SLIM, ranges)
     except ExportError as error:

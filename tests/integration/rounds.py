@@ -17,7 +17,7 @@ from frugalfl_server.app import initial_model
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.control import Control
 from frugalfl_server.downlink import Downlink
-from frugalfl_server.export import kept_channels, prune
+from frugalfl_server.export import prune
 from frugalfl_server.programs import Programs
 from frugalfl_server.sampling import sampler_of
 from frugalfl_server.set_aside import set_aside_of
@@ -67,7 +67,7 @@ class Rounds:
         write_parameters(module, self.model)
         example = torch.from_numpy(self.task.public_rows().test.x[:1])
         pruned, report = prune(module, example, ratio)
-        self.downlink.prune(kept_channels(module, pruned, example, report.history))
+        self.downlink.prune(report.kept)
         self.model = read_parameters(pruned)
         self.programs.follow(pruned)
         self.strategy = self._strategy(first=len(self.updates) + 1)

@@ -19,7 +19,7 @@ from frugalfl.sums import Table, pack_tables, unpack_tables
 from frugalfl_client.app import app as client_app
 from frugalfl_client.kept_totals import totals_of
 from frugalfl_client.trees.state import forget
-from frugalfl_server.counter_bounds import overflowing
+from frugalfl_server.counter_bounds import made_up, overflowing
 from frugalfl_server.counters import counters_into
 from frugalfl_server.evaluate import Scores
 from frugalfl_server.run_directory import RunDirectory
@@ -197,6 +197,50 @@ def test_whose_count_is_largest_is_named_for_a_sum_beyond_32_bits():
     assert overflowing(honest | {9: liar}) == {
         9: "its count of 2147483648 brings a sum in the table 'seen' beyond 32 bits"
     }
+
+
+def tables_of(*rows):
+    """Return the tables of clients that all have the same keys, by node."""
+    keys = np.arange(len(rows[0]), dtype=np.uint32)
+    return {
+        node: {"seen": Table(keys, np.array(row, np.uint32)[:, None])}
+        for node, row in enumerate(rows)
+    }
+
+
+def seen_by(scale, seed):
+    """Return counts at 8 bad places of 60, of a client of this size."""
+    rate = np.where(np.arange(60) < 8, 2.9, 0.5) * scale
+    return np.random.default_rng(seed).poisson(rate)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "lie", [lambda one: 9 * one[::-1], lambda one: one + 4 * (np.arange(60) >= 8)]
+)
+def test_counts_made_up_where_nobody_has_any_are_left_out(lie, seed):
+    honest = [seen_by(1, (seed, number)) for number in range(5)]
+    assert list(made_up(tables_of(*honest[:4], lie(honest[4])), 3)) == [4]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("scale", [0.1, 1, 6, 9])
+def test_a_small_or_large_client_is_not_taken_for_a_liar(scale, seed):
+    honest = [seen_by(1, (seed, number)) for number in range(4)]
+    assert made_up(tables_of(*honest, seen_by(scale, (seed, 4))), 3) == {}
+
+
+def test_a_liar_gets_nobody_else_accused():
+    honest = [seen_by(1, number) for number in range(4)]
+    for lie in (np.zeros(60, int), 50 * seen_by(1, 9), np.full(60, 1000)):
+        assert set(made_up(tables_of(*honest, lie), 3)) <= {4}
+
+
+def test_counts_of_its_own_at_keys_that_few_have_are_nobodys_business():
+    """They are in no sum that is handed back."""
+    alone = {9: {"seen": Table(np.arange(100, 140, dtype=np.uint32), np.full((40, 1), 5, "u4"))}}
+    others = tables_of(*[seen_by(1, number) for number in range(4)])
+    assert made_up(others | alone, 3) == {}
 
 
 def own(message, context):

@@ -47,7 +47,7 @@ def test_broken_toml(app, tmp_path):
         ("    from torch import nn", "    raise RuntimeError('no layers today')\n    from torch import nn",
          ("model()", "RuntimeError", "no layers today")),
         ("mine = dirichlet(private.y, clients, alpha=0.5, seed=SPLIT_SEED)[client]",
-         "mine = slice(0, 0) if client == 3 else slice(0, 50)", ("client 3 of 8", "no data")),
+         "mine = slice(0, 0)", ("client 0 of 8", "no data")),
         ("nn.Linear(64, 10)", "nn.Linear(64, 3)", ("classes go from 0 to 9", "0 to 2")),
         ("    return Examples(private.x[mine], private.y[mine])",
          "    return Examples(private.x[mine] * float('nan'), private.y[mine])", ("client 0 of 8", "NaN")),

@@ -16,6 +16,7 @@ from frugalfl.trees import agree, sketch
 from frugalfl.trees.ways import parse_way
 from frugalfl_client.app import app as client_app
 from frugalfl_client.trees.state import forget
+from frugalfl_server.report.outcomes import read_outcomes
 from frugalfl_server.resume import to_resume
 from frugalfl_server.trees.bagging import Bagging
 from frugalfl_server.trees.grown import Grown
@@ -85,6 +86,9 @@ def test_it_learns_and_leaves_a_model_that_lightgbm_reads(honest, way):
     text = (run.path / "model" / "trees.txt").read_text()
     theirs = lightgbm.Booster(model_str=text).predict(TEST.x.astype(np.float64), raw_score=True)
     np.testing.assert_allclose(theirs, scores_of(run, TEST.x), atol=1e-5)
+    said = np.array(read_outcomes(run).matrices["float"])
+    assert said.sum(axis=1).tolist() == np.bincount(TEST.y).tolist()
+    assert said.trace() / said.sum() == pytest.approx(rounds[-1].accuracy)
 
 
 @pytest.mark.parametrize("way", WAYS)

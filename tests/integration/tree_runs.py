@@ -1,20 +1,16 @@
 """Whole runs of trees over the in-process Grid, with clients that a test may change."""
 
-from contextlib import contextmanager
-
 import numpy as np
+from attacking.trees_and_counters import devices
 
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl.trees import Bins, Forest, decode_forest
 from frugalfl.trees.parcel import Parcel
 from frugalfl_client.app import app as client_app
-from frugalfl_client.device import forget_devices
-from frugalfl_client.trees.state import forget
 from frugalfl_server.app import keeping_status
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.trees.federation import grow
-from frugalfl_sim.apps import quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid
 
 CLIENTS = 4
@@ -32,16 +28,6 @@ def settings_of(way, task="task", **changes):
     return Settings(
         task=f"toy_rare:{task}", clients=CLIENTS, clients_per_round=CLIENTS, **WAYS[way] | changes
     )
-
-
-@contextmanager
-def devices():
-    with quiet_flower():
-        try:
-            yield
-        finally:
-            forget_devices()
-            forget()
 
 
 def run_of(folder, settings, client=client_app):

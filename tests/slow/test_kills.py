@@ -41,14 +41,12 @@ def test_random_kills_lose_nothing_and_change_no_bit(machines):
             done = max(done, int(number))
         else:
             assert int(number) >= done, "a finished round was lost"
-    # SuperLink gives a message once: a node that is killed before it has it on its disk has lost it,
-    # and the round goes without that node. Everything up to there is the same, or all of it.
+    # SuperLink gives a message once. A node that is killed before it has it on its disk has lost it,
+    # is silent, and is asked once more: no round goes without it.
     whole = next((n for n, r in enumerate(broken.rounds) if r.updates == 2), len(broken.rounds))
     print("rounds that are the same:", whole, "of", len(plain.rounds))
-    assert facts(broken)[:whole] == facts(plain)[:whole]
-    assert sum(r.updates < 3 for r in broken.rounds if r.phase == "train") <= 1 + KILLS // 50
-    if whole == len(broken.rounds):
-        assert bits(broken) == bits(plain)
+    assert facts(broken) == facts(plain)
+    assert bits(broken) == bits(plain)
 
     assert len({(head.client, head.round) for head in broken.heads}) == len(broken.heads)
     rows = [(e.client, e.round, e.phase) for e in broken.energy if e.client != "server"]

@@ -13,7 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugalfl import wire
-from frugalfl.energy import Grid, Head, Reading, bundle, formats, parse_grid, totals
+from frugalfl.energy import (
+    Grid,
+    Head,
+    Reading,
+    bundle,
+    formats,
+    mac_reading,
+    parse_grid,
+    profile_named,
+    radio_reading,
+    spent,
+    totals,
+)
 from frugalfl.energy.codecarbon import any_grid
 from frugalfl.energy.grid import regions
 from frugalfl.energy.level import BatteryLevel
@@ -247,3 +259,23 @@ def test_a_table_that_is_no_energy_table(tmp_path):
     path.write_bytes(b"PAR1 rubbish")
     with pytest.raises(RunError, match=r"energy\.parquet"):
         read_records(path)
+
+
+def test_joules_of_the_radio_alone_are_not_those_of_a_device():
+    """A microcontroller that trains: nobody counted its work, and its link takes nothing."""
+    work = replace(
+        RECORD, phase="train", wall_s=1.0, readings=(mac_reading(profile_named("cortex-m4"), None),)
+    )
+    sent = replace(
+        RECORD,
+        phase="upload",
+        wall_s=None,
+        cpu_s=None,
+        readings=(radio_reading("loopback", 9, 0, 1),),
+    )
+    both = spent([sent, work, sent])
+    assert (both.measured_j, both.estimated_j, both.measured_g, both.estimated_g) == (None,) * 4
+    assert (both.records, both.unknown) == (3, 1)
+    assert spent([sent]).estimated_j == 0  # of the transfer, that is known
+    known = replace(work, readings=(mac_reading(profile_named("cortex-m4"), 10**9),))
+    assert spent([sent, work, known]).estimated_j == pytest.approx(0.64)

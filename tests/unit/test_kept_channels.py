@@ -9,9 +9,11 @@ from torch import nn
 
 from frugalfl.blocks import Layout
 from frugalfl.codec.kept import write_kept
+from frugalfl.errors import ExportError
 from frugalfl.kept import take
 from frugalfl.modules import read_parameters
-from frugalfl_server.export import kept_channels, prune
+from frugalfl_server.export import prune
+from frugalfl_server.export.kept import kept_entries
 
 IMAGE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ROW = torch.zeros(1, 12)
@@ -77,34 +79,30 @@ def test_cutting_by_the_lists_gives_the_pruned_model(make, example, ratio) -> No
     torch.manual_seed(1)
     module = make().eval()
     pruned, report = prune(module, example, ratio)
-    kept = kept_channels(module, pruned, example, report.history)
-    assert kept is not None
-    cut = take(read_parameters(module), kept)
+    cut = take(read_parameters(module), report.kept)
+    assert cut.keys() == read_parameters(pruned).keys()
     for name, tensor in read_parameters(pruned).items():
         np.testing.assert_array_equal(cut[name], tensor)
 
 
 def test_lists_of_a_flattened_image_cost_no_more_than_its_channels() -> None:
     module = flattening()
-    pruned, report = prune(module, IMAGE, 0.5)
-    kept = kept_channels(module, pruned, IMAGE, report.history)
-    assert kept is not None
-    assert len(write_kept(kept, Layout.of(read_parameters(module)))) <= (16 + 32) / 8 + 5
+    _, report = prune(module, IMAGE, 0.5)
+    assert len(write_kept(report.kept, Layout.of(read_parameters(module)))) <= (16 + 32) / 8 + 5
 
 
 def test_the_model_that_was_given_stays_as_it_was() -> None:
     module = flattening().requires_grad_(False)
     before = read_parameters(module)
-    pruned, report = prune(module, IMAGE, 0.5)
-    kept_channels(module, pruned, IMAGE, report.history)
+    prune(module, IMAGE, 0.5)
     for name, tensor in read_parameters(module).items():
         np.testing.assert_array_equal(tensor, before[name])
 
 
-def test_a_model_that_is_no_cut_of_the_whole_one_has_no_lists() -> None:
-    module = flattening()
-    pruned, report = prune(module, IMAGE, 0.5)
-    with torch.no_grad():
-        pruned[0].weight[0, 0, 0, 0] += 1
-    assert kept_channels(module, pruned, IMAGE, report.history) is None
-    assert kept_channels(module, pruned, IMAGE, ()) is None
+def test_a_cut_that_is_not_along_axes_has_no_lists() -> None:
+    places = torch.arange(12.0, dtype=torch.float64).view(3, 4)
+    lists = kept_entries("w", places[1:, [0, 2, 3]], (3, 4))
+    assert [list(one) for one in lists if one is not None] == [[1, 2], [0, 2, 3]]
+    for left in (places.flip(0), places + 0.5, places[:0], places.flatten(), places * 2):
+        with pytest.raises(ExportError, match="'w' cannot be cut"):
+            kept_entries("w", left, (3, 4))

@@ -9,6 +9,8 @@ from attacking.device import on_programs
 
 from frugalfl.blocks import Layout
 from frugalfl.errors import ProgramError, TaskError
+from frugalfl.form import Form
+from frugalfl.kinds import kind_named
 from frugalfl.modules import read_parameters
 from frugalfl.program_file import digest_of, pack, unpack
 from frugalfl.settings import Settings
@@ -177,6 +179,36 @@ def test_ranges_and_right_answers(net):
         one.measure(net.parameters, other).right for one in (net.torch, net.litert)
     )
     assert by_litert == by_torch > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: replace(rows, x=rows.x[..., :7]),
+        lambda rows: replace(rows, y=rows.y + 1),
+        lambda rows: replace(rows, y=rows.y - 1),
+        lambda rows: replace(rows, y=rows.y[:, None]),
+        lambda rows: replace(rows, y=rows.y.astype(np.float32)),
+        lambda rows: Examples(rows.x[:1], rows.y[:1]),
+        lambda rows: rows,
+    ],
+    ids=["shape", "class 5", "class -1", "(n, 1)", "values", "one row", "right"],
+)
+def test_both_say_the_same_of_rows(net, change):
+    form = Form("classification", (1, 8, 8), (), fewest=2)
+    said = [_verdict(form, net, trainer, change(net.rows)) for trainer in (net.torch, net.litert)]
+    assert said[0] == said[1]
+    assert ("client 1 of 3" in said[0]) == (change(net.rows) is not net.rows)
+
+
+def _verdict(form, net, trainer, rows):
+    whose = "client 1 of 3"
+    try:
+        kind = kind_named(form.kind)
+        trainer.check_rows(net.parameters, form.fit(rows, whose), whose, kind)
+    except TaskError as error:
+        return str(error)
+    return ""
 
 
 def test_a_request_may_ask_for_fewer_epochs_than_the_settings(net):

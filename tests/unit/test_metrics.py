@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from frugalfl import Task
 from frugalfl.errors import TaskError, UsageError
 from frugalfl.metrics import (
+    Measure,
     average_precision,
+    directed,
     measure,
     roc_auc,
     two_class_average_precision,
@@ -124,3 +127,36 @@ def test_rounds_keep_their_metrics_and_older_ones_have_none(tmp_path):
     assert read.rounds[1] == run.rounds[1]
     read.go_back_to(position)
     assert read.rounds[1] == run.rounds[1]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_scikit_learns_own_functions_take_the_targets_first(wrapped):
+    """r2 of outputs against targets is another number than that of targets against outputs."""
+    from sklearn.metrics import fbeta_score, r2_score
+
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=40).astype(np.float32)
+    outputs = (y * 2 + rng.normal(size=40)).astype(np.float32)
+    given = Measure(r2_score, "higher", "") if wrapped else r2_score
+    assert measure({"r2": given}, outputs, y) == {"r2": pytest.approx(r2_score(y, outputs))}
+    assert r2_score(y, outputs) != pytest.approx(r2_score(outputs, y))
+    labels, said = (y > 0).astype(int), (outputs > 1).astype(int)
+    f2 = partial(fbeta_score, beta=2)
+    assert measure({"f2": f2}, said, labels)["f2"] == fbeta_score(labels, said, beta=2)
+
+
+def test_a_librarys_metric_that_fails_is_named():
+    from sklearn.metrics import accuracy_score
+
+    with pytest.raises(TaskError, match="metric 'right' failed: ValueError"):
+        measure({"right": accuracy_score}, np.ones((4, 2), np.float32), np.arange(4) % 2)
+
+
+def test_errors_are_better_lower_or_must_say_so():
+    from sklearn.metrics import accuracy_score, mean_absolute_error
+
+    assert directed("far", mean_absolute_error).better == "lower"
+    assert directed("right", accuracy_score) == Measure(accuracy_score)
+    with pytest.raises(TaskError, match=r"metric 'mae' .* Measure\(mae, \"lower\"\)"):
+        directed("mae", lambda outputs, y: 0.0)
+    assert directed("mae", Measure(lambda outputs, y: 0.0, "lower")).better == "lower"

@@ -7,6 +7,7 @@ import zipfile
 from types import SimpleNamespace
 
 import pytest
+from attacking.zips import CODE, honest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -225,32 +226,9 @@ def test_a_damaged_answer_is_dropped(tmp_path_factory, data):
     assert len(Outbox(folder)) == 0
 
 
-APP = """
-[project]
-name = "mine"
-version = "{version}"
-[tool.flwr.app]
-publisher = "me"
-[tool.flwr.app.components]
-serverapp = "part:server"
-clientapp = "part:client"
-[tool.flwr.app.config]
-speed = 1
-"""
-
-
 def bundle(version="1.0", more=()):
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("pyproject.toml", APP.format(version=version))
-        archive.writestr(
-            "part.py",
-            "from flwr.clientapp import ClientApp\nclient = ClientApp()\n"
-            f"client.version = {version!r}\n",
-        )
-        for name, text in more:
-            archive.writestr(name, text)
-    return data.getvalue()
+    """Return a bundle whose client app knows its version."""
+    return honest(f"{CODE}client.version = {version!r}\n", more, version)
 
 
 def run_of(data, version="1.0"):

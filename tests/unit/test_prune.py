@@ -13,7 +13,7 @@ from torch import nn
 
 from frugalfl.errors import ExportError
 from frugalfl_server.export import count_macs, count_parameters, prune
-from frugalfl_server.export.prune import channels_kept, ratio_that_keeps
+from frugalfl_server.export.prune_cut import channels_kept, ratio_that_keeps
 
 IMAGE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -182,6 +182,7 @@ def test_an_example_of_the_wrong_shape_is_refused() -> None:
         prune(Residual(), torch.zeros(1, 8), 0.5)
 
 
-def test_a_model_that_hides_a_layer_is_refused() -> None:
-    with pytest.raises(ExportError, match="layers must be modules"):
-        prune(Functional(), IMAGE, 0.5)
+def test_a_model_that_hides_a_layer_stays_whole_and_is_named() -> None:
+    _, report = prune(Functional(), IMAGE, 0.5)
+    assert report.parameters_after == report.parameters_before
+    assert report.whole[0].layers == ("first",)

@@ -28,6 +28,8 @@ from frugalfl.text import printable
 CONNECT_S, ANSWER_S = 10.0, 60.0
 #: OpenSSL's codes for what a certificate lacks if it is checked strictly (X509_V_ERR_...).
 _STRICT = range(80, 94)
+#: Longest body of an answer, unless a caller expects more; and what is read of it at once (B).
+ANSWER_BYTES, _PIECE = 1 << 20, 1 << 16
 #: How a connection ends that the other side gave up while nothing was said on it.
 _GONE = (ConnectionError, http.client.RemoteDisconnected, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
@@ -106,12 +108,20 @@ class Channel:
         self._lock = threading.Lock()
 
     def post(
-        self, path: str, headers: Mapping[str, str], body: bytes, timeout: float = ANSWER_S
-    ) -> Answer:
+        self, path: str, headers: Mapping[str, str], body: bytes, timeout: float = ANSWER_S,
+        most: int = ANSWER_BYTES,
+    ) -> Answer:  # fmt: skip
         """Send one request and return its answer, whatever its status is.
 
+        Args:
+            path: What is asked.
+            headers: By name, in lower case.
+            body: Of the request.
+            timeout: Longest wait for the next bytes of the answer (s).
+            most: Longest body of the answer (B); no more is read.
+
         Raises:
-            UnreachableError: There is no connection, or it broke.
+            UnreachableError: There is no connection, it broke, or the answer is too long.
             RefusedError: The server's certificate is not trusted, or it speaks no TLS.
         """
         lines = [f"POST {path} HTTP/1.1", f"host: {self.address}", f"content-length: {len(body)}"]
@@ -121,12 +131,12 @@ class Channel:
             reused = self._still_open()
             try:
                 try:
-                    return self._exchange(request, timeout)
+                    return self._exchange(request, timeout, most)
                 except _GONE:
                     if not reused:
                         raise
                     self._close()
-                    return self._exchange(request, timeout)
+                    return self._exchange(request, timeout, most)
             except (OSError, http.client.HTTPException) as error:
                 self._close()
                 raise self._explained(error) from error
@@ -139,7 +149,7 @@ class Channel:
         with self._lock:
             self._close()
 
-    def _exchange(self, request: bytes, timeout: float) -> Answer:
+    def _exchange(self, request: bytes, timeout: float, most: int) -> Answer:
         if self._socket is None:
             self._socket = self._connect()
         self._socket.settimeout(timeout)
@@ -147,7 +157,7 @@ class Channel:
         response = http.client.HTTPResponse(self._socket, method="POST")
         try:
             response.begin()
-            body = response.read()
+            body = self._body_of(response, most)
         finally:
             response.close()
         self._understood = True
@@ -156,6 +166,22 @@ class Channel:
         if response.will_close:
             self._close()
         return Answer(response.status, body, _date(response.getheader("date")))
+
+    def _body_of(self, response: http.client.HTTPResponse, most: int) -> bytes:
+        """Read a body in pieces, chunked or not: a server must not fill the device's memory."""
+        body = bytearray()
+        too_long = (response.length or 0) > most
+        while not too_long and (piece := response.read(_PIECE)):
+            body += piece
+            too_long = len(body) > most
+        if too_long:
+            raise UnreachableError(
+                f"the answer of {self.address} is longer than the {most} B that are read: is it a "
+                "SuperLink, and does nothing stand between?"
+            )
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        return bytes(body)
 
     def _still_open(self) -> bool:
         """Say whether there is a connection to use; data that nobody asked for means its end."""
@@ -192,9 +218,9 @@ class Channel:
         match error:
             case ssl.SSLCertVerificationError(verify_code=code) if code in _STRICT:
                 return RefusedError(
-                    f"the certificate of the SuperLink at {to}, or that of its CA, lacks what "
-                    f"Python 3.13 and newer ask for ({error.verify_message.rstrip('.')}): have both "
-                    "made anew as docs/deploy.md says"
+                    f"the certificate of the SuperLink at {to}, or that of its CA, lacks what Python "
+                    f"3.13 and newer ask for ({error.verify_message.rstrip('.')}): have both made "
+                    "anew as docs/deploy.md says"
                 )
             case ssl.SSLCertVerificationError():
                 return RefusedError(

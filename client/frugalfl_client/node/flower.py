@@ -89,7 +89,13 @@ from google.protobuf.message import Message as Proto
 from frugalfl.carried import MOST_UP_BYTES, size, ticket
 from frugalfl.errors import UsageError
 from frugalfl.text import printable
-from frugalfl_client.node.channel import ANSWER_S, Channel, RefusedError, UnreachableError
+from frugalfl_client.node.channel import (
+    ANSWER_BYTES,
+    ANSWER_S,
+    Channel,
+    RefusedError,
+    UnreachableError,
+)
 
 #: Shortest and longest heartbeat interval that a SuperLink accepts (s).
 LEAST_HEARTBEAT_S, MOST_HEARTBEAT_S = 30.0, 1800.0
@@ -105,6 +111,11 @@ APP_NOT_LOADED, APP_RAISED, APP_CRASHED, BAD_FAB = (
 )
 #: A sender's objects may still be on their way when its message is here already (s).
 _OBJECT_PAUSE_S, _OBJECT_TRIES = 0.5, 40
+#: Longest answers by call, as long as the longest request that a front lets through, Flower's
+#: largest bundle with its signatures, and messages with the names of their objects (B).
+_MOST_BYTES = {"pull-object": 32 << 20, "get-fab": 16 << 20, "pull-messages": 4 << 20}
+#: Largest content of one message, its objects together (B).
+MOST_CONTENT = 512 << 20
 #: Calls that come while a node is idle must not keep it waiting (s).
 _HEARTBEAT_ANSWER_S = 15.0
 
@@ -199,6 +210,7 @@ class Fleet:
         self._public = public_key_of(key)
         self._signed: tuple[str, str] = ("", "")
         self._forms: dict[tuple[int, ...], Any] = {}
+        self._room = 0  # what may still come of the content that is fetched (B)
         #: When the last answer was given (s since 1970, on the server's clock); ``None``: unknown.
         self.clock: float | None = None
 
@@ -264,6 +276,7 @@ class Fleet:
             return message
         with self._understanding("the content of a message"):
             (content,) = incoming.tree.children
+            self._room = MOST_CONTENT
             message.content = self._inflate(node, run, content, ())
         return message
 
@@ -331,7 +344,8 @@ class Fleet:
             FLEET_HTTP_SIGNATURE_HEADER: signature,
         }
         path, body = f"/v1/fleet/{name}", request.SerializeToString(deterministic=True)
-        answer = self._channel.post(path, headers, body, timeout)
+        most = _MOST_BYTES.get(name, ANSWER_BYTES)
+        answer = self._channel.post(path, headers, body, timeout, most)
         if answer.status != 200:
             raise self._trouble(answer.status, answer.body, answer.date)
         self.clock = answer.date.timestamp() if answer.date else None
@@ -429,6 +443,9 @@ class Fleet:
                 content = bytes(answer.object_content)
                 if get_object_id(content) != name:
                     raise UnreachableError("a part of the message arrived damaged")
+                self._room -= len(content)
+                if self._room < 0:
+                    raise RefusedError(f"the message has more than {MOST_CONTENT >> 20} MiB")
                 return content
             time.sleep(_OBJECT_PAUSE_S)
         raise RefusedError("a part of the message never arrived at the SuperLink")

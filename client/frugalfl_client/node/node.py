@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -25,6 +26,8 @@ from frugalfl_client.node.heart import Heart
 from frugalfl_client.node.outbox import Outbox
 from frugalfl_client.node.pace import Pace, back_off
 
+#: Newest questions that are known to be answered.
+_KEPT_ANSWERS = 64
 #: Runs whose Flower state and settings are kept in memory.
 _KEPT_RUNS = 4
 #: Longest wait between two attempts to connect (s), and while the line is not gone for long: in a
@@ -74,6 +77,8 @@ class Node:
         self._claimed: Incoming | None = None
         self._fetched: Message | None = None
         self._runs: dict[int, tuple[Run, Context]] = {}
+        #: The newest questions that were answered: run, message type, round.
+        self._answered: deque[tuple[int, str, str]] = deque(maxlen=_KEPT_ANSWERS)
         self._stop = threading.Event()
         self._at_work = False
         #: The SuperLink knows that this node is gone.
@@ -203,7 +208,14 @@ class Node:
                 with suppress(FrameError):  # the app says what is wrong with it
                     message.content = unfold(message.content)
                 started = time.monotonic()
-                reply = self._answer(message, what)
+                asked = about.run_id, about.message_type, about.group_id
+                if asked in self._answered and wire.is_asked_again(message.content):
+                    text = "it has answered this before"  # and need not spend joules on it twice
+                    reply = Message(Error(flower.APP_RAISED, text), reply_to=message)
+                else:
+                    reply = self._answer(message, what)
+                    if reply.has_content():
+                        self._answered.append(asked)
             except (RunOverError, RefusedError) as error:
                 self._say(f"{what}: {error}; dropped")
                 self._outbox.forget(incoming.message.metadata.message_id)

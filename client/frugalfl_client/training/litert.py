@@ -13,6 +13,7 @@ from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
 from frugalfl.errors import ProgramError
 from frugalfl.flow import check_flow
+from frugalfl.kinds import CLASSIFICATION, Kind, check_kind
 from frugalfl.private import split
 from frugalfl.program import Program
 from frugalfl.settings import Settings
@@ -60,8 +61,15 @@ class LiteRTTrainer:
         entries = max(own.entries, _LEAST_ENTRIES)
         self.limits = Limits(entries, max(own.frame_bytes, 8 * entries))
 
-    def check_rows(self, parameters: Parameters, examples: Examples, whose: str) -> None:
+    def check_rows(
+        self, parameters: Parameters, examples: Examples, whose: str, kind: Kind | None = None
+    ) -> None:
         """See that a device's rows are what the program takes, before anything is trained."""
+        classes = self._program.classes
+        if kind is not None or classes:
+            # Of other kinds than classes, outputs are known to have as many numbers as targets.
+            outputs = (len(examples), classes) if classes else examples.y.shape
+            check_kind(kind or CLASSIFICATION, outputs, examples.y, whose)
         try:
             self._targets(examples)
         except ProgramError as error:
@@ -112,7 +120,9 @@ class LiteRTTrainer:
             rows.append(self._bound.call("calibrate", x=np.ascontiguousarray(x), **inputs))
         return over_rows(np.array([one["ranges"] for one in rows], np.float32), percentile)
 
-    def measure(self, parameters: Parameters, examples: Examples) -> Measured:
+    def measure(
+        self, parameters: Parameters, examples: Examples, kind: Kind | None = None
+    ) -> Measured:
         """Measure a whole model; of targets that are no classes a program knows nothing."""
         if not self._program.classes:
             return Measured(None)

@@ -8,7 +8,7 @@ import torch
 from frugalfl.activations import ranges_of
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
-from frugalfl.kinds import CLASSIFICATION, kind_of
+from frugalfl.kinds import CLASSIFICATION, Kind, check_kind, kind_of
 from frugalfl.modules import named_tensors, read_parameters, write_parameters
 from frugalfl.private import split
 from frugalfl.resize import resize
@@ -48,13 +48,15 @@ class TorchTrainer:
         self.layout = Layout.of(shared)
         self.limits = Limits.of(self.layout)
 
-    def check_rows(self, parameters: Parameters, examples: Examples, whose: str) -> None:
+    def check_rows(
+        self, parameters: Parameters, examples: Examples, whose: str, kind: Kind | None = None
+    ) -> None:
         """See that a device's rows are what the model takes, before anything is trained."""
         with self._task.blamed(f"{whose}: model() on inputs of shape {examples.x.shape}"):
             module = self._loaded(self._private | parameters).eval()
             with torch.inference_mode():
                 outputs = module(torch.from_numpy(examples.x[:_TRIED]))
-        kind_of(self._task, outputs, examples, whose)
+        self._kind(kind, outputs, examples, whose)
 
     def train(
         self,
@@ -96,18 +98,29 @@ class TorchTrainer:
         with self._task.blamed("calibration"):
             return ranges_of(module, examples.x, percentile)
 
-    def measure(self, parameters: Parameters, examples: Examples) -> Measured:
+    def measure(
+        self, parameters: Parameters, examples: Examples, kind: Kind | None = None
+    ) -> Measured:
         """Measure a whole model, private blocks included, on some rows."""
         with self._task.blamed("evaluating"):
             module = self._loaded(parameters).eval()
             with torch.inference_mode():
                 outputs = module(torch.from_numpy(examples.x))
-            kind = kind_of(self._task, outputs, examples, "this client's rows")
+            kind = self._kind(kind, outputs, examples, "this client's rows")
             tally = kind.tally(outputs.numpy(), examples.y)
         right = None if kind.accuracy is None else round(kind.accuracy(tally) * len(examples))
         if kind is CLASSIFICATION:
             return Measured(right)
         return Measured(right, tuple(tally.tolist()))
+
+    def _kind(
+        self, kind: Kind | None, outputs: torch.Tensor, examples: Examples, whose: str
+    ) -> Kind:
+        """Return the kind of the task, once outputs and targets are known to go together."""
+        if kind is None:
+            return kind_of(self._task, outputs, examples, whose)
+        check_kind(kind, tuple(outputs.shape), examples.y, whose)
+        return kind
 
     def _loaded(self, parameters: Parameters) -> torch.nn.Module:
         shapes = {name: tensor.shape for name, tensor in parameters.items()}

@@ -11,6 +11,7 @@ import numpy as np
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
 from frugalfl.errors import TaskError
+from frugalfl.kinds import Kind
 from frugalfl.task import Examples
 
 
@@ -43,6 +44,10 @@ class Measured:
     right: int | None
     tally: tuple[float, ...] = ()
 
+    def share_of(self, rows: int) -> float | None:
+        """Return the share of so many rows that are right; ``None``: not known."""
+        return self.right / rows if rows and self.right is not None else None
+
 
 class Trainer(Protocol):
     """Trains one task's model; both kinds give the same update for the same rows and seed."""
@@ -59,13 +64,16 @@ class Trainer(Protocol):
     def limits(self) -> Limits:
         """Bounds of the frames that bring this model up to date."""
 
-    def check_rows(self, parameters: Parameters, examples: Examples, whose: str) -> None:
+    def check_rows(
+        self, parameters: Parameters, examples: Examples, whose: str, kind: Kind | None = None
+    ) -> None:
         """See that a device's rows are what the model takes, before anything is trained.
 
         Args:
             parameters: The whole model, private blocks included.
             examples: The rows.
             whose: They are, for the message.
+            kind: Of the task, as the server says; ``None``: found out from these rows.
 
         Raises:
             TaskError: They are not: what is wrong, with which array.
@@ -120,12 +128,15 @@ class Trainer(Protocol):
             ProgramError: The training program is for another model.
         """
 
-    def measure(self, parameters: Parameters, examples: Examples) -> Measured:
+    def measure(
+        self, parameters: Parameters, examples: Examples, kind: Kind | None = None
+    ) -> Measured:
         """Measure a whole model, private blocks included, on some rows.
 
         Args:
             parameters: The model.
             examples: The rows.
+            kind: As of :meth:`check_rows`.
 
         Raises:
             TaskError: The task's model raised, or outputs and targets do not go together.

@@ -12,13 +12,13 @@ from frugalfl_server.export.cost import count_file_macs, count_macs, count_param
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.fit import Fit, fit
 from frugalfl_server.export.gates import Gate
-from frugalfl_server.export.kept import kept_channels
 from frugalfl_server.export.keras import export_keras
 from frugalfl_server.export.lint import Advice, lint
 from frugalfl_server.export.measure import Cost, measure
 from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.package import ExportResult, export_model
-from frugalfl_server.export.prune import PruneReport, prune
+from frugalfl_server.export.prune import PruneReport, prune, prune_by
+from frugalfl_server.export.prune_plan import PruningPlan, plan_pruning
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.ranges import name_ranges
 from frugalfl_server.export.reference import Reference, of_pytorch
@@ -34,6 +34,7 @@ __all__ = [
     "Gate",
     "MicroRun",
     "PruneReport",
+    "PruningPlan",
     "Reference",
     "Verification",
     "c_array",
@@ -44,12 +45,13 @@ __all__ = [
     "export_keras",
     "export_model",
     "fit",
-    "kept_channels",
     "lint",
     "measure",
     "name_ranges",
     "of_pytorch",
+    "plan_pruning",
     "prune",
+    "prune_by",
     "quantize",
     "run_micro",
     "strip",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from frugalfl_server.export import flatbuffer
@@ -31,10 +32,22 @@ def count_macs(module: torch.nn.Module, example_input: torch.Tensor) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        copy.deepcopy(module).eval()(example_input)
+    with torch.no_grad(), _evaluating(module), counter:
+        module(example_input)
     # The counter takes a multiply-accumulate for two operations.
     return counter.get_total_flops() // 2
+
+
+@contextlib.contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode and back; not every module can be copied."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def count_file_macs(model: bytes) -> int:

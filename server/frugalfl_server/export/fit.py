@@ -11,8 +11,10 @@ of weights was tried beside it. It gained a third of a point and cost twice the 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +23,17 @@ from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.gates import reasons
 from frugalfl_server.export.measure import Cost, measure
-from frugalfl_server.export.prune import (
-    PruneReport,
+from frugalfl_server.export.prune import PruneReport, prune
+from frugalfl_server.export.prune_cut import (
+    ROUND_TO,
+    Narrowed,
     channels_kept,
-    group_sizes,
-    prune,
     ratio_that_keeps,
 )
+from frugalfl_server.export.prune_plan import NARROWEST, plan_pruning
 
 if TYPE_CHECKING:
     import torch
-
-ROUND_TO = 4
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def fit(
         OverBudgetError: Not even the smallest model fits; the message says what it lacks.
         ExportError: The model cannot be pruned or converted, or RAM cannot be measured here.
     """
-    ratios = _ratios(group_sizes(module, example_input))
+    narrowest = plan_pruning(lambda: copy.deepcopy(module), example_input, NARROWEST)
+    ratios = _ratios(narrowest.narrowed)
 
     def attempt(number: int) -> tuple[Fit, list[str]]:
         pruned, report = prune(module, example_input, ratios[number], ROUND_TO)
@@ -101,13 +103,15 @@ def fit(
     return found
 
 
-def _ratios(sizes: list[int]) -> list[float]:
+def _ratios(groups: Sequence[Narrowed]) -> list[float]:
     """Return a ratio for each different model, largest model first; the first ratio is 0."""
     steps = {
-        ratio_that_keeps(kept, size) for size in sizes for kept in range(ROUND_TO, size, ROUND_TO)
+        ratio_that_keeps(kept, one.channels)
+        for one in groups
+        for kept in range(one.stay, one.channels, math.lcm(ROUND_TO, one.blocks))
     }
-    models = {0.0: tuple(sizes)} | {
-        ratio: tuple(channels_kept(size, ratio, ROUND_TO) for size in sizes)
+    models = {0.0: tuple(one.channels for one in groups)} | {
+        ratio: tuple(channels_kept(one.channels, ratio, ROUND_TO, one.blocks) for one in groups)
         for ratio in sorted(steps)
     }
     return list({kept: ratio for ratio, kept in reversed(models.items())}.values())[::-1]

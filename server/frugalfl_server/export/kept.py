@@ -1,106 +1,108 @@
-"""Which channels a pruning kept, as lists of indices that clients can cut their model by.
+"""Which entries of a tensor a cut has kept, as lists of indices by axis.
 
-The pruning library says what it removed, layer by layer, but not which entries of which tensor that
-took along. So its steps are repeated on a copy in which every entry holds its own place: what is
-left of the copy says where it came from.
+The pruning library cuts tensors, and does not say which entries of which tensor that took along.
+So it cuts copies in which every entry holds its own place: what is left says where it came from.
 """
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from frugalfl.blocks import Shape
 from frugalfl.errors import ExportError
-from frugalfl.kept import Indices, Kept, take
-from frugalfl.modules import named_tensors, read_parameters
-from frugalfl_server.export.explain import explained
-from frugalfl_server.export.prune import History
-from frugalfl_server.export.quiet import quiet
+from frugalfl.kept import Indices, Kept
+from frugalfl.modules import named_tensors
 
 if TYPE_CHECKING:
     import torch
 
-_Places = npt.NDArray[np.float64]
+    _Part = TypeVar("_Part", torch.nn.Module, torch.nn.Parameter)
 
 
-def kept_channels(
-    module: torch.nn.Module,
-    pruned: torch.nn.Module,
-    example_input: torch.Tensor,
-    history: History,
-) -> Kept | None:
-    """Return which entries of each tensor a pruning kept.
-
-    Args:
-        module: The model before; left as it was.
-        pruned: The same after.
-        example_input: As it was pruned with.
-        history: The steps of the pruning (:class:`~frugalfl_server.export.PruneReport`).
-
-    Returns:
-        The lists of the floating-point tensors; ``None`` where lists cannot tell: the steps cannot
-        be repeated, a tensor's entries are no outer product of lists, or are not those from before.
-    """
-    before, after = read_parameters(module), read_parameters(pruned)
-    try:
-        places = _places_left(module, example_input, history)
-    except ExportError:
-        return None
-    if places.keys() != before.keys():
-        return None
-    kept: dict[str, tuple[Indices | None, ...]] = {}
-    for name, tensor in before.items():
-        lists = _lists(places[name], tensor.shape)
-        if lists is None:
-            return None
-        kept[name] = lists
-    cut = take(before, kept)
-    same = cut.keys() == after.keys() and all(
-        np.array_equal(tensor, after[name]) for name, tensor in cut.items()
-    )
-    return kept if same else None
-
-
-def _places_left(
-    module: torch.nn.Module, example_input: torch.Tensor, history: History
-) -> dict[str, _Places]:
-    """Repeat the pruning on places instead of weights; return those that are left, by tensor."""
+def number_entries(part: _Part) -> _Part:
+    """Make every floating-point entry of a layer or parameter its own place, in float64."""
     import torch
 
-    # Traced with its weights, as the pruning was; float64 holds every place exactly.
-    twin = copy.deepcopy(module).requires_grad_(True)
-    with explained("the pruning cannot be repeated"), torch.enable_grad(), quiet():
-        import torch_pruning
-
-        graph = torch_pruning.DependencyGraph().build_dependency(
-            twin, example_input, output_transform=lambda output: output * 1
-        )
-        twin.double()
-        with torch.no_grad():
-            for tensor in twin.state_dict().values():
-                if tensor.is_floating_point():
-                    tensor.copy_(torch.arange(tensor.numel()).view(tensor.shape))
-        graph.load_pruning_history([list(step) for step in history])
-    return {name: tensor.detach().numpy() for name, tensor in named_tensors(twin).items()}
+    if isinstance(part, torch.nn.Parameter):
+        numbers = torch.arange(part.numel(), dtype=torch.float64).view(part.shape)
+        return torch.nn.Parameter(numbers)
+    part.double()
+    with torch.no_grad():
+        for tensor in named_tensors(part).values():
+            tensor.copy_(torch.arange(tensor.numel()).view(tensor.shape))
+    return part
 
 
-def _lists(places: _Places, shape: tuple[int, ...]) -> tuple[Indices | None, ...] | None:
-    """Return the lists whose outer product these places are, if there are such lists."""
-    if places.ndim != len(shape) or not places.size:
-        return None
-    flat = places.astype(np.intp)
-    lists = []
-    for axis, index in enumerate(np.unravel_index(flat, shape)):
-        first: Indices = np.moveaxis(index, axis, 0).reshape(flat.shape[axis], -1)[:, 0]
-        if (np.diff(first) < 1).any():
-            return None
-        lists.append(first)
-    if not np.array_equal(flat, np.ravel_multi_index(np.ix_(*lists), shape) if lists else flat):
-        return None
+def kept_entries(name: str, places: torch.Tensor, shape: Shape) -> tuple[Indices | None, ...]:
+    """Return the lists whose outer product these places are, by axis; ``None``: all of an axis.
+
+    Args:
+        name: Of the tensor, for the error.
+        places: What a cut has left of a tensor of places.
+        shape: Of the tensor before.
+
+    Raises:
+        ExportError: There are no such lists.
+    """
+    left = places.detach().numpy()
+    flat = left.astype(np.intp)
+    if left.ndim != len(shape) or not left.size or not np.array_equal(flat, left):
+        raise ExportError(f"{name!r} cannot be cut")
+    # Flat: numpy 2.4 unravels large arrays with axes of size 1 wrongly.
+    found = np.unravel_index(flat.ravel().clip(0, int(np.prod(shape)) - 1), shape)
+    lists: list[Indices] = [
+        np.moveaxis(index.reshape(flat.shape), axis, 0).reshape(flat.shape[axis], -1)[:, 0]
+        for axis, index in enumerate(found)
+    ]
+    if any((np.diff(one) < 1).any() for one in lists) or not np.array_equal(
+        flat, np.ravel_multi_index(np.ix_(*lists), shape) if lists else flat
+    ):
+        raise ExportError(f"{name!r} cannot be cut along its axes")
     return tuple(
         None if indices.size == size else indices
         for indices, size in zip(lists, shape, strict=True)
     )
+
+
+def all_cuts(cuts: Iterable[Kept], shapes: Mapping[str, Shape]) -> Kept:
+    """Return what is left of every tensor after several cuts.
+
+    Args:
+        cuts: Of some of the tensors each.
+        shapes: Of all tensors, by name.
+
+    Raises:
+        ExportError: Nothing is left of an axis.
+    """
+    left = common([{name: (None,) * len(shape) for name, shape in shapes.items()}, *cuts])
+    if any(one is not None and not one.size for lists in left.values() for one in lists):
+        raise ExportError("nothing would be left of a layer")
+    return left
+
+
+def common(cuts: Iterable[Kept]) -> Kept:
+    """Return what several cuts leave of the tensors that they name; that may be nothing."""
+    left: dict[str, tuple[Indices | None, ...]] = {}
+    for cut in cuts:
+        for name, lists in cut.items():
+            left[name] = tuple(map(_both, left.get(name, lists), lists))
+    return left
+
+
+def shapes_left(kept: Kept, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Return the shape of every tensor after a cut."""
+    return {
+        name: tuple(
+            size if one is None else one.size for one, size in zip(kept[name], shape, strict=True)
+        )
+        for name, shape in shapes.items()
+    }
+
+
+def _both(one: Indices | None, other: Indices | None) -> Indices | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return np.intersect1d(one, other)

@@ -99,6 +99,8 @@ def export_model(
     metrics: Mapping[str, Metric] | None = None,
     scoring: Scoring | None = None,
     about: Mapping[str, Any] | None = None,
+    min_sqnr_db: float | None = gates.MIN_SQNR_DB,
+    drawn: bool = False,
 ) -> ExportResult:
     """Convert, quantize, strip, prove and write a model.
 
@@ -121,6 +123,8 @@ def export_model(
         scoring: What the task is measured by; None: ``metrics``, and accuracy if targets are
             classes.
         about: What travels with the model (:attr:`frugalfl.Task.about`).
+        min_sqnr_db: Least signal-to-noise ratio of the int8 outputs against the float ones (dB).
+        drawn: Whether the test rows are drawn, because there are none.
 
     Raises:
         ExportError: There is nothing to calibrate with, or the model cannot be converted or
@@ -157,6 +161,8 @@ def export_model(
             advice=advice,
             scoring=scoring,
             about=about,
+            min_sqnr_db=min_sqnr_db,
+            drawn=drawn,
         )
 
 
@@ -175,6 +181,8 @@ def prove_and_write(
     advice: tuple[Advice, ...] = (),
     scoring: Scoring | None = None,
     about: Mapping[str, Any] | None = None,
+    min_sqnr_db: float | None = gates.MIN_SQNR_DB,
+    drawn: bool = False,
 ) -> ExportResult:
     """Strip, prove and write a quantized model, whatever its float model was written in.
 
@@ -193,6 +201,8 @@ def prove_and_write(
         advice: What lint said about it.
         scoring: What the task is measured by; None: accuracy if targets are classes.
         about: What travels with the model, in the card and in the files with a signature.
+        min_sqnr_db: As of :func:`export_model`.
+        drawn: As of :func:`export_model`.
 
     Raises:
         ExportError: The model does not pass the proof.
@@ -209,8 +219,10 @@ def prove_and_write(
         test,
         mcu_model=mcu_model,
         max_accuracy_drop=max_accuracy_drop,
+        min_sqnr_db=min_sqnr_db,
         scoring=scoring,
     )
+    proof = dataclasses.replace(proof, drawn=drawn)
     cost = Cost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
     budget = budget or DeviceBudget()
     passed = (*proof.gates, *_device_gates(mcu_model, cost, budget))

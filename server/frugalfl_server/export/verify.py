@@ -24,6 +24,7 @@ from frugalfl_server.export.operators import MICRO_OPERATORS, end_types, operato
 from frugalfl_server.export.reference import Reference
 from frugalfl_server.export.scores import agreement, are_classes, sqnr_db
 from frugalfl_server.export.stages import STAGES, Models, StageRuns, run_stages
+from frugalfl_server.outcomes import FLOAT, INT8, count_outcomes
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Verification:
         gates: What the model was held against, and held.
         metrics: By name of a measure, its values by stage; None where it is not defined, and
             for TFLite-Micro where it does not run on this host.
+        drawn: Whether the rows are drawn, because the server has none
+            (:mod:`frugalfl_server.export.drawn`): how good the model is, they cannot tell.
+        outcomes: What the float and the int8 model said of these rows, counted.
     """
 
     reference: str
@@ -69,6 +73,8 @@ class Verification:
     operators: tuple[str, ...]
     gates: tuple[Gate, ...] = ()
     metrics: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
+    drawn: bool = False
+    outcomes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def unchecked(self) -> str | None:
@@ -78,9 +84,9 @@ class Verification:
         return f"the model was not checked in TFLite-Micro: {how_to_install()}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; the gates are listed with the export's other ones."""
+        """Return plain values for JSON; gates and outcomes are kept elsewhere."""
         plain = {**dataclasses.asdict(self), "operators": list(self.operators)}
-        del plain["gates"]
+        del plain["gates"], plain["outcomes"]
         return plain
 
 
@@ -201,7 +207,16 @@ def _measured(
         arena_bytes=runs.micro.arena_bytes if runs.micro else None,
         operators=ops,
         metrics=_by_metric(stages, scores, scoring),
+        outcomes=_outcomes(exact, runs, targets, scoring),
     )
+
+
+def _outcomes(
+    exact: FloatArray, runs: StageRuns, targets: TargetArray, scoring: Scoring
+) -> dict[str, Any]:
+    in_int8 = "tflite_micro_int8" if runs.micro else "litert_int8_reference"
+    stages = {FLOAT: exact, INT8: runs.outputs[in_int8]}
+    return count_outcomes(scoring.kind, stages, targets)
 
 
 def _by_metric(

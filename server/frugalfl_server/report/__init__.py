@@ -1,11 +1,16 @@
 """A run to look at: ``report.html``, and a summary on the terminal.
 
     facts     what the run's files say, and the comparisons between them
+    outcomes  what the final model said of the public rows
     joules    energy records, added up by client and by source
+    clients   what is known of each client
+    changed   settings beside their defaults
     texts     numbers for people
     svg       a drawing as text that belongs in an HTML page
-    figures   the figures
+    figures   the figures; panels: small ones side by side
+    sheets    the tables as CSV
     html      the page: report.html.j2 filled in
+    seeds     several runs on one page: mean and band by round
     terminal  the same headline figures, in a box
 
 Importing this package is cheap: Matplotlib and Jinja load when a report is written.
@@ -13,13 +18,16 @@ Importing this package is cheap: Matplotlib and Jinja load when a report is writ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from frugalfl.errors import UsageError
 
 if TYPE_CHECKING:
     from frugalfl_server.run_directory import RunDirectory
 
-__all__ = ["write_report"]
+__all__ = ["write_comparison", "write_report"]
 
 
 def write_report(run: RunDirectory) -> Path:
@@ -41,3 +49,33 @@ def write_report(run: RunDirectory) -> Path:
     path = run.path / "report.html"
     write_atomically(path, text.encode())
     return path
+
+
+def write_comparison(paths: Sequence[Path], out: Path | None = None) -> Path:
+    """Write one page of several runs: mean and band by round if only their seeds differ.
+
+    Args:
+        paths: Two run directories or more.
+        out: Where the page goes; by default ``seeds.html`` beside the first run.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunError: A run is damaged.
+        UsageError: A run is named twice, or has no finished round; the page cannot be written.
+    """
+    from frugalfl.atomic import write_atomically
+    from frugalfl_server.report.seeds import FILE, read_compared
+    from frugalfl_server.report.seeds_page import seeds_page
+    from frugalfl_server.run_directory import blaming
+
+    compared = read_compared(paths)
+    page = out or compared.facts[0].run.path.parent / FILE
+    with blaming(compared.facts[0].run.path):
+        text = seeds_page(compared)
+    try:
+        write_atomically(page, text.encode())
+    except OSError as error:
+        raise UsageError(f"cannot write {page}: {error.strerror}; say where with --out") from error
+    return page

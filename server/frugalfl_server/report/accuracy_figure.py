@@ -18,7 +18,7 @@ from frugalfl_server.report.ticks import byte_limits, byte_ticks, only_grid, sco
 
 #: Beyond this many rounds a dot for each hides the line.
 _MOST_DOTS = 250
-_LEFT, _RIGHT, _TOP, _TOP_ALONE, _BOTTOM = 54, 16, 72, 32, 50
+_LEFT, _RIGHT, _TOP, _TOP_ALONE, _BOTTOM = 74, 16, 72, 32, 50
 #: A generous mean, to tell whether a text fits.
 _CHARACTER_PX = 7.4
 #: Axes wider than this have room for more words.
@@ -55,6 +55,7 @@ def _limits(axes: Axes, facts: Facts) -> None:
     axes.set_xlim(low, high)
     byte_ticks(axes.xaxis, low, high)
     axes.set_xlabel("bytes so far, both directions (log scale)", labelpad=8)
+    axes.set_ylabel(facts.drawn_title)
     every = map(facts.score, (*facts.ours, *facts.baseline))
     scores = [score for score in every if not math.isnan(score)]
     if scores:

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from frugalfl.energy import Totals, totals
+from frugalfl.energy import Totals, spent
 from frugalfl.kinds import ACCURACY
-from frugalfl.metrics import words
 from frugalfl_server import summary
 from frugalfl_server.files import short_path
 from frugalfl_server.records import MEASURES, RoundRecord, score_of
 from frugalfl_server.report.joules import of_clients
-from frugalfl_server.report.texts import number, percent
+from frugalfl_server.report.outcomes import Outcomes, read_outcomes
+from frugalfl_server.report.texts import direction, measure_name, number, percent
 from frugalfl_server.run_directory import MODEL_ABOUT, RunDirectory
 
 #: The accuracy, or metric, that both federations are timed to, where both get there.
@@ -41,10 +41,12 @@ class Facts:
         ours: Rounds of our federation.
         baseline: Rounds of the baseline; empty where it did not run.
         slim: Rounds of the slim model trained from scratch; empty where it did not run.
+        pruning: ``pruning.json``: the plan; None where nothing was to be pruned.
         fit: ``fit.json``: the model that fits the budget; None where there was no budget.
         float32_bytes: The whole model in float32, before pruning; None where it is not known.
         measures: Name, direction and unit of each measure, the first one first; None where the run
             is older than these: accuracy, and metrics that are larger for better.
+        outcomes: What the final model said of the public rows; None where that is not known.
     """
 
     run: RunDirectory
@@ -57,6 +59,8 @@ class Facts:
     fit: Mapping[str, Any] | None
     float32_bytes: float | None
     measures: Sequence[Mapping[str, str]] | None = None
+    pruning: Mapping[str, Any] | None = None
+    outcomes: Outcomes | None = None
 
     @property
     def planned(self) -> int:
@@ -67,6 +71,8 @@ class Facts:
     @property
     def pruned(self) -> bool:
         """Whether channels were, or will be, removed: as a budget demands, or as asked for."""
+        if self.pruning is not None and not self.pruning["narrowed"]:
+            return False
         ratio = self.about["settings"]["prune"] if self.fit is None else self.fit["ratio"]
         return bool(ratio)
 
@@ -98,7 +104,7 @@ class Facts:
     @property
     def client_totals(self) -> Totals:
         """What the clients' energy records add up to."""
-        return totals(of_clients(self.run.energy))
+        return spent(of_clients(self.run.energy))
 
     @property
     def grids(self) -> list[str]:
@@ -150,12 +156,24 @@ class Facts:
     @property
     def drawn(self) -> str:
         """What the curves show, in words."""
-        return words(self.metric) if self.metric else ACCURACY
+        return measure_name(self.metric) if self.metric else ACCURACY
 
     @property
     def drawn_title(self) -> str:
         """The same at the beginning of a sentence."""
         return self.drawn[0].upper() + self.drawn[1:]
+
+    def direction(self, name: str) -> str:
+        """Say which value of a measure is better, and in which unit it is."""
+        for one in self.measures or ():
+            if one["name"] == name:
+                return direction(one["better"], one["unit"], self.unit)
+        return "higher is better"
+
+    @property
+    def unit(self) -> str:
+        """The targets' unit, if the task says it and a model was kept; else empty."""
+        return "" if self.outcomes is None else self.outcomes.unit
 
     def score(self, record: RoundRecord) -> float:
         """Return what the curves show of a round; NaN where it is not known."""
@@ -219,8 +237,15 @@ def read_facts(run: RunDirectory) -> Facts:
         slim=[record for record in run.rounds if record.federation == summary.SLIM],
         fit=run.read_json("fit.json") if (run.path / "fit.json").exists() else None,
         float32_bytes=_float32_bytes(run, figures),
+        pruning=_pruning_of(run),
         measures=run.read_json(MEASURES)["measures"] if (run.path / MEASURES).exists() else None,
+        outcomes=read_outcomes(run),
     )
+
+
+def _pruning_of(run: RunDirectory) -> Mapping[str, Any] | None:
+    exists = (run.path / summary.PRUNING).exists()
+    return run.read_json(summary.PRUNING) if exists else None
 
 
 def both_ways(record: RoundRecord) -> int:

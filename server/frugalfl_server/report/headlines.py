@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from frugalfl.metrics import words
 from frugalfl.sizes import size_text
 from frugalfl_server.report.facts import Facts
-from frugalfl_server.report.texts import carbon, duration, energy, less, number, percent
+from frugalfl_server.report.texts import (
+    carbon,
+    duration,
+    energy,
+    less,
+    measure_name,
+    number,
+    percent,
+)
 
 BASELINE_NAME = "Flower FedAvg float32"
 
@@ -83,6 +90,13 @@ def headlines(facts: Facts) -> list[Headline]:
     ]
 
 
+def scored_on(facts: Facts) -> str:
+    """Say which rows the measures by round are of."""
+    if facts.about["settings"].get("private"):
+        return "Measures are those of the clients’ own models, on rows that they hold out."
+    return "Measures are those of the global model after each round, on the server’s test rows."
+
+
 def comparison(facts: Facts) -> str:
     """Say how many bytes each federation needed, in all and for the same accuracy."""
     own = f"FrugalFL sent {size_text(facts.total_bytes)} in all."
@@ -122,8 +136,8 @@ def slim_sentence(facts: Facts) -> str:
 def _slim_metric(facts: Facts, name: str) -> str:
     pruned, slim = (of["metrics_int8"].get(name) for of in (facts.summary, facts.summary["slim"]))
     return (
-        f"as int8 the pruned model has {words(name)} {number(pruned)}, the model trained slim from "
-        f"scratch {number(slim)}"
+        f"as int8 the pruned model has {measure_name(name)} {number(pruned)}, the model trained "
+        f"slim from scratch {number(slim)}"
     )
 
 
@@ -157,11 +171,20 @@ def _unknown(facts: Facts) -> Headline:
 def _metric(facts: Facts, name: str) -> Headline:
     trained = facts.summary["metrics"].get(name)
     note = f"float; int8 {number(facts.summary['metrics_int8'].get(name))}"
+    if facts.recovered and facts.outcomes:
+        note = _before_and_after(facts, name)
     if facts.baseline:
         note += f"; baseline {number(facts.baseline[-1].metrics.get(name))}"
     if trained is None and facts.summary["rounds"] == 0:  # recovery rounds alone
         trained = facts.ours[-1].metrics[name]
-    return Headline(words(name), number(trained), note)
+    return Headline(measure_name(name), number(trained), f"{note}; {facts.direction(name)}")
+
+
+def _before_and_after(facts: Facts, name: str) -> str:
+    """Say which model each value is of: pruning changes it, and so it may not be int8 that does."""
+    recovered = number(facts.recovered[-1].metrics.get(name))
+    int8 = number(facts.summary["metrics_int8"].get(name))
+    return f"float, before pruning; pruned: float {recovered}, int8 {int8}"
 
 
 def _accuracy(facts: Facts) -> Headline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,22 +12,26 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from frugalfl.metrics import words
 from frugalfl.sizes import size_text
-from frugalfl.text import MOST_OF_A_LINE, printable
+from frugalfl.text import MOST_OF_A_LINE, for_file_name, printable
 from frugalfl_server.report import texts
+from frugalfl_server.report.changed import settings_of
+from frugalfl_server.report.clients import client_rows
 from frugalfl_server.report.energy_figure import MOST_BARS
 from frugalfl_server.report.facts import Facts
-from frugalfl_server.report.figures import figures
+from frugalfl_server.report.figures import Figure, figures
 from frugalfl_server.report.headlines import (
     BASELINE_NAME,
     comparison,
     headlines,
     missing,
+    scored_on,
     slim_sentence,
     status,
 )
 from frugalfl_server.report.joules import by_client, by_source, phases_of
+from frugalfl_server.report.said import outcome_tables, outcomes_caption
+from frugalfl_server.report.sheets import sheets
 from frugalfl_server.report.tables import (
     comparison_rows,
     model_facts,
@@ -42,7 +46,12 @@ _MOST_CLIENTS = 100
 
 def page(facts: Facts) -> str:
     """Return the whole page as HTML; everything in it that came from outside is escaped."""
-    environment = Environment(
+    return environment().get_template("report.html.j2").render(_content(facts))
+
+
+def environment() -> Environment:
+    """Return what fills in templates of this folder, and escapes whatever it fills in."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         finalize=shown,
@@ -50,14 +59,16 @@ def page(facts: Facts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
+        "count": lambda number: "–" if number is None else f"{number:,}",
         "duration": texts.duration,
         "joules": texts.joules,
+        "link": as_markup,
         "percent": texts.percent,
         "size": size_text,
         "urlpath": quote,
     }
-    return environment.get_template("report.html.j2").render(_content(facts))
+    return made
 
 
 def shown(value: object) -> object:
@@ -70,11 +81,23 @@ def shown(value: object) -> object:
 def _content(facts: Facts) -> Mapping[str, Any]:
     records = facts.run.energy
     clients = by_client(records)
-    drawings = {
-        name: {width: Markup(svg) for width, svg in asdict(drawing).items()}
-        for name, drawing in figures(facts).items()
-    }
+    drawings = {name: _unescaped(drawing) for name, drawing in figures(facts).items()}
+    each, settings = client_rows(facts), settings_of(facts.about)
+    tables = sheets(facts)
     return {
+        "file_name": for_file_name(facts.run.name),
+        "sheets": tables,
+        "settings": settings,
+        "changed": [one for one in settings if one.changed],
+        "each_client": each[:_MOST_CLIENTS],
+        "each_in_all": len(each),
+        "clients_measure": any(one.right is not None for one in each),
+        "energy": texts.energy,
+        "outcomes": facts.outcomes,
+        "outcomes_caption": outcomes_caption(facts),
+        "outcome_tables": outcome_tables(tables),
+        "scored_on": scored_on(facts),
+        "hollow": "; hollow dots are rounds on the pruned model" if facts.recovered else "",
         "name": facts.run.name,
         "about": facts.about,
         "started": time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(facts.about["started_unix_s"])),
@@ -89,14 +112,14 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "baseline_name": BASELINE_NAME,
         "has_baseline": bool(facts.baseline),
         "drawn": facts.drawn_title,
-        "metrics": list(map(words, facts.metrics)),
+        "metrics": list(map(texts.measure_name, facts.metrics)),
         "has_accuracy": facts.has_accuracy,
         "comparison": comparison(facts),
         "comparison_rows": comparison_rows(facts),
         "slim_rows": slim_rows(facts),
         "slim_sentence": slim_sentence(facts),
         "model_rows": model_rows(facts),
-        "model_metrics": list(map(words, facts.summary["metrics_int8"])),
+        "model_metrics": list(map(texts.measure_name, facts.summary["metrics_int8"])),
         "model_facts": model_facts(facts),
         "energy_total": texts.energy(facts.client_energy if records else facts.summary["energy_j"]),
         "grids": facts.grids,
@@ -108,3 +131,18 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "uncertainty": lambda share: "not stated" if share is None else f"± {share * 100:.0f} %",
         "files": run_files(facts.run.path),
     }
+
+
+def as_markup(made: str) -> Markup:
+    """Return a drawing, or a link that holds a file, which go into the page whole and as they are.
+
+    Whatever in them came from outside was escaped when they were made.
+    """
+    return Markup(made)
+
+
+def _unescaped(figure: Figure) -> Figure:
+    """Return a figure whose drawings go into the page as they are."""
+    panels = tuple(replace(one, svg=as_markup(one.svg)) for one in figure.panels)
+    return replace(figure, wide=as_markup(figure.wide), narrow=as_markup(figure.narrow),
+                   panels=panels)  # fmt: skip

@@ -19,7 +19,7 @@ from frugalfl_server.report.ticks import only_grid, score_ticks
 
 #: Beyond this many rounds a dot for each hides the line.
 _MOST_DOTS = 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 16, 40, 50
+_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 16, 40, 50
 _STYLES: dict[str, Any] = {"measured": "-", "estimated": (0, (4, 2))}
 
 
@@ -44,6 +44,7 @@ def joules_figure(facts: Facts, width: int) -> str:
                 lines.append(Line2D([], [], color=colour, linestyle=style, label=f"{name}, {kind}"))
         axes.set_xlim(left=0)
         axes.set_xlabel("joules of all clients so far, above idle", labelpad=8)
+        axes.set_ylabel(facts.drawn_title)
         axes.xaxis.set_major_locator(MaxNLocator(8 if wide else 4, min_n_ticks=2))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} J"))
         score_ticks(axes.yaxis, facts)

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -53,6 +54,9 @@ _STYLE: Any = {
     "ytick.color": GRID,
     "ytick.labelcolor": MUTED,
 }
+#: Gives each variable its light value, then its dark one.
+_STYLE_SHEET = Path(__file__).with_name("style.css.j2")
+_COLOUR = re.compile(r"(--[\w-]+): (#\w+)")
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 _DPI = 72
 
@@ -90,6 +94,20 @@ def draw(
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=_NO_METADATA)
     return _for_page(file.getvalue(), name, size, label)
+
+
+def as_file(svg: str) -> str:
+    """Return a page's ``<svg>`` as a drawing of its own: light, on paper, in any program's font."""
+    light = dict(_COLOUR.findall(_STYLE_SHEET.read_text(encoding="utf-8").partition("@media")[0]))
+    drawn = re.sub(r"var\((--[\w-]+)\)", lambda found: light[found[1]], svg)
+    _, _, width, height = re.findall(r"[\d.]+", drawn[drawn.index("viewBox") :])[:4]
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        'font-family="system-ui, sans-serif" '
+    )
+    paper = f'<rect width="100%" height="100%" fill="{light["--paper"]}"/>'
+    start = drawn.index(">") + 1
+    return f"{head}{drawn[5:start]}{paper}{drawn[start:]}"
 
 
 def _for_page(svg: str, name: str, size: tuple[int, int], label: str) -> str:

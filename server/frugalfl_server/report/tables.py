@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frugalfl.metrics import words
 from frugalfl.sizes import size_text
 from frugalfl_server.report.facts import Facts
-from frugalfl_server.report.texts import carbon, duration, energy, less, number, percent
+from frugalfl_server.report.texts import (
+    carbon,
+    duration,
+    energy,
+    less,
+    measure_name,
+    number,
+    percent,
+)
 
 #: Stages of the proof in the order a model goes through them: name, file, key of the file's size.
-_STAGES = (
+STAGES = (
     ("pytorch", "PyTorch", None),
     ("litert_float", "LiteRT float", "float_bytes"),
     ("litert_int8", "LiteRT int8", "int8_bytes"),
@@ -128,7 +135,9 @@ def _metric_rows(facts: Facts, other: Mapping[str, Any]) -> list[Row]:
         for moment, ours in moments:
             known = ours is not None and theirs is not None
             apart = _apart(ours - theirs) if known else ""
-            rows.append(Row(f"{words(name)} after {moment}", number(ours), number(theirs), apart))
+            rows.append(
+                Row(f"{measure_name(name)} after {moment}", number(ours), number(theirs), apart)
+            )
     return rows
 
 
@@ -208,7 +217,7 @@ def model_rows(facts: Facts) -> list[ModelRow]:
         return []
     export, proof = facts.export, facts.export["verification"]
     rows = []
-    for stage, name, size in _STAGES:
+    for stage, name, size in STAGES:
         latency = proof["latency_us_host"].get(stage)
         micro = stage == "tflite_micro_int8"
         rows.append(
@@ -225,6 +234,13 @@ def model_rows(facts: Facts) -> list[ModelRow]:
     return rows
 
 
+def _drawn(proof: Mapping[str, Any]) -> str:
+    """Say that the rows are nobody's, if the server had none."""
+    if not proof.get("drawn"):  # older exports do not say
+        return ""
+    return " drawn within the clients' ranges: how good the int8 model is, is not known"
+
+
 def model_facts(facts: Facts) -> list[tuple[str, str]]:
     """Return what holds for the exported model as a whole: name and value."""
     if facts.export is None:
@@ -237,7 +253,7 @@ def model_facts(facts: Facts) -> list[tuple[str, str]]:
     return [
         ("parameters", f"{export['parameters']:,}"),
         ("multiply-accumulates per row", f"{export['macs']:,}"),
-        ("test rows", f"{proof['rows']:,}"),
+        ("test rows", f"{proof['rows']:,}{_drawn(proof)}"),
         ("TFLite-Micro against LiteRT's reference kernels", apart),
         ("SQNR, int8 against float", f"{proof['sqnr_db']:.1f} dB"),
         ("operators", ", ".join(_counted(proof["operators"]))),

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from frugalfl.metrics import words
+
 _GRAMS = ((1e6, "t"), (1e3, "kg"), (1.0, "g"), (1e-3, "mg"), (1e-6, "µg"))
+#: Measures that have a short name in their field.
+_FIELDS_NAMES = {
+    "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "r2": "R²", "f1": "F1", "iou": "mean IoU",
+    "roc_auc": "ROC AUC",
+}  # fmt: skip
 _JOULES = ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"))
 
 
@@ -26,6 +33,33 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 10 else f"{value:.3g}"
+
+
+def measure_name(name: str) -> str:
+    """Return the name of a measure as its field writes it.
+
+    >>> measure_name("rmse"), measure_name("average_precision")
+    ('RMSE', 'average precision')
+    """
+    return _FIELDS_NAMES.get(name, words(name))
+
+
+def direction(better: str, unit: str, of_targets: str = "") -> str:
+    """Say which value of a measure is better, and what its unit is.
+
+    Args:
+        better: ``higher`` or ``lower``.
+        unit: As of :class:`frugalfl.metrics.Measure`.
+        of_targets: The targets' unit, if the task says it.
+
+    >>> direction("lower", "target"), direction("lower", "target", "mm")
+    ("lower is better, in the targets' unit", 'lower is better, in mm')
+    >>> direction("lower", "target squared", "mm"), direction("higher", "share")
+    ('lower is better, in mm squared', 'higher is better')
+    """
+    known = of_targets or "the targets' unit"
+    in_unit = {"target": f", in {known}", "target squared": f", in {known} squared"}
+    return f"{better} is better{in_unit.get(unit, '')}"
 
 
 def joules(value: float | None) -> str:

@@ -15,13 +15,13 @@ from flwr.serverapp import Grid
 from frugalfl import wire
 from frugalfl.atomic import write_atomically
 from frugalfl.codec.buffer import Reader
-from frugalfl.energy import EnergyRecord, totals
+from frugalfl.energy import EnergyRecord, spent, totals
 from frugalfl.errors import FederationError, FrameError, TaskError
 from frugalfl.kinds import Scores, scoring_of
 from frugalfl.patience import parse_patience
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
-from frugalfl.task import Task
+from frugalfl.task import FloatArray, Task
 from frugalfl.text import printable
 from frugalfl.trees.bins import Bins, Sketch
 from frugalfl.trees.forest import Forest
@@ -30,11 +30,17 @@ from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way, 
 from frugalfl_server.counters import counters_into, wait_for
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import MeteredStrategy, server_energy
+from frugalfl_server.outcomes import FLOAT, count_outcomes, write_outcomes
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.set_aside import ClientFailedError, SetAside
+from frugalfl_server.set_aside import (
+    ClientFailedError,
+    SetAside,
+    TaskFailedError,
+    failure_of,
+)
 from frugalfl_server.stopping import TrainingOver
 from frugalfl_server.summary import OURS
 from frugalfl_server.traffic import Traffic
@@ -135,6 +141,8 @@ class TreeFederation:
         for failure in [*traffic.failures, *self._guard.newly_capped(told.sketches)]:
             self._progress.warn(failure)
         if not told.sketches:
+            if traffic.unfit == traffic.clients:
+                self._guard.aside.unfit.check_round(0, traffic.clients)
             raise FederationError(
                 f"bins: none of {traffic.clients} clients gave quantiles; "
                 f"{next(iter(traffic.failures), 'nobody answered')}"
@@ -159,6 +167,9 @@ class TreeFederation:
     def _complain(self, traffic: Traffic, node: int, error: FrameError) -> None:
         """Note that a client's quantiles do not count, or not all of what it said."""
         said = printable(str(error))
+        if isinstance(error, TaskFailedError):
+            said = self._guard.task_failed(node, 0, error)
+            traffic.unfit += 1
         traffic.failures.append(f"bins: node {node}: {said}")
         if not isinstance(error, ClientFailedError):
             traffic.failures += map(str, self._guard.wrong(node, 0, said))
@@ -181,7 +192,7 @@ class TreeFederation:
             FrameError: The reply is an error, cannot be read, or is of other features.
         """
         if message.has_error():
-            raise ClientFailedError(message.error.reason)
+            raise failure_of(message)
         reply = wire.unpack_reply(message)
         told = self._who.check(
             message.metadata.src_node_id, reply.records, reply.head, self._run.name, 0,
@@ -253,18 +264,21 @@ class TreeFederation:
 
     def _score(self, number: int) -> Scores:
         """Return the scores of the model on the server's rows."""
-        scores = self._scores if len(self._scores) else np.full(len(self._test), -1.0)
-        with self._energy.window("evaluate", round=number, samples=len(scores)) as window:
-            outputs = np.stack([np.zeros(len(scores)), scores], axis=1).astype(np.float32)
-            found = self._scoring.score(outputs, self._test.y)
+        with self._energy.window("evaluate", round=number, samples=len(self._test)) as window:
+            found = self._scoring.score(self._outputs(), self._test.y)
             window.correct = found.right
         return found
+
+    def _outputs(self) -> FloatArray:
+        """Return two scores a row, as of a network of two classes."""
+        scores = self._scores if len(self._scores) else np.full(len(self._test), -1.0)
+        return np.stack([np.zeros(len(scores)), scores], axis=1).astype(np.float32)
 
     def _keep(
         self, phase: str, traffic: Traffic, scores: Scores, own: tuple[EnergyRecord, ...]
     ) -> RoundRecord:
         """Add a row to the run's tables."""
-        energy, server = totals(traffic.energy), totals(own)
+        energy, server = spent(traffic.energy), totals(own)
         record = RoundRecord(
             federation=OURS, phase=phase, round=traffic.round, accuracy=scores.accuracy,
             loss=traffic.loss, clients=traffic.clients, updates=traffic.updates,
@@ -296,6 +310,8 @@ class TreeFederation:
             "exchanges": exchanges,
         }
         self._run.write_json("model/trees.json", about)
+        outcomes = count_outcomes(self._scoring.kind, {FLOAT: self._outputs()}, self._test.y)
+        write_outcomes(folder, outcomes)
 
 
 def _joined(before: Traffic, now: Traffic) -> Traffic:

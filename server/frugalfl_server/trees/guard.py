@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median_low
 
 from frugalfl.errors import FrameError
-from frugalfl_server.rows import MOST_ROWS
-from frugalfl_server.set_aside import Sentence, SetAside
+from frugalfl.text import printable
+from frugalfl_server.rows import MOST_ROWS, capped_rows
+from frugalfl_server.set_aside import Sentence, SetAside, TaskFailedError
 
-#: With fewer clients there is no median to compare with.
-FEWEST = 3
 #: A device's rows may grow while a run goes on, but not by more than this factor.
 _GROWS_BY = 2
 
@@ -27,13 +25,10 @@ def counted_rows(claims: Mapping[int, int]) -> dict[int, int]:
     Args:
         claims: The rows that each client says it has, by node.
     """
-    if len(claims) < FEWEST:
-        return dict(claims)
-    most = MOST_ROWS * median_low(claims.values())
-    capped = {node: min(rows, most) for node, rows in claims.items()}
+    capped = dict(zip(claims, capped_rows(list(claims.values())), strict=True))
     whole = sum(capped.values())
     return {
-        node: rows if claims[node] <= most else max(min(rows, whole - rows), 1)
+        node: rows if rows == claims[node] else max(min(rows, whole - rows), 1)
         for node, rows in capped.items()
     }
 
@@ -117,6 +112,11 @@ class Guard:
         """Note an answer that no working client gives; return what follows."""
         self._silent.pop(node, None)
         return self.aside.wrong(node, round_, why)
+
+    def task_failed(self, node: int, round_: int, error: TaskFailedError) -> str:
+        """Set a client aside whose own task failed; return why, and for how long."""
+        self._silent.pop(node, None)
+        return self.aside.task_failed(node, round_, printable(str(error)))
 
     def silent(self, node: int) -> None:
         """Note that everybody waited for a client in vain: it is asked less often.

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl.trees.forest import UInt8s
-from frugalfl_server.trees.guard import FEWEST
+from frugalfl_server.rows import FEWEST
 
 Vector = npt.NDArray[np.float64]
 

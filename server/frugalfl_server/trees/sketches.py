@@ -16,7 +16,8 @@ import numpy as np
 from frugalfl.errors import FrameError
 from frugalfl.trees.bins import Bins, Sketch, agree
 from frugalfl.trees.forest import Float32s
-from frugalfl_server.trees.guard import FEWEST, Guard
+from frugalfl_server.rows import FEWEST
+from frugalfl_server.trees.guard import Guard
 
 _WHOLE = 65535
 #: Of the bins that a feature of the others has without a client, so many are left with it.

@@ -23,7 +23,7 @@ from frugalfl.text import printable
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.ways import Way
 from frugalfl_server.identity import Identities, without
-from frugalfl_server.set_aside import ClientFailedError
+from frugalfl_server.set_aside import ClientFailedError, TaskFailedError, failure_of
 from frugalfl_server.told import Told
 from frugalfl_server.traffic import Traffic
 from frugalfl_server.trees.believable import Rows
@@ -154,11 +154,14 @@ class TreeStrategy(Strategy):
 
         Raises:
             FederationError: Not one client contributed.
+            TaskError: Not one could, each because of its own task.
         """
         taken = self._taken(server_round, replies)
         if not taken:
             if not self.gives_up():
                 return None, None
+            if 0 < self.traffic.unfit == self.traffic.clients:
+                self._guard.aside.unfit.check_round(server_round, self.traffic.clients)
             first = next(iter(self.traffic.failures), "nobody answered")
             raise FederationError(
                 f"round {server_round}: none of {self.traffic.clients} clients contributed; {first}"
@@ -188,10 +191,16 @@ class TreeStrategy(Strategy):
                 if reply is None:
                     continue
                 self.take_in(node, reply)
+            except TaskFailedError as error:
+                self.traffic.unfit += 1
+                why = self._guard.task_failed(node, self.traffic.round, error)
+                self.failed(node, why, garbage=False)
+                continue
             except FrameError as error:
                 self.failed(node, str(error), garbage=not isinstance(error, ClientFailedError))
                 continue
             taken[node] = reply
+            self._guard.aside.unfit.trained(node)
         for node, why in self.outliers().items():
             self.drop(node)
             del taken[node]
@@ -239,7 +248,7 @@ class TreeStrategy(Strategy):
         node, traffic = message.metadata.src_node_id, self.traffic
         number = self._exchange_of(message)
         if message.has_error():
-            raise ClientFailedError(message.error.reason)
+            raise failure_of(message)
         reply = wire.unpack_reply(message)
         traffic.answers += 1
         self._bind(node, reply, number)

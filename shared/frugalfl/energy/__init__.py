@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from frugalfl.energy.profiles import DeviceProfile, profile_named
     from frugalfl.energy.reading import Reading, counted
     from frugalfl.energy.record import SERVER, EnergyRecord, record_of, tidied
-    from frugalfl.energy.sums import Totals, totals
+    from frugalfl.energy.sums import Totals, spent, totals
 
 #: Module of each name, loaded when the name is asked for: a meter needs no SQLite. No module here
 #: may be called as a name is, because it would take its place.
@@ -35,6 +35,7 @@ _HOMES = {
     "record_of": "record",
     "tidied": "record",
     "Totals": "sums",
+    "spent": "sums",
     "totals": "sums",
 }
 
@@ -56,6 +57,7 @@ __all__ = [
     "profile_named",
     "radio_reading",
     "record_of",
+    "spent",
     "tidied",
     "totals",
 ]

@@ -19,7 +19,7 @@ from frugalfl.energy import formats, parquet
 from frugalfl.energy.ledger import Ledger
 from frugalfl.energy.reading import Reading
 from frugalfl.energy.record import SERVER, EnergyRecord
-from frugalfl.energy.sums import Totals, totals
+from frugalfl.energy.sums import Totals, spent
 from frugalfl.energy.verify import Findings, verify_ledger, verify_run
 from frugalfl.errors import RunError, UsageError
 from frugalfl.foreign import read_json
@@ -206,7 +206,7 @@ def _print_tables(records: list[EnergyRecord], groups: list[By], about: list[str
     server = [record for record in records if record.client == SERVER]
     clients = [record for record in records if record.client != SERVER]
     both = {"clients": clients, "server": server}
-    lines = [f"{whose}: {_sums(totals(mine))}" for whose, mine in both.items() if mine]
+    lines = [f"{whose}: {_sums(spent(mine))}" for whose, mine in both.items() if mine]
     lines += about
     lines += dict.fromkeys(_how(reading) for record in records for reading in record.readings)
     lines += dict.fromkeys(f"grams: {record.grid}" for record in records if record.grid)

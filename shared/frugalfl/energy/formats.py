@@ -11,7 +11,7 @@ from typing import Any
 
 from frugalfl.energy.columns import DERIVED, flat
 from frugalfl.energy.record import SERVER, EnergyRecord
-from frugalfl.energy.sums import Totals, totals
+from frugalfl.energy.sums import Totals, spent
 from frugalfl.energy.text import as_dict
 from frugalfl.text import for_csv, printable
 
@@ -33,7 +33,7 @@ def grouped(records: Sequence[EnergyRecord], by: str) -> dict[str, Totals]:
     for record in records:
         groups.setdefault(GROUPS[by](record), []).append(record)
     order = sorted(groups, key=_place) if by != "phase" else groups
-    return {name: totals(groups[name]) for name in order}
+    return {name: spent(groups[name]) for name in order}
 
 
 def _place(name: str) -> tuple[bool, int, str]:
@@ -78,7 +78,7 @@ def to_prometheus(records: Sequence[EnergyRecord]) -> str:
     groups: dict[tuple[str, str, str], list[EnergyRecord]] = {}
     for record in records:
         groups.setdefault((record.run, record.client, record.phase), []).append(record)
-    sums = {key: totals(group) for key, group in sorted(groups.items())}
+    sums = {key: spent(group) for key, group in sorted(groups.items())}
     lines = []
     for name, help_text, measured, estimated in _METRICS:
         lines += _header(name, help_text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from frugalfl.energy.record import EnergyRecord, known_sum
 
@@ -69,6 +69,19 @@ def totals(records: Iterable[EnergyRecord]) -> Totals:
         measured_j_per_correct=_each(known_sum(r.measured_j for r in judged), correct),
         estimated_j_per_correct=_each(known_sum(r.estimated_j for r in judged), correct),
     )
+
+
+def spent(records: Iterable[EnergyRecord]) -> Totals:
+    """Add up what devices used: nothing is known if no joules of any work are.
+
+    Of a microcontroller that trains only the radio is known, which may take nothing; that is not
+    what the device used. Unlike :func:`totals`, such sums must not be added up further.
+    """
+    rows = list(records)
+    whole, work = totals(rows), [r for r in rows if r.wall_s is not None]
+    if work and all(r.measured_j is None and r.estimated_j is None for r in work):
+        return replace(whole, measured_j=None, estimated_j=None, measured_g=None, estimated_g=None)
+    return whole
 
 
 def _each(joules: float | None, correct: int | None) -> float | None:

@@ -46,6 +46,11 @@ def of_labels(outputs: Array, targets: Array, threshold: float) -> Tally:
     return np.stack([one.sum(axis=0) for one in four], axis=1).astype(np.float64).reshape(-1)
 
 
+def size(tally: Tally) -> float:
+    """Return how much was counted; NaN: no counts are so."""
+    return float(tally.sum()) if (tally >= 0).all() else math.nan
+
+
 def confusion(tally: Tally) -> npt.NDArray[np.float64]:
     """Return a confusion matrix as rows of what is right, columns of what was said."""
     classes = math.isqrt(len(tally))

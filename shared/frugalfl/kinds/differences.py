@@ -27,6 +27,13 @@ def of_values(outputs: Array, targets: Array) -> Tally:
     )
 
 
+def size(tally: Tally) -> float:
+    """Return how many numbers were compared; NaN: no sums are so."""
+    if len(tally) != 5 or (tally[[0, 1, 2, 4]] < 0).any():
+        return math.nan
+    return float(tally[0])
+
+
 def mse(tally: Tally) -> float:
     """Return the mean squared error."""
     return float(tally[2] / tally[0]) if tally[0] else math.nan

@@ -44,9 +44,24 @@ def kind_of(task: Task, outputs: torch.Tensor, examples: Examples, whose: str) -
         )
     first = Examples(examples.x[: len(outputs)], examples.y[: len(outputs)])
     kind = kind_named(task.kind) if task.kind else _inferred(task, outputs, first, examples)
-    if why := kind.misfit(tuple(outputs.shape), examples.y):
-        raise TaskError(f"task {task.name!r}: {whose}: {why}, which is no {kind.name}")
+    check_kind(kind, tuple(outputs.shape), examples.y, f"task {task.name!r}: {whose}")
     return _of_probabilities(task, kind, outputs, first.y.shape)
+
+
+def check_kind(kind: Kind, outputs: tuple[int, ...], targets: Array, whose: str) -> None:
+    """See that outputs and targets go together.
+
+    Args:
+        kind: Of the task.
+        outputs: Shape of a model's outputs.
+        targets: Of all rows.
+        whose: They are, for the message.
+
+    Raises:
+        TaskError: They do not.
+    """
+    if why := kind.misfit(outputs, targets):
+        raise TaskError(f"{whose}: {why}, which is no {kind.name}")
 
 
 def _inferred(task: Task, outputs: torch.Tensor, first: Examples, examples: Examples) -> Kind:

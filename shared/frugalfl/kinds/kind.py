@@ -37,6 +37,7 @@ class Kind:
         measures: By name, from a tally to a number, beside accuracy; NaN: not defined.
         rankings: By name, measures that need all rows at once, and so the server's own.
         about: By name of a measure, its direction and unit; the others are shares, larger better.
+        size: From a tally to how much was counted in it: as much of every row; NaN: it is none.
         misfit: ``(shape of outputs, targets)`` to why these do not go together; empty: they do.
     """
 
@@ -47,6 +48,7 @@ class Kind:
     measures: Mapping[str, Callable[[Tally], float]] = field(default_factory=dict)
     rankings: Mapping[str, Callable[[Array, Array], float]] = field(default_factory=dict)
     about: Mapping[str, Measure] = field(default_factory=dict)
+    size: Callable[[Tally], float] = counts.size
 
     def measure(self, name: str) -> Measure:
         """Return a measure that is taken of outputs and targets."""
@@ -137,13 +139,13 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             "regression", differences.of_values, partial(_paired, "regression", labels=False),
             measures={"rmse": differences.rmse, "mae": differences.mae, "r2": differences.r2},
-            about=_ERRORS,
+            about=_ERRORS, size=differences.size,
         ),
         Kind(
             "reconstruction", differences.of_values,
             partial(_paired, "reconstruction", labels=False),
             measures={"mse": differences.mse, "r2": differences.r2},
-            about=_ERRORS,
+            about=_ERRORS, size=differences.size,
         ),
         Kind(
             "segmentation", counts.of_classes, _classes,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from frugalfl.kinds.counts import never
 from frugalfl.kinds.kind import CLASSIFICATION, UNKNOWN, Kind, Tally
-from frugalfl.metrics import Measure, Metric, measure
+from frugalfl.metrics import Measure, Metric, directed, measure
 from frugalfl.task import Task
 
 Array = npt.NDArray[Any]
@@ -109,6 +110,13 @@ def scoring_of(task: Task, kind: Kind = CLASSIFICATION) -> Scoring:
     return Scoring(kind, _with_directions(task.metrics))
 
 
+def unknown_scores(scoring: Scoring) -> Scoring:
+    """Return the same measures, of rows whose targets nobody knows: each of them is unknown."""
+    return Scoring(
+        UNKNOWN, {name: replace(one, of=never) for name, one in scoring.measures.items()}
+    )
+
+
 def scoring_by_targets(targets: Array, metrics: Mapping[str, Metric]) -> Scoring:
     """Return what a model without a task is measured by: accuracy only if targets are classes."""
     classes = np.issubdtype(targets.dtype, np.integer) and targets.ndim == 1
@@ -116,9 +124,7 @@ def scoring_by_targets(targets: Array, metrics: Mapping[str, Metric]) -> Scoring
 
 
 def _with_directions(metrics: Mapping[str, Metric]) -> dict[str, Measure]:
-    return {
-        name: one if isinstance(one, Measure) else Measure(one) for name, one in metrics.items()
-    }
+    return {name: directed(name, one) for name, one in metrics.items()}
 
 
 def _finite(value: float) -> float | None:

@@ -1,0 +1,52 @@
+"""The settings of a run beside their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from frugalfl.settings import Settings
+from frugalfl_server.report.sheet import Sheet
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a run.
+
+    Attributes:
+        name: Its key.
+        value: As it was.
+        default: What it is if nobody sets it; None: this version has no such setting.
+        changed: Whether the two differ.
+    """
+
+    name: str
+    value: str
+    default: str | None
+    changed: bool
+
+
+def settings_of(about: Mapping[str, Any]) -> list[Setting]:
+    """Return the settings that ``run.json`` has, those that differ from their defaults first."""
+    defaults = Settings().as_config()
+    found = []
+    for name, value in about["settings"].items():
+        known = name in defaults
+        found.append(
+            Setting(
+                name, _text(value), _text(defaults[name]) if known else None,
+                not known or value != defaults[name],
+            )
+        )  # fmt: skip
+    return sorted(found, key=lambda one: not one.changed)
+
+
+def settings_sheet(settings: list[Setting]) -> Sheet:
+    """Return them as a table."""
+    rows = [[one.name, one.value, one.default, "yes" if one.changed else "no"] for one in settings]
+    return Sheet("settings", ["setting", "value", "default", "changed"], rows)
+
+
+def _text(value: Any) -> str:
+    return "(empty)" if value == "" else str(value)

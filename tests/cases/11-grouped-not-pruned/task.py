@@ -1,0 +1,36 @@
+import numpy as np
+
+from frugalfl import Examples, PublicData, Task
+
+SHAPE = (1, 8, 8)
+W = np.random.default_rng(0).normal(size=(4, int(np.prod(SHAPE)))).astype(np.float32)
+
+
+def rows(n, seed):
+    x = np.random.default_rng(seed).normal(size=(n, *SHAPE)).astype(np.float32)
+    return Examples(x, (x.reshape(n, -1) @ W.T).argmax(1).astype(np.int64))
+
+
+def client_data(client, clients):
+    return rows(40, 10 + client)
+
+
+def public_data():
+    return PublicData(rows(200, 1))
+
+
+def model():
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3, groups=8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(128, 4),
+    )
+
+
+task = Task("resnext", model=model, client_data=client_data, public_data=public_data)
