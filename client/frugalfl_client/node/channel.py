@@ -218,8 +218,8 @@ class Channel:
         match error:
             case ssl.SSLCertVerificationError(verify_code=code) if code in _STRICT:
                 return RefusedError(
-                    f"the certificate of the SuperLink at {to}, or that of its CA, lacks what Python "
-                    f"3.13 and newer ask for ({error.verify_message.rstrip('.')}): have both made "
+                    f"the certificate of the SuperLink at {to}, or that of its CA, lacks what "
+                    f"Python 3.13 asks for ({error.verify_message.rstrip('.')}): have both made "
                     "anew as docs/deploy.md says"
                 )
             case ssl.SSLCertVerificationError():
