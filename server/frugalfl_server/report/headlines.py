@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from frugalfl.energy import SERVER
 from frugalfl.sizes import size_text
 from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.texts import (
@@ -94,6 +95,11 @@ def scored_on(facts: Facts) -> str:
     """Say which rows the measures by round are of."""
     if facts.about["settings"].get("private"):
         return "Measures are those of the clients’ own models, on rows that they hold out."
+    by_server = [
+        one for one in facts.run.energy if one.client == SERVER and one.phase == "evaluate"
+    ]
+    if facts.run.energy and not by_server:
+        return "Measures are those of the global model, as clients measured it on their own rows."
     return "Measures are those of the global model after each round, on the server’s test rows."
 
 
