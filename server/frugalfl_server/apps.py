@@ -24,11 +24,12 @@ def read_settings(app: Path, changes: Sequence[str] = ()) -> Settings:
     path = app / "pyproject.toml"
     if not app.is_dir():
         raise UsageError(
-            f"there is no folder {str(app)!r}; name a Flower app, such as simulations/digits"
+            f"there is no folder {str(app)!r}; name that of a Flower app "
+            "(`frugalfl new digits` makes one)"
         )
     if not path.is_file():
         raise UsageError(
-            f"{str(app)!r} has no pyproject.toml; copy simulations/digits to begin with"
+            f"{str(app)!r} has no pyproject.toml; `frugalfl new digits` makes an app to begin with"
         )
     try:
         project = tomllib.loads(path.read_text(encoding="utf-8"))

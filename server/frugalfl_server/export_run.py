@@ -152,6 +152,7 @@ def export_into(
         activations=settings.activations,
         budget=DeviceBudget.of_settings(settings),
         scoring=scoring,
+        about=task.about,
         min_sqnr_db=least_db,
         drawn=not task.has_public_rows,
     )

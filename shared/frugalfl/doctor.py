@@ -26,7 +26,7 @@ _PARTS = {
     "torch": ("torch", "train with PyTorch"),
     "edge": ("ai-edge-litert", "run TFLite models on this device"),
     "server": ("litert-torch", "serve, prune, export, report"),
-    "sim": ("scikit-learn", "simulate federations on one machine"),
+    "sim": ("ray", "simulate with Flower's own engine too"),
 }
 #: What does a package's work where it is not there: 32-bit boards have no other.
 _INSTEAD = {"ai-edge-litert": "tflite-runtime"}
