@@ -261,6 +261,8 @@ def make_authority(folder, name):
     certificate = (
         _begin(subject, subject, key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_signs_certificates(), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     _write(folder / f"{name}.crt", folder / f"{name}.key", certificate, key)
@@ -275,9 +277,21 @@ def sign_server(folder, authority, name):
     certificate = (
         _begin(x509.Name([]), ca.subject, key.public_key())
         .add_extension(x509.SubjectAlternativeName(here), critical=True)
+        .add_extension(  # which Python 3.13 asks for
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key()), critical=False
+        )
         .sign(ca_key, hashes.SHA256())
     )
     _write(folder / f"{name}.pem", folder / f"{name}.key", certificate, key)
+
+
+def _signs_certificates():
+    """What a CA's key is for; Python 3.13 refuses a CA that does not say so."""
+    return x509.KeyUsage(
+        digital_signature=False, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, key_cert_sign=True, crl_sign=True,
+        encipher_only=False, decipher_only=False,
+    )  # fmt: skip
 
 
 def _begin(subject, issuer, public):

@@ -4,6 +4,7 @@
 >>> scores = predict("model_int8_edge.tflite", rows)  # doctest: +SKIP
 """
 
+from frugalfl_edge.about import read_about
 from frugalfl_edge.interpreter import Interpreter, Kernels, ModelSource, TensorInfo
 from frugalfl_edge.predict import dequantize, predict, quantize, run_rows
 
@@ -15,5 +16,6 @@ __all__ = [
     "dequantize",
     "predict",
     "quantize",
+    "read_about",
     "run_rows",
 ]

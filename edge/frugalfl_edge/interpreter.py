@@ -65,11 +65,11 @@ class Interpreter:
             UsageError: No such file, not a .tflite model, or not one input and one output.
             MissingExtraError: Neither runtime is installed.
         """
-        self._runtime = load_runtime(_content(model), kernels, _name(model))
+        self._runtime = load_runtime(content_of(model), kernels, name_of(model))
         inputs, outputs = self._runtime.get_input_details(), self._runtime.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             counts = f"{len(inputs)} inputs and {len(outputs)} outputs"
-            raise UsageError(f"{_name(model)} has {counts}; one of each is supported")
+            raise UsageError(f"{name_of(model)} has {counts}; one of each is supported")
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
         self.input, self.output = _info(inputs[0]), _info(outputs[0])
 
@@ -95,18 +95,24 @@ class Interpreter:
         return output
 
 
-def _name(model: ModelSource) -> str:
+def name_of(model: ModelSource) -> str:
+    """Return what to call a model in a message."""
     return "the model" if isinstance(model, bytes) else os.fspath(model)
 
 
-def _content(model: ModelSource) -> bytes:
+def content_of(model: ModelSource) -> bytes:
+    """Return the bytes of a model.
+
+    Raises:
+        UsageError: There is no such file, or it cannot be read.
+    """
     if isinstance(model, bytes):
         return model
     try:
         return read_bytes(Path(model))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot read the model {_name(model)}: {why}") from error
+        raise UsageError(f"cannot read the model {name_of(model)}: {why}") from error
 
 
 def load_runtime(content: bytes, kernels: Kernels = "default", name: str = "the model") -> Any:

@@ -16,7 +16,7 @@ from flwr.serverapp import Grid, ServerApp
 from frugalfl import wire
 from frugalfl.blocks import FloatArray, Parameters
 from frugalfl.energy import EnergyRecord, spent, totals
-from frugalfl.errors import Interrupted
+from frugalfl.errors import FrugalFLError, Interrupted
 from frugalfl.kinds import Scores
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.plans import parse_plan
@@ -57,9 +57,10 @@ from frugalfl_server.export import DeviceBudget, PruningPlan, fit
 from frugalfl_server.export_run import export_into, why_private_is_not_exported
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import server_energy
+from frugalfl_server.naming import Naming
 from frugalfl_server.outcomes import write_outcomes
 from frugalfl_server.programs import Programs
-from frugalfl_server.progress import LOG, Progress, scores_of
+from frugalfl_server.progress import LOG, Progress, scores_text
 from frugalfl_server.pruning import example_of, plan_for, prune_as_planned
 from frugalfl_server.public import ask_for_facts, public_of, without_rows
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
@@ -165,12 +166,13 @@ class Federation:
         self._task = task
         self._run = run
         self._name = name
-        self._progress = Progress(settings.rounds, quiet, run.path / LOG)
+        self._who = Identities(run.path)
+        self._named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))
+        self._progress = Progress(settings.rounds, quiet, run.path / LOG, self._named)
         self._grid = RoundGrid(
             grid, settings.clients_per_round, settings.round_deadline,
             close_early=settings.over_select > 0, say=self._progress.say,
         )  # fmt: skip
-        self._who = Identities(run.path)
         self._facts = ask_for_facts(
             task, settings, run, self._grid, self._who, self._progress.say, self._progress.warn
         )
@@ -202,6 +204,13 @@ class Federation:
 
     def conduct(self) -> None:
         """Train, prune, recover, calibrate, export; or go on where the run was stopped."""
+        try:
+            self._conduct()
+        except FrugalFLError as error:
+            error.args = (self._named(str(error)),)
+            raise
+
+    def _conduct(self) -> None:
         self._progress.say(f"run {self._run.path}")
         self._run.write_json(
             MEASURES, {"kind": self._scoring.kind.name, "measures": self._scoring.about()}
@@ -231,6 +240,8 @@ class Federation:
             self._share_counters()
         if stopped is None or phase == "train":
             module = self.train()
+            if not self._settings.rounds:
+                self._begin_with(module)
             if self._plan:
                 module = self._prune(module, self._plan)
         else:
@@ -302,6 +313,18 @@ class Federation:
         random.seed(self._settings.seed)  # Flower samples clients from this generator
         self._rounds(module, "train", self._settings.rounds, first=1)
         return module
+
+    def _begin_with(self, module: torch.nn.Module) -> None:
+        """Where no round trains: keep the model that the run begins with, and what it scores."""
+        if self._settings.private:
+            return
+        self._run.checkpoint(read_parameters(module), phase="train", round=0)
+        if self._clients_measure:
+            return
+        scores = evaluate(module, self._public.test, self._scoring)
+        about = {"accuracy": scores.accuracy, "metrics": dict(scores.metrics)}
+        self._run.write_json(summary.START, about)
+        self._progress.say(f"start:{scores_text(scores.accuracy, scores.metrics)}")
 
     def _pruning_ratio(self) -> float:
         """Return the share of channels to prune; with a budget, the least that makes it fit.
@@ -382,7 +405,7 @@ class Federation:
                 self._run.add_round(record, strategy.traffic.energy, strategy.traffic.heads)
                 self._run.add_energy(own)
                 self._run.checkpoint(unpack(arrays), phase=phase, round=record.round)
-                self._aside.keep(self._run)
+                self._aside.keep(self._run, self._who.client_of)
                 self._who.keep(self._run)
                 self._checkpoint(phase, number, unpack(arrays), strategy)
             else:
@@ -544,7 +567,8 @@ class Federation:
         )
         if not self._task.has_public_rows:
             self._progress.say(
-                f"the final model, on rows that clients held out:{scores_of(record)}"
+                "the final model, on rows that clients held out:"
+                f"{scores_text(record.accuracy, record.metrics)}"
             )
         return ranges
 
@@ -559,7 +583,7 @@ class Federation:
             phase="calibrate",
             round=number,
             accuracy=scores.accuracy,
-            loss=0.0,
+            loss=None,
             clients=answers.clients,
             updates=0,
             uplink_bytes=answers.uplink_bytes,

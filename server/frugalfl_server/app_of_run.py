@@ -1,7 +1,8 @@
 """The app that a run came from, whose code is run to export or resume it.
 
 ``run.json`` names its folder. A run directory may come from somebody else, and reading it must not
-run what he put there: the app is taken only where this user keeps it, outside the run.
+run what he put there: the app is taken where this user keeps it, outside the run, or from the run
+if this user put it there (:mod:`.kept_app`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from frugalfl.errors import RunError
 from frugalfl_server.files import short_path
+from frugalfl_server.kept_app import kept_app
 from frugalfl_server.run_directory import RunDirectory
 
 
@@ -22,7 +24,7 @@ def app_of(run: RunDirectory) -> Path | None:
     """
     named = run.read_json("run.json").get("app")
     if not isinstance(named, str) or not (app := Path(named)).is_dir():
-        return None
+        return kept_app(run)
     if not app.is_absolute() or app.resolve().is_relative_to(run.path):
         raise RunError(
             f"{short_path(run.path)} says that its app is at {named}, so the run brought code of "

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from frugalfl.calls import unknown
 from frugalfl.errors import UsageError
-from frugalfl.settings import Settings
+from frugalfl.settings import OWN, Settings, takes_text
 
 
 def read_settings(app: Path, changes: Sequence[str] = ()) -> Settings:
@@ -23,11 +24,12 @@ def read_settings(app: Path, changes: Sequence[str] = ()) -> Settings:
     path = app / "pyproject.toml"
     if not app.is_dir():
         raise UsageError(
-            f"there is no folder {str(app)!r}; name a Flower app, such as simulations/digits"
+            f"there is no folder {str(app)!r}; name that of a Flower app "
+            "(`frugalfl new digits` makes one)"
         )
     if not path.is_file():
         raise UsageError(
-            f"{str(app)!r} has no pyproject.toml; copy simulations/digits to begin with"
+            f"{str(app)!r} has no pyproject.toml; `frugalfl new digits` makes an app to begin with"
         )
     try:
         project = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -36,7 +38,7 @@ def read_settings(app: Path, changes: Sequence[str] = ()) -> Settings:
     section = project.get("tool", {}).get("flwr", {}).get("app", {})
     if not section:
         raise UsageError(f"{path} has no [tool.flwr.app] section; it is not a Flower app")
-    return Settings.of(_flat(section.get("config", {})) | dict(map(_change, changes)))
+    return _changed(_flat(section.get("config", {})), changes)
 
 
 def apply_changes(settings: Settings, changes: Sequence[str]) -> Settings:
@@ -45,7 +47,20 @@ def apply_changes(settings: Settings, changes: Sequence[str]) -> Settings:
     Raises:
         UsageError: An unknown key, or a wrong value.
     """
-    return Settings.of(settings.as_config() | dict(map(_change, changes)))
+    return _changed(settings.as_config(), changes)
+
+
+def _changed(config: Mapping[str, Any], changes: Sequence[str]) -> Settings:
+    """Return the settings of a config with changes on top.
+
+    Raises:
+        UsageError: One is of a key that neither we nor the app have.
+    """
+    made = dict(map(_change, changes))
+    for key in made:
+        if key.startswith(OWN) and key not in config:
+            raise unknown("key of the app's own", key, [one for one in config if OWN in one])
+    return Settings.of({**config, **made})
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -63,9 +78,10 @@ def _change(text: str) -> tuple[str, Any]:
     if not equals:
         raise UsageError(f"{text!r} is not of the form key=value")
     try:
-        return key, tomllib.loads(f"value = {value}")["value"]
+        plain = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key, value  # a bare word or a codec text needs no quotes
+    return key, value if takes_text(key) and not isinstance(plain, str) else plain
 
 
 @contextmanager

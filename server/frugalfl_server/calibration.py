@@ -29,6 +29,7 @@ from frugalfl.text import printable
 from frugalfl_server.client_scores import ClientScores
 from frugalfl_server.downlink import Downlink
 from frugalfl_server.export.ranges import probe_rows
+from frugalfl_server.files import short_path
 from frugalfl_server.identity import Identities
 from frugalfl_server.merge import merge_ranges
 from frugalfl_server.programs import Programs, Sent
@@ -248,8 +249,8 @@ def kept_ranges(run: RunDirectory, parameters: Parameters) -> FloatArray:
     if not (run.path / FILE).is_file():
         raise ExportError(
             f"{run.path} has no calibration ranges: clients are asked for them after the last "
-            "round, unless export is false; run it to its end, or give the task public "
-            "calibration rows"
+            "round, unless export is false; run it to its end with --resume, or give typical rows: "
+            f"frugalfl export {short_path(run.path)} --calibration rows.npz"
         )
     known = run.read_json(FILE)
     try:
@@ -260,7 +261,8 @@ def kept_ranges(run: RunDirectory, parameters: Parameters) -> FloatArray:
     if model != fingerprint(parameters):
         raise ExportError(
             f"the calibration ranges in {run.path / FILE} are of another model than the newest "
-            "checkpoint; run it to its end, or give the task public calibration rows"
+            "checkpoint; run it to its end with --resume, or give typical rows: frugalfl export "
+            f"{short_path(run.path)} --calibration rows.npz"
         )
     return ranges
 

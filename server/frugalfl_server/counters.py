@@ -118,7 +118,7 @@ def counters_into(
     shared = share_counters(grid, run.name, nodes, warn, at_least, identities)
     energy, up = spent(shared.energy), sum(shared.uplink_bytes.values())
     record = RoundRecord(
-        federation=OURS, phase=PHASE, round=0, accuracy=before.accuracy, loss=0.0,
+        federation=OURS, phase=PHASE, round=0, accuracy=before.accuracy, loss=None,
         clients=shared.clients, updates=0, uplink_bytes=up, downlink_bytes=shared.downlink_bytes,
         energy_measured_j=energy.measured_j, energy_estimated_j=energy.estimated_j,
         wall_s=time.monotonic() - shared.started_s, metrics=before.metrics,

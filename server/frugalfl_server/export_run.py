@@ -21,6 +21,8 @@ from frugalfl_server.calibration import is_federated, kept_ranges
 from frugalfl_server.evaluate import scoring_for
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model, gates
 from frugalfl_server.export.drawn import MIN_SQNR_DB, drawn_rows
+from frugalfl_server.files import check_writable
+from frugalfl_server.kept_app import why_not
 from frugalfl_server.outcomes import write_outcomes
 from frugalfl_server.public import public_of
 from frugalfl_server.refit import how_to_fit
@@ -39,6 +41,8 @@ def export_run(
     budget: Mapping[str, str | int] | None = None,
     say: Callable[[str], None] = lambda _: None,
     activations: str | None = None,
+    calibration: Examples | None = None,
+    app: Path | None = None,
 ) -> ExportResult:
     """Export a run's newest checkpoint, pruned or not.
 
@@ -49,6 +53,8 @@ def export_run(
             run's settings.
         say: Takes a line about each step of a search.
         activations: ``int8`` or ``int16``; by default what the run's settings say.
+        calibration: Rows that int8 ranges are of; by default what the run has.
+        app: Folder of its app; by default where the run says that it is, or in the run itself.
 
     Raises:
         RunError: No run, no checkpoint, or the app that it came from is not known.
@@ -58,11 +64,12 @@ def export_run(
         OverBudgetError: It does not fit; the message says what would, and how to get it.
     """
     run = RunDirectory.open(path)
-    app, status = app_of(run), run.status()
+    check_writable(run.path / "model" if out is None else out)
+    app, status = app or app_of(run), run.status()
     if app is None:
         raise RunError(
-            f"{path} does not say which app it came from, or it is not there any more; run it with "
-            "`frugalfl simulate`, or write its folder into run.json"
+            f"the app that {path} came from is not at {run.read_json('run.json')['app']}, and "
+            f"{why_not(run)}; name its folder: frugalfl export {path} --app FOLDER"
         )
     with blaming(run.path):
         settings = Settings.of(run.read_json("run.json")["settings"])
@@ -76,10 +83,12 @@ def export_run(
     task = load_task(settings.task)
     module = newest_model(task, run)
     try:
-        result = export_into(run, module, task, settings, out or run.path / "model")
+        result = export_into(
+            run, module, task, settings, out or run.path / "model", calibration=calibration
+        )
     except OverBudgetError as error:
         say(f"{error}; looking for what fits")
-        advice = how_to_fit(run, module, task, settings, say)
+        advice = how_to_fit(run, module, task, settings, app, say)
         raise OverBudgetError(f"{error}; {advice}") from error
     if out is None:
         run.write_json("summary.json", summary.of_run(run, *status))
@@ -102,6 +111,7 @@ def export_into(
     settings: Settings,
     folder: Path,
     ranges: FloatArray | None = None,
+    calibration: Examples | None = None,
 ) -> ExportResult:
     """Export a module, and keep what was measured in ``export.json`` beside the files.
 
@@ -113,6 +123,7 @@ def export_into(
         folder: Where the files go.
         ranges: Of its activations, shape ``(tensors, 2)``; by default those that the run kept, if
             clients calibrate.
+        calibration: Rows whose ranges are taken instead of any of these.
 
     Raises:
         ExportError: The model cannot be converted or does not pass its checks, or the run has no
@@ -120,7 +131,9 @@ def export_into(
     """
     card = {"run": run.name, "settings": settings.as_config()}
     public = public_of(task, settings, run)
-    if ranges is None and is_federated(settings, public):
+    if calibration is not None:
+        public = replace(public, calibration=calibration)
+    elif ranges is None and is_federated(settings, public):
         ranges = kept_ranges(run, read_parameters(module))
     scoring = scoring_for(task, module, public.test, task.whose_rows)
     least_db = gates.MIN_SQNR_DB
@@ -139,6 +152,7 @@ def export_into(
         activations=settings.activations,
         budget=DeviceBudget.of_settings(settings),
         scoring=scoring,
+        about=task.about,
         min_sqnr_db=least_db,
         drawn=not task.has_public_rows,
     )

@@ -143,6 +143,11 @@ class Identities:
         self._forget(bond)
         return True
 
+    def client_of(self, node: int) -> str:
+        """Return the client that a node is; empty: it is not known yet."""
+        bond = self._by_node.get(node)
+        return "" if bond is None else bond.client
+
     def state(self) -> dict[str, Any]:
         """Return what is known between rounds, for a checkpoint."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -22,16 +23,19 @@ LOG = "progress.log"
 class Progress:
     """Prints one line for each finished round, with the time that is left."""
 
-    def __init__(self, rounds: int, quiet: bool = False, log: Path | None = None) -> None:
+    def __init__(self, rounds: int, quiet: bool = False, log: Path | None = None,
+                 named: Callable[[str], str] = str) -> None:  # fmt: skip
         """Begin.
 
         Args:
             rounds: How many there will be.
             quiet: Print nothing.
             log: File that takes the same lines.
+            named: Puts the numbers of clients into a line about nodes.
         """
         self._rounds = rounds
         self._log = log
+        self._named = named
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._started_s = time.monotonic()
         self._done = 0
@@ -50,7 +54,7 @@ class Progress:
         self._show(f"warning: {text}", "yellow")
 
     def _show(self, text: str, style: str | None = None) -> None:
-        line = printable(text, MOST_OF_A_LINE)  # much of it is what devices say
+        line = printable(self._named(text), MOST_OF_A_LINE)  # much of it is what devices say
         self._console.print(line, style=style, markup=False)
         if self._log is not None:
             try:
@@ -68,7 +72,7 @@ class Progress:
         clock = "" if record.simulated_s is None else f"  {record.simulated_s:.3g} s simulated"
         self.say(
             f"{record.phase:>8} {record.round:>4}/{self._rounds}"
-            f"{scores_of(record)}"
+            f"{scores_text(record.accuracy, record.metrics)}"
             f"  up {size_text(record.uplink_bytes):>9}"
             f"  down {size_text(record.downlink_bytes):>9}"
             f"  {_joules(record)}{skipped}{clock}"
@@ -76,11 +80,11 @@ class Progress:
         )
 
 
-def scores_of(record: RoundRecord) -> str:
+def scores_text(accuracy: float | None, metrics: Mapping[str, float | None]) -> str:
     """Return the first of the measures beside accuracy, and accuracy, where there are such."""
-    first = [(words(name), value) for name, value in list(record.metrics.items())[:1]]
-    if record.accuracy is not None or not first:
-        first.append(("accuracy", record.accuracy))
+    first = [(words(name), value) for name, value in list(metrics.items())[:1]]
+    if accuracy is not None or not first:
+        first.append(("accuracy", accuracy))
     return "".join(f"  {name} {number(value)}" for name, value in first)
 
 

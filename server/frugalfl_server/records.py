@@ -25,14 +25,15 @@ class RoundRecord:
     Attributes:
         federation: ``frugalfl``, or the baseline's name.
         phase: ``train``, or ``recover`` for rounds on the pruned model. One row ``calibrate`` for
-            the ranges of int8 changes no model: accuracy and loss are those of the last round. So
+            the ranges of int8 changes no model: its accuracy is that of the last round. So
             do rows ``counters`` and ``bins``, round 0, which come before the first one.
         round: From 1; recovery rounds count on.
         accuracy: Share of the server's test rows that the new global model gets right; ``None``:
             not known, or nothing is right or wrong in a task of this kind. With
             private blocks: of the rows that clients hold out, each measured with the model that
             this client has just trained, mean by rows; a round without any repeats the last one.
-        loss: Mean training loss over the clients' last local epochs, weighted by rows.
+        loss: Mean training loss over the clients' last local epochs, weighted by rows; ``None``:
+            nobody trained, as in a calibration.
         clients: Clients that were asked.
         updates: Updates that were aggregated.
         uplink_bytes: Length of all frames from clients (B).
@@ -58,7 +59,7 @@ class RoundRecord:
     phase: str
     round: int
     accuracy: float | None
-    loss: float
+    loss: float | None
     clients: int
     updates: int
     uplink_bytes: int

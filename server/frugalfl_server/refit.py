@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 
 from frugalfl.settings import Settings
 from frugalfl.task import Task
+from frugalfl_server.apps import read_settings
 from frugalfl_server.export import DeviceBudget, fit
 from frugalfl_server.files import short_path
 from frugalfl_server.public import public_of
@@ -26,6 +26,7 @@ def how_to_fit(
     module: torch.nn.Module,
     task: Task,
     settings: Settings,
+    app: Path,
     say: Callable[[str], None],
 ) -> str:
     """Say which pruned model fits, and the command that prunes and trains it on.
@@ -35,6 +36,7 @@ def how_to_fit(
         module: Its newest model.
         task: Its task.
         settings: Its settings, with the budget that the model is over.
+        app: Folder of its app.
         say: Takes a line about each model that was tried.
 
     Raises:
@@ -44,13 +46,12 @@ def how_to_fit(
     found = fit(module, example, DeviceBudget.of_settings(settings), say)
     return (
         f"pruned from {found.report.parameters_before:,} to {found.report.parameters_after:,} "
-        f"parameters it fits: {_command(run, settings)}"
+        f"parameters it fits: {_command(run, settings, app)}"
     )
 
 
-def _command(run: RunDirectory, settings: Settings) -> str:
-    app = Path(run.read_json("run.json")["app"])
-    own = Settings.of(_config(app)).as_config()
+def _command(run: RunDirectory, settings: Settings, app: Path) -> str:
+    own = read_settings(app).as_config()
     changes: dict[str, Any] = {"start-from": short_path(run.path), "rounds": 0}
     changes |= {
         key: value
@@ -59,10 +60,3 @@ def _command(run: RunDirectory, settings: Settings) -> str:
     }
     words = [str(short_path(app)), *(f"{key}={value}" for key, value in changes.items())]
     return f"frugalfl simulate {shlex.join(words)}"
-
-
-def _config(app: Path) -> dict[str, Any]:
-    """Read the app's own config; the run was made from it, so it is a valid one."""
-    project = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
-    config: dict[str, Any] = project["tool"]["flwr"]["app"].get("config", {})
-    return config

@@ -150,9 +150,7 @@ def begin(run: RunDirectory) -> tuple[Stopped | None, tuple[int, ...]]:
     """
     stopped = None
     if os.path.lexists(run.path / FILE):
-        tree = read_checkpoint(run.path / FILE)
-        with reading(run.path / FILE, CANNOT):
-            stopped = _stopped(run, tree)
+        stopped = go_back_to_checkpoint(run)
     elif len(run.rounds) > 1 + any(record.round == 0 for record in run.rounds):
         raise RunError(
             f"{short_path(run.path)} has {len(run.rounds)} rounds and no {FILE}: {CANNOT}"
@@ -163,6 +161,17 @@ def begin(run: RunDirectory) -> tuple[Stopped | None, tuple[int, ...]]:
     firsts = [*_attempts(run), first]
     write_sealed(run.path / ATTEMPTS, {"first_rounds": firsts}, durable=True)
     return stopped, tuple(firsts[1:])
+
+
+def go_back_to_checkpoint(run: RunDirectory) -> Stopped:
+    """Make the tables and the newest model of a run what its checkpoint says, and return that.
+
+    Raises:
+        RunError: The checkpoint is damaged, or the tables are older.
+    """
+    tree = read_checkpoint(run.path / FILE)
+    with reading(run.path / FILE, CANNOT):
+        return _stopped(run, tree)
 
 
 def _stopped(run: RunDirectory, tree: Tree) -> Stopped:

@@ -10,6 +10,7 @@
     programs.json     where clients ran training programs: what was compiled
     progress.log      the lines that a person saw
     attempts.json     with which round the run was begun, and resumed
+    app/, app.json    the app's files, as devices get them, and whose word they are
     checkpoints/      the newest global model, and all that resuming takes
     model/            what export made
     report.html       all of it to look at
@@ -59,7 +60,7 @@ MODEL_ABOUT = "checkpoints/model.json"
 _STATUSES = ("finished", "interrupted", "failed", "unfinished")
 _Record = TypeVar("_Record")
 #: Folders of a run, which files are written into.
-_FOLDERS = ("checkpoints", "devices", "model", "slim")
+_FOLDERS = ("app", "checkpoints", "devices", "model", "slim")
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 

@@ -10,7 +10,7 @@ After its rounds a client is asked again, on trial: one more wrong reply sets it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ class SetAside:
         """
         self.clients = clients
         self._patience = patience
-        self._fewest = fewest
+        self.fewest = fewest
         self._asked = 0  # rounds so far: phases begin at numbers of their own
         self._wrong: dict[int, int] = {}
         self._until: dict[int, int] = {}
@@ -125,13 +125,17 @@ class SetAside:
         if "unfit" in state:  # checkpoints from before have none
             self.unfit.restore(state["unfit"])
 
-    def keep(self, run: RunDirectory) -> None:
-        """Write into a run directory who was set aside or never trained so far, if anybody was."""
+    def keep(self, run: RunDirectory, client_of: Callable[[int], str] = lambda _: "") -> None:
+        """Write into a run directory who was set aside or never trained so far, if anybody was.
+
+        Args:
+            run: The run.
+            client_of: The number of a node's client, as text; empty: it is not known.
+        """
         never = self.unfit.never_trained
         if self.sentences or never:
-            # A node's number has 64 bits, more than a number in JSON can be relied on to have.
-            rows = [{**asdict(one), "node": str(one.node)} for one in self.sentences]
-            idle = [{"node": str(node), "why": why} for node, why in never.items()]
+            rows = [{**asdict(one), **_who(one.node, client_of)} for one in self.sentences]
+            idle = [{**_who(node, client_of), "why": why} for node, why in never.items()]
             run.write_json(FILE, {"set_aside": rows, "never_trained": idle})
 
     def check_enough(self, left: int, nodes: Iterable[int]) -> None:
@@ -147,16 +151,23 @@ class SetAside:
         """
         there = list(nodes)
         aside = self.among(there)
-        if aside and left < self._fewest:
+        if aside and left < self.fewest:
             if self.unfit.all_of(filter(self.rests, there)):
                 raise TaskError(
-                    f"{aside} of {len(there)} clients cannot train, a round needs {self._fewest}: "
+                    f"{aside} of {len(there)} clients cannot train, a round needs {self.fewest}: "
                     f"{self.unfit.last}"
                 )
             raise FederationError(
                 f"{aside} of {len(there)} clients are set aside for garbage, a round needs "
-                f"{self._fewest}: {self.sentences[-1]}; is the server's frugalfl of their version?"
+                f"{self.fewest}: {self.sentences[-1]}; is the server's frugalfl of their version?"
             )
+
+
+def _who(node: int, client_of: Callable[[int], str]) -> dict[str, str]:
+    """Return a node, and its client where that is known."""
+    # A node's number has 64 bits, more than a number in JSON can be relied on to have.
+    client = client_of(node)
+    return {"node": str(node)} | ({"client": client} if client else {})
 
 
 def set_aside_of(settings: Settings) -> SetAside:

@@ -33,6 +33,7 @@ from frugalfl.form import Form
 from frugalfl.plans import Plan
 from frugalfl.text import printable
 from frugalfl_server import strategy_state
+from frugalfl_server.absent import GONE_S, RETURN_S, AbsentGrid, least_of
 from frugalfl_server.aggregate import Accumulator
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.budget import Budget
@@ -132,6 +133,8 @@ class FrugalStrategy(Strategy):
         self._quorum = quorum
         self._over_select = over_select
         self._silent = 0
+        #: A round has begun with all of its clients.
+        self._complete = False
         self._bound = NormBound(norm_bound)
         self._rows = Rows()
         self._who = identities or Identities()
@@ -198,7 +201,14 @@ class FrugalStrategy(Strategy):
             view = PaddedGrid(
                 view, grid, self._aside.clients if control is None else control.clients
             )
-        picked = list(self._inner.configure_train(server_round, arrays, config, view))
+        absent = AbsentGrid(view, self._aside.clients, self._least(), self._patience_s())
+        picked = absent.sent(self._inner.configure_train(server_round, arrays, config, absent))
+        self._complete = self._complete or not absent.missing
+        if absent.missing:
+            self._on_failure(
+                f"round {self.traffic.round}: {absent.missing} of {self._aside.clients} clients "
+                f"are gone, or still at work; it begins without them, the quorum is {self._least()}"
+            )
         if not limited:
             return picked
         picked = [m for m in picked if self._may_train(m.metadata.dst_node_id)]
@@ -214,6 +224,18 @@ class FrugalStrategy(Strategy):
                 f"a round needs {control.fewest}: {control.why_left_out(nodes)}"
             )
         return picked
+
+    def _least(self) -> int:
+        """Return how many clients a round may begin with, if others are gone."""
+        return max(least_of(self._quorum, self._aside.clients), self._aside.fewest)
+
+    def _patience_s(self) -> float:
+        """Return how long a round waits for clients that are missing (s)."""
+        if not self._quorum:
+            return math.inf
+        if self._complete or self._first_round > 1:
+            return GONE_S
+        return RETURN_S if self._resumed else math.inf
 
     def _may_train(self, node: int) -> bool:
         allowed = self._control is None or self._control.may_train(node)

@@ -20,6 +20,8 @@ OURS = "frugalfl"
 BASELINE = "flower-fedavg-float32"
 #: The pruned model's architecture, trained from scratch.
 SLIM = "slim"
+#: Where a run without training rounds keeps what the model scores that it begins with.
+START = "start.json"
 #: Where a run keeps why its training ended before the last round.
 STOPPED = "stopped.json"
 #: Where a run keeps which channels were to go, and which groups stay whole.
@@ -37,18 +39,22 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
     ours = [record for record in run.rounds if record.federation == OURS]
     own = totals(record for record in run.energy if record.client == SERVER)
     clients = spent(record for record in run.energy if record.client != SERVER)
-    figures = _figures(ours) | {
-        "energy_idle_j": clients.idle_j,
-        "server_energy_j": own.as_summary(),
-        "carbon_g": clients.carbon_summary(),
-        "server_carbon_g": own.carbon_summary(),
-        "stopped": _kept(run, STOPPED, "why", str, None),
-        "skipped": sum(record.skipped for record in ours),
-        "left_whole": _kept(run, PRUNING, "whole", list, []),
-        "set_aside": _kept(run, FILE, "set_aside", list, []),
-        "never_trained": _kept(run, FILE, "never_trained", list, [], newer=True),
-        **_of_export(run, "model"),
-    }
+    figures = (
+        _figures(ours)
+        | _start(run)
+        | {
+            "energy_idle_j": clients.idle_j,
+            "server_energy_j": own.as_summary(),
+            "carbon_g": clients.carbon_summary(),
+            "server_carbon_g": own.carbon_summary(),
+            "stopped": _kept(run, STOPPED, "why", str, None),
+            "skipped": sum(record.skipped for record in ours),
+            "left_whole": _kept(run, PRUNING, "whole", list, []),
+            "set_aside": _kept(run, FILE, "set_aside", list, []),
+            "never_trained": _kept(run, FILE, "never_trained", list, [], newer=True),
+            **_of_export(run, "model"),
+        }
+    )
     baseline = [record for record in run.rounds if record.federation == BASELINE]
     slim = [record for record in run.rounds if record.federation == SLIM]
     return {
@@ -86,6 +92,18 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
         "wall_s": sum(record.wall_s for record in rounds),
         "simulated_s": known_sum(record.simulated_s for record in rounds),
     }
+
+
+def _start(run: RunDirectory) -> dict[str, Any]:
+    """Return the scores of the model that a run begins with, where no round trains."""
+    if not os.path.lexists(run.path / START):
+        return {}
+    known = run.read_json(START)
+    with reading(run.path / START):
+        accuracy = known["accuracy"]
+        if not isinstance(accuracy, float | None):
+            raise ValueError(f"its accuracy is {accuracy!r:.40}")
+        return {"accuracy": accuracy, "metrics": dict(known["metrics"])}
 
 
 def _scored(rounds: Sequence[RoundRecord]) -> RoundRecord | None:

@@ -25,7 +25,7 @@ class Traffic:
     uplink_bytes: int = 0
     downlink_bytes: int = 0
     program_bytes: int = 0
-    loss: float = 0.0
+    loss: float | None = None
     energy: list[EnergyRecord] = field(default_factory=list)
     heads: list[HeadRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)

@@ -9,6 +9,7 @@ from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl_server.app_of_run import app_of
 from frugalfl_server.apps import apply_changes, read_settings
+from frugalfl_server.kept_app import why_not
 from frugalfl_server.resume import refuse_unresumable, settings_of
 
 _LATEST = Path("latest")
@@ -39,7 +40,7 @@ def named(run: Path, app: str | None, changes: Sequence[str]) -> tuple[Path, Set
     if folder is None:
         told = directory.read_json("run.json").get("app")
         raise UsageError(
-            f"the app of {run} is not at {told}: name its folder, as in "
+            f"the app of {run} is not at {told}, and {why_not(directory)}: name its folder, as in "
             f"frugalfl simulate FOLDER --resume {run}"
         )
     return folder, apply_changes(own, changes if app is None else [app, *changes])

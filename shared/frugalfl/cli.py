@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import metadata
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -18,16 +18,19 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 import frugalfl
+from frugalfl.components import VERBS, entry_points, extra_of
 from frugalfl.errors import FrugalFLError, Interrupted, MissingExtraError, RunError
 from frugalfl.text import MOST_OF_A_LINE, printable
 
 _INTERRUPTED = 130
 #: The order of a first session; other verbs follow by name.
-_ORDER = ("simulate", "serve", "node", "approve", "accept", "report", "energy", "export", "doctor")
-_EPILOG = (
-    "Begin with: frugalfl simulate simulations/digits --baseline. "
-    "Add --debug to any command for a traceback."
-)
+_ORDER = (
+    "new", "simulate", "serve", "node", "approve", "accept", "runs", "report", "energy", "export",
+    "doctor",
+)  # fmt: skip
+_EPILOG = "Begin with: frugalfl new digits. Add --debug to any command for a traceback."
+#: The documents, where a wheel was installed; in the repository they are in its own folders.
+_DOCUMENTS = Path(sys.prefix, "share", "doc", "frugalfl")
 
 
 class _Verbs(TyperGroup):
@@ -35,7 +38,7 @@ class _Verbs(TyperGroup):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name all verbs, in the order a newcomer needs them."""
-        names = _entry_points()
+        names = entry_points(VERBS)
         return sorted(
             names,
             key=lambda name: (name not in _ORDER, _ORDER.index(name) if name in _ORDER else 0),
@@ -43,7 +46,7 @@ class _Verbs(TyperGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one verb; a verb whose packages are missing says which extra to install."""
-        entry = _entry_points().get(cmd_name)
+        entry = entry_points(VERBS).get(cmd_name)
         if entry is None:
             return None
         try:
@@ -54,12 +57,8 @@ class _Verbs(TyperGroup):
         return command
 
 
-def _entry_points() -> dict[str, metadata.EntryPoint]:
-    return {entry.name: entry for entry in metadata.entry_points(group="frugalfl.verbs")}
-
-
 def _unavailable(verb: str, module: str, error: ModuleNotFoundError) -> click.Command:
-    extra = _extra_of(module)
+    extra = extra_of(module)
 
     def refuse() -> NoReturn:
         raise MissingExtraError(f"frugalfl {verb}", extra) from error
@@ -72,17 +71,11 @@ def _unavailable(verb: str, module: str, error: ModuleNotFoundError) -> click.Co
     )
 
 
-def _extra_of(module: str) -> str:
-    """Return the extra that a component's packages are in."""
-    component = module.partition(".")[0]
-    return {"frugalfl_server": "server", "frugalfl_sim": "sim"}.get(component, "client")
-
-
 root = typer.Typer(
     cls=_Verbs,
     name="frugalfl",
     help="Federated learning that counts every byte and every joule.",
-    epilog=_EPILOG,
+    epilog=f"{_EPILOG} The documents: {_DOCUMENTS}" if _DOCUMENTS.is_dir() else _EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -122,10 +115,10 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        verb = next((word for word in arguments if word in _entry_points()), None)
+        verb = next((word for word in arguments if word in entry_points(VERBS)), None)
         if debug or verb is None:
             raise
-        extra = _extra_of(_entry_points()[verb].module)
+        extra = extra_of(entry_points(VERBS)[verb].module)
         missing = MissingExtraError(f"frugalfl {verb} ({error.name})", extra)
         _stop(f"error: {missing}", missing.exit_code)
     except FrugalFLError as error:

@@ -26,8 +26,10 @@ _PARTS = {
     "torch": ("torch", "train with PyTorch"),
     "edge": ("ai-edge-litert", "run TFLite models on this device"),
     "server": ("litert-torch", "serve, prune, export, report"),
-    "sim": ("scikit-learn", "simulate federations on one machine"),
+    "sim": ("ray", "simulate with Flower's own engine too"),
 }
+#: What does a package's work where it is not there: 32-bit boards have no other.
+_INSTEAD = {"ai-edge-litert": "tflite-runtime"}
 #: What an export is proven with.
 _INTERPRETERS = {
     "ai-edge-litert": ("LiteRT", "pip install ai-edge-litert"),
@@ -78,7 +80,7 @@ def examine() -> dict[str, Any]:
         "python": f"Python {platform.python_version()}",
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "parts": {
-            extra: _found(package, purpose, f"pip install 'frugalfl[{extra}]'")
+            extra: _found(_there(package), purpose, f"pip install 'frugalfl[{extra}]'")
             for extra, (package, purpose) in _PARTS.items()
         },
         "interpreters": {
@@ -98,6 +100,18 @@ def _energy() -> dict[str, Any]:
         f"{', '.join(links())} (node config 'link', or the setting 'device').",
         "sources": {f.method: {"found": bool(f.sources), "note": f.note} for f in found},
     }
+
+
+def _there(package: str) -> str:
+    """Return the package, or the one that does its work where only that is installed."""
+    instead = _INSTEAD.get(package)
+    if instead is None or not _is_there(instead) or _is_there(package):
+        return package
+    return instead
+
+
+def _is_there(package: str) -> bool:
+    return bool(list(metadata.distributions(name=package)))
 
 
 def _found(package: str, purpose: str, install: str) -> dict[str, str | None]:

@@ -102,5 +102,11 @@ def _numbers(y: npt.NDArray[Any], whose: str) -> npt.NDArray[Any]:
 
 
 def _forwards(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the same array; PyTorch takes none whose rows or columns run backwards."""
-    return np.ascontiguousarray(array) if min(array.strides, default=0) < 0 else array
+    """Return the same array with the steps in memory that its shape has by itself.
+
+    PyTorch takes none whose rows or columns run backwards. And it reads the order of dimensions
+    from the steps, even from that of a dimension of one: ``x[:, None]`` would make it work
+    channels last, in other operators than the exported model has.
+    """
+    steps = array.itemsize * np.cumprod([1, *array.shape[:0:-1]])[::-1]
+    return array if array.strides == tuple(steps) else np.array(array, order="C")

@@ -14,6 +14,7 @@ from typing import Any
 from frugalfl.asynchronous import needs_whole_rounds, parse_asynchronous
 from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
+from frugalfl.codec.trial import check_works
 from frugalfl.delays import parse_delays
 from frugalfl.energy import parse_grid
 from frugalfl.energy.fleet import parse_fleet
@@ -32,6 +33,8 @@ from frugalfl.trees.ways import parse_way
 TRAINERS = ("auto", "torch", "litert")
 #: Whose counters a task's rows are made with.
 COUNTERS = ("own", "shared")
+#: Keys of an app's own, in a table ``app``, come with this in front.
+OWN = "app."
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -153,6 +156,9 @@ class Settings:
     evaluate_rows: int = _setting(
         0, "most own rows that a client measures each model on that it receives; 0: none"
     )
+    app: tuple[tuple[str, str | int | float | bool], ...] = _setting(
+        (), "table of the app's own keys; its code reads NAME as app.NAME in the run config"
+    )
 
     def __post_init__(self) -> None:
         for name in ("clients", "clients_per_round", "local_epochs", "batch_size"):
@@ -204,6 +210,8 @@ class Settings:
             self._need(getattr(self, name) >= 0, name, "0 or more")
         if self.uplink_budget and not uplink.text.startswith("stochastic(auto)"):
             raise UsageError("uplink-budget needs an uplink that begins with stochastic(auto)")
+        for codec in (uplink, downlink):
+            check_works(codec.text)
         if self.downlink_budget and not downlink.text.startswith(("dyadic(", "topk(")):
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
         parse_schedule(self.schedule)
@@ -326,26 +334,44 @@ class Settings:
         Raises:
             UsageError: An unknown key (with the nearest known one), a wrong type or value.
         """
-        known = {_key(f.name): f for f in fields(cls)}
-        values: dict[str, Any] = {}
+        known = {_key(f.name): f for f in fields(cls) if f.name != "app"}
+        own = {key: value for key, value in config.items() if key.startswith(OWN)}
+        values: dict[str, Any] = {"app": tuple(_own(key, value) for key, value in own.items())}
         for key, value in config.items():
+            if key in own:
+                continue
             if key not in known:
                 raise unknown("config key", key, known)
             values[known[key].name] = _typed(key, value, type(known[key].default))
         return cls(**values)
 
     def as_config(self) -> dict[str, Any]:
-        """Return the settings as a run config."""
-        return {_key(name): value for name, value in asdict(self).items()}
+        """Return the settings as a run config, the app's own keys last."""
+        ours = {_key(name): value for name, value in asdict(self).items() if name != "app"}
+        return ours | {OWN + name: value for name, value in self.app}
 
 
 def _key(name: str) -> str:
     return name.replace("_", "-")
 
 
+def _own(key: str, value: Any) -> tuple[str, str | int | float | bool]:
+    """Return one of the app's own keys, which it alone understands, without what is before it."""
+    if not isinstance(value, str | int | float | bool):
+        raise UsageError(
+            f"config key {key!r} is {value!r}; it takes a text, a number, true or false"
+        )
+    return key.removeprefix(OWN), value
+
+
+def takes_text(key: str) -> bool:
+    """Say whether a setting is a text, whatever it looks like: a block may be called 0."""
+    return any(_key(f.name) == key and isinstance(f.default, str) for f in fields(Settings))
+
+
 def _typed(key: str, value: Any, wanted: type) -> Any:
-    if key in _SIZES and type(value) is int:
-        return str(value)  # flash = 65536 is as good as "65536"
+    if wanted is str and type(value) is int:
+        return str(value)  # flash = 65536 is as good as "65536", and private = 0 as "0"
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
@@ -353,5 +379,4 @@ def _typed(key: str, value: Any, wanted: type) -> Any:
     return value
 
 
-_SIZES = ("flash", "ram")
 _TYPES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}

@@ -18,8 +18,9 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from frugalfl.about import about_as_text
 from frugalfl.errors import FrugalFLError, TaskError, UsageError
 from frugalfl.examples import Examples, FloatArray, TargetArray, check_examples
 from frugalfl.metrics import Metric
@@ -75,6 +76,10 @@ class Task:
         kind: What it learns: ``classification``, ``binary``, ``multi-label``, ``regression``,
             ``reconstruction`` or ``segmentation``; empty: found out from rows and loss
             (:func:`frugalfl.kinds.kind_of`), or asked for.
+        about: What whoever runs the model must know and the model does not compute: names of
+            classes, units, window, scaling. JSON values; they go into ``model_card.json`` and into
+            the .tflite files with a signature, from which :func:`frugalfl_edge.read_about` has
+            them.
     """
 
     name: str
@@ -85,6 +90,7 @@ class Task:
     counters: Callable[[int, int], Tables] | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict, hash=False)
     kind: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.loss, str) and self.loss not in LOSSES:
@@ -97,6 +103,7 @@ class Task:
                     f"metric {name!r} needs another name: letters, digits and _, and not accuracy, "
                     "which is measured anyway"
                 )
+        about_as_text(self.about)
 
     @property
     def has_public_rows(self) -> bool:

@@ -260,7 +260,7 @@ def unpack_request(message: Message) -> TrainRequest:
         FrameError: Something that belongs there is missing.
     """
     content = unfold(message.content)
-    config = _record(content, _CONFIG, ConfigRecord)
+    config = _config_of_ours(content)
     epochs = _whole(config, _EPOCHS) if _EPOCHS in config else 0
     mu = _number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0
     if not 0 <= epochs <= _MOST_EPOCHS or not 0 <= mu < math.inf:
@@ -349,7 +349,7 @@ def unpack_calibrate_request(message: Message) -> CalibrateRequest:
         FrameError: Something that belongs there is missing.
     """
     content = unfold(message.content)
-    config = _record(content, _CONFIG, ConfigRecord)
+    config = _config_of_ours(content)
     percentile = _number(config, "percentile")
     if not 50 < percentile <= 100:
         raise FrameError(f"the message asks for the percentile {percentile}")
@@ -495,6 +495,21 @@ def _record(content: RecordDict, name: str, kind: type) -> Any:
     if not isinstance(record, kind):
         raise FrameError(f"the message has no record {name!r}; is the other end a FrugalFL app?")
     return record
+
+
+def _config_of_ours(content: RecordDict) -> ConfigRecord:
+    """Return what a request asks for.
+
+    Raises:
+        FrameError: It is of another ServerApp than ours.
+    """
+    config = content.get(_CONFIG)
+    if not isinstance(config, ConfigRecord) or "run" not in config:
+        raise FrameError(
+            "this message is of a ServerApp that is not FrugalFL's, and a FrugalFL client answers "
+            "no other: name frugalfl_server.app:app as serverapp in the app's pyproject.toml"
+        )
+    return config
 
 
 def _item(record: Any, name: str) -> Any:

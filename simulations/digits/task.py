@@ -1,10 +1,11 @@
-"""Handwritten digits: scikit-learn's 1,797 real 8x8 images, split unevenly over the clients."""
+"""Handwritten digits: 1,797 real 8x8 images that come with FrugalFL, split over the clients."""
 
 from functools import lru_cache
 
 import numpy as np
 
 from frugalfl import Examples, PublicData, Task
+from frugalfl.digits import load_digits
 from frugalfl_sim.partition import dirichlet
 
 #: The spare rows are nobody's; benchmarks calibrate with them, to compare.
@@ -15,12 +16,9 @@ SPLIT_SEED = 7
 @lru_cache(maxsize=1)
 def images() -> Examples:
     """Return all images in a fixed random order: float32 in [0, 1], shape (1797, 1, 8, 8)."""
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(pixels))
-    x = (pixels[order] / 16).astype(np.float32).reshape(-1, 1, 8, 8)
-    return Examples(x, labels[order].astype(np.int64))
+    everything = load_digits()
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(everything))
+    return Examples(everything.x[order], everything.y[order])
 
 
 def rows(start: int, stop: int | None = None) -> Examples:

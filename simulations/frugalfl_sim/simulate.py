@@ -12,12 +12,12 @@ from flwr.common.constant import SUPERLINK_NODE_ID
 from frugalfl.errors import TaskError, UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import Task, load_task
-from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.owner import quiet_devices
 from frugalfl_client.trees.state import forget
 from frugalfl_server.app import app as server_app
 from frugalfl_server.app import keeping_status
+from frugalfl_server.kept_app import keep_app
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.report import write_report
 from frugalfl_server.resume import to_resume
@@ -25,6 +25,7 @@ from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.start import pin_start
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
+from frugalfl_sim.checks import check_simulable, client_of
 from frugalfl_sim.engine.grid import InProcessGrid
 from frugalfl_sim.slim import check_slim, run_slim
 
@@ -61,9 +62,11 @@ def simulate_app(
         raise UsageError("--baseline needs rounds to compare with; leave it out with rounds = 0")
     if slim:
         check_slim(settings)
+    check_simulable(settings)
     # One client trains at a time, on tensors too small to share between threads.
     torch.set_num_threads(1)
     with importable(app), quiet_flower(), quiet_devices():
+        client_app = client_of(app)
         task = load_task(settings.task)
         settings = pin_start(settings, task)
         if baseline and not task.has_public_rows:
@@ -76,6 +79,7 @@ def simulate_app(
         settings = replace(settings, resume="")
         if resume is None:
             run = RunDirectory.create(runs, task.name, settings, app)
+            keep_app(run, app)
         else:
             run = to_resume(resume, settings)
         for why in unfit:

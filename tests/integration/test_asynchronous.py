@@ -147,7 +147,10 @@ def test_an_update_beyond_the_bound_is_named_and_left_out(tmp_path, capsys):
     settings = small(asynchronous="buffered(1, staleness 1)", **PAIR)
     run, moved, said = moves(settings, tmp_path, Ones(settings), capsys)
     assert math.isclose(moved, 5, rel_tol=1e-3)
-    assert "node 1001: its update is 2 steps of the model old, and at most 1 are taken" in said
+    assert (
+        "client 1 (node 1001): its update is 2 steps of the model old, and at most 1 are taken"
+        in said
+    )
     assert [record.updates for record in run.rounds] == [1] * 5
 
 
@@ -180,7 +183,7 @@ def test_a_failing_client_costs_its_own_contribution(tmp_path, capsys):
 
     run, _, said = federate(small(), tmp_path, failing, capsys)
     assert [record.updates for record in run.rounds] == [2] * 4
-    assert "node 1000: out of memory" in said
+    assert "client 0 (node 1000): out of memory" in said
 
 
 def test_where_every_client_fails_the_run_says_so(tmp_path):

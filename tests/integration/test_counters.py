@@ -322,7 +322,7 @@ def between(values):
 def test_who_has_lost_the_sums_takes_no_part_in_the_run(tmp_path):
     """Its features would be made otherwise than everybody else's."""
     run = run_of(tmp_path, settings_of("bagging", task="counting", counters="shared"), losing)
-    lines = [line for line in said(run).splitlines() if "node 1003" in line]
+    lines = [line for line in said(run).splitlines() if "client 3" in line]
     assert len(lines) == 3  # bins and two rounds
     assert all("has not got the sums of the counters" in line for line in lines)
     assert [row.updates for row in run.rounds if row.phase == "train"] == [3, 3]

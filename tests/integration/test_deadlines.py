@@ -1,5 +1,6 @@
 """Rounds with deadlines, over a Grid whose clients answer when a test wants them to."""
 
+import math
 import random
 from itertools import pairwise
 from typing import ClassVar
@@ -11,6 +12,7 @@ from flwr.common.constant import ErrorCode
 
 from frugalfl.errors import FederationError
 from frugalfl.settings import Settings
+from frugalfl_server.absent import AbsentGrid
 from frugalfl_server.arrays import pack, unpack
 from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.strategies import averaging
@@ -29,6 +31,10 @@ class SlowGrid(InProcessGrid):
     slow: ClassVar[dict[int, float]] = {}
     now_s = 0.0
     lost: frozenset[int] = frozenset()
+    gone: frozenset[int] = frozenset()
+
+    def get_node_ids(self):
+        return [node for node in super().get_node_ids() if node not in self.gone]
 
     def clock(self):
         return self.now_s
@@ -192,3 +198,37 @@ def test_who_waits_for_nodes_says_for_how_many(tmp_path):
         waiting.get_node_ids()
         waiting.get_node_ids()
     assert said == ["waiting for nodes: 2 connected, 3 needed"]
+
+
+def test_a_node_that_is_gone_does_not_hold_up_a_run_that_has_a_quorum(rounds, monkeypatch):
+    monkeypatch.setattr("frugalfl_server.strategy.GONE_S", 0.0)
+    run = rounds(clients_per_round=4, quorum=0.5)
+    whole, _ = run.next()
+    run.slow.gone = frozenset({1001})
+    asked, moved = run.next()
+    assert (whole, asked) == (set(NODES), set(NODES) - {1001})
+    assert moved and run.traffic[-1].clients == run.traffic[-1].updates == 3
+    assert run.warnings[-1] == (
+        "round 2: 1 of 4 clients are gone, or still at work; it begins without them, the quorum is 2"
+    )
+    run.slow.gone = frozenset()
+    assert run.next()[0] == set(NODES)
+
+
+def test_a_round_waits_for_nodes_where_it_must():
+    class Two:
+        def get_node_ids(self):
+            return [5, 6]
+
+    seconds = [0.0]
+
+    def after(waited_s, **about):
+        seconds[0] = 0.0
+        grid = AbsentGrid(Two(), clock=lambda: seconds[0], **about)
+        seconds[0] = waited_s
+        return list(grid.get_node_ids()), grid.missing
+
+    assert after(9.0, clients=3, least=2, patience_s=10.0) == ([5, 6], 0)
+    assert after(10.0, clients=3, least=2, patience_s=10.0) == ([5, 6, -1], 1)
+    assert after(1e9, clients=3, least=3, patience_s=10.0) == ([5, 6], 0)
+    assert after(1e9, clients=3, least=2, patience_s=math.inf) == ([5, 6], 0)

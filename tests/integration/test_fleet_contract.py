@@ -91,7 +91,7 @@ def test_a_request_is_signed_as_flower_checks_it(name):
     class Recorder:
         address = "nowhere"
 
-        def post(self, path, headers, body, timeout):
+        def post(self, path, headers, body, timeout, most):
             self.headers, self.body = dict(headers), body
             raise ConnectionError
 

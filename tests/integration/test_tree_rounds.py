@@ -143,7 +143,7 @@ def test_a_client_that_lost_its_disk_is_sent_everything_and_contributes_again(wa
 
     clients = Clients(before=lose)
     run = run_of(tmp_path, settings_of(way, rounds=4), clients)
-    about = [line for line in said(run).splitlines() if "node 1002" in line]
+    about = [line for line in said(run).splitlines() if "client 2" in line]
     (ledger,) = [line for line in about if "its energy ledger does not go on" in line]
     complaints = [line for line in about if line != ledger]
     assert len(complaints) == 1
@@ -169,7 +169,7 @@ def test_a_client_that_lost_its_disk_is_sent_all_of_the_trees_that_histograms_ar
             forget_everything()
 
     run = run_of(tmp_path, settings_of("histogram"), Clients(before=lose))
-    assert "node 1002: it holds version -1" in said(run)
+    assert "client 2: it holds version -1" in said(run)
     assert run.rounds[-1].updates == CLIENTS
     assert precision(run) > toy_rare.RATE + 0.25
 
@@ -207,7 +207,7 @@ def test_a_client_that_fails_costs_its_own_trees_and_is_named(without, way):
     assert len(forest) == 4 * 2 * (CLIENTS - 1)
     complaints = [line for line in said(run).splitlines() if "no battery" in line]
     assert len(complaints) == (4 if way == "refit" else 2)
-    assert all("node 1001" in line for line in complaints)
+    assert all("client 1" in line for line in complaints)
     assert precision(run) > toy_rare.RATE + 0.25
 
 
@@ -245,10 +245,10 @@ def test_a_client_that_is_gone_is_named_too(tmp_path):
         return reply
 
     run = run_of(tmp_path, settings_of("bagging"), Clients(gone))
-    named = [line for line in said(run).splitlines() if "node 1001" in line]
+    named = [line for line in said(run).splitlines() if "client 1" in line]
     assert [line.removeprefix("warning: ") for line in named] == [
-        "bins: node 1001: no answer",
-        "round 2: node 1001: no answer",
+        "bins: client 1 (node 1001): no answer",
+        "round 2: client 1: no answer",
     ]
     assert [row.updates for row in run.rounds] == [0, CLIENTS, CLIENTS - 1]
 
@@ -306,7 +306,7 @@ def test_a_task_of_other_classes_is_refused_in_one_line(task, tmp_path):
 
 def test_a_client_with_other_features_is_left_out_and_named(tmp_path):
     run = run_of(tmp_path, settings_of("bagging", task="wider"))
-    assert "bins: node 1001: its rows have" in said(run) and "7 features" in said(run)
+    assert "bins: client 1 (node 1001): its rows have" in said(run) and "7 features" in said(run)
     assert [row.updates for row in run.rounds] == [0] + [CLIENTS - 1] * 2
     assert precision(run) > toy_rare.RATE + 0.25
 

@@ -76,3 +76,11 @@ def test_public_rows_are_held_to_the_same(public, says):
     with pytest.raises(TaskError) as error:
         task(None, public).public_rows()
     assert says in str(error.value)
+
+
+def test_rows_whose_axis_of_one_has_an_odd_step_are_laid_out_anew():
+    """PyTorch would take them for channels last, and calibration would see other operators."""
+    x = np.arange(48, dtype=np.float32).reshape(3, 4, 4)[:, None]
+    checked = Examples(x, np.arange(3)).check("client 0")
+    assert checked.x.strides == np.zeros(x.shape, np.float32).strides != x.strides
+    np.testing.assert_array_equal(checked.x, x)

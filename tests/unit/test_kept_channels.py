@@ -106,3 +106,10 @@ def test_a_cut_that_is_not_along_axes_has_no_lists() -> None:
     for left in (places.flip(0), places + 0.5, places[:0], places.flatten(), places * 2):
         with pytest.raises(ExportError, match="'w' cannot be cut"):
             kept_entries("w", left, (3, 4))
+
+
+def test_large_convolutions_of_one_by_one_have_lists_too() -> None:
+    places = torch.arange(256.0 * 128, dtype=torch.float64).view(256, 128, 1, 1)
+    rows, columns, *rest = kept_entries("w", places[::2, 64:], (256, 128, 1, 1))
+    assert rows is not None and columns is not None and rest == [None, None]
+    assert rows.tolist() == list(range(0, 256, 2)) and columns.tolist() == list(range(64, 128))

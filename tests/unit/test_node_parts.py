@@ -109,6 +109,14 @@ def test_quick_rounds_stay_quick_after_one_that_ran_into_its_deadline(length, se
     assert max(late[6:]) <= 2
 
 
+@given(st.floats(1.0, 4.0), st.integers(3, 6), st.integers(0, 2**32))
+def test_rounds_are_quick_again_once_a_device_that_slept_through_many_wakes(length, slept, seed):
+    random.seed(seed)
+    others = [length] * 4 + [15.0] * slept + [length] * 4
+    late = [late for _, late in rounds_beside(others, 0.2, Pace(0.25, 72.0, 0.0), 0.0)]
+    assert max(late[5 + slept :]) <= 0.5 * length + 2.5  # 13 s, where only three are remembered
+
+
 @given(st.floats(20.0, 60.0), st.integers(0, 2**32))
 def test_a_node_that_the_others_wait_for_is_late_once(length, seed):
     random.seed(seed)

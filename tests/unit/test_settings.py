@@ -1,7 +1,10 @@
+import re
+
 import pytest
 
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
+from frugalfl_server.apps import apply_changes, read_settings
 
 
 def test_defaults_are_usable_and_survive_the_run_config():
@@ -69,3 +72,42 @@ def test_learning_rate_falls_over_each_phase():
     assert rates[10] == pytest.approx(0.055)
     assert rates[9] == rates[14] == pytest.approx(0.01)
     assert rates[:10] == sorted(rates[:10], reverse=True)
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [
+        "qsgd(8) | golomb", "dyadic(auto) | golomb", "stochastic(auto) | golomb", "topk(1%) | range",
+        "qsgd(4) | raw", "golomb", "seeded | raw", "large(1024, qsgd(8) | golomb, zstd)",
+        "scaled | large(100000, zstd, range)", "statistics(zstd, topk(1%) | range)",
+    ],
+)  # fmt: skip
+def test_a_codec_that_no_round_could_use_is_refused_by_its_text(codec):
+    key = "downlink" if codec.startswith(("dyadic", "topk", "stat")) else "uplink"
+    with pytest.raises(UsageError, match=rf"codec '{re.escape(codec)}' cannot work: "):
+        Settings.of({key: codec})
+
+
+@pytest.mark.parametrize(
+    "change", ["private=0", "private=0.1", "private=true", "refresh=frozen(0)"]
+)
+def test_a_block_may_be_called_by_a_number_on_the_command_line(change):
+    key, _, value = change.partition("=")
+    settings = apply_changes(Settings(prune=0.0), [change])
+    assert settings.as_config()[key] == value
+    assert Settings.of({"private": 0, "prune": 0.0}).private == "0"
+
+
+def test_an_app_has_keys_of_its_own_and_a_misspelt_one_of_ours_is_none(tmp_path):
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.flwr.app.config]\nrounds = 3\n[tool.flwr.app.config.app]\nspeed = 1\nwho.name = 'x'\n"
+    )
+    settings = read_settings(tmp_path, ["app.speed=2"])
+    assert (
+        settings.as_config().items() >= {"app.speed": 2, "app.who.name": "x", "rounds": 3}.items()
+    )
+    assert Settings.of(settings.as_config()) == settings
+    with pytest.raises(UsageError, match=r"'app\.sped'; did you mean 'app\.speed'"):
+        read_settings(tmp_path, ["app.sped=2"])
+    with pytest.raises(UsageError, match="'round'; did you mean 'rounds'"):
+        read_settings(tmp_path, ["round=2"])

@@ -175,9 +175,11 @@ def node(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    at_work.run()
-    if given is None and at_work.signed_off:
-        home.key.unlink(missing_ok=True)  # once unregistered, a SuperLink takes it never again
+    try:
+        at_work.run()
+    finally:
+        if given is None and at_work.signed_off:
+            home.key.unlink(missing_ok=True)  # once unregistered, a SuperLink takes it never again
     if signal.SIGINT in pressed:
         raise Interrupted(f"stopped; what the device holds is kept in {state}")
 

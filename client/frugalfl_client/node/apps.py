@@ -32,6 +32,8 @@ from frugalfl_client.node.trust import Trust
 _KEPT = 4
 #: Files of a kept app: the bundle, who signed it, and the folder that it is unpacked into.
 _BUNDLE, _SIGNED, _TREE = "bundle.fab", "signatures.json", "app"
+#: FrugalFL's own ClientApp.
+_OURS = "frugalfl_client.app:app"
 #: In place of a bundle's hash: the app is in a folder of the owner's.
 _LOCAL = "local"
 
@@ -44,11 +46,13 @@ class App:
         client: What answers messages.
         defaults: Its settings.
         hash: Of its bundle; that of the owner's folder is ``"local"``.
+        is_ours: It is FrugalFL's own, which keeps models in memory between messages.
     """
 
     client: ClientApp
     defaults: dict[str, Any]
     hash: str
+    is_ours: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,7 @@ def _check_name(folder: Path, run: Run) -> tuple[str, dict[str, Any]]:
 
 def _imported(folder: Path, run: Run, digest: str) -> App:
     reference, defaults = _check_name(folder, run)
-    return App(_client_of(reference, folder), defaults, digest)
+    return App(_client_of(reference, folder), defaults, digest, reference == _OURS)
 
 
 def _client_of(reference: str, folder: Path) -> ClientApp:
@@ -210,7 +214,7 @@ def _client_of(reference: str, folder: Path) -> ClientApp:
     try:
         with _no_bytecode():
             client = getattr(importlib.import_module(module), attribute, None)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sys.path.remove(str(folder))
         why = printable(f"{module} cannot be imported: {type(error).__name__}: {error}")
         raise AppError(why) from error

@@ -26,6 +26,8 @@ from frugalfl.text import printable
 
 #: Longest wait for a connection, and for an answer (s).
 CONNECT_S, ANSWER_S = 10.0, 60.0
+#: OpenSSL's codes for what a certificate lacks if it is checked strictly (X509_V_ERR_...).
+_STRICT = range(80, 94)
 #: Longest body of an answer, unless a caller expects more; and what is read of it at once (B).
 ANSWER_BYTES, _PIECE = 1 << 20, 1 << 16
 #: How a connection ends that the other side gave up while nothing was said on it.
@@ -214,6 +216,12 @@ class Channel:
         """Say in one line what is wrong with the connection, and what to do."""
         to = self.address
         match error:
+            case ssl.SSLCertVerificationError(verify_code=code) if code in _STRICT:
+                return RefusedError(
+                    f"the certificate of the SuperLink at {to}, or that of its CA, lacks what "
+                    f"Python 3.13 asks for ({error.verify_message.rstrip('.')}): have both made "
+                    "anew as docs/deploy.md says"
+                )
             case ssl.SSLCertVerificationError():
                 return RefusedError(
                     f"the certificate of the SuperLink at {to} is not trusted "

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from click import ClickException
 from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from flwr.app.message import remove_content_from_message
 from flwr.app.message.arraychunk import ArrayChunk
 from flwr.app.user_config import UserConfig
@@ -36,7 +36,13 @@ from flwr.common.constant import (
     TIMESTAMP_TOLERANCE,
     ErrorCode,
 )
-from flwr.common.serde import message_from_proto, message_to_proto, run_from_proto
+from flwr.common.serde import (
+    message_from_proto,
+    message_to_proto,
+    recorddict_from_proto,
+    recorddict_to_proto,
+    run_from_proto,
+)
 from flwr.proto.fab_pb2 import GetFabRequest, GetFabResponse
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
@@ -62,7 +68,9 @@ from flwr.proto.message_pb2 import (
     PushObjectRequest,
     PushObjectResponse,
 )
+from flwr.proto.message_pb2 import Message as MessageProto
 from flwr.proto.node_pb2 import Node
+from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 from flwr.proto.run_pb2 import GetRunRequest, GetRunResponse
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
 from flwr.supercore.inflatable.inflatable_object import (
@@ -478,6 +486,26 @@ def _parcel(
         node, about.run_id, about.reply_to_message_id, about.created_at + about.ttl, seconds,
         message_to_proto(reply).SerializeToString(), tree.SerializeToString(), objects,
     )  # fmt: skip
+
+
+def message_bytes(message: Message) -> bytes:
+    """Return a message, content and all, for another process of this node."""
+    return bytes(message_to_proto(message).SerializeToString())
+
+
+def message_of(data: bytes) -> Message:
+    """Return the message of :func:`message_bytes`."""
+    return message_from_proto(MessageProto.FromString(data))
+
+
+def state_bytes(context: Context) -> bytes:
+    """Return what an app keeps in a run's context, likewise."""
+    return bytes(recorddict_to_proto(context.state).SerializeToString())
+
+
+def state_of(data: bytes) -> RecordDict:
+    """Return what :func:`state_bytes` was given."""
+    return recorddict_from_proto(RecordDictProto.FromString(data))
 
 
 def about_app(folder: Path) -> tuple[str, str, str, dict[str, Any]]:

@@ -32,6 +32,7 @@ class Heart:
         self._fleet = fleet
         self._idle = min(max(_IDLE_WAITS * idle, LEAST_HEARTBEAT_S), MOST_HEARTBEAT_S)
         self._due = self._overdue = 0.0
+        self._beating = threading.Lock()
 
     def interval(self, silence: float) -> float:
         """Return the interval (s) of a node that heard nothing for ``silence`` seconds."""
@@ -58,16 +59,23 @@ class Heart:
         return known
 
     @contextmanager
+    def still(self) -> Iterator[None]:
+        """Let no heartbeat be on its way while the ``with`` block lasts, which is to be short."""
+        with self._beating:
+            yield
+
+    @contextmanager
     def beating(self, node: int) -> Iterator[None]:
         """Beat while the caller is at work; what goes wrong is for the caller's next call."""
         over = threading.Event()
 
         def work() -> None:
             while not over.wait(max(0.0, self._due - time.monotonic())):
-                try:
-                    self.beat(node, 0.0)
-                except FederationError:
-                    self.announced(LEAST_HEARTBEAT_S / 3)
+                with self._beating:
+                    try:
+                        self.beat(node, 0.0)
+                    except FederationError:
+                        self.announced(LEAST_HEARTBEAT_S / 3)
 
         # One that was announced for an idle node is too far off to be waited for.
         if self._due > time.monotonic() + LEAST_HEARTBEAT_S:

@@ -18,6 +18,8 @@ from frugalfl.fold import fold, unfold
 from frugalfl.text import printable
 from frugalfl_client.approvals import APP_HASH
 from frugalfl_client.node import flower
+from frugalfl_client.node.answering import answer, failed, why
+from frugalfl_client.node.apart import CAN_FORK, answer_apart, give_back_memory
 from frugalfl_client.node.app_error import AppError
 from frugalfl_client.node.apps import App, Apps
 from frugalfl_client.node.channel import RefusedError, UnreachableError
@@ -237,6 +239,7 @@ class Node:
         if parcel.objects:  # of an exchange without any, the server clears away what is left
             with suppress(RunOverError):  # after the answer, which the server waits for
                 self._fleet.confirm(self._id, incoming)
+        give_back_memory()
 
     def _in_case(self, incoming: Incoming) -> None:
         """Leave an answer on disk for the case that this process is killed while it works."""
@@ -260,20 +263,19 @@ class Node:
                 raise Stopped
             context, app = self._of_run(run_id, what)
             self._say(f"{what}: {message.metadata.message_type} begins")
-            reply: Message = app.client(message, context)
+            if app.is_ours or not CAN_FORK:
+                return answer(app.client, message, context, self._say)
+            return answer_apart(app.client, message, context, self._say, self._heart.still)
         except (RunOverError, UnreachableError):
             raise
         except AppError as error:
-            return Message(Error(error.code, str(error)), reply_to=message)
+            return failed(message, str(error), error.code)
         except Stopped:
-            text = "the device was stopped while it worked"
-            return Message(Error(flower.APP_RAISED, text), reply_to=message)
+            return failed(message, "the device was stopped while it worked")
         except Exception as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            return Message(Error(flower.APP_RAISED, text), reply_to=message)
+            return failed(message, why(error))
         finally:
             self._at_work = False
-        return reply
 
     def _of_run(self, run_id: int, what: str) -> tuple[Context, App]:
         """Return a run's context and its app."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,6 +12,10 @@ from dataclasses import dataclass, field
 #: of others) does not make the node late for those after it, and a question too many costs less
 #: than a round that is missed.
 _REMEMBERED, _ALIKE = 3, 1.5
+#: Of so many pauses the shortest is how soon a message may come: while one device sleeps, all the
+#: others see pauses as long as a round may take; the first one after that is as short as before.
+#: Pauses so many times as long as the shortest are not just unlike it by chance.
+_SOONEST_OF, _FAR = 8, 2.5
 #: After a question that found nothing the wait is this share of the silence so far: where a message
 #: was expected about now; in a run's first pause, of which nothing is known, but that the longer it
 #: is, the longer others take than this node; and where nothing is expected.
@@ -34,7 +39,8 @@ class Pace:
     few, those about as long as the shortest count, and the first question comes when the longest of
     these would be over, since one that finds nothing costs more than being a little late. (Of
     pauses that are alike, one in four is longer than the three before it.) Further questions come
-    ever more slowly.
+    ever more slowly. If a few pauses before were much shorter, the first question comes when one of
+    those would be over.
 
     How long a pause was, the server's clock says, to about a second: when it took the answer, and
     when it made the message. When the node asked does not matter, but how late it took the message
@@ -57,6 +63,7 @@ class Pace:
     _taken: float | None = field(default=None, init=False)
     _late: float = field(default=0.0, init=False)
     _pauses: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED), init=False)
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_SOONEST_OF), init=False)
 
     def message(self, now: float, run: int, sent: float) -> None:
         """Note that a message came, which the server made at ``sent`` (s, on its clock)."""
@@ -64,12 +71,15 @@ class Pace:
         if run != self._run:
             self._run, self._joined = run, True
             self._pauses.clear()
+            self._recent.clear()
         elif self._taken is not None:
             silence = self.silence(now)
             pause = min(max(sent - self._taken, 0.0), silence)
             # Nodes come to a run one after the other: the last one's first pause tells nothing.
             if not self._joined or pause > _SHORT_S:
                 self._pauses.append(pause + late)
+                if not self._joined:  # it may have been the end of a longer one
+                    self._recent.append(pause + late)
             self._late, self._joined = silence - pause, False
 
     def answered(self, now: float, taken: float | None) -> None:
@@ -103,6 +113,9 @@ class Pace:
     def first_wait(self) -> float:
         """Return how long to wait before the first question of a pause (s)."""
         expected = self._expected() - self._late
+        soonest = min(self._recent, default=math.inf)
+        if self._expected() > _FAR * soonest and expected > soonest:
+            return min(max(soonest, self.quick), self.idle)
         return min(expected, self.idle) if expected > _SHORT_S else self._jittered(self.quick)
 
     def _expected(self) -> float:

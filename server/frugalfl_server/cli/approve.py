@@ -18,7 +18,7 @@ On the device: `frugalfl node --approved approved.json ...`, or with Flower's ow
 
 Examples:
 
-- frugalfl approve simulations/digits
+- frugalfl approve digits
 
 - frugalfl approve my-app refresh=full strategy='fedprox(0.1)' --out my-app.json
 """

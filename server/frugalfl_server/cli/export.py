@@ -23,6 +23,8 @@ Examples:
 
 - frugalfl export runs/latest --out firmware/model
 
+- frugalfl export runs/latest --calibration rows.npz
+
 - frugalfl export runs/latest --target cortex-m4 --flash 64KiB --ram 16KiB
 """
 
@@ -36,10 +38,18 @@ def export(
         Path | None, typer.Option(help="Folder to write to; by default RUN/model.")
     ] = None,
     calibration: Annotated[
-        Path | None, typer.Option(help="Of a .keras model: .npz of typical rows x, targets y.")
+        Path | None,
+        typer.Option(
+            help=".npz of about 200 typical rows x, targets y: for a .keras model, or a run that "
+            "was stopped before its clients gave ranges."
+        ),
     ] = None,
     test: Annotated[
         Path | None, typer.Option(help="Of a .keras model: rows to prove it with, likewise.")
+    ] = None,
+    app: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="App of the run, where it is not where it was."),
     ] = None,
     activations: Annotated[
         str | None, typer.Option(help="int8, or int16: finer, for more RAM; by default the run's.")
@@ -59,10 +69,11 @@ def export(
     The same test rows go through PyTorch, LiteRT and, where it is installed, the TFLite-Micro
     interpreter; an export that fails its checks stops with the reason, and one that is too large
     with what would fit. Any of --target, --flash, --ram and --macs takes the place of the budget
-    in the run's settings. A trained Keras model goes the same way.
+    in the run's settings. A run without public calibration rows that was stopped before its clients
+    gave ranges needs --calibration, or its end (--resume). A trained Keras model goes the same way.
     """
     from frugalfl_server.export import DeviceBudget
-    from frugalfl_server.export_keras_file import SUFFIX, export_keras_file
+    from frugalfl_server.export_keras_file import SUFFIX, export_keras_file, read_rows
     from frugalfl_server.export_run import export_run
     from frugalfl_server.progress import Progress
 
@@ -72,11 +83,12 @@ def export(
             raise UsageError("--activations belongs to a run; a .keras model becomes int8")
         limits = DeviceBudget.of(target, flash, ram, macs)
         result = export_keras_file(run, calibration, test, out, limits)
-    elif calibration is None and test is None:
+    elif test is None:
         chosen = budget if any(budget.values()) else {}
-        result = export_run(run, out, chosen, Progress(0).say, activations)
+        rows = None if calibration is None else read_rows(calibration)
+        result = export_run(run, out, chosen, Progress(0).say, activations, rows, app)
     else:
-        raise UsageError("--calibration and --test belong to a .keras model; a run has its own")
+        raise UsageError("rows for --test belong to a .keras model; a run has its task's own")
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
         return

@@ -13,7 +13,6 @@ from frugalfl.errors import UsageError
 
 if TYPE_CHECKING:
     from frugalfl.settings import Settings
-    from frugalfl_server.run_directory import RunDirectory
 
 App = Annotated[
     str | None,
@@ -55,14 +54,19 @@ def chosen(
         run = found(resume, runs)
         return *named(run, app, changes or []), run
     if app is None:
-        raise UsageError("name the folder of a Flower app, such as simulations/digits")
+        raise UsageError(
+            "name the folder of a Flower app; `frugalfl new digits` makes one to begin with"
+        )
     from frugalfl_server.apps import read_settings
 
     return Path(app), read_settings(Path(app), changes or []), None
 
 
-def show(run: RunDirectory, as_json: bool) -> None:
-    """Print a run's summary."""
+def show(path: Path, as_json: bool) -> None:
+    """Print the summary of a run."""
+    from frugalfl_server.run_directory import RunDirectory
+
+    run = RunDirectory.open(path)
     if as_json:
         typer.echo(json.dumps(run.read_json("summary.json"), indent=2))
         return

@@ -16,9 +16,9 @@ command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 _EPILOG = """
 Examples:
 
-- frugalfl serve simulations/digits --tls certificates --nodes keys
+- frugalfl serve digits --tls certificates --nodes keys
 
-- frugalfl serve simulations/digits clients-per-round=2 round-deadline=60 quorum=0.5 --insecure
+- frugalfl serve digits clients-per-round=2 round-deadline=60 quorum=0.5 --insecure
 
 - frugalfl serve --resume latest --tls certificates --nodes keys
 """
@@ -102,7 +102,7 @@ def serve(
     run = serve_app(
         folder, checked, runs, resume, place, _say
     )  # fmt: skip
-    show(run, as_json)
+    show(run.path, as_json)
 
 
 def _say(line: str) -> None:

@@ -17,6 +17,7 @@ from frugalfl.metrics import Metric
 from frugalfl.task import Examples, FloatArray, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export import gates
+from frugalfl_server.export.about import with_about
 from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.convert import convert, to_model_layout
@@ -97,6 +98,7 @@ def export_model(
     budget: DeviceBudget | None = None,
     metrics: Mapping[str, Metric] | None = None,
     scoring: Scoring | None = None,
+    about: Mapping[str, Any] | None = None,
     min_sqnr_db: float | None = gates.MIN_SQNR_DB,
     drawn: bool = False,
 ) -> ExportResult:
@@ -120,6 +122,7 @@ def export_model(
         metrics: The task's own, by name; not used with ``scoring``.
         scoring: What the task is measured by; None: ``metrics``, and accuracy if targets are
             classes.
+        about: What travels with the model (:attr:`frugalfl.Task.about`).
         min_sqnr_db: Least signal-to-noise ratio of the int8 outputs against the float ones (dB).
         drawn: Whether the test rows are drawn, because there are none.
 
@@ -157,6 +160,7 @@ def export_model(
             budget=budget,
             advice=advice,
             scoring=scoring,
+            about=about,
             min_sqnr_db=min_sqnr_db,
             drawn=drawn,
         )
@@ -176,6 +180,7 @@ def prove_and_write(
     budget: DeviceBudget | None = None,
     advice: tuple[Advice, ...] = (),
     scoring: Scoring | None = None,
+    about: Mapping[str, Any] | None = None,
     min_sqnr_db: float | None = gates.MIN_SQNR_DB,
     drawn: bool = False,
 ) -> ExportResult:
@@ -195,6 +200,7 @@ def prove_and_write(
         budget: What the device has; None: no limits.
         advice: What lint said about it.
         scoring: What the task is measured by; None: accuracy if targets are classes.
+        about: What travels with the model, in the card and in the files with a signature.
         min_sqnr_db: As of :func:`export_model`.
         drawn: As of :func:`export_model`.
 
@@ -202,6 +208,9 @@ def prove_and_write(
         ExportError: The model does not pass the proof.
         OverBudgetError: It passes, and does not fit.
     """
+    if about:
+        float_model, int8_model = (with_about(one, about) for one in (float_model, int8_model))
+        model_card = {**model_card, "about": dict(about)}
     mcu_model = strip(int8_model)
     proof = verify(
         reference,

@@ -37,7 +37,7 @@ NARROWEST = 1 - 1e-9
 #: Most divisions into equal blocks that are tried for a group; chunks and heads are few.
 _MOST_BLOCKS = 16
 #: Channels of which a trial compares what is left, and more of them if averages come in.
-_CHOICES: tuple[Choice, ...] = ("weakest", "strongest")
+_CHOICES: tuple[Choice, ...] = ("weakest", "strongest", 0)
 _MORE_CHOICES = 8
 #: What :func:`~frugalfl.resize.resize` says of layers that it does not know.
 _NOT_REBUILT = "cannot be rebuilt"
@@ -179,7 +179,7 @@ class _Planner:
             with explained("its weights cannot be cut"), quiet():
                 self._trial.check(
                     [self._kept(both, one) for one in _CHOICES],
-                    (self._kept(both, one) for one in range(_MORE_CHOICES)),
+                    (self._kept(both, one) for one in range(1, _MORE_CHOICES)),
                     (self._silent(one) for one in both),
                     lambda: twins(self._trial.weights, [(self._found[k.layer], k) for k in both]),
                 )

@@ -150,4 +150,4 @@ def _score(name: str) -> Callable[[RoundRecord], float]:
 
 
 def _loss(record: RoundRecord) -> float:
-    return record.loss if record.updates else math.nan
+    return math.nan if record.loss is None or not record.updates else record.loss

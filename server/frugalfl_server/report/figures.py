@@ -60,7 +60,7 @@ def figures(facts: Facts) -> dict[str, Figure]:
 
 def _painters(facts: Facts) -> dict[str, Callable[[Facts, int], str]]:
     painters: dict[str, Callable[[Facts, int], str]] = {}
-    if facts.ours:
+    if facts.done:
         painters |= {"accuracy": accuracy_figure, "traffic": traffic_figure}
     if phases_of(facts.run.energy):
         painters["energy"] = energy_figure

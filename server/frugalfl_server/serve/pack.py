@@ -71,20 +71,35 @@ def pack(app: Path, folder: Path) -> Packed:
     Raises:
         UsageError: ``fab-include`` or ``fab-exclude`` is wrong, or Flower refuses the app.
     """
-    project = tomllib.loads((app / _PROJECT).read_text(encoding="utf-8"))
-    about = project["tool"]["flwr"]["app"]
     shutil.rmtree(folder, ignore_errors=True)
-    files, left = choose(app, about, but=folder.parent)
-    folder.mkdir(parents=True)
-    for name in files:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(app / name, folder / name, follow_symlinks=False)
-    _write_project(app, project, folder / _PROJECT)
+    left = copy_app(app, folder, but=folder.parent)
     bundle = bundle_of(folder)
     with zipfile.ZipFile(io.BytesIO(bundle)) as packed:
         names = tuple(name for name in packed.namelist() if not name.startswith("."))
     digest = hashlib.sha256(bundle).hexdigest()
     return Packed(folder, names, len(bundle), digest, tuple(left))
+
+
+def copy_app(app: Path, folder: Path, but: Path) -> list[str]:
+    """Copy what devices may see of an app into a new folder, and return the names of what stays.
+
+    Args:
+        app: Folder of a Flower app.
+        folder: Where the copy goes.
+        but: A folder that is no part of the app.
+
+    Raises:
+        UsageError: ``fab-include`` or ``fab-exclude`` is wrong.
+        OSError: A file cannot be read or written.
+    """
+    project = tomllib.loads((app / _PROJECT).read_text(encoding="utf-8"))
+    files, left = choose(app, project["tool"]["flwr"]["app"], but)
+    folder.mkdir(parents=True)
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(app / name, folder / name, follow_symlinks=False)
+    _write_project(app, project, folder / _PROJECT)
+    return left
 
 
 def choose(app: Path, about: dict[str, Any], but: Path) -> tuple[list[str], list[str]]:

@@ -14,10 +14,12 @@ from frugalfl.idle import IDLE_S
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_server.apps import importable
+from frugalfl_server.kept_app import keep_app
 from frugalfl_server.resume import to_resume
 from frugalfl_server.run_directory import RunDirectory
 from frugalfl_server.serve.again import Attempts, DiedError, EndedError, FailedError, Watch
 from frugalfl_server.serve.entrance import Entrance
+from frugalfl_server.serve.interrupted import telling_how_to_go_on
 from frugalfl_server.serve.keys import Keys
 from frugalfl_server.serve.pack import pack
 from frugalfl_server.serve.place import Place
@@ -52,11 +54,11 @@ def serve_app(
     with importable(app):
         task = load_task(settings.task)
         settings = replace(pin_start(settings, task), resume="")
-        run = (
-            RunDirectory.create(runs, task.name, settings, app)
-            if resume is None
-            else to_resume(resume, settings)
-        )
+        if resume is None:
+            run = RunDirectory.create(runs, task.name, settings, app)
+            keep_app(run, app)
+        else:
+            run = to_resume(resume, settings)
     flower = Flower(state)
     own = None
     if not place.superlink:
@@ -67,7 +69,7 @@ def serve_app(
         if place.keys is not None:
             keys = Keys(place.keys, partial(register, flower), say)
         say(packed.line)
-        with Entrance(place, own, keys, state, say) as entrance:
+        with telling_how_to_go_on(run), Entrance(place, own, keys, state, say) as entrance:
             settings = replace(settings, resume=str(run.path))
             _to_the_end(
                 lambda: submit(flower, packed.folder, settings), flower, run,

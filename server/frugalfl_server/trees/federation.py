@@ -30,6 +30,7 @@ from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way, 
 from frugalfl_server.counters import counters_into, wait_for
 from frugalfl_server.identity import Identities
 from frugalfl_server.metered import MeteredStrategy, server_energy
+from frugalfl_server.naming import Naming
 from frugalfl_server.outcomes import FLOAT, count_outcomes, write_outcomes
 from frugalfl_server.progress import LOG, Progress
 from frugalfl_server.records import MEASURES, RoundRecord, known_scores
@@ -81,14 +82,15 @@ class TreeFederation:
                 "for other tasks"
             )
         rounds = way.trees if way.name == HISTOGRAM else settings.rounds
-        self._progress = Progress(rounds, log=run.path / LOG)
+        self._who = Identities(run.path)
+        named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))
+        self._progress = Progress(rounds, log=run.path / LOG, named=named)
         self._rounds = rounds
         self._grid = RoundGrid(
             grid, settings.clients_per_round, settings.round_deadline, say=self._progress.say
         )
         self._scoring = scoring_of(task)
         self._energy = server_energy(run.name, settings.grid)
-        self._who = Identities(run.path)
         aside = SetAside(parse_patience(settings.set_aside), settings.clients_per_round)
         self._guard = Guard(aside, compares=bool(settings.norm_bound))
         self._scores = np.zeros(0)
@@ -113,7 +115,7 @@ class TreeFederation:
         try:
             exchanges = self._grow(strategy, grown)
         finally:
-            self._guard.aside.keep(self._run)
+            self._guard.aside.keep(self._run, self._who.client_of)
         self._run.flush()
         self._write(grown, exchanges)
         say(f"model: {len(grown.forest)} trees, {size_text(sum(map(len, grown.segments)))}")

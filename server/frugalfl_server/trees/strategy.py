@@ -168,7 +168,8 @@ class TreeStrategy(Strategy):
             )
         counted = self._guard.counted(taken)
         rows = sum(counted.values())
-        self.traffic.loss = sum(taken[node].loss * rows for node, rows in counted.items()) / rows
+        loss = sum(taken[node].loss * rows for node, rows in counted.items()) / rows
+        self.traffic.loss = loss
         added = self.step()
         if added is None:
             return None, None
@@ -177,7 +178,7 @@ class TreeStrategy(Strategy):
         self._faulty = set()
         self._grown.add(added)
         frame = np.frombuffer(self._grown.segments[-1], np.uint8)
-        metrics = MetricRecord({"train-loss": self.traffic.loss, "num-examples": rows})
+        metrics = MetricRecord({"train-loss": loss, "num-examples": rows})
         return ArrayRecord({"trees": Array(frame)}), metrics
 
     def _taken(self, server_round: int, replies: Iterable[Message]) -> dict[int, wire.TrainReply]:

@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
-from frugalfl_server.cli.options import App, AsJson, Changes, Resume, Runs, chosen, show
+from frugalfl_server.cli.options import App, AsJson, Changes, Resume, Runs, show
+from frugalfl_sim import door
 
 command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 _EPILOG = """
 Examples:
 
-- frugalfl simulate simulations/digits
+- frugalfl simulate digits
 
-- frugalfl simulate simulations/digits rounds=10 'uplink=feedback | topk(2%) | sign | golomb'
+- frugalfl simulate digits rounds=10 'uplink=feedback | topk(2%) | sign | golomb'
 
-- frugalfl simulate simulations/digits --baseline --json > summary.json
+- frugalfl simulate digits --baseline --json > summary.json
 
-- frugalfl simulate simulations/digits start-from=runs/latest rounds=0 flash=8KiB
+- frugalfl simulate digits start-from=runs/latest rounds=0 flash=8KiB
 
 - frugalfl simulate --resume latest
 """
@@ -52,9 +53,7 @@ def simulate(
     byte by byte. A run directory keeps everything; **runs/latest** points at the newest. A run that
     was stopped or killed at any moment goes on with **--resume**, to the same bits.
     """
-    folder, checked, resume = chosen(app, settings, resume, runs)
-
-    from frugalfl_sim.simulate import simulate_app
-
-    run = simulate_app(folder, checked, runs, baseline, slim, resume)
-    show(run, as_json)
+    run = door.simulate(
+        app, *(settings or ()), runs=runs, baseline=baseline, slim=slim, resume=resume
+    )
+    show(run.path, as_json)

@@ -23,6 +23,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from frugalfl.answer import why_no_answer
 from frugalfl.delays import parse_delays
 from frugalfl.energy.fleet import parse_fleet
 
@@ -92,6 +93,11 @@ class InProcessGrid(Grid):
         return self._run
 
     @property
+    def client_numbers(self) -> Mapping[int, int]:
+        """The number of each node's client."""
+        return {node: node - _FIRST_NODE for node in self._contexts}
+
+    @property
     def simulated_s(self) -> float | None:
         """The simulated clock (s); ``None``: no delays are simulated."""
         return None if self._delays is None else self._now_s
@@ -142,6 +148,10 @@ class InProcessGrid(Grid):
             reply = Message(Error(ErrorCode.NODE_UNAVAILABLE, reason), reply_to=message)
         else:
             reply = copy.deepcopy(self._client_app(message, context))
+            if wrong := why_no_answer(reply, message):
+                reply = Message(
+                    Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, wrong), reply_to=message
+                )
             self._answered(message, reply)
         _identify(reply)
         self._replies[message.metadata.message_id] = (self._now_s + self._delay_of(context), reply)
