@@ -27,7 +27,7 @@ _NAME = "__NAME__"
 _EPILOG = f"""
 Templates:
 
-{(2 * chr(10)).join(f"- **{name}**: {what}" for name, what in TEMPLATES.items())}
+{(2 * chr(10)).join(f"**{name}**: {what}" for name, what in TEMPLATES.items())}
 
 Examples:
 
