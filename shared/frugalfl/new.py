@@ -10,6 +10,7 @@ import typer
 
 from frugalfl.atomic import write_atomically
 from frugalfl.errors import UsageError
+from frugalfl.help import epilog
 
 command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -27,7 +28,7 @@ _NAME = "__NAME__"
 _EPILOG = f"""
 Templates:
 
-{(2 * chr(10)).join(f"**{name}**: {what}" for name, what in TEMPLATES.items())}
+{chr(10).join(f"- **{name}**: {what}" for name, what in TEMPLATES.items())}
 
 Examples:
 
@@ -37,7 +38,7 @@ Examples:
 """
 
 
-@command.command(epilog=_EPILOG)
+@command.command(epilog=epilog(_EPILOG))
 def new(
     name: Annotated[str, typer.Argument(help="Folder to make; its last part names the app.")],
     template: Annotated[

@@ -9,9 +9,10 @@ import typer
 
 from frugalfl.approved import is_digest
 from frugalfl.errors import UsageError
+from frugalfl.help import epilog
 from frugalfl.text import MOST_OF_A_LINE, printable
 
-command = typer.Typer(add_completion=False)
+command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 _EPILOG = """
 Examples:
@@ -28,7 +29,7 @@ the next message. To take everything back, delete accepted.json in that folder.
 """
 
 
-@command.command(epilog=_EPILOG)
+@command.command(epilog=epilog(_EPILOG))
 def accept(
     state_dir: Annotated[
         Path,

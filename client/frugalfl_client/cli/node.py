@@ -14,10 +14,11 @@ import typer
 from frugalfl.approved import is_digest, read_approved
 from frugalfl.atomic import open_to_others
 from frugalfl.errors import Interrupted, UsageError
+from frugalfl.help import epilog
 from frugalfl.idle import IDLE_S
 from frugalfl.text import MOST_OF_A_LINE, printable
 
-command = typer.Typer(add_completion=False)
+command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 _EPILOG = """
 Examples:
@@ -40,7 +41,7 @@ says how to accept it: frugalfl accept, which works while the node runs.
 """
 
 
-@command.command(epilog=_EPILOG)
+@command.command(epilog=epilog(_EPILOG))
 def node(
     superlink: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where the SuperLink listens.")

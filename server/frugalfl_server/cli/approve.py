@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from frugalfl.errors import UsageError
+from frugalfl.help import epilog
 from frugalfl_server.cli.options import Changes
 
 command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -24,7 +25,7 @@ Examples:
 """
 
 
-@command.command(epilog=_EPILOG)
+@command.command(epilog=epilog(_EPILOG))
 def approve(
     app: Annotated[
         Path, typer.Argument(help="Folder of a Flower app: pyproject.toml and task.py.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frugalfl.errors import UsageError
+from frugalfl.help import epilog
 from frugalfl.metrics import words
 from frugalfl_server.report.texts import number
 
@@ -29,7 +30,7 @@ Examples:
 """
 
 
-@command.command(epilog=_EPILOG)
+@command.command(epilog=epilog(_EPILOG))
 def export(
     run: Annotated[
         Path, typer.Argument(help="A run directory, such as runs/latest, or a .keras model.")

@@ -8,13 +8,20 @@ from typing import Annotated
 
 import typer
 
-command = typer.Typer(add_completion=False)
+from frugalfl.help import epilog
+
+command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+
+_EPILOG = """
+Examples:
+
+- frugalfl report runs/latest
+
+- frugalfl report runs/A runs/B runs/C (which differ in their seed)
+"""
 
 
-@command.command(
-    epilog="Examples: frugalfl report runs/latest; frugalfl report runs/A runs/B runs/C, which "
-    "differ in their seed"
-)
+@command.command(epilog=epilog(_EPILOG))
 def report(
     runs: Annotated[
         list[Path],

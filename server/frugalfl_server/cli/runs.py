@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from frugalfl_server.run_list import Listed
 
+from frugalfl.help import epilog
+
 command = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 _EPILOG = """
@@ -27,7 +29,7 @@ Examples:
 _WIDE = 400
 
 
-@command.command(epilog=_EPILOG)
+@command.command(epilog=epilog(_EPILOG))
 def runs(
     places: Annotated[
         list[Path] | None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from frugalfl.errors import UsageError
+from frugalfl.help import epilog
 from frugalfl.text import MOST_OF_A_LINE, printable
 from frugalfl_server.cli.options import App, AsJson, Changes, Resume, Runs, chosen, show
 
@@ -24,7 +25,7 @@ Examples:
 """
 
 
-@command.command(epilog=_EPILOG)
+@command.command(epilog=epilog(_EPILOG))
 def serve(
     app: App = None,
     settings: Changes = None,

@@ -23,6 +23,7 @@ from frugalfl.energy.sums import Totals, spent
 from frugalfl.energy.verify import Findings, verify_ledger, verify_run
 from frugalfl.errors import RunError, UsageError
 from frugalfl.foreign import read_json
+from frugalfl.help import epilog
 from frugalfl.text import MOST_OF_A_LINE, printable
 
 _EPILOG = """
@@ -71,12 +72,12 @@ command = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
     no_args_is_help=True,
-    epilog=_EPILOG,
+    epilog=epilog(_EPILOG),
     help="Show, export and verify the joules of a run, or of one device's own ledger.",
 )
 
 
-@command.command(epilog=_EPILOG)
+@command.command(epilog=epilog(_EPILOG))
 def show(
     source: Annotated[Path, typer.Argument(help="A run directory, or one device's ledger.sqlite.")],
     by: Annotated[By | None, typer.Option(help="Add up by this; else every record.")] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from frugalfl.help import epilog
 from frugalfl_server.cli.options import App, AsJson, Changes, Resume, Runs, show
 from frugalfl_sim import door
 
@@ -27,7 +28,7 @@ Examples:
 """
 
 
-@command.command(epilog=_EPILOG)
+@command.command(epilog=epilog(_EPILOG))
 def simulate(
     app: App = None,
     settings: Changes = None,
