@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from frugalfl.energy import SERVER, spent, totals
@@ -112,12 +113,9 @@ def _scored(rounds: Sequence[RoundRecord]) -> RoundRecord | None:
     Without public rows, a round's scores are of the model that it began with; where nothing is
     pruned, calibration has those of the last one.
     """
-    found = None
-    for record in rounds:
-        after = found is not None and found.phase == "train" and record.phase == "calibrate"
-        if record.phase == "train" or after:
-            found = record
-    return found
+    unpruned = takewhile(lambda record: record.phase != "recover", rounds)
+    scored = [record for record in unpruned if record.phase in ("train", "calibrate")]
+    return scored[-1] if scored and scored[0].phase == "train" else None
 
 
 def _kept(

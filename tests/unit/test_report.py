@@ -218,6 +218,25 @@ def test_without_a_baseline_the_checkpoint_tells_the_float32_size(run):
     assert "40.0× less than float32 (19.5 KiB)" in report(run).text
 
 
+def test_calibration_scores_the_pruned_model_and_not_the_trained_one(run):
+    calibrated = replace(RECOVERED[-1], phase="calibrate", round=8, accuracy=0.91)
+    fill(run, [*TRAINED, *RECOVERED, calibrated], export=EXPORT)
+    page = report(run)
+    assert "accuracy 95.0 % float, 5 rounds" in page.text
+    assert "accuracy after training 95.0 %" in page.text
+    assert "accuracy after pruning and recovery 91.0 %" in page.text
+    assert "reaches 91.0 %" in page.figure("accuracy")
+
+
+def test_an_unpruned_run_knows_its_float32_size_after_calibration_too(run):
+    import numpy as np
+
+    calibrated = replace(TRAINED[-1], phase="calibrate", round=6, updates=0)
+    run.checkpoint({"weight": np.zeros(5000, np.float32)}, phase="train", round=5)
+    fill(run, [*TRAINED, calibrated])
+    assert "than float32 (19.5 KiB)" in report(run).text
+
+
 def test_a_failed_run_shows_its_reason_and_runs_none_of_it(run, capsys):
     fill(run, status="failed", reason="every client failed: <script>alert(1)</script> [red]")
     page = report(run)

@@ -92,7 +92,7 @@ def _target(axes: Axes, facts: Facts) -> None:
     axes.axhline(facts.target, color=MUTED, linestyle=(0, (5, 4)), linewidth=1.2, zorder=2)
     text = facts.score_text(facts.target)
     if axes.bbox.width > _ROOMY_PX:
-        text = f"both reach {text}" if facts.baseline else f"{text} at the end"
+        text = f"{'both reach' if facts.baseline else 'reaches'} {text}"
     axes.annotate(
         text, (0, facts.target), xycoords=("axes fraction", "data"),
         xytext=(4, 5), textcoords="offset points", color=INK,
@@ -103,7 +103,7 @@ def _pruned(axes: Axes, facts: Facts) -> None:
     """Mark the first round on the pruned model."""
     if not facts.recovered:
         return
-    place = len(facts.ours) - len(facts.recovered)
+    place = facts.ours.index(facts.recovered[0])
     point = (cumulative(facts.ours)[place], facts.score(facts.ours[place]))
     if math.isnan(point[1]):
         return

@@ -263,8 +263,8 @@ def _float32_bytes(run: RunDirectory, figures: Mapping[str, Any]) -> float | Non
     if figures["baseline"]:
         seen: float | None = figures["baseline"]["uplink_bytes_per_update"]
         return seen
-    ours = [record for record in run.rounds if record.federation == summary.OURS]
-    if not ours or ours[-1].phase != "train" or not run.has_checkpoint:
+    phases = {record.phase for record in run.rounds if record.federation == summary.OURS}
+    if "train" not in phases or "recover" in phases or not run.has_checkpoint:
         return None  # the checkpoint is pruned, or there is none
     if (run.path / MODEL_ABOUT).exists() and run.read_json(MODEL_ABOUT).get("phase") != "train":
         return None
