@@ -84,6 +84,8 @@ def _train(message: Message, context: Context) -> Message:
             whole = held.model | moved | held.private
             measured = trainer.measure(whole, device.held_out, device.kind)
             window.correct = measured.right
+        if scored < device.smallest_batch:  # sums over so few rows would tell single ones
+            measured, scored = Measured(None), 0
     with energy.window("encode"):
         frame, held.residual = encode_frame(
             codec,

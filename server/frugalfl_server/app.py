@@ -78,6 +78,7 @@ from frugalfl_server.round_grid import RoundGrid
 from frugalfl_server.run_directory import RunDirectory, versions
 from frugalfl_server.sampling import sampler_of
 from frugalfl_server.set_aside import set_aside_of
+from frugalfl_server.set_up import PHASE as SET_UP
 from frugalfl_server.set_up import set_up
 from frugalfl_server.simulated import SimulatedLaps
 from frugalfl_server.start import initial_model, model_with, pin_start
@@ -225,8 +226,8 @@ class Federation:
             self._compilations = compilations_of(self._run)
         if self._settings.prunes:
             self._set_up("prune")
-        for line in dry_run(self._task, self._settings, self._public.test):
-            self._progress.warn(line)
+        if stopped is None:
+            self._try_on_shapes()
         phase = stopped.phase if stopped else "train"
         ratio = stopped.tree["ratio"] if stopped else self._pruning_ratio()
         if phase == "train":
@@ -275,6 +276,14 @@ class Federation:
         self._run.add_energy(self._energy.take())
         if result.verification.unchecked:
             self._progress.warn(result.verification.unchecked)
+
+    def _try_on_shapes(self) -> None:
+        """Find before the first round what would go wrong after the last one."""
+        with self._energy.window(SET_UP, round=0):
+            lines = list(dry_run(self._task, self._settings, self._public.test))
+        self._run.add_energy(self._energy.take())
+        for line in lines:
+            self._progress.warn(line)
 
     def _tell_of_resuming(self) -> None:
         self._progress.say(

@@ -147,6 +147,30 @@ def test_the_rounds_accuracy_is_the_clients_mean_by_rows(tmp_path):
     assert run.strategy.traffic.clients_accuracy == pytest.approx(expected)
 
 
+def test_a_device_sends_no_score_of_fewer_rows_than_its_smallest_batch(tmp_path):
+    told = {}
+
+    def app(message, context):
+        number = int(context.node_config["partition-id"])
+        if number == 0:  # its owner wants sums of more rows than it holds out
+            context.node_config["smallest-batch"] = len(client_data(0, CLIENTS)) // 5 + 1
+        reply = client_app(message, context)
+        metrics = reply.content["metrics"]
+        told[number] = {"accuracy", "tally", "scored"} & set(metrics)
+        return reply
+
+    settings = Settings(
+        clients=CLIENTS, clients_per_round=CLIENTS, prune=0.0, private="8", batch_size=400
+    )
+    with digits():
+        from task import client_data
+
+        run = Rounds(settings, tmp_path, client=app)
+        run.next()
+    assert not told[0]
+    assert told[1] == told[2] == {"accuracy", "scored"}
+
+
 def test_rows_that_are_measured_on_are_never_trained_on(tmp_path, monkeypatch):
     from frugalfl_client.device import _device
 

@@ -229,6 +229,18 @@ def test_a_failed_run_shows_its_reason_and_runs_none_of_it(run, capsys):
     assert "<script>alert(1)</script> [red]" in capsys.readouterr().out
 
 
+def test_who_never_trained_and_what_stayed_whole_is_named(run):
+    idle = [{"node": "7", "client": "3", "why": "rows of <b>other</b> shapes"}]
+    run.write_json("set_aside.json", {"set_aside": [], "never_trained": idle})
+    whole = [{"layers": ["attention.out"], "why": "it cannot be rebuilt"}]
+    run.write_json("pruning.json", {"narrowed": [], "whole": whole})
+    fill(run, TRAINED[:3], ENERGY)
+    page = report(run)
+    assert "client 3: rows of <b>other</b> shapes" in page.text
+    assert "<b>other" not in page.html
+    assert "attention.out: it cannot be rebuilt" in page.text
+
+
 def test_a_killed_run_has_no_summary_but_a_report(run):
     fill(run, TRAINED[:1])
     (run.path / "summary.json").unlink()

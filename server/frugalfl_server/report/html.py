@@ -91,6 +91,8 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "changed": [one for one in settings if one.changed],
         "each_client": each[:_MOST_CLIENTS],
         "each_in_all": len(each),
+        "never_trained": facts.summary["never_trained"],
+        "left_whole": facts.summary["left_whole"],
         "clients_measure": any(one.right is not None for one in each),
         "energy": texts.energy,
         "outcomes": facts.outcomes,
