@@ -10,7 +10,7 @@ from frugalfl.blocks import Parameters
 
 def pack(parameters: Parameters) -> ArrayRecord:
     """Return parameters as Flower's arrays, one a tensor."""
-    return ArrayRecord({name: Array(tensor) for name, tensor in parameters.items()})
+    return ArrayRecord({name: Array(np.asarray(tensor)) for name, tensor in parameters.items()})
 
 
 def unpack(arrays: ArrayRecord) -> Parameters:

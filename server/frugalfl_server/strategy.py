@@ -621,7 +621,8 @@ class FrugalStrategy(Strategy):
         """
         settled = self._steering.settle(unpack(arrays))
         for name in arrays:
-            arrays[name] = Array(settled[name] if name in self._trained else self._model[name])
+            value = settled[name] if name in self._trained else self._model[name]
+            arrays[name] = Array(np.asarray(value))  # sums of a single number are no array
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

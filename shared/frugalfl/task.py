@@ -24,6 +24,7 @@ from frugalfl.about import about_as_text
 from frugalfl.errors import FrugalFLError, TaskError, UsageError
 from frugalfl.examples import Examples, FloatArray, TargetArray, check_examples
 from frugalfl.metrics import Metric
+from frugalfl.modules_taken import untakeable
 from frugalfl.sums import Tables
 
 if TYPE_CHECKING:
@@ -119,10 +120,13 @@ class Task:
         """Build the model.
 
         Raises:
-            TaskError: ``model`` raised.
+            TaskError: ``model`` raised, or what it returned cannot be copied or cut.
         """
         with self.blamed("model()"):
-            return self.model()
+            module = self.model()
+        if why := untakeable(module):
+            raise TaskError(f"task {self.name!r}: the model {why}")
+        return module
 
     def rows_of(self, client: int, clients: int, totals: Tables | None = None) -> Examples:
         """Load and check one client's rows.

@@ -18,6 +18,7 @@ from frugalfl.task import FloatArray
 from frugalfl_server.export import flatbuffer
 from frugalfl_server.export.as_2d import SERIES_RANK, as_2d
 from frugalfl_server.export.batch_norm import IMAGE_RANK, fold_batch_norms
+from frugalfl_server.export.dense_bias import restore_biases
 from frugalfl_server.export.explain import explained
 from frugalfl_server.export.fold import fold_transposes
 from frugalfl_server.export.plain_convolution import plain_convolutions
@@ -61,7 +62,8 @@ def convert(module: torch.nn.Module, input_shape: tuple[int, ...]) -> bytes:
     prepared = prepare(module, input_shape)
     with explained(f"{type(module).__name__} cannot be converted to TFLite"), quiet():
         converted = _run_converter(prepared)
-    return plain_convolutions(fold_transposes(converted))
+    restored = restore_biases(converted, trace(prepared.module, prepared.example))
+    return plain_convolutions(fold_transposes(restored))
 
 
 def prepare(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Prepared:

@@ -24,6 +24,7 @@ from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
 from frugalfl_server.export import flatbuffer
 from frugalfl_server.export.explain import explained
+from frugalfl_server.export.least_ranges import widen
 from frugalfl_server.export.quiet import quiet
 
 #: First version of each operator with an int8 kernel, from the TFLite operator registry
@@ -130,6 +131,8 @@ def quantize(
     else:
         _check_rows(model, calibration)
         statistics = calibrated(model, calibration)
+    if activations == "int8":
+        statistics = widen(model, statistics)
     if activations == "int16":
         for known in statistics.values():
             known["min"], known["max"] = HEADROOM * known["min"], HEADROOM * known["max"]
