@@ -201,12 +201,12 @@ def claims(folder: Path) -> Iterator[Outcome]:
     last = FIRST_NODE + CLIENTS - 1
     second = {"partition-id": 1, "state-dir": str(folder / "another")}
     held = hold(folder / "twice", configured(second, last, comes_in=2))
-    line = held.line(f"node {last}", "client 1", f"node {FIRST_NODE + 1} is since round 1")
+    line = held.line(f"{last}", "client 1", f"node {FIRST_NODE + 1} is since round 1")
     alone = held.updates == [CLIENTS - 1] * 2 and held.faults(1) == []
     yield Outcome("a number claimed by a second node", bool(line) and alone, line, alone)
 
     held = hold(folder / "changed", configured({"partition-id": 7, "num-partitions": 9}, last, 2))
-    line = held.line(f"node {last}", "client 7", f"client {CLIENTS - 1} since round 1")
+    line = held.line(f"{last}", "client 7", f"client {CLIENTS - 1} since round 1")
     alone = held.updates == [CLIENTS, CLIENTS - 1]
     yield Outcome("a node that changes its number", bool(line) and alone, line, alone)
 
@@ -215,7 +215,7 @@ def heads(folder: Path, honest: Held) -> Iterator[Outcome]:
     """Heads that were never told, or by another device."""
     last = FIRST_NODE + CLIENTS - 1
     held = hold(folder / "forged", lying(of_client("1"), last, 2))
-    line = held.line(f"node {last}", "client 1")
+    line = held.line(f"{last}", "client 1")
     clean = held.faults(1) == [] and held.updates == [CLIENTS, CLIENTS - 1]
     yield Outcome("a forged head in another client's name", bool(line) and clean, line, clean)
 
@@ -231,7 +231,7 @@ def heads(folder: Path, honest: Held) -> Iterator[Outcome]:
         return Message(wire.pack_reply(replace(told, head=stolen[-1])), reply_to=message)
 
     held = hold(folder / "replayed", replay)
-    line = held.line(f"node {last}", "the energy ledger of client 1")
+    line = held.line(f"{last}", "the energy ledger of client 1")
     clean = held.faults(1) == [] and held.updates == [CLIENTS, CLIENTS - 1]
     yield Outcome("the head of another device, replayed", bool(line) and clean, line, clean)
 
@@ -290,7 +290,7 @@ def overridden(folder: Path, quick: bool) -> Iterator[Outcome]:
             continue  # digits has none; the tests' small task has
         last = FIRST_NODE + CLIENTS - 1
         held = hold(folder / key, configured(config, last), **wanted)
-        line = held.line(f"node {last}", key, word)
+        line = held.line(f"{last}", key, word)
         part = {"takes no part": [4, 4], "at most": [5, 5], "it has used": [5, 4]}[word]
         yield Outcome(f"an owner's {key} overridden", bool(line), line, held.updates == part)
 

@@ -95,4 +95,6 @@ def _known(parse: Any, text: str) -> bool:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -58,7 +58,7 @@ class Link:
         self.task = SimpleNamespace(run_id=self.run)
         self.calls = []
 
-    def post(self, path, headers, body, timeout):
+    def post(self, path, headers, body, timeout, most):
         """Answer a node."""
         name = path.rpartition("/")[2]
         self.calls.append(name)

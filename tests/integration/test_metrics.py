@@ -115,7 +115,7 @@ def test_people_see_the_first_metric(made):
     assert all("  average precision 0." in line and "  accuracy 0." in line for line in lines)
     page = (run.path / "report.html").read_text()
     assert "Average precision and bytes" in page and "Average precision against bytes" in page
-    for words in ("average precision after training", "roc auc after pruning and recovery"):
+    for words in ("average precision after training", "ROC AUC after pruning and recovery"):
         assert words in page
     again = frugalfl("report", run.path, cwd=run.path)
     final = run.read_json("summary.json")["metrics"]["average_precision"]

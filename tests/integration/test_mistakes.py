@@ -14,7 +14,7 @@ def check(result, code, *parts):
 
 
 def test_no_such_folder(tmp_path):
-    check(frugalfl("simulate", "nowhere", cwd=tmp_path), 2, "'nowhere'", "simulations/digits")
+    check(frugalfl("simulate", "nowhere", cwd=tmp_path), 2, "'nowhere'", "frugalfl new digits")
 
 
 def test_a_folder_that_is_no_app(tmp_path):

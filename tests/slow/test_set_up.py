@@ -38,6 +38,7 @@ simulate_app(app, read_settings(app, sys.argv[2:]), Path("runs"), False)
 FEW = ("rounds=1", "clients=2", "clients-per-round=2", "local-epochs=1", "recover-rounds=1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["torch", "litert"])
 def test_imports_are_in_a_phase_of_their_own(tmp_path, trainer):
     done = subprocess.run(
