@@ -61,7 +61,7 @@ def check_kind(kind: Kind, outputs: tuple[int, ...], targets: Array, whose: str)
         TaskError: They do not.
     """
     if why := kind.misfit(outputs, targets):
-        raise TaskError(f"{whose}: {why}, which is no {kind.name}")
+        raise TaskError(f"{whose}: {why}")
 
 
 def _inferred(task: Task, outputs: torch.Tensor, first: Examples, examples: Examples) -> Kind:
