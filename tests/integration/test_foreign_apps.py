@@ -112,6 +112,7 @@ def test_whatever_an_app_does_is_an_answer_and_the_node_goes_on(machines, foreig
     assert not list(machines.folder.rglob("own-key.pem"))
 
 
+@pytest.mark.slow
 def test_a_node_that_is_stopped_while_a_foreign_app_works_says_so(machines):
     machines.superlink()
     node = machines.lean(0, 1)

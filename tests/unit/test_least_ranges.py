@@ -70,7 +70,7 @@ CASES = {
 
 
 #: Converting costs seconds: the others run with the slow tests.
-QUICK = ("dead neurons", "dead depthwise channels", "dense in a row with an activation elsewhere")
+QUICK = ("dead depthwise channels",)
 
 
 @pytest.mark.parametrize(
