@@ -280,7 +280,7 @@ class Federation:
     def _try_on_shapes(self) -> None:
         """Find before the first round what would go wrong after the last one."""
         with self._energy.window(SET_UP, round=0):
-            lines = list(dry_run(self._task, self._settings, self._public.test))
+            lines = dry_run(self._task, self._settings, self._public.test)
         self._run.add_energy(self._energy.take())
         for line in lines:
             self._progress.warn(line)

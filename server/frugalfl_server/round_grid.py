@@ -35,8 +35,8 @@ _SHARE, _SHORTEST_S, _LONGEST_S = 0.05, 0.02, 2.0
 _MARGIN_SHARE, _MARGIN_S = 0.05, 2.0
 #: How often a node is asked the same in one round: it may be what the node dies of.
 _MOST_TRIES = 4
-#: A node is silent after so many times what it took before, or what the slowest of the others took
-#: if it never answered; but not before so long (s).
+#: A node is silent after so many times the longest that it ever took, or the slowest who has
+#: answered in this round; but not before so long (s). If nobody has answered, all may be at work.
 _SILENT_TIMES, _SILENT_S = 5.0, 30.0
 #: What SuperLink says in place of a node that is away, or that let its message expire.
 _NOT_OF_THE_NODE = {
@@ -49,7 +49,7 @@ _NOT_OF_THE_NODE = {
 
 @dataclass(frozen=True)
 class _Sent:
-    """A message without a reply yet: its place in the round, its node, and when it expires (s).
+    """A message without a reply yet: its place, its node, when it was sent and when it expires (s).
 
     ``content`` is what it was made of: on the way it may have been folded.
     """
@@ -57,6 +57,7 @@ class _Sent:
     place: int
     node: int
     train: bool
+    since_s: float
     expires_s: float
     message: Message
     content: RecordDict
@@ -99,6 +100,8 @@ class RoundGrid(View):
         self._late: list[Message] = []
         self._own: set[str] = set()
         self._took_s: dict[int, float] = {}
+        #: Time of the slowest answer of this round (s); ``None``: there is none yet.
+        self._slowest_s: float | None = None
         self._resting: set[int] = set()
         self._told = ""
         #: Nodes that gave no answer to the last call, and why.
@@ -144,17 +147,17 @@ class RoundGrid(View):
         training = sent[0].metadata.message_type.startswith(MessageType.TRAIN)
         enough = min(self._clients, len(sent)) if training and self._close_early else len(sent)
         answers: list[tuple[int, Message]] = []
+        self._slowest_s = None
         late, self._late = (self._late, []) if training else ([], self._late)
         while own & self._open.keys():
             for reply in self._pull(self._open if training else own & self._open.keys()):
                 number = reply.metadata.reply_to_message_id
                 if number in own:
                     answers.append((self._places[number], reply))
-                    self._took_s[reply.metadata.src_node_id] = self._clock() - began_s
                 else:
                     late.append(reply)
             waited_s = self._clock() - began_s
-            self._ask_the_silent({reply.metadata.src_node_id for _, reply in answers}, waited_s)
+            self._ask_the_silent(waited_s)
             useful = sum(not reply.has_error() for _, reply in answers)
             over = limit_s is not None and waited_s >= limit_s
             if over or useful >= enough or not own & self._open.keys():
@@ -183,7 +186,9 @@ class RoundGrid(View):
         for message, content, node, number in zip(sent, contents, nodes, numbers, strict=True):
             if number:
                 place = self._places[number]
-                self._open[number] = _Sent(place, node, train, now_s + lives_s, message, content)
+                self._open[number] = _Sent(
+                    place, node, train, now_s, now_s + lives_s, message, content
+                )
             else:
                 self.missing[node] = "could not be sent its message"
         return set(self._places)
@@ -196,7 +201,9 @@ class RoundGrid(View):
             sent = self._open.pop(reply.metadata.reply_to_message_id, None)
             if sent is None:
                 continue
-            if not reply.has_error():  # what it was asked beside that, in case, is answered too
+            if not reply.has_error():
+                self._note_time(sent, reply.metadata.reply_to_message_id in self._own)
+                # What it was asked beside that, in case, is answered too.
                 self._open = {n: o for n, o in self._open.items() if not _is_twin(o, sent)}
             if reply.has_error() and self._asked_again(reply, sent):
                 continue
@@ -216,16 +223,20 @@ class RoundGrid(View):
         self._say(f"node {sent.node} was killed while it worked, and is asked once more")
         return True
 
-    def _ask_the_silent(self, answered: set[int], waited_s: float) -> None:
+    def _note_time(self, sent: _Sent, own: bool) -> None:
+        """Keep the longest time that a node has taken, and anybody for this round."""
+        took_s = self._clock() - sent.since_s
+        self._took_s[sent.node] = max(took_s, self._took_s.get(sent.node, 0.0))
+        if own:
+            self._slowest_s = max(took_s, self._slowest_s or 0.0)
+
+    def _ask_the_silent(self, waited_s: float) -> None:
         """Ask nodes once more whose messages, or answers, must have been lost on the way."""
-        slowest_s = max(
-            (self._took_s[node] for node in answered & self._took_s.keys()), default=None
-        )
+        if self._slowest_s is None:
+            return
         for number in sorted(self._own & self._open.keys()):
             sent = self._open[number]
-            usual_s = self._took_s.get(sent.node, slowest_s)
-            if usual_s is None:
-                continue
+            usual_s = max(self._slowest_s, self._took_s.get(sent.node, 0.0))
             patience_s = max(_SILENT_TIMES * usual_s, _SILENT_S) * 2 ** (sent.tries - 1)
             if waited_s > patience_s and self._ask_once_more(sent):
                 # The first message is waited for as well, but not a reason to ask any more.
@@ -250,7 +261,9 @@ class RoundGrid(View):
             return False
         self._own.add(number)
         self._places[number] = sent.place
-        self._open[number] = replace(sent, message=message, tries=sent.tries + 1)
+        self._open[number] = replace(
+            sent, since_s=self._clock(), message=message, tries=sent.tries + 1
+        )
         self._again_bytes += wire.length_of(content)
         return True
 

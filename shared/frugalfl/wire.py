@@ -6,6 +6,7 @@ Array, and compresses none. The bytes are frames, one after the other.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from dataclasses import dataclass
@@ -225,6 +226,23 @@ def is_asked_again(content: RecordDict) -> bool:
     """Say whether a request is one that its client was sent before."""
     config = content.get(_CONFIG)
     return isinstance(config, ConfigRecord) and config.get(_AGAIN) is True
+
+
+def question_of(content: RecordDict) -> bytes:
+    """Return a digest (32 B) of a request that is the same if it is asked again.
+
+    That of a round which a resumed run does anew is another one.
+    """
+    digest = hashlib.sha256()
+    for name, record in sorted(content.config_records.items()):
+        items = sorted(
+            (key, value) for key, value in record.items() if key not in (_AGAIN, _CARRYING)
+        )
+        digest.update(repr((name, items)).encode())
+    for name, arrays in sorted(content.array_records.items()):
+        for key, array in sorted(arrays.items()):
+            digest.update(repr((name, key, len(array.data))).encode() + array.data)
+    return digest.digest()
 
 
 def length_of(content: RecordDict) -> int:

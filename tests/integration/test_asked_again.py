@@ -7,6 +7,7 @@ import pytest
 from flwr.app import Error
 from flwr.common.constant import ErrorCode
 
+from frugalfl import wire
 from frugalfl.settings import Settings
 from frugalfl_client.device import forget_devices
 
@@ -107,3 +108,20 @@ def test_one_that_is_only_slow_counts_once_although_it_was_asked_twice(run):
     assert len([line for line in slow.said if "is silent" in line]) == 1
     for name, tensor in plain.model.items():
         assert np.array_equal(tensor, slow.model[name]), name
+
+
+def test_where_all_take_long_nobody_is_asked_twice(run):
+    slow = run({}, grid=LossyGrid, slow=dict.fromkeys(NODES, 100.0), round_deadline=240.0)
+    assert [t.updates for t in slow.traffic] == [4, 4, 4]
+    assert not [line for line in slow.said if "asked once more" in line]
+
+
+def test_a_question_is_known_again_but_not_that_of_a_round_that_is_done_anew():
+    def content(*resumed):
+        request = wire.TrainRequest("run", 3, 1, 2, (0,), b"frames", "raw", resumed=resumed)
+        return wire.pack_request(request)
+
+    question = wire.question_of(content())
+    assert wire.question_of(wire.asked_again(content())) == question
+    assert not wire.is_asked_again(content()) and wire.is_asked_again(wire.asked_again(content()))
+    assert wire.question_of(content(3)) != question

@@ -79,8 +79,8 @@ class Node:
         self._claimed: Incoming | None = None
         self._fetched: Message | None = None
         self._runs: dict[int, tuple[Run, Context]] = {}
-        #: The newest questions that were answered: run, message type, round.
-        self._answered: deque[tuple[int, str, str]] = deque(maxlen=_KEPT_ANSWERS)
+        #: The newest questions that were answered: run, digest.
+        self._answered: deque[tuple[int, bytes]] = deque(maxlen=_KEPT_ANSWERS)
         self._stop = threading.Event()
         self._at_work = False
         #: The SuperLink knows that this node is gone.
@@ -210,10 +210,10 @@ class Node:
                 with suppress(FrameError):  # the app says what is wrong with it
                     message.content = unfold(message.content)
                 started = time.monotonic()
-                asked = about.run_id, about.message_type, about.group_id
+                asked = about.run_id, wire.question_of(message.content)
                 if asked in self._answered and wire.is_asked_again(message.content):
-                    text = "it has answered this before"  # and need not spend joules on it twice
-                    reply = Message(Error(flower.APP_RAISED, text), reply_to=message)
+                    # It need not spend joules on it twice.
+                    reply = failed(message, "it has answered this before")
                 else:
                     reply = self._answer(message, what)
                     if reply.has_content():
