@@ -50,11 +50,11 @@ from frugalfl.errors import CodecError
 from frugalfl.modules import read_parameters
 from frugalfl.plans import parse_plan
 from frugalfl_client.app import app
-from frugalfl_server.aggregate import Accumulator
-from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.downlink import Downlink
-from frugalfl_server.steering import Steering
-from frugalfl_server.strategy import FrugalStrategy
+from frugalfl_server.rounds.aggregate import Accumulator
+from frugalfl_server.rounds.downlink import Downlink
+from frugalfl_server.rounds.flower_arrays import pack, unpack
+from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_sim.engine.grid import InProcessGrid
 
 CODECS = (

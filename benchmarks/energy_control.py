@@ -38,7 +38,7 @@ from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.app import Federation
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.apps import importable, quiet_flower, read_settings
 from frugalfl_sim.engine.grid import InProcessGrid
 

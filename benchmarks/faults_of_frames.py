@@ -12,7 +12,7 @@ from federations import bits
 from frugalfl.blocks import Layout
 from frugalfl.codec import encode_frame, parse_codec
 from frugalfl.errors import FrameError
-from frugalfl_server.aggregate import Accumulator
+from frugalfl_server.rounds.aggregate import Accumulator
 
 
 @dataclass(frozen=True)

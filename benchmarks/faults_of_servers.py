@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from federations import DIGITS, ECHO, PATIENCE_S, SETTINGS, STOCK, bits, online, process_of
 from machines import Machines, Process
 
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from machines import Machines, Process, children_of, program_of, until
 
 from frugalfl_client.held import Held
 from frugalfl_client.store import Store
-from frugalfl_server.records import RoundRecord
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.serve.pack import pack
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.pack_app import pack
+from frugalfl_server.run.records import RoundRecord
 
 ROOT = Path(__file__).parent
 DIGITS, ECHO = ROOT.parent / "simulations" / "digits", ROOT / "echo"

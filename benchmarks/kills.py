@@ -21,7 +21,7 @@ from pathlib import Path
 from federations import DIGITS, PATIENCE_S
 from machines import Machines, Process, children_of, program_of, until
 
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 
 #: What is killed, how often next to the others, and by what its command line is known.
 _TARGETS = {

@@ -21,8 +21,8 @@ from typing import Any
 from common import arguments, finish
 
 from frugalfl.settings import Settings
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.summary import OURS, SLIM
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.summary import OURS, SLIM
 from frugalfl_sim.simulate import simulate_app
 
 RESIDUAL = Path(__file__).parent / "tasks" / "residual"

@@ -45,9 +45,9 @@ from frugalfl_client.device import forget_devices
 from frugalfl_client.training.litert import LiteRTTrainer
 from frugalfl_client.training.pytorch import TorchTrainer
 from frugalfl_client.training.trainer import Trainer
+from frugalfl_server.cohort.training_programs import SIGNATURES
 from frugalfl_server.compiler import Sgd, compile_program
-from frugalfl_server.downlink import Downlink
-from frugalfl_server.programs import SIGNATURES
+from frugalfl_server.rounds.downlink import Downlink
 
 APP = Path(__file__).parents[1] / "simulations" / "digits"
 QUICK = ("mlp", "digits-cnn")

@@ -24,8 +24,8 @@ from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.app import Federation
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.summary import BASELINE, OURS
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.summary import BASELINE, OURS
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.engine.grid import InProcessGrid

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from frugalfl.energy import EnergyRecord, Reading
-from frugalfl_server import summary
-from frugalfl_server.records import RoundRecord
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run import summary
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.records import RoundRecord
 
 STAGES = ("pytorch", "litert_float", "litert_int8", "litert_int8_reference", "tflite_micro_int8")
 EXPORT = {

@@ -130,8 +130,8 @@ def program_of_two() -> Program:
     """Return a training program for a model of two inputs and two classes."""
     import torch
 
+    from frugalfl_server.cohort.training_programs import SIGNATURES
     from frugalfl_server.compiler import Sgd, compile_program
-    from frugalfl_server.programs import SIGNATURES
 
     module = torch.nn.Sequential(torch.nn.Linear(2, 2))
     return compile_program(

@@ -30,10 +30,10 @@ from frugalfl_client.node.keys import own_key
 from frugalfl_client.node.outbox import Outbox
 from frugalfl_client.pins import Pins
 from frugalfl_client.store import Store
-from frugalfl_server.checkpoint import read_checkpoint, write_checkpoint
-from frugalfl_server.export_keras_file import read_rows
-from frugalfl_server.resume import claimed
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.export.keras_file import read_rows
+from frugalfl_server.run.checkpoint import read_checkpoint, write_checkpoint
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.resume import claimed
 
 #: What a planted link points at, and a password that nobody may read.
 PRECIOUS, SECRET = "precious\n", "Pa55w0rd-of-the-proxy"

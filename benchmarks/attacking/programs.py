@@ -26,7 +26,7 @@ from frugalfl.settings import Settings
 from frugalfl.task import Examples
 from frugalfl_client.app import app
 from frugalfl_client.training.litert import LiteRTTrainer
-from frugalfl_server.downlink import Downlink
+from frugalfl_server.rounds.downlink import Downlink
 
 _VERSION = 1
 

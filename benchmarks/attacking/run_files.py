@@ -20,7 +20,7 @@ from pathlib import Path
 #: Longest that a verb may take (s): there is no more to it than a hang.
 _HANGS_S = 300.0
 _PRELOADED = [
-    "torch", "pyarrow.parquet", "frugalfl_sim.simulate", "frugalfl_server.export_run",
+    "torch", "pyarrow.parquet", "frugalfl_sim.simulate", "frugalfl_server.phases.export",
     "frugalfl_server.report.html", "frugalfl.energy.cli", "frugalfl_server.cli.serve",
     "attacking.run_files",
 ]  # fmt: skip

@@ -31,16 +31,16 @@ from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
-from frugalfl_server.apps import importable, quiet_flower
-from frugalfl_server.arrays import pack
-from frugalfl_server.downlink import Downlink
 from frugalfl_server.export.c_array import c_array
-from frugalfl_server.progress import Progress
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.start import initial_model
-from frugalfl_server.steering import Steering
-from frugalfl_server.strategies import strategy_of
-from frugalfl_server.strategy import FrugalStrategy
+from frugalfl_server.phases.initial_model import initial_model
+from frugalfl_server.rounds.downlink import Downlink
+from frugalfl_server.rounds.flower_arrays import pack
+from frugalfl_server.rounds.flower_strategies import strategy_of
+from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.strategy import FrugalStrategy
+from frugalfl_server.run.app_directory import importable, quiet_flower
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.progress import Progress
 from frugalfl_sim.engine.grid import InProcessGrid
 
 DIGITS = Path(__file__).parents[2] / "simulations" / "digits"

@@ -35,7 +35,7 @@ from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.kept_totals import totals_of
 from frugalfl_client.trees.state import forget
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.trees.federation import grow
 from frugalfl_sim.apps import quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid

@@ -17,8 +17,8 @@ from frugalfl_client import kept_file
 from frugalfl_client.node.flower import Parcel as Answer
 from frugalfl_client.node.home import Home
 from frugalfl_client.node.outbox import Outbox
-from frugalfl_server.checkpoint import read_checkpoint, write_checkpoint
-from frugalfl_server.sealed import read_sealed, write_sealed
+from frugalfl_server.run.checkpoint import read_checkpoint, write_checkpoint
+from frugalfl_server.run.sealed import read_sealed, write_sealed
 from fuzzing.decoder import Decoder
 from fuzzing.mutate import bytes_like, json_like
 

@@ -21,7 +21,7 @@ from frugalfl.codec import (
 from frugalfl.codec.frame import write_outline
 from frugalfl.codec.kept import read_kept, write_kept
 from frugalfl.errors import FrugalFLError
-from frugalfl_server.aggregate import Accumulator
+from frugalfl_server.rounds.aggregate import Accumulator
 from fuzzing.decoder import Decoder
 from fuzzing.mutate import bytes_like, sealed, with_crc
 

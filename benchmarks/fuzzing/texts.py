@@ -23,7 +23,7 @@ from frugalfl.strategies import parse_strategy
 from frugalfl.trees.ways import parse_way
 from frugalfl_client.node.channel import Address
 from frugalfl_client.node.flower import node_settings
-from frugalfl_server.apps import read_settings
+from frugalfl_server.run.app_directory import read_settings
 from fuzzing.decoder import Decoder
 from fuzzing.mutate import text_like, value_like
 
@@ -79,7 +79,7 @@ def _config_like(config: dict[str, Any], rng: random.Random) -> dict[str, Any]:
 
 
 def _change_of(text: str) -> None:
-    from frugalfl_server.apps import apply_changes
+    from frugalfl_server.run.app_directory import apply_changes
 
     apply_changes(Settings(), [text])
 

@@ -28,11 +28,11 @@ from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.training.pytorch import TorchTrainer
 from frugalfl_server.app import Federation, initial_model
-from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.evaluate import accuracy
-from frugalfl_server.records import HeadRecord, RoundRecord
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.strategies import averaging
+from frugalfl_server.rounds.evaluate import accuracy
+from frugalfl_server.rounds.flower_arrays import pack, unpack
+from frugalfl_server.rounds.flower_strategies import averaging
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.records import HeadRecord, RoundRecord
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.engine.grid import InProcessGrid

@@ -24,10 +24,16 @@ from frugalfl.private import split
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
 from frugalfl.task import Task, load_task
-from frugalfl_server import summary
-from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.buffered_rounds import add_to_last_row, metered, strategy_in
-from frugalfl_server.calibration import (
+from frugalfl_server.cohort.client_names import Naming
+from frugalfl_server.cohort.energy_limits import Control
+from frugalfl_server.cohort.identity import Identities
+from frugalfl_server.cohort.quarantine import set_aside_of
+from frugalfl_server.cohort.sticky_sampling import sampler_of
+from frugalfl_server.cohort.training_programs import Programs
+from frugalfl_server.exchange.clock import SimulatedLaps
+from frugalfl_server.exchange.deadlines import RoundGrid
+from frugalfl_server.export import DeviceBudget, PruningPlan, fit
+from frugalfl_server.phases.calibrate import (
     FEWEST_CLIENTS,
     Answers,
     ask_clients,
@@ -35,37 +41,42 @@ from frugalfl_server.calibration import (
     keep_ranges,
     merged,
 )
-from frugalfl_server.checkpoint import (
-    FILE,
-    Tree,
-    random_state,
-    set_random_state,
-    write_checkpoint,
-)
-from frugalfl_server.control import Control
-from frugalfl_server.counters import counters_into
-from frugalfl_server.downlink import Downlink
-from frugalfl_server.dry_run import dry_run
-from frugalfl_server.evaluate import (
+from frugalfl_server.phases.dry_run import dry_run
+from frugalfl_server.phases.export import export_into, why_private_is_not_exported
+from frugalfl_server.phases.initial_model import initial_model, model_with, pin_start
+from frugalfl_server.phases.load_libraries import PHASE as SET_UP
+from frugalfl_server.phases.load_libraries import set_up
+from frugalfl_server.phases.prune import example_of, plan_for, prune_as_planned
+from frugalfl_server.phases.public_rows import ask_for_facts, public_of, without_rows
+from frugalfl_server.phases.share_counters import counters_into
+from frugalfl_server.report import write_report
+from frugalfl_server.rounds.buffered_rounds import add_to_last_row, metered, strategy_in
+from frugalfl_server.rounds.downlink import Downlink
+from frugalfl_server.rounds.evaluate import (
     check_batches,
     evaluate,
     form_of,
     outcomes_of,
     scoring_for,
 )
-from frugalfl_server.export import DeviceBudget, PruningPlan, fit
-from frugalfl_server.export_run import export_into, why_private_is_not_exported
-from frugalfl_server.identity import Identities
-from frugalfl_server.metered import server_energy
-from frugalfl_server.naming import Naming
-from frugalfl_server.outcomes import write_outcomes
-from frugalfl_server.programs import Programs
-from frugalfl_server.progress import LOG, Progress, scores_text
-from frugalfl_server.pruning import example_of, plan_for, prune_as_planned
-from frugalfl_server.public import ask_for_facts, public_of, without_rows
-from frugalfl_server.records import MEASURES, RoundRecord, known_scores
-from frugalfl_server.report import write_report
-from frugalfl_server.resume import (
+from frugalfl_server.rounds.flower_arrays import pack, unpack
+from frugalfl_server.rounds.flower_strategies import strategy_of
+from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.stopping import TrainingOver, check_stop, why_over
+from frugalfl_server.rounds.strategy import FrugalStrategy
+from frugalfl_server.run import summary
+from frugalfl_server.run.checkpoint import (
+    FILE,
+    Tree,
+    random_state,
+    set_random_state,
+    write_checkpoint,
+)
+from frugalfl_server.run.directory import RunDirectory, versions
+from frugalfl_server.run.outcomes import write_outcomes
+from frugalfl_server.run.progress import LOG, Progress, scores_text
+from frugalfl_server.run.records import MEASURES, RoundRecord, known_scores
+from frugalfl_server.run.resume import (
     COMPILED,
     Stopped,
     begin,
@@ -74,18 +85,7 @@ from frugalfl_server.resume import (
     compilations_of,
     to_resume,
 )
-from frugalfl_server.round_grid import RoundGrid
-from frugalfl_server.run_directory import RunDirectory, versions
-from frugalfl_server.sampling import sampler_of
-from frugalfl_server.set_aside import set_aside_of
-from frugalfl_server.set_up import PHASE as SET_UP
-from frugalfl_server.set_up import set_up
-from frugalfl_server.simulated import SimulatedLaps
-from frugalfl_server.start import initial_model, model_with, pin_start
-from frugalfl_server.steering import Steering
-from frugalfl_server.stopping import TrainingOver, check_stop, why_over
-from frugalfl_server.strategies import strategy_of
-from frugalfl_server.strategy import FrugalStrategy
+from frugalfl_server.run.server_energy import server_energy
 
 app = ServerApp()
 
@@ -121,8 +121,8 @@ def _carrying(grid: Grid) -> Grid:
     """Let messages carry their content where there is a SuperLink, which a simulation has not."""
     if type(grid).__module__ != "flwr.superlink.grid.http_grid":
         return grid
-    from frugalfl_server.carrying_grid import CarryingGrid  # 54 MB
-    from frugalfl_server.own_random import leave_random_alone
+    from frugalfl_server.exchange.flower import CarryingGrid  # 54 MB
+    from frugalfl_server.exchange.own_random import leave_random_alone
 
     leave_random_alone()
     return CarryingGrid(grid)

@@ -10,7 +10,7 @@ from frugalfl.errors import FrugalFLError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from frugalfl.task import Examples, PublicData, Task
-    from frugalfl_server.opened import Run, open_run
+    from frugalfl_server.run.open_run import Run, open_run
     from frugalfl_sim.door import simulate
 
 __version__ = "0.1.0"

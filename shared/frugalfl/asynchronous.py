@@ -1,6 +1,6 @@
 """Whether the server waits for whole rounds, as settings write it: ``buffered(10)``.
 
-Both ends check the text; only the server aggregates (`frugalfl_server/buffered.py`).
+Both ends check the text; only the server aggregates (`frugalfl_server/rounds/buffered.py`).
 """
 
 from __future__ import annotations

@@ -225,6 +225,17 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def number(value: float | None) -> str:
+    """Return a measure with three decimals, or where these say little with three digits.
+
+    >>> number(0.9472), number(0.00123456), number(53.44), number(-0.2), number(None)
+    ('0.947', '0.00123', '53.4', '-0.200', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 10 else f"{value:.3g}"
+
+
 def _value(name: str, metric: Metric, outputs: _Numbers, targets: _Numbers) -> float | None:
     try:
         value = float(_called(metric, outputs, targets))

@@ -1,6 +1,7 @@
 """When a client that sends garbage is no longer asked, as settings write it: ``after(3, 10)``.
 
-Both ends check the text; only the server sets clients aside (`frugalfl_server/set_aside.py`).
+Both ends check the text; only the server sets clients aside:
+`frugalfl_server/cohort/quarantine.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Which clients train in a round, as settings write it: ``sticky(20, 0.5)``.
 
-Both ends check the text; only the server chooses clients (`frugalfl_server/sampling.py`).
+Both ends check the text; only the server chooses clients:
+`frugalfl_server/cohort/sticky_sampling.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """How the server turns updates into the next model, as settings write it: ``fedadam(0.01)``.
 
-Both ends check the text; only the server builds the strategy (`frugalfl_server/strategies.py`).
+Both ends check the text; only the server builds the strategy:
+`frugalfl_server/rounds/flower_strategies.py`.
 """
 
 from __future__ import annotations

@@ -22,15 +22,15 @@ from frugalfl.settings import Settings
 from frugalfl.task import Task
 from frugalfl_client.answers import answered
 from frugalfl_client.device import device_of
-from frugalfl_server import summary
-from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.evaluate import evaluate, form_of, scoring_for
-from frugalfl_server.progress import Progress
-from frugalfl_server.records import RoundRecord
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.simulated import SimulatedLaps
-from frugalfl_server.start import initial_model
-from frugalfl_server.strategies import averaging
+from frugalfl_server.exchange.clock import SimulatedLaps
+from frugalfl_server.phases.initial_model import initial_model
+from frugalfl_server.rounds.evaluate import evaluate, form_of, scoring_for
+from frugalfl_server.rounds.flower_arrays import pack, unpack
+from frugalfl_server.rounds.flower_strategies import averaging
+from frugalfl_server.run import summary
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.progress import Progress
+from frugalfl_server.run.records import RoundRecord
 from frugalfl_sim.engine.grid import InProcessGrid
 
 #: Names of a client's joules in its reply: measured, and estimated.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from frugalfl_server.cli.options import chosen
 
 if TYPE_CHECKING:
-    from frugalfl_server.opened import Run
+    from frugalfl_server.run.open_run import Run
 
 PathLike = str | os.PathLike[str]
 
@@ -56,7 +56,7 @@ def simulate(
 
     import torch
 
-    from frugalfl_server.opened import Run
+    from frugalfl_server.run.open_run import Run
     from frugalfl_sim.simulate import simulate_app
 
     threads = torch.get_num_threads()

@@ -17,12 +17,12 @@ from frugalfl_client.owner import quiet_devices
 from frugalfl_client.trees.state import forget
 from frugalfl_server.app import app as server_app
 from frugalfl_server.app import keeping_status
-from frugalfl_server.kept_app import keep_app
-from frugalfl_server.progress import LOG, Progress
+from frugalfl_server.phases.initial_model import pin_start
 from frugalfl_server.report import write_report
-from frugalfl_server.resume import to_resume
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.start import pin_start
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.kept_app import keep_app
+from frugalfl_server.run.progress import LOG, Progress
+from frugalfl_server.run.resume import to_resume
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.checks import check_simulable, client_of

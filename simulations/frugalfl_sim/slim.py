@@ -14,14 +14,14 @@ from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task
 from frugalfl_client.app import app as client_app
-from frugalfl_server import summary
 from frugalfl_server.app import Federation
-from frugalfl_server.calibration import is_federated
-from frugalfl_server.export_run import export_into
-from frugalfl_server.progress import Progress
-from frugalfl_server.public import public_of
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.start import slim_model
+from frugalfl_server.phases.calibrate import is_federated
+from frugalfl_server.phases.export import export_into
+from frugalfl_server.phases.initial_model import slim_model
+from frugalfl_server.phases.public_rows import public_of
+from frugalfl_server.run import summary
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.progress import Progress
 from frugalfl_sim.engine.grid import InProcessGrid
 
 

@@ -12,7 +12,7 @@ from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
-from frugalfl_server.downlink import Downlink
+from frugalfl_server.rounds.downlink import Downlink
 
 from .rounds import digits
 

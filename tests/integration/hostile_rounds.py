@@ -15,7 +15,7 @@ from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
-from frugalfl_server.strategies import strategy_of
+from frugalfl_server.rounds.flower_strategies import strategy_of
 
 from .rounds import Rounds, digits
 

@@ -14,15 +14,15 @@ from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.app import initial_model
-from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.control import Control
-from frugalfl_server.downlink import Downlink
+from frugalfl_server.cohort.energy_limits import Control
+from frugalfl_server.cohort.quarantine import set_aside_of
+from frugalfl_server.cohort.sticky_sampling import sampler_of
+from frugalfl_server.cohort.training_programs import Programs
 from frugalfl_server.export import prune
-from frugalfl_server.programs import Programs
-from frugalfl_server.sampling import sampler_of
-from frugalfl_server.set_aside import set_aside_of
-from frugalfl_server.steering import Steering
-from frugalfl_server.strategy import FrugalStrategy
+from frugalfl_server.rounds.downlink import Downlink
+from frugalfl_server.rounds.flower_arrays import pack, unpack
+from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid
 

@@ -17,8 +17,8 @@ from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_server.app import Federation
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.start import initial_model
+from frugalfl_server.phases.initial_model import initial_model
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.engine.grid import InProcessGrid
 
 from .conftest import DIGITS, SMALL, frugalfl

@@ -7,7 +7,7 @@ from torch import nn
 
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.settings import Settings
-from frugalfl_server.evaluate import accuracy
+from frugalfl_server.rounds.evaluate import accuracy
 
 from .rounds import Rounds, digits
 

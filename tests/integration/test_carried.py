@@ -26,8 +26,8 @@ from frugalfl.fold import FOLDED, fold, unfold
 from frugalfl_client.node import flower
 from frugalfl_client.node.channel import Answer
 from frugalfl_server.app import _carrying
-from frugalfl_server.carrying_grid import CarryingGrid
-from frugalfl_server.views import View
+from frugalfl_server.exchange.flower import CarryingGrid
+from frugalfl_server.exchange.views import View
 
 REQUESTS = {
     "register-node": fleet_pb2.RegisterNodeFleetRequest,

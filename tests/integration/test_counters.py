@@ -19,10 +19,10 @@ from frugalfl.sums import Table, pack_tables, unpack_tables
 from frugalfl_client.app import app as client_app
 from frugalfl_client.kept_totals import totals_of
 from frugalfl_client.trees.state import forget
-from frugalfl_server.counter_bounds import made_up, overflowing
-from frugalfl_server.counters import counters_into
-from frugalfl_server.evaluate import Scores
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.phases.counter_bounds import made_up, overflowing
+from frugalfl_server.phases.share_counters import counters_into
+from frugalfl_server.rounds.evaluate import Scores
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.engine.grid import InProcessGrid
 
 from .tree_runs import CLIENTS, devices, model_of, run_of, said, settings_of

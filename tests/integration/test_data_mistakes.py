@@ -11,8 +11,8 @@ from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.owner import quiet_devices
 from frugalfl_server.app import Federation
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.summary import of_run
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.summary import of_run
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid
 

@@ -12,10 +12,10 @@ from flwr.common.constant import ErrorCode
 
 from frugalfl.errors import FederationError
 from frugalfl.settings import Settings
-from frugalfl_server.absent import AbsentGrid
-from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.round_grid import RoundGrid
-from frugalfl_server.strategies import averaging
+from frugalfl_server.cohort.quorum import AbsentGrid
+from frugalfl_server.exchange.deadlines import RoundGrid
+from frugalfl_server.rounds.flower_arrays import pack, unpack
+from frugalfl_server.rounds.flower_strategies import averaging
 from frugalfl_sim.engine.grid import InProcessGrid
 
 from .rounds import Rounds, digits
@@ -201,7 +201,7 @@ def test_who_waits_for_nodes_says_for_how_many(tmp_path):
 
 
 def test_a_node_that_is_gone_does_not_hold_up_a_run_that_has_a_quorum(rounds, monkeypatch):
-    monkeypatch.setattr("frugalfl_server.strategy.GONE_S", 0.0)
+    monkeypatch.setattr("frugalfl_server.rounds.strategy.GONE_S", 0.0)
     run = rounds(clients_per_round=4, quorum=0.5)
     whole, _ = run.next()
     run.slow.gone = frozenset({1001})

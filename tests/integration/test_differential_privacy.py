@@ -11,7 +11,7 @@ from frugalfl.codec import Limits, decode_frame
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
-from frugalfl_server.strategies import EvenFedAvg, strategy_of
+from frugalfl_server.rounds.flower_strategies import EvenFedAvg, strategy_of
 
 from .rounds import Rounds, digits
 

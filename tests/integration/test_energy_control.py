@@ -15,10 +15,10 @@ from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_server.app import Federation
-from frugalfl_server.control import REST_ROUNDS
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.stopping import TrainingOver
-from frugalfl_server.strategies import strategy_of
+from frugalfl_server.cohort.energy_limits import REST_ROUNDS
+from frugalfl_server.rounds.flower_strategies import strategy_of
+from frugalfl_server.rounds.stopping import TrainingOver
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.engine.grid import InProcessGrid
 
 from .conftest import DIGITS, SMALL, frugalfl

@@ -9,8 +9,8 @@ from frugalfl.errors import FederationError, FrugalFLError
 from frugalfl.modules import write_parameters
 from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
-from frugalfl_server.evaluate import accuracy
-from frugalfl_server.strategies import strategy_of
+from frugalfl_server.rounds.evaluate import accuracy
+from frugalfl_server.rounds.flower_strategies import strategy_of
 
 from .rounds import Rounds, digits
 
@@ -152,7 +152,7 @@ def test_an_answer_counts_once(tmp_path):
     with digits():
         from flwr.app import ConfigRecord
 
-        from frugalfl_server.arrays import pack
+        from frugalfl_server.rounds.flower_arrays import pack
 
         messages = run.strategy.configure_train(1, pack(run.model), ConfigRecord(), run.grid)
         replies = list(run.grid.send_and_receive(messages))

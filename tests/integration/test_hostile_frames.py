@@ -13,7 +13,7 @@ from frugalfl import wire
 from frugalfl.blocks import Layout
 from frugalfl.codec import encode_frame, parse_codec
 from frugalfl.errors import FrameError
-from frugalfl_server.aggregate import Accumulator
+from frugalfl_server.rounds.aggregate import Accumulator
 
 from .hostile_requests import throw_requests
 from .hostile_rounds import GOOD, throw

@@ -15,7 +15,7 @@ from frugalfl import Examples, PublicData
 from frugalfl.errors import ExportError, MissingExtraError, UsageError
 from frugalfl_edge import predict
 from frugalfl_server import export
-from frugalfl_server.export_keras_file import export_keras_file, read_rows
+from frugalfl_server.export.keras_file import export_keras_file, read_rows
 
 from .conftest import frugalfl
 

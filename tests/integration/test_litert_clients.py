@@ -14,8 +14,8 @@ from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.store import Store
-from frugalfl_server.calibration import ask_clients
-from frugalfl_server.programs import Programs
+from frugalfl_server.cohort.training_programs import Programs
+from frugalfl_server.phases.calibrate import ask_clients
 from frugalfl_sim.apps import importable, quiet_flower
 
 from .rounds import Rounds, digits

@@ -11,8 +11,8 @@ from frugalfl.errors import ExportError
 from frugalfl.metrics import two_class_average_precision
 from frugalfl.task import load_task
 from frugalfl_server.export import export_model
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.start import newest_model
+from frugalfl_server.phases.initial_model import newest_model
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.apps import importable
 
 from .conftest import frugalfl

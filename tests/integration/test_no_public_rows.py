@@ -12,12 +12,12 @@ from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import Device, forget_devices
 from frugalfl_server.app import Federation
-from frugalfl_server.export_run import export_into
-from frugalfl_server.public import FILE
+from frugalfl_server.phases.export import export_into
+from frugalfl_server.phases.initial_model import newest_model
+from frugalfl_server.phases.public_rows import FILE
 from frugalfl_server.report import write_report
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.start import newest_model
-from frugalfl_server.summary import of_run
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.summary import of_run
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid
 

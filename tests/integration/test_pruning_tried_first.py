@@ -8,9 +8,9 @@ import torch
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
-from frugalfl_server.apps import importable
-from frugalfl_server.dry_run import dry_run
-from frugalfl_server.pruning import check_pruning, plan_for, prune_as_planned
+from frugalfl_server.phases.dry_run import dry_run
+from frugalfl_server.phases.prune import check_pruning, plan_for, prune_as_planned
+from frugalfl_server.run.app_directory import importable
 
 from .conftest import DIGITS, ROOT, frugalfl
 

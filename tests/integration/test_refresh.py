@@ -15,7 +15,7 @@ from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.store import Store
-from frugalfl_server.downlink import Downlink
+from frugalfl_server.rounds.downlink import Downlink
 
 from .rounds import Rounds, digits
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from frugalfl.errors import RunError
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.apps import read_settings
 from frugalfl_sim.simulate import simulate_app
 

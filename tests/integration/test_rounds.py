@@ -16,11 +16,11 @@ from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.app import initial_model
-from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.downlink import Downlink
-from frugalfl_server.evaluate import accuracy
-from frugalfl_server.steering import Steering
-from frugalfl_server.strategy import FrugalStrategy
+from frugalfl_server.rounds.downlink import Downlink
+from frugalfl_server.rounds.evaluate import accuracy
+from frugalfl_server.rounds.flower_arrays import pack, unpack
+from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid
 

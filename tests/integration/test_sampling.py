@@ -5,7 +5,7 @@ from flwr.app import Error, Message
 
 from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
-from frugalfl_server.strategies import strategy_of
+from frugalfl_server.rounds.flower_strategies import strategy_of
 
 from .rounds import Rounds, digits
 

@@ -11,7 +11,7 @@ from frugalfl import doctor, wire
 from frugalfl.errors import FrameError, UsageError
 from frugalfl.settings import Settings
 from frugalfl_client.app import app as ours
-from frugalfl_server.apps import importable
+from frugalfl_server.run.app_directory import importable
 from frugalfl_sim.checks import check_simulable, client_of
 from frugalfl_sim.engine.grid import InProcessGrid
 

@@ -15,8 +15,8 @@ from frugalfl.errors import RunError, UsageError
 from frugalfl.new import write_app
 from frugalfl.task import load_task
 from frugalfl_edge import read_about
-from frugalfl_server.apps import importable
-from frugalfl_server.run_list import differing, list_runs
+from frugalfl_server.run.app_directory import importable
+from frugalfl_server.run.run_list import differing, list_runs
 
 from .conftest import frugalfl as command
 

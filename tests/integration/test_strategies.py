@@ -9,8 +9,8 @@ from flwr.serverapp.strategy import FedAvg, FedProx
 from frugalfl import wire
 from frugalfl.errors import UsageError
 from frugalfl_client.app import app as client_app
-from frugalfl_server.arrays import pack, unpack
-from frugalfl_server.only_mean import needs_only_mean
+from frugalfl_server.rounds.flower_arrays import pack, unpack
+from frugalfl_server.rounds.only_mean import needs_only_mean
 from frugalfl_sim.engine.grid import InProcessGrid
 
 from .test_rounds import CLIENTS, federate, spoiled  # noqa: F401

@@ -17,7 +17,7 @@ from frugalfl.trees.ways import parse_way
 from frugalfl_client.app import app as client_app
 from frugalfl_client.trees.state import forget
 from frugalfl_server.report.outcomes import read_outcomes
-from frugalfl_server.resume import to_resume
+from frugalfl_server.run.resume import to_resume
 from frugalfl_server.trees.bagging import Bagging
 from frugalfl_server.trees.grown import Grown
 from frugalfl_sim.engine.grid import InProcessGrid

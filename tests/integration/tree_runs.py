@@ -9,7 +9,7 @@ from frugalfl.trees import Bins, Forest, decode_forest
 from frugalfl.trees.parcel import Parcel
 from frugalfl_client.app import app as client_app
 from frugalfl_server.app import keeping_status
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.trees.federation import grow
 from frugalfl_sim.engine.grid import InProcessGrid
 

@@ -22,7 +22,7 @@ from frugalfl.codec import (
 from frugalfl.codec.links import SameShapes
 from frugalfl.codec.raw import Raw
 from frugalfl.errors import FrameError
-from frugalfl_server.aggregate import Accumulator
+from frugalfl_server.rounds.aggregate import Accumulator
 
 SPARSE = [
     "sign | golomb", "feedback | topk(20%) | sign | golomb", "qsgd(2) | golomb",

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from frugalfl.asynchronous import staleness_weight
 from frugalfl.blocks import Layout
 from frugalfl.codec import encode_frame, parse_codec
-from frugalfl_server.aggregate import Accumulator
-from frugalfl_server.turns import Turns
+from frugalfl_server.cohort.round_robin import Turns
+from frugalfl_server.rounds.aggregate import Accumulator
 
 MODEL = {"a": np.linspace(-1, 1, 12, dtype=np.float32), "b": np.ones((2, 3), np.float32)}
 LAYOUT = Layout.of(MODEL)

@@ -11,10 +11,10 @@ from frugalfl.blocks import Layout
 from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
 from frugalfl.codec.buffer import varint
 from frugalfl.errors import FrameError
-from frugalfl_server.aggregate import Accumulator
-from frugalfl_server.norm_bound import FarUpdateError, NormBound
-from frugalfl_server.norms import Kind
-from frugalfl_server.rows import MOST_ROWS, Rows, capped_rows
+from frugalfl_server.rounds.aggregate import Accumulator
+from frugalfl_server.rounds.norm_bound import FarUpdateError, NormBound
+from frugalfl_server.rounds.norms import Kind
+from frugalfl_server.rounds.row_claims import MOST_ROWS, Rows, capped_rows
 
 SHAPES = {
     "a.weight": (12, 3, 3), "a.bias": (12,), "n.weight": (12,), "n.running_mean": (12,),

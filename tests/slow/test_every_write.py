@@ -15,9 +15,9 @@ import pytest
 from every_write import Countdown, in_child
 
 from frugalfl.energy.verify import verify_run
-from frugalfl_server.calibration import kept_ranges
+from frugalfl_server.phases.calibrate import kept_ranges
 from frugalfl_server.report import write_report
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.apps import read_settings
 from frugalfl_sim.simulate import simulate_app
 

@@ -10,7 +10,7 @@ import pytest
 from federations import DIGITS, LEAN, PATIENCE_S, process_of
 from tcp_proxy import TcpProxy
 
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import pytest
 from federations import DIGITS, PATIENCE_S, process_of
 from machines import until
 
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 
 pytestmark = pytest.mark.slow
 SETTINGS = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "simulations" / "digits"

@@ -15,8 +15,8 @@ from frugalfl.program_file import digest_of, pack
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.training.pytorch import TorchTrainer
+from frugalfl_server.cohort.training_programs import SIGNATURES
 from frugalfl_server.compiler import Sgd, compile_program
-from frugalfl_server.programs import SIGNATURES
 from frugalfl_sim.apps import importable
 
 ROOT = Path(__file__).parents[2]

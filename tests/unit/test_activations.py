@@ -11,7 +11,7 @@ from frugalfl.activations import MOST_ROWS, ranges_of
 from frugalfl.errors import ExportError
 from frugalfl_server import export
 from frugalfl_server.export.quantize import calibrated
-from frugalfl_server.merge import FAR, merge_ranges
+from frugalfl_server.phases.merge_ranges import FAR, merge_ranges
 
 ROWS = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
 

@@ -7,9 +7,9 @@ from frugalfl.asynchronous import Buffered, needs_whole_rounds, parse_asynchrono
 from frugalfl.delays import parse_delays
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
-from frugalfl_server.at_work import AtWork
-from frugalfl_server.only_mean import needs_only_mean
-from frugalfl_server.strategies import strategy_of
+from frugalfl_server.exchange.in_flight import AtWork
+from frugalfl_server.rounds.flower_strategies import strategy_of
+from frugalfl_server.rounds.only_mean import needs_only_mean
 from frugalfl_sim.engine.grid import InProcessGrid
 
 

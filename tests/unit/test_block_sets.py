@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from frugalfl.blocks import Layout
 from frugalfl.errors import ExportError
 from frugalfl.plans import PlanContext, parse_plan
-from frugalfl_server.block_sets import block_sets
+from frugalfl_server.serve.block_sets import block_sets
 
 MODEL = {
     f"{number}.weight": np.zeros((size, 3), np.float32) for number, size in enumerate((9, 2, 5, 1))

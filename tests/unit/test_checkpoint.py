@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from frugalfl.errors import RunError
-from frugalfl_server.checkpoint import (
+from frugalfl_server.run.checkpoint import (
     random_state,
     read_checkpoint,
     set_random_state,
     write_checkpoint,
 )
-from frugalfl_server.resume import claimed
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.resume import claimed
 
 VALUES = st.recursive(
     st.none()
@@ -90,7 +90,7 @@ def test_damage_is_refused_or_harmless(written, data):
 def test_another_format_names_both(written, monkeypatch):
     path, whole = written
     path.write_bytes(whole)
-    monkeypatch.setattr("frugalfl_server.checkpoint.FORMAT", 7)
+    monkeypatch.setattr("frugalfl_server.run.checkpoint.FORMAT", 7)
     with pytest.raises(RunError, match="has format 1, this FrugalFL reads 7"):
         read_checkpoint(path)
 

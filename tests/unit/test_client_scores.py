@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from frugalfl.kinds import KINDS, Scoring
-from frugalfl_server.client_scores import ClientScores
+from frugalfl_server.rounds.client_scores import ClientScores
 
 
 def told(kind, outputs, targets, *lies):

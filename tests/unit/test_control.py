@@ -13,9 +13,9 @@ from frugalfl.energy.level import BatteryLevel
 from frugalfl.kinds import Scoring
 from frugalfl.kinds.kind import CLASSIFICATION
 from frugalfl.settings import Settings
-from frugalfl_server.control import REST_ROUNDS, Control
-from frugalfl_server.records import RoundRecord
-from frugalfl_server.stopping import why_over
+from frugalfl_server.cohort.energy_limits import REST_ROUNDS, Control
+from frugalfl_server.rounds.stopping import why_over
+from frugalfl_server.run.records import RoundRecord
 
 EPOCHS = 5
 SCORING = Scoring(CLASSIFICATION, {})

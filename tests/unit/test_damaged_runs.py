@@ -11,9 +11,9 @@ from frugalfl.energy import EnergyRecord
 from frugalfl.energy.reading import Reading
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
-from frugalfl_server import summary
-from frugalfl_server.records import HeadRecord, RoundRecord
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run import summary
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.records import HeadRecord, RoundRecord
 
 ROUNDS = [
     RoundRecord("frugalfl", "train", number, 0.5, 1.0, 4, 4, 2000, 9000, None, 0.5, 0.2)

@@ -9,7 +9,7 @@ from frugalfl.codec.seeded import draw_again
 from frugalfl.errors import CodecError, FrameError
 from frugalfl.kept import take
 from frugalfl_client.held import Held
-from frugalfl_server.downlink import Downlink
+from frugalfl_server.rounds.downlink import Downlink
 
 RNG = np.random.default_rng(0)
 START = {

@@ -8,11 +8,11 @@ from torch import nn
 from frugalfl import Examples, PublicData, Task
 from frugalfl.errors import ExportError, UsageError
 from frugalfl.settings import Settings
-from frugalfl_server.dry_run import dry_run
 from frugalfl_server.export import lint
-from frugalfl_server.export.export_check import check_export
 from frugalfl_server.export.plain import is_plain, unusual
-from frugalfl_server.program_check import check_program
+from frugalfl_server.phases.check_export import check_export
+from frugalfl_server.phases.dry_run import dry_run
+from frugalfl_server.phases.program_check import check_program
 
 
 def rows(shape, count=8):

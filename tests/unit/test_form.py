@@ -11,7 +11,7 @@ from frugalfl import Examples, wire
 from frugalfl.errors import FrameError, TaskError
 from frugalfl.form import Form
 from frugalfl.task import Task
-from frugalfl_server.evaluate import form_of, scoring_for
+from frugalfl_server.rounds.evaluate import form_of, scoring_for
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -8,8 +8,8 @@ from energy_records import CPU, RECORD
 
 from frugalfl.energy import Head, Ledger
 from frugalfl.errors import FrameError
-from frugalfl_server.identity import LET_IN, ClaimError, Identities
-from frugalfl_server.told import check_told
+from frugalfl_server.cohort.check_energy import check_told
+from frugalfl_server.cohort.identity import LET_IN, ClaimError, Identities
 
 
 class Device:

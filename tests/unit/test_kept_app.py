@@ -7,9 +7,9 @@ import pytest
 
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
-from frugalfl_server.app_of_run import app_of
-from frugalfl_server.kept_app import keep_app, why_not
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.app_of_run import app_of
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.kept_app import keep_app, why_not
 
 DIGITS = Path(__file__).parents[2] / "simulations" / "digits"
 

@@ -20,8 +20,8 @@ from frugalfl_client.programs import Programs
 from frugalfl_client.store import Store
 from frugalfl_client.training.litert import LiteRTTrainer
 from frugalfl_client.training.pytorch import TorchTrainer
+from frugalfl_server.cohort.training_programs import SIGNATURES
 from frugalfl_server.compiler import Sgd, compile_program
-from frugalfl_server.programs import SIGNATURES
 
 #: 3 rows are left over for the last batch.
 BATCH, ROWS, CLASSES = 8, 27, 5

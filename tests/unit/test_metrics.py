@@ -21,8 +21,8 @@ from frugalfl.metrics import (
     two_class_average_precision,
     two_class_roc_auc,
 )
-from frugalfl_server.records import RoundRecord
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.records import RoundRecord
 
 BOTH = pytest.mark.parametrize("metric", [average_precision, roc_auc])
 

@@ -1,6 +1,6 @@
 """Lines name clients by their numbers, and a node's id once beside it."""
 
-from frugalfl_server.naming import Naming
+from frugalfl_server.cohort.client_names import Naming
 
 
 def test_a_client_goes_by_its_number_and_its_node_is_told_once():

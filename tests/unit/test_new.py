@@ -11,8 +11,8 @@ from frugalfl.digits import load_digits
 from frugalfl.errors import TaskError, UsageError
 from frugalfl.new import TEMPLATES, write_app
 from frugalfl.task import load_task
-from frugalfl_server.apps import importable, read_settings
-from frugalfl_server.serve.pack import pack
+from frugalfl_server.run.app_directory import importable, read_settings
+from frugalfl_server.run.pack_app import pack
 
 COLUMNS = ("ax", "ay", "az", "state")
 

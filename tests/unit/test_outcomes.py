@@ -15,14 +15,14 @@ from report_runs import ENERGY, EXPORT, RECOVERED, TRAINED, fill
 from frugalfl.errors import RunError
 from frugalfl.kinds import KINDS, kind_named
 from frugalfl.settings import Settings
-from frugalfl_server.outcomes import BINS, FLOAT, INT8, count_outcomes, write_outcomes
 from frugalfl_server.report import write_report
 from frugalfl_server.report.confusion_figure import confusion_panels
 from frugalfl_server.report.outcomes import read_outcomes
 from frugalfl_server.report.scores_table import class_sheet, error_sheet, output_sheet
 from frugalfl_server.report.sheet import Sheet
 from frugalfl_server.report.spread_figure import spread_panels
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.outcomes import BINS, FLOAT, INT8, count_outcomes, write_outcomes
 
 RNG = np.random.default_rng(0)
 

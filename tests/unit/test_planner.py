@@ -11,8 +11,8 @@ from frugalfl.blocks import Layout
 from frugalfl.energy import EnergyRecord, Reading
 from frugalfl.errors import UsageError
 from frugalfl.plans import parse_plan
-from frugalfl_server.partial import complete
-from frugalfl_server.planner import Planner
+from frugalfl_server.cohort.refresh_planner import Planner
+from frugalfl_server.rounds.block_means import complete
 
 START = {
     name: np.zeros(size, np.float32) for name, size in {"a.w": 10, "b.w": 10, "c.w": 20}.items()

@@ -25,9 +25,9 @@ from rich.console import Console
 from frugalfl.energy import parse_grid
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
-from frugalfl_server import summary
 from frugalfl_server.report import terminal, write_report
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run import summary
+from frugalfl_server.run.directory import RunDirectory
 
 
 @pytest.fixture

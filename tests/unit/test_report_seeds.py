@@ -13,7 +13,7 @@ from frugalfl.settings import Settings
 from frugalfl_server.cli.report import command
 from frugalfl_server.report import write_comparison
 from frugalfl_server.report.seeds import end_sheet, read_compared, round_sheet
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from frugalfl.errors import UsageError
 from frugalfl.sampling import Sticky, parse_sampling
 from frugalfl.settings import Settings
-from frugalfl_server.sampling import Sampler, sampler_of
+from frugalfl_server.cohort.sticky_sampling import Sampler, sampler_of
 
 
 def cohorts(sampler, here, rounds):

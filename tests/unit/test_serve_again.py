@@ -11,9 +11,9 @@ import pytest
 from frugalfl.atomic import write_json
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
-from frugalfl_server.checkpoint import FILE
-from frugalfl_server.resume import LOCK
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.checkpoint import FILE
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.resume import LOCK
 from frugalfl_server.serve.again import Attempts, Watch
 
 
@@ -58,8 +58,8 @@ def test_who_works_on_a_run_is_seen_to_go_however_it_ends(run):
     program = """
     import sys, time
     from pathlib import Path
-    from frugalfl_server.resume import claimed
-    from frugalfl_server.run_directory import RunDirectory
+    from frugalfl_server.run.resume import claimed
+    from frugalfl_server.run.directory import RunDirectory
     with claimed(RunDirectory(Path(sys.argv[1]))):
         print("here", flush=True)
         sys.stdin.read()

@@ -11,8 +11,8 @@ import pytest
 from flwr.cli.build import build_fab_from_disk
 
 from frugalfl.errors import UsageError
-from frugalfl_server.serve.ignored import Ignored
-from frugalfl_server.serve.pack import pack
+from frugalfl_server.run.ignored import Ignored
+from frugalfl_server.run.pack_app import pack
 
 DIGITS = Path(__file__).parents[2] / "simulations" / "digits"
 

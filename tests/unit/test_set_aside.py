@@ -5,8 +5,9 @@ import pytest
 from frugalfl.errors import FederationError, UsageError
 from frugalfl.patience import Patience, parse_patience
 from frugalfl.settings import Settings
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.set_aside import FILE, SetAside
+from frugalfl_server.cohort.quarantine import SetAside
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.records import QUARANTINE
 
 NODES = (7, 8, 9)
 
@@ -59,11 +60,11 @@ def test_a_run_keeps_who_it_was(tmp_path):
     run = RunDirectory.create(tmp_path, "digits", Settings(), app=None)
     aside = SetAside(Patience(1, 5))
     aside.keep(run)
-    assert not (run.path / FILE).exists()
+    assert not (run.path / QUARANTINE).exists()
     aside.begin()
     aside.wrong(2**63, 4, "damaged")
     aside.keep(run)
-    (row,) = run.read_json(FILE)["set_aside"]
+    (row,) = run.read_json(QUARANTINE)["set_aside"]
     assert row == {"node": str(2**63), "round": 4, "rounds": 5, "why": "damaged"}
 
 

@@ -5,8 +5,8 @@ import sys
 
 from frugalfl.energy import choose_meter, profile_named
 from frugalfl.energy.recorder import Recorder
-from frugalfl_server import set_up as module
-from frugalfl_server.set_up import set_up
+from frugalfl_server.phases import load_libraries as module
+from frugalfl_server.phases.load_libraries import set_up
 
 RANGES = """
 import sys, numpy as np, torch

@@ -4,7 +4,7 @@ import pytest
 
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
-from frugalfl_server.apps import apply_changes, read_settings
+from frugalfl_server.run.app_directory import apply_changes, read_settings
 
 
 def test_defaults_are_usable_and_survive_the_run_config():

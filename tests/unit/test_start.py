@@ -12,8 +12,8 @@ from frugalfl.errors import RunError, TaskError, UsageError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl_server.export import prune
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.start import initial_model, pin_start, slim_model
+from frugalfl_server.phases.initial_model import initial_model, pin_start, slim_model
+from frugalfl_server.run.directory import RunDirectory
 
 
 def model() -> nn.Module:

@@ -5,8 +5,8 @@ import pytest
 
 from frugalfl.codec import Steering as Report
 from frugalfl.codec import parse_codec
-from frugalfl_server.budget import Budget
-from frugalfl_server.steering import Steering
+from frugalfl_server.rounds.byte_budget import Budget
+from frugalfl_server.rounds.rate_control import Steering
 
 AUTO = "stochastic(auto) | range"
 

@@ -6,7 +6,7 @@ from flwr.serverapp.strategy import FedAdam, FedTrimmedAvg, MultiKrum, QFedAvg
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl.strategies import STRATEGIES
-from frugalfl_server.strategies import BUILD, strategy_of
+from frugalfl_server.rounds.flower_strategies import BUILD, strategy_of
 
 
 def test_every_strategy_that_may_be_named_can_be_built():

@@ -19,8 +19,8 @@ from frugalfl.energy.text import from_text, to_text
 from frugalfl.text import for_csv, for_file_name, is_printable, printable
 from frugalfl_client.cli import node
 from frugalfl_server.cli import serve
-from frugalfl_server.progress import Progress
 from frugalfl_server.report.html import shown
+from frugalfl_server.run.progress import Progress
 
 
 def _progress(text):

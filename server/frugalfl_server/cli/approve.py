@@ -44,13 +44,13 @@ def approve(
     same versions, same bytes. A device with the list runs nothing else, whatever its server sends.
     """
     from frugalfl.approved import to_text
-    from frugalfl_server.apps import read_settings
+    from frugalfl_server.run.app_directory import read_settings
 
     checked = read_settings(app, settings or [])
     if not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
 
-    from frugalfl_server.approve import approve as approved_of
+    from frugalfl_server.serve.approve import approve as approved_of
 
     approved = approved_of(app, checked, typer.echo)
     out.write_text(to_text(approved), encoding="utf-8")

@@ -10,8 +10,7 @@ import typer
 
 from frugalfl.errors import UsageError
 from frugalfl.help import epilog
-from frugalfl.metrics import words
-from frugalfl_server.report.texts import number
+from frugalfl.metrics import number, words
 
 if TYPE_CHECKING:
     from frugalfl_server.export import Gate
@@ -74,9 +73,9 @@ def export(
     gave ranges needs --calibration, or its end (--resume). A trained Keras model goes the same way.
     """
     from frugalfl_server.export import DeviceBudget
-    from frugalfl_server.export_keras_file import SUFFIX, export_keras_file, read_rows
-    from frugalfl_server.export_run import export_run
-    from frugalfl_server.progress import Progress
+    from frugalfl_server.export.keras_file import SUFFIX, export_keras_file, read_rows
+    from frugalfl_server.phases.export import export_run
+    from frugalfl_server.run.progress import Progress
 
     budget: dict[str, str | int] = {"target": target, "flash": flash, "ram": ram, "macs": macs}
     if run.suffix == SUFFIX:

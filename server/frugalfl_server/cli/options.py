@@ -49,7 +49,7 @@ def chosen(
         UsageError: No app is named, it is none, or a setting is wrong.
     """
     if resume is not None:
-        from frugalfl_server.which_run import found, named
+        from frugalfl_server.run.choose_resumed import found, named
 
         run = found(resume, runs)
         return *named(run, app, changes or []), run
@@ -57,14 +57,14 @@ def chosen(
         raise UsageError(
             "name the folder of a Flower app; `frugalfl new digits` makes one to begin with"
         )
-    from frugalfl_server.apps import read_settings
+    from frugalfl_server.run.app_directory import read_settings
 
     return Path(app), read_settings(Path(app), changes or []), None
 
 
 def show(path: Path, as_json: bool) -> None:
     """Print the summary of a run."""
-    from frugalfl_server.run_directory import RunDirectory
+    from frugalfl_server.run.directory import RunDirectory
 
     run = RunDirectory.open(path)
     if as_json:

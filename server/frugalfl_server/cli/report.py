@@ -42,8 +42,8 @@ def report(
     from frugalfl.errors import UsageError
     from frugalfl_server.report import write_comparison, write_report
     from frugalfl_server.report.terminal import print_summary
-    from frugalfl_server.run_directory import RunDirectory
-    from frugalfl_server.summary import of_run
+    from frugalfl_server.run.directory import RunDirectory
+    from frugalfl_server.run.summary import of_run
 
     if out is not None and (len(runs) == 1 or as_json):
         raise UsageError("--out is of the page of several runs; one run's page is its report.html")

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from frugalfl_server.run_list import Listed
+    from frugalfl_server.run.run_list import Listed
 
 from frugalfl.help import epilog
 
@@ -43,7 +43,7 @@ def runs(
 
     Settings that are the same in all of them are left out.
     """
-    from frugalfl_server.run_list import differing, list_runs
+    from frugalfl_server.run.run_list import differing, list_runs
 
     listed = list_runs(places or [Path("runs")])
     if as_json:
@@ -73,9 +73,9 @@ def _print(listed: Sequence[Listed], names: Sequence[str]) -> None:
 
 
 def _figures(one: Listed) -> list[str]:
-    from frugalfl.metrics import words
+    from frugalfl.metrics import number, words
     from frugalfl.sizes import size_text
-    from frugalfl_server.report.texts import energy, number, percent
+    from frugalfl_server.report.texts import energy, percent
 
     shown = percent if one.measure == "accuracy" else number
     size, sent = one.int8_bytes, one.bytes

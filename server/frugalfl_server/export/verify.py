@@ -24,7 +24,7 @@ from frugalfl_server.export.operators import MICRO_OPERATORS, end_types, operato
 from frugalfl_server.export.reference import Reference
 from frugalfl_server.export.scores import agreement, are_classes, sqnr_db
 from frugalfl_server.export.stages import STAGES, Models, StageRuns, run_stages
-from frugalfl_server.outcomes import FLOAT, INT8, count_outcomes
+from frugalfl_server.run.outcomes import FLOAT, INT8, count_outcomes
 
 
 @dataclass(frozen=True)

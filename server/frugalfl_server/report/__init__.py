@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from frugalfl.errors import UsageError
 
 if TYPE_CHECKING:
-    from frugalfl_server.run_directory import RunDirectory
+    from frugalfl_server.run.directory import RunDirectory
 
 __all__ = ["write_comparison", "write_report"]
 
@@ -42,7 +42,7 @@ def write_report(run: RunDirectory) -> Path:
     from frugalfl.atomic import write_atomically
     from frugalfl_server.report.facts import read_facts
     from frugalfl_server.report.html import page
-    from frugalfl_server.run_directory import blaming
+    from frugalfl_server.run.directory import blaming
 
     with blaming(run.path):
         text = page(read_facts(run))
@@ -68,7 +68,7 @@ def write_comparison(paths: Sequence[Path], out: Path | None = None) -> Path:
     from frugalfl.atomic import write_atomically
     from frugalfl_server.report.seeds import FILE, read_compared
     from frugalfl_server.report.seeds_page import seeds_page
-    from frugalfl_server.run_directory import blaming
+    from frugalfl_server.run.directory import blaming
 
     compared = read_compared(paths)
     page = out or compared.facts[0].run.path.parent / FILE

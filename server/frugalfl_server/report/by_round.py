@@ -10,15 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from frugalfl.kinds import ACCURACY
+from frugalfl.metrics import number
 from frugalfl.text import for_file_name
-from frugalfl_server.records import RoundRecord, score_of
 from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.headlines import BASELINE_NAME
 from frugalfl_server.report.panels import Panel, panel
 from frugalfl_server.report.sheet import Sheet
 from frugalfl_server.report.svg import INK, MUTED, OTHER, OURS
-from frugalfl_server.report.texts import measure_name, number, percent
+from frugalfl_server.report.texts import measure_name, percent
 from frugalfl_server.report.ticks import only_grid
+from frugalfl_server.run.records import RoundRecord, score_of
 
 #: More measures than this are in the table only.
 _MOST_PANELS = 7

@@ -13,7 +13,7 @@ from frugalfl.energy.verify import IDENTITIES
 from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.joules import of_clients
 from frugalfl_server.report.sheet import Sheet
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ import numpy as np
 
 from frugalfl.energy import Totals, spent
 from frugalfl.kinds import ACCURACY
-from frugalfl_server import summary
-from frugalfl_server.files import short_path
-from frugalfl_server.records import MEASURES, RoundRecord, score_of
+from frugalfl.metrics import number
 from frugalfl_server.report.joules import of_clients
 from frugalfl_server.report.outcomes import Outcomes, read_outcomes
-from frugalfl_server.report.texts import direction, measure_name, number, percent
-from frugalfl_server.run_directory import MODEL_ABOUT, RunDirectory
+from frugalfl_server.report.texts import direction, measure_name, percent
+from frugalfl_server.run import summary
+from frugalfl_server.run.directory import MODEL_ABOUT, RunDirectory
+from frugalfl_server.run.file_times import short_path
+from frugalfl_server.run.records import MEASURES, RoundRecord, score_of
 
 #: The accuracy, or metric, that both federations are timed to, where both get there.
 _TARGET = 0.95

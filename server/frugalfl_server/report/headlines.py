@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frugalfl.energy import SERVER
+from frugalfl.metrics import number
 from frugalfl.sizes import size_text
 from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.texts import (
@@ -14,7 +15,6 @@ from frugalfl_server.report.texts import (
     energy,
     less,
     measure_name,
-    number,
     percent,
 )
 

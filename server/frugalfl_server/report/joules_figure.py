@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from frugalfl_server.records import RoundRecord
 from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.headlines import BASELINE_NAME
 from frugalfl_server.report.svg import GRID, INK, OTHER, OURS, PAPER, draw
 from frugalfl_server.report.texts import energy
 from frugalfl_server.report.ticks import only_grid, score_ticks
+from frugalfl_server.run.records import RoundRecord
 
 #: Beyond this many rounds a dot for each hides the line.
 _MOST_DOTS = 250

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl_server.outcomes import BINS, FILE, FLOAT, INT8, MOST_CLASSES, RESIDUAL_BINS
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.outcomes import BINS, FILE, FLOAT, INT8, MOST_CLASSES, RESIDUAL_BINS
 
 Counts = npt.NDArray[np.int64]
 #: How stages are called on the page.

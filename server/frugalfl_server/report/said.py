@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from frugalfl.metrics import number
 from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.outcomes import Outcomes
 from frugalfl_server.report.sheet import Cell, Sheet
-from frugalfl_server.report.texts import number
 
 #: The longest table of classes; its CSV has them all.
 _MOST_ROWS = 100

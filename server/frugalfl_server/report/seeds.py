@@ -21,7 +21,7 @@ from frugalfl_server.report.panels import Panel, panel
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.svg import INK, OURS, PHASE_COLOURS
 from frugalfl_server.report.texts import measure_name
-from frugalfl_server.run_directory import RunDirectory, blaming
+from frugalfl_server.run.directory import RunDirectory, blaming
 
 #: The page, beside the first run.
 FILE = "seeds.html"

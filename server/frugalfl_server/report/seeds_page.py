@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from frugalfl_server.files import short_path
 from frugalfl_server.report.html import as_markup, environment
 from frugalfl_server.report.said import cell_text
 from frugalfl_server.report.seeds import (
@@ -18,6 +17,7 @@ from frugalfl_server.report.seeds import (
 )
 from frugalfl_server.report.sheet import svg_link
 from frugalfl_server.report.svg import as_file
+from frugalfl_server.run.file_times import short_path
 
 
 def seeds_page(compared: Compared) -> str:

@@ -11,12 +11,12 @@ from matplotlib.patches import PathPatch, StepPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from frugalfl_server.outcomes import FLOAT
+from frugalfl.metrics import number
 from frugalfl_server.report.outcomes import STAGE_NAMES, Counts, Outcomes
 from frugalfl_server.report.panels import Panel, panel
 from frugalfl_server.report.svg import GRID, INK, MUTED, OTHER, OURS
-from frugalfl_server.report.texts import number
 from frugalfl_server.report.ticks import only_grid
+from frugalfl_server.run.outcomes import FLOAT
 
 _SHADES = 8
 _COLOURS = {FLOAT: OURS}

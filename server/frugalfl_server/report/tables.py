@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frugalfl.metrics import number
 from frugalfl.sizes import size_text
 from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.texts import (
@@ -15,7 +16,6 @@ from frugalfl_server.report.texts import (
     energy,
     less,
     measure_name,
-    number,
     percent,
 )
 

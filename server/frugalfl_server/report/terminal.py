@@ -11,7 +11,7 @@ from rich.text import Text
 from frugalfl.text import MOST_OF_A_LINE, printable
 from frugalfl_server.report.facts import Facts, read_facts
 from frugalfl_server.report.headlines import headlines, missing, status
-from frugalfl_server.run_directory import RunDirectory, blaming
+from frugalfl_server.run.directory import RunDirectory, blaming
 
 _WIDTH = 80
 _FILES = (

@@ -24,17 +24,6 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share * 100:.1f} %"
 
 
-def number(value: float | None) -> str:
-    """Return a measure with three decimals, or where these say little with three digits.
-
-    >>> number(0.9472), number(0.00123456), number(53.44), number(-0.2), number(None)
-    ('0.947', '0.00123', '53.4', '-0.200', '–')
-    """
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 10 else f"{value:.3g}"
-
-
 def measure_name(name: str) -> str:
     """Return the name of a measure as its field writes it.
 

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from frugalfl.sizes import size_text
-from frugalfl_server.records import RoundRecord
 from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.svg import MUTED, OTHER, OURS, draw
 from frugalfl_server.report.ticks import byte_limits, byte_ticks, only_grid
+from frugalfl_server.run.records import RoundRecord
 
 _TOP, _BOTTOM = 26, 50
 _LABEL_PX = 40

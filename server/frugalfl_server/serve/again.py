@@ -8,10 +8,10 @@ import signal
 import time
 
 from frugalfl.errors import FrugalFLError, RunError
-from frugalfl_server.checkpoint import FILE
-from frugalfl_server.files import changed_ns, short_path
-from frugalfl_server.resume import LOCK, refuse_unresumable
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.checkpoint import FILE
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.file_times import changed_ns, short_path
+from frugalfl_server.run.resume import LOCK, refuse_unresumable
 
 #: Most attempts in a row of which none finished a round.
 _MOST = 5

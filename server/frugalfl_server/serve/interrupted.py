@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from frugalfl.errors import Interrupted, RunError
-from frugalfl_server import summary
-from frugalfl_server.checkpoint import FILE
-from frugalfl_server.files import short_path
-from frugalfl_server.resume import claimed, go_back_to_checkpoint, refuse_unresumable
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run import summary
+from frugalfl_server.run.checkpoint import FILE
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.file_times import short_path
+from frugalfl_server.run.resume import claimed, go_back_to_checkpoint, refuse_unresumable
 from frugalfl_server.serve.again import Watch
 
 

@@ -13,19 +13,19 @@ from frugalfl.atomic import make_private_folder, open_to_others
 from frugalfl.idle import IDLE_S
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
-from frugalfl_server.apps import importable
-from frugalfl_server.kept_app import keep_app
-from frugalfl_server.resume import to_resume
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.phases.initial_model import pin_start
+from frugalfl_server.run.app_directory import importable
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.kept_app import keep_app
+from frugalfl_server.run.pack_app import pack
+from frugalfl_server.run.resume import to_resume
 from frugalfl_server.serve.again import Attempts, DiedError, EndedError, FailedError, Watch
 from frugalfl_server.serve.entrance import Entrance
 from frugalfl_server.serve.interrupted import telling_how_to_go_on
 from frugalfl_server.serve.keys import Keys
-from frugalfl_server.serve.pack import pack
 from frugalfl_server.serve.place import Place
 from frugalfl_server.serve.processes import Flower, SuperLink
 from frugalfl_server.serve.submitted import connect, follow, register, stop, submit
-from frugalfl_server.start import pin_start
 
 
 def serve_app(

@@ -12,12 +12,12 @@ from typing import NoReturn
 from frugalfl.atomic import write_atomically
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
-from frugalfl_server.apps import read_settings
-from frugalfl_server.files import changed_ns, short_path
-from frugalfl_server.progress import LOG
-from frugalfl_server.run_directory import RunDirectory
+from frugalfl_server.run.app_directory import read_settings
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.file_times import changed_ns, short_path
+from frugalfl_server.run.pack_app import toml_lines
+from frugalfl_server.run.progress import LOG
 from frugalfl_server.serve.again import DiedError, EndedError, FailedError, Watch
-from frugalfl_server.serve.pack import toml_lines
 from frugalfl_server.serve.processes import Flower, Tls
 
 #: Flower's name of the connection.
@@ -58,7 +58,7 @@ def submit(flower: Flower, app: Path, settings: Settings) -> str:
 
     Args:
         flower: How Flower is called.
-        app: What :func:`frugalfl_server.serve.pack.pack` has made.
+        app: What :func:`frugalfl_server.run.pack_app.pack` has made.
         settings: Those of the run; what they have otherwise than the app goes along.
 
     Raises:

@@ -27,24 +27,24 @@ from frugalfl.trees.bins import Bins, Sketch
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.lightgbm_text import to_lightgbm_text
 from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way, parse_way
-from frugalfl_server.counters import counters_into, wait_for
-from frugalfl_server.identity import Identities
-from frugalfl_server.metered import MeteredStrategy, server_energy
-from frugalfl_server.naming import Naming
-from frugalfl_server.outcomes import FLOAT, count_outcomes, write_outcomes
-from frugalfl_server.progress import LOG, Progress
-from frugalfl_server.records import MEASURES, RoundRecord, known_scores
-from frugalfl_server.round_grid import RoundGrid
-from frugalfl_server.run_directory import RunDirectory
-from frugalfl_server.set_aside import (
+from frugalfl_server.cohort.client_names import Naming
+from frugalfl_server.cohort.identity import Identities
+from frugalfl_server.cohort.quarantine import (
     ClientFailedError,
     SetAside,
     TaskFailedError,
     failure_of,
 )
-from frugalfl_server.stopping import TrainingOver
-from frugalfl_server.summary import OURS
-from frugalfl_server.traffic import Traffic
+from frugalfl_server.exchange.deadlines import RoundGrid
+from frugalfl_server.phases.share_counters import counters_into, wait_for
+from frugalfl_server.rounds.stopping import TrainingOver
+from frugalfl_server.rounds.traffic import Traffic
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.outcomes import FLOAT, count_outcomes, write_outcomes
+from frugalfl_server.run.progress import LOG, Progress
+from frugalfl_server.run.records import MEASURES, RoundRecord, known_scores
+from frugalfl_server.run.server_energy import MeteredStrategy, server_energy
+from frugalfl_server.run.summary import OURS
 from frugalfl_server.trees.bagging import Bagging, Cyclic
 from frugalfl_server.trees.grown import Grown
 from frugalfl_server.trees.guard import Guard

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from frugalfl.errors import FrameError
 from frugalfl.text import printable
-from frugalfl_server.rows import MOST_ROWS, capped_rows
-from frugalfl_server.set_aside import Sentence, SetAside, TaskFailedError
+from frugalfl_server.cohort.quarantine import Sentence, SetAside, TaskFailedError
+from frugalfl_server.rounds.row_claims import MOST_ROWS, capped_rows
 
 #: A device's rows may grow while a run goes on, but not by more than this factor.
 _GROWS_BY = 2

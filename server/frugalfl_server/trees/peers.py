@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl.trees.forest import UInt8s
-from frugalfl_server.rows import FEWEST
+from frugalfl_server.rounds.row_claims import FEWEST
 
 Vector = npt.NDArray[np.float64]
 

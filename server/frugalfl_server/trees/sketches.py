@@ -16,7 +16,7 @@ import numpy as np
 from frugalfl.errors import FrameError
 from frugalfl.trees.bins import Bins, Sketch, agree
 from frugalfl.trees.forest import Float32s
-from frugalfl_server.rows import FEWEST
+from frugalfl_server.rounds.row_claims import FEWEST
 from frugalfl_server.trees.guard import Guard
 
 _WHOLE = 65535

@@ -22,10 +22,10 @@ from frugalfl.errors import FederationError, FrameError
 from frugalfl.text import printable
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.ways import Way
-from frugalfl_server.identity import Identities, without
-from frugalfl_server.set_aside import ClientFailedError, TaskFailedError, failure_of
-from frugalfl_server.told import Told
-from frugalfl_server.traffic import Traffic
+from frugalfl_server.cohort.check_energy import Told
+from frugalfl_server.cohort.identity import Identities, without
+from frugalfl_server.cohort.quarantine import ClientFailedError, TaskFailedError, failure_of
+from frugalfl_server.rounds.traffic import Traffic
 from frugalfl_server.trees.believable import Rows
 from frugalfl_server.trees.grown import Grown
 from frugalfl_server.trees.guard import Guard

@@ -2,7 +2,7 @@
 
 Steps that are powers of two have sums that are exact in any order, so that what a client missed
 over many rounds travels as one frame: the sum of the rounds, coded without loss, in which what
-went up and down again has cancelled (``server/frugalfl_server/downlink.py``).
+went up and down again has cancelled (``server/frugalfl_server/rounds/downlink.py``).
 
 With a share, values are rounded to the nearest multiple with a dead zone, and the step is the
 power of two nearest to that at which this share of the entries stays above zero. Biased, like

@@ -14,7 +14,7 @@ from frugalfl.energy.record import EnergyRecord
 from frugalfl.energy.text import parse, to_text
 from frugalfl.errors import RunError
 
-#: What a run keeps of who is who (written by ``frugalfl_server.identity``).
+#: What a run keeps of who is who (written by ``frugalfl_server.cohort.identity``).
 IDENTITIES = "identities.json"
 
 

@@ -21,7 +21,7 @@ from frugalfl.trees.parcel import Parcel
 if TYPE_CHECKING:
     from frugalfl.settings import Settings
     from frugalfl.task import Task
-    from frugalfl_server.records import RoundRecord
+    from frugalfl_server.run.records import RoundRecord
 
 APP = Path(__file__).resolve().parents[1]
 #: What $FRUGALFL_FRAUD says, `task.py` reads.
@@ -61,7 +61,7 @@ def task_and_settings(way: str, pilot: Path, shared: bool, seed: int) -> tuple[T
         FrugalFLError: The app cannot be loaded.
     """
     from frugalfl.task import load_task
-    from frugalfl_server.apps import importable, read_settings
+    from frugalfl_server.run.app_directory import importable, read_settings
 
     os.environ[VARIABLE] = str(pilot)
     counters = "shared" if shared else "own"

@@ -107,7 +107,7 @@ def network_of(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trai
     from frugalfl.blocks import Parameters
     from frugalfl.modules import read_parameters
     from frugalfl_client.training.pytorch import TorchTrainer
-    from frugalfl_server.start import initial_model
+    from frugalfl_server.phases.initial_model import initial_model
 
     # Small tensors: threads would wait for each other, and for those of the other processes.
     torch.set_num_threads(1)

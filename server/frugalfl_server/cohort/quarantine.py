@@ -1,0 +1,174 @@
+"""Clients that keep sending garbage: set aside for some rounds, and named.
+
+Garbage is a reply that no working client sends: a wrong checksum, other shapes than were asked for,
+numbers that cannot be, an update far longer than its peers'. A client that says itself that it
+failed (no memory, full disk), or says nothing, is a device in trouble, and is asked again. One
+whose own task failed is set aside at once: its rows will hardly be others in the next round.
+
+After its rounds a client is asked again, on trial: one more wrong reply sets it aside at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
+
+from frugalfl.errors import FederationError, TaskError
+from frugalfl.patience import Patience, parse_patience
+from frugalfl.settings import Settings
+from frugalfl.strategies import fewest_clients
+from frugalfl_server.cohort.unfit import ClientFailedError, TaskFailedError, Unfit, failure_of
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.records import QUARANTINE
+
+__all__ = [
+    "ClientFailedError", "Sentence", "SetAside", "TaskFailedError", "failure_of",
+    "set_aside_of",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One time that a client was set aside.
+
+    Attributes:
+        node: The client's node.
+        round: Round of its last reply.
+        rounds: For how many rounds it is not asked.
+        why: What was wrong with that reply.
+    """
+
+    node: int
+    round: int
+    rounds: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"node {self.node} is set aside for {self.rounds} rounds: {self.why}"
+
+
+class SetAside:
+    """Who sent garbage how often, over a whole run."""
+
+    def __init__(self, patience: Patience | None, clients: int = 1, fewest: int = 1) -> None:
+        """Begin with a clean sheet for everybody.
+
+        Args:
+            patience: The rule; ``None``: nobody is ever set aside.
+            clients: Clients of a round.
+            fewest: Clients that a round cannot do without.
+        """
+        self.clients = clients
+        self._patience = patience
+        self.fewest = fewest
+        self._asked = 0  # rounds so far: phases begin at numbers of their own
+        self._wrong: dict[int, int] = {}
+        self._until: dict[int, int] = {}
+        self.sentences: list[Sentence] = []
+        self.unfit = Unfit()
+
+    def begin(self) -> None:
+        """Begin a round."""
+        self._asked += 1
+
+    def rests(self, node: int) -> bool:
+        """Say whether a client is set aside in this round."""
+        return self._asked <= self._until.get(node, 0)
+
+    def among(self, nodes: Iterable[int]) -> int:
+        """Return how many of these clients are set aside in this round."""
+        return sum(map(self.rests, nodes)) if self._until else 0
+
+    def right(self, node: int) -> None:
+        """Note a reply as it should be."""
+        self._wrong.pop(node, None)
+
+    def wrong(self, node: int, round_: int, why: str) -> list[Sentence]:
+        """Note a reply that is garbage; return what follows, if anything does."""
+        if self._patience is None:
+            return []
+        self._wrong[node] = self._wrong.get(node, 0) + 1
+        if self._wrong[node] < self._patience.wrong:
+            return []
+        self._wrong[node] = self._patience.wrong - 1
+        self._until[node] = self._asked + self._patience.rounds
+        self.sentences.append(Sentence(node, round_, self._patience.rounds, why))
+        return self.sentences[-1:]
+
+    def task_failed(self, node: int, round_: int, why: str) -> str:
+        """Set a client aside whose own task failed; return why, and for how long."""
+        self.unfit.failed(node, why)
+        if self._patience is None:
+            return why
+        self._until[node] = self._asked + self._patience.rounds
+        self.sentences.append(Sentence(node, round_, self._patience.rounds, why))
+        return f"{why}; it is not asked for {self._patience.rounds} rounds"
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known between rounds, for a checkpoint."""
+        return {
+            "unfit": self.unfit.state(),
+            "asked": self._asked,
+            "wrong": list(self._wrong.items()),
+            "until": list(self._until.items()),
+            "sentences": [list(astuple(one)) for one in self.sentences],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._asked = state["asked"]
+        self._wrong, self._until = ({n: count for n, count in state[k]} for k in ("wrong", "until"))
+        self.sentences = [Sentence(*one) for one in state["sentences"]]
+        if "unfit" in state:  # checkpoints from before have none
+            self.unfit.restore(state["unfit"])
+
+    def keep(self, run: RunDirectory, client_of: Callable[[int], str] = lambda _: "") -> None:
+        """Write into a run directory who was set aside or never trained so far, if anybody was.
+
+        Args:
+            run: The run.
+            client_of: The number of a node's client, as text; empty: it is not known.
+        """
+        never = self.unfit.never_trained
+        if self.sentences or never:
+            rows = [{**asdict(one), **_who(one.node, client_of)} for one in self.sentences]
+            idle = [{**_who(node, client_of), "why": why} for node, why in never.items()]
+            run.write_json(QUARANTINE, {"set_aside": rows, "never_trained": idle})
+
+    def check_enough(self, left: int, nodes: Iterable[int]) -> None:
+        """Stop a run whose clients are nearly all set aside.
+
+        Args:
+            left: Clients that this round can ask.
+            nodes: Clients that are there.
+
+        Raises:
+            FederationError: They are too few, because others are set aside.
+            TaskError: They are set aside because of their tasks.
+        """
+        there = list(nodes)
+        aside = self.among(there)
+        if aside and left < self.fewest:
+            if self.unfit.all_of(filter(self.rests, there)):
+                raise TaskError(
+                    f"{aside} of {len(there)} clients cannot train, a round needs {self.fewest}: "
+                    f"{self.unfit.last}"
+                )
+            raise FederationError(
+                f"{aside} of {len(there)} clients are set aside for garbage, a round needs "
+                f"{self.fewest}: {self.sentences[-1]}; is the server's frugalfl of their version?"
+            )
+
+
+def _who(node: int, client_of: Callable[[int], str]) -> dict[str, str]:
+    """Return a node, and its client where that is known."""
+    # A node's number has 64 bits, more than a number in JSON can be relied on to have.
+    client = client_of(node)
+    return {"node": str(node)} | ({"client": client} if client else {})
+
+
+def set_aside_of(settings: Settings) -> SetAside:
+    """Build what the settings name."""
+    fewest = fewest_clients(settings.strategy, settings.clients_per_round)
+    return SetAside(parse_patience(settings.set_aside), settings.clients_per_round, fewest)

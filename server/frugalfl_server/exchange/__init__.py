@@ -1,0 +1,1 @@
+"""Questions to clients and their answers, over Flower."""

@@ -1,0 +1,1 @@
+"""The parts of a run beside training rounds, one file each."""

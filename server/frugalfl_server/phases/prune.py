@@ -1,0 +1,95 @@
+"""What a run's pruning will do, tried before the first round and done after the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from frugalfl.modules import read_parameters
+from frugalfl.resize import resize
+from frugalfl.settings import Settings
+from frugalfl.task import Examples, Task
+from frugalfl_server.export import PruneReport, PruningPlan, plan_pruning, prune_by
+from frugalfl_server.export.prune_plan import NARROWEST, LeftWhole
+from frugalfl_server.phases.initial_model import initial_model
+
+#: Most groups, and most layers of each, that the line about them names.
+_MOST_NAMED = 3
+
+
+def check_pruning(task: Task, settings: Settings, rows: Examples) -> Iterator[str]:
+    """Try the pruning on shapes, and yield a line about what it will leave whole.
+
+    With a budget the narrowest model is tried, because the ratio is not known yet.
+    """
+    if settings.private or not settings.prunes:
+        return
+    ratio = NARROWEST if settings.has_budget else settings.prune
+    plan = plan_for(task, settings, rows, ratio)
+    if line := left_whole(plan.whole):
+        yield f"prune: left whole: {line}"
+    if not plan.narrowed:
+        yield "prune: no layer can be made narrower, so nothing is pruned and no round recovers"
+
+
+def plan_for(task: Task, settings: Settings, rows: Examples, ratio: float) -> PruningPlan:
+    """Plan the pruning of a run's model; the result depends on its shapes only.
+
+    Args:
+        task: Whose model.
+        settings: They say what the run begins with.
+        rows: At least one row.
+        ratio: Share of channels to remove.
+
+    Raises:
+        ExportError: The model does not run on a row.
+    """
+    with torch.random.fork_rng(devices=[]):
+        build = _builder(task, read_parameters(initial_model(task, settings)))
+        return plan_pruning(build, example_of(rows), ratio)
+
+
+def prune_as_planned(
+    plan: PruningPlan, task: Task, module: torch.nn.Module, rows: Examples
+) -> tuple[torch.nn.Module, PruneReport]:
+    """Remove the weakest channels of the groups that the plan makes narrower.
+
+    Args:
+        plan: Of this task's model.
+        task: Builds the smaller module.
+        module: With the trained weights; left as it was.
+        rows: As the plan was made with.
+
+    Raises:
+        ExportError: Weights that are NaN or infinite.
+    """
+    return prune_by(plan, module, example_of(rows), _builder(task, read_parameters(module)))
+
+
+def example_of(rows: Examples) -> torch.Tensor:
+    """Return one row with its batch axis."""
+    return torch.from_numpy(rows.x[:1])
+
+
+def left_whole(whole: tuple[LeftWhole, ...]) -> str:
+    """Return one short line about the groups that stay as they are; empty: there are none."""
+    texts = [f"{_some(one.layers)} ({_short(one.why)})" for one in whole[:_MOST_NAMED]]
+    more = len(whole) - _MOST_NAMED
+    return ", ".join(texts) + (f" and {more} more groups" if more > 0 else "")
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = len(names) - _MOST_NAMED
+    return " + ".join(names[:_MOST_NAMED]) + (f" + {more} more layers" if more > 0 else "")
+
+
+def _short(why: str) -> str:
+    """Return a reason without PyTorch's own words, which ``pruning.json`` has."""
+    return why.partition(":")[0].partition(";")[0]
+
+
+def _builder(task: Task, weights: Any) -> Callable[[], torch.nn.Module]:
+    shapes = {name: array.shape for name, array in weights.items()}
+    return lambda: resize(task.new_model(), shapes)

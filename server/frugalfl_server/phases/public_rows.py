@@ -1,0 +1,125 @@
+"""Rows that the server may see; or, if the task has none, rows that stand for the clients'.
+
+Without public rows the server asks its first clients what their rows look like. Drawn rows of the
+same form then do wherever only the form counts: what kind of task it is, pruning, compiling. They
+are never measured on: clients hold rows out, and send sums (:mod:`frugalfl.kinds`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from flwr.serverapp import Grid
+
+from frugalfl.energy import spent
+from frugalfl.errors import FrameError, UsageError
+from frugalfl.kinds import Scoring
+from frugalfl.metrics import words
+from frugalfl.row_facts import RowFacts
+from frugalfl.settings import Settings
+from frugalfl.task import PublicData, Task
+from frugalfl_server.cohort.identity import Identities
+from frugalfl_server.phases.share_counters import Shared, ask_nodes, wait_for
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.records import RoundRecord
+from frugalfl_server.run.sealed import reading
+
+#: Where a run keeps what its clients' rows look like.
+FILE = "row_facts.json"
+QUESTION = "query.facts"
+PHASE = "facts"
+
+
+def public_of(task: Task, settings: Settings, run: RunDirectory) -> PublicData:
+    """Return a task's public rows, or those that stand for the clients' in a run that asked.
+
+    Raises:
+        TaskError: The rows cannot be used.
+        RunError: The run has not asked, or what it knows is damaged.
+    """
+    if task.has_public_rows:
+        return task.public_rows(settings.shares_counters)
+    known = run.read_json(FILE)
+    with reading(run.path / FILE):
+        return PublicData(RowFacts.from_bytes(known["facts"].encode()).stand_in())
+
+
+def ask_for_facts(
+    task: Task, settings: Settings, run: RunDirectory, grid: Grid, who: Identities,
+    say: Callable[[str], None], warn: Callable[[str], None],
+) -> tuple[RoundRecord, Shared] | None:  # fmt: skip
+    """Ask the clients of a first round what their rows look like, unless that is known already.
+
+    Args:
+        task: It may have public rows; then nobody is asked.
+        settings: Of the run.
+        run: Takes :data:`FILE`.
+        grid: Flower's way to the clients.
+        who: Who is who in the run.
+        say: Told what happens.
+        warn: Told what went wrong.
+
+    Returns:
+        What it cost, for the run's tables; ``None``: nobody was asked.
+
+    Raises:
+        TaskError: No client has rows, each because of its own task.
+        FederationError: No client answers.
+        UsageError: A setting needs rows of the server's own.
+    """
+    if task.has_public_rows or (run.path / FILE).exists():
+        return None
+    if settings.shares_counters:
+        raise UsageError(
+            'counters = "shared" needs rows of the server\'s own; give the task a public_data()'
+        )
+    say("no public rows: clients hold out one row in five, and measure each model they are sent")
+    nodes = wait_for(grid, settings.clients_per_round, say)[: settings.clients_per_round]
+    shared, complaints, told = Shared(who=who), list[str](), Counter[RowFacts]()
+    shared.clients = len(nodes)
+    for node, reply in ask_nodes(
+        grid, run.name, dict.fromkeys(nodes, b""), shared, complaints, QUESTION
+    ):
+        try:
+            told[RowFacts.from_bytes(reply.frame)] += 1
+            shared.uplink_bytes[node] = len(reply.frame)
+        except FrameError as error:
+            complaints.append(f"node {node}: {error}")
+    for complaint in complaints:
+        warn(f"rows: {complaint}")
+    if not told:
+        raise shared.why_nobody("rows", "shapes", complaints)
+    run.write_json(FILE, {"facts": _agreed(told).to_bytes().decode()})
+    return _cost(shared, len(nodes)), shared
+
+
+def without_rows(scoring: Scoring, warn: Callable[[str], None]) -> Scoring:
+    """Return what can be measured where only sums travel: not the task's own metrics."""
+    if scoring.own:
+        names = ", ".join(words(name) for name in scoring.own)
+        warn(f"without public rows the task's own metrics are not measured: {names}")
+    return replace(scoring, own={})
+
+
+def _agreed(told: Counter[RowFacts]) -> RowFacts:
+    """Return the form that most clients have; what tells the kind must be so of all of these."""
+    forms = Counter[tuple[object, ...]]()
+    for one, count in told.items():
+        forms[one.inputs, one.targets, one.whole] += count
+    form = forms.most_common(1)[0][0]
+    same = [one for one in told if (one.inputs, one.targets, one.whole) == form]
+    labels, copies = (all(getattr(one, name) for one in same) for name in ("labels", "copies"))
+    return replace(same[0], labels=labels, copies=copies)
+
+
+def _cost(shared: Shared, clients: int) -> RoundRecord:
+    energy = spent(shared.energy)
+    return RoundRecord(
+        federation="frugalfl", phase=PHASE, round=0, accuracy=None, loss=0.0, clients=clients,
+        updates=0, uplink_bytes=sum(shared.uplink_bytes.values()), downlink_bytes=0,
+        energy_measured_j=energy.measured_j, energy_estimated_j=energy.estimated_j,
+        wall_s=time.monotonic() - shared.started_s,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Training rounds: what goes down, what comes back, and the sum."""

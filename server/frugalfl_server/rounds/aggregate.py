@@ -1,0 +1,246 @@
+"""The weighted mean of compressed updates, without making each one dense.
+
+One accumulator of the model's size, in float32. A sparse update is added at its nonzero places
+only; the factors of low-rank ones are collected and multiplied together, many at a time; anything
+else is decoded whole, one update at a time. So memory is the model, once, and one update as far as
+it is unpacked, whatever the number of clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from frugalfl.blocks import FloatArray, Layout, Parameters
+from frugalfl.codec import (
+    CodedFrame,
+    Compact,
+    Limits,
+    Product,
+    Sparse,
+    Steering,
+    check_fits,
+    read_frame,
+)
+from frugalfl.errors import FrameError
+from frugalfl_server.rounds.norms import Norms, kinds_of, norms_of
+
+#: Entries of a product that are worked out at a time (1 MiB of float32).
+_AT_A_TIME = 1 << 18
+#: Collected factors are multiplied once they have this rank: enough for a quick matrix product.
+_RANK = 64
+_MOST_WEIGHT = 2.0**31
+
+
+@dataclass(slots=True)
+class Contribution:
+    """One update that was added.
+
+    Attributes:
+        weight: Its weight.
+        names: The tensors that it held, in order.
+        sizes: Their entries.
+    """
+
+    weight: float
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    _weighted: Compact
+    _frame: CodedFrame
+
+    def steering(self) -> Steering | None:
+        """Return what the frame says of its rounding's step, if it rounds with one."""
+        return self._frame.codec.steering(self._frame.payload)
+
+    def magnitudes(self) -> dict[str, float]:
+        """Return the sum of the absolute values of each tensor, as decoded, without the weight."""
+        if not isinstance(self._weighted, Sparse):
+            return {
+                name: self._magnitude(part.dense() if isinstance(part, Product) else part)
+                for name, part in zip(self.names, self._weighted, strict=True)
+            }
+        edges = np.searchsorted(self._weighted.places, np.cumsum(self.sizes)).tolist()
+        return {
+            name: self._magnitude(self._weighted.values[start:end])
+            for name, start, end in zip(self.names, [0, *edges], edges, strict=False)
+        }
+
+    def _magnitude(self, values: FloatArray) -> float:
+        return float(np.abs(values).sum(dtype=np.float64)) / self.weight
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Entries ``start`` to ``end`` of a frame; they lie ``shift`` further on in the model."""
+
+    start: int
+    end: int
+    shift: int
+
+
+class _Places:
+    """Where the blocks of a frame lie in the model; worked out once for a round's usual frame."""
+
+    def __init__(self, frame: CodedFrame, layout: Layout, starts: list[int]) -> None:
+        check_fits(frame.shapes, layout)
+        self.blocks = tuple(frame.shapes)
+        self.names = tuple(layout.names(self.blocks))
+        sizes = [[int(np.prod(shape)) for shape in shapes] for shapes in frame.shapes.values()]
+        self.sizes = tuple(size for block in sizes for size in block)
+        self._kinds = kinds_of(layout, self.blocks)
+        self._ends = np.cumsum(self.sizes)
+        self.spans: list[_Span] = []
+        at = 0
+        for number, size in zip(self.blocks, map(sum, sizes), strict=True):
+            span = _Span(at, at + size, starts[number] - at)
+            if self.spans and self.spans[-1].shift == span.shift:
+                span = _Span(self.spans.pop().start, span.end, span.shift)
+            self.spans.append(span)
+            at += size
+
+    def squared_norms(self, update: Compact) -> Norms:
+        """Return the squared norm of each block's weights, and of its running statistics."""
+        if isinstance(update, Sparse):
+            edges = [0, *np.searchsorted(update.places, self._ends).tolist()]
+            parts: list[FloatArray | Product] = [
+                update.values[slice(*edge)] for edge in pairwise(edges)
+            ]
+        else:
+            parts = update
+        return norms_of(zip(self._kinds, parts, strict=True))
+
+
+class Accumulator:
+    """Adds updates of one model; then gives the model plus their weighted mean.
+
+    A frame may hold some of the blocks only, and each frame others: every block is averaged over
+    the updates that held it.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._limits = Limits.of(layout)
+        sizes = [[int(np.prod(shape)) for shape in block.shapes] for block in layout.blocks]
+        self._starts = np.cumsum([0, *map(sum, sizes)]).tolist()
+        self._sums = np.zeros(self._starts[-1], np.float32)
+        self._tensors = _tensors(self._sums, layout)
+        self._weights = [0.0] * len(layout)
+        self._factors: dict[str, list[Product]] = {}
+        self._like: CodedFrame | None = None
+        self._places: _Places | None = None
+
+    def add(
+        self,
+        data: bytes | memoryview,
+        weight: float,
+        check: Callable[[CodedFrame], None] = lambda _: None,
+        judge: Callable[[Norms], None] | None = None,
+        share: float = 1.0,
+    ) -> Contribution:
+        """Add one frame.
+
+        Args:
+            data: The frame, as it came.
+            weight: Of this update in the mean; with FedAvg, the client's number of rows.
+            check: Looks at the frame before it is decoded, and may raise :class:`FrameError`.
+            judge: Looks at the update's norms before anything is added, and may raise
+                :class:`FrameError`.
+            share: What the update is multiplied by; the mean is still over the whole weights.
+
+        Returns:
+            What was added; keep it no longer than needed, because it holds the decoded update.
+
+        Raises:
+            FrameError: Anything about the frame is not as it should be, or it does not fit the
+                model, or the weight is not a positive number of at most 2**31. Nothing was added.
+        """
+        if not 0 < weight <= _MOST_WEIGHT:
+            raise FrameError(f"the update has the weight {weight}, not one from above 0 to 2**31")
+        frame = read_frame(data, self._limits, self._like)
+        check(frame)
+        places = self._places
+        if places is None or self._like is None or frame.shapes is not self._like.shapes:
+            places = _Places(frame, self._layout, self._starts)
+            self._like, self._places = frame, places
+        update = frame.decode_compact()
+        if judge is not None:
+            judge(places.squared_norms(update))
+        # Every check has been made: from here on nothing fails. The arrays are ours to change.
+        counted, weight = weight, weight * share
+        if isinstance(update, Sparse):
+            np.multiply(update.values, np.float32(weight), out=update.values)
+            self._add_sparse(update, places.spans)
+        else:
+            for name, part in zip(places.names, update, strict=True):
+                factor = part.left if isinstance(part, Product) else part
+                np.multiply(factor, np.float32(weight), out=factor)
+                self._add_part(name, part)
+        for number in places.blocks:
+            self._weights[number] += counted
+        return Contribution(weight, places.names, places.sizes, update, frame)
+
+    def _add_sparse(self, update: Sparse, spans: list[_Span]) -> None:
+        if len(spans) == 1 and not spans[0].shift:
+            np.add.at(self._sums, update.places, update.values)
+            return
+        edges = np.searchsorted(update.places, [span.end for span in spans]).tolist()
+        for span, start, end in zip(spans, [0, *edges], edges, strict=False):
+            places = update.places[start:end] + span.shift
+            np.add.at(self._sums, places, update.values[start:end])
+
+    def _add_part(self, name: str, part: FloatArray | Product) -> None:
+        if not isinstance(part, Product):
+            self._tensors[name] += part
+            return
+        collected = self._factors.setdefault(name, [])
+        collected.append(part)
+        if sum(product.right.shape[0] for product in collected) >= _RANK:
+            self._multiply(name)
+
+    def _multiply(self, name: str) -> None:
+        """Add the sum of the products that were collected for one tensor: one matrix product."""
+        collected = self._factors.pop(name)
+        left = np.concatenate([product.left for product in collected], axis=1)
+        right = np.concatenate([product.right for product in collected])
+        matrix = self._tensors[name].reshape(left.shape[0], right.shape[1])
+        rows = max(_AT_A_TIME // right.shape[1], 1)
+        for start in range(0, len(matrix), rows):
+            matrix[start : start + rows] += left[start : start + rows] @ right
+
+    def finish(self, model: Parameters) -> Parameters:
+        """Return the model plus the mean of each block; a block that nobody sent keeps its bits.
+
+        The result takes the accumulator's memory, so this can be done once.
+
+        Args:
+            model: The model that the updates are to be added to.
+        """
+        for name in list(self._factors):
+            self._multiply(name)
+        for number, (block, weight) in enumerate(
+            zip(self._layout.blocks, self._weights, strict=True)
+        ):
+            if weight:
+                self._sums[self._starts[number] : self._starts[number + 1]] /= np.float32(weight)
+            for name in block.tensors:
+                tensor = self._tensors[name]
+                if weight:
+                    tensor += model[name]
+                else:
+                    tensor[...] = model[name]
+        return self._tensors
+
+
+def _tensors(flat: FloatArray, layout: Layout) -> Parameters:
+    """Return views of a flat vector, one a tensor of the layout."""
+    views: Parameters = {}
+    at = 0
+    for block in layout.blocks:
+        for name, shape in zip(block.tensors, block.shapes, strict=True):
+            size = int(np.prod(shape))
+            views[name] = flat[at : at + size].reshape(shape)
+            at += size
+    return views

@@ -1,0 +1,168 @@
+"""How far one client may pull the model: not much farther than its peers do.
+
+A client decides itself what it sends. An update ten times as long as the others' would be most of
+the mean. So the length (Euclidean norm) of an update is compared with what is usual, the median
+over the last rounds, and one far beyond does not touch the model. Half of the clients would have to
+lie to move a median. How many rows a client may claim is bounded apart (`rows.py`).
+
+A norm is that of what was decoded, with the rounding noise in it, so that only like is compared
+with like; it is taken from the sparse entries or the thin factors that are added anyway. Usual is
+kept for each parameter block, because a refresh plan has clients send some of them only: an update
+is compared with what is usual for its blocks together. Running statistics are compared apart from
+weights, whose steps are a thousand times shorter.
+
+Where nothing is known yet, in the first round, updates wait for the end of the round and are
+compared with each other. So do those beyond the bound: where they are the majority, something has
+changed for all (the step size, the task's data), and the round's own median is what is usual.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from frugalfl.errors import FrameError
+from frugalfl_server.rounds.norms import Kind, Norms
+
+#: Rounds over which usual is the median.
+_ROUNDS = 10
+#: Fewer updates than this are no measure of what is usual.
+_FEWEST = 3
+
+
+class FarUpdateError(FrameError):
+    """An update beyond the bound, or one that there is nothing to compare with yet.
+
+    Attributes:
+        norms: Its squared norms.
+    """
+
+    def __init__(self, norms: Norms, why: str) -> None:
+        super().__init__(why)
+        self.norms = norms
+
+
+@dataclass
+class _Usual:
+    """Of one kind: the median norm of each round in which updates held it, and their number."""
+
+    medians: deque[float] = field(default_factory=lambda: deque(maxlen=_ROUNDS))
+    updates: int = 0
+
+
+class NormBound:
+    """What is usual in one phase of a run, and what is beyond."""
+
+    def __init__(self, times: float) -> None:
+        """Begin with nothing known.
+
+        Args:
+            times: How many times as long as usual an update may be; 0: no bound.
+        """
+        self._times = times
+        self._usual: dict[Kind, _Usual] = {}
+        self._round: list[Norms] = []
+
+    @property
+    def judge(self) -> Callable[[Norms], None] | None:
+        """What looks at every update's norms; ``None``: nothing does, so that none are taken."""
+        return self.check if self._times else None
+
+    def check(self, norms: Norms) -> None:
+        """Let an update pass, and note its norms.
+
+        Args:
+            norms: Its squared norms.
+
+        Raises:
+            FarUpdateError: It has to wait for :meth:`pardoned`.
+        """
+        if self._times:
+            self._compare(norms, self._expected(norms))
+        self._round.append(norms)
+
+    def pardoned(self, far: Sequence[FarUpdateError]) -> list[FarUpdateError | None]:
+        """Say at the end of a round's replies what becomes of those that had to wait.
+
+        Args:
+            far: All of them.
+
+        Returns:
+            For each ``None`` where it may touch the model after all, otherwise the reason.
+        """
+        by_peers = len(far) >= _FEWEST and len(far) > len(self._round)
+        peers = [*self._round, *(one.norms for one in far)] if by_peers else []
+        verdicts: list[FarUpdateError | None] = []
+        for one in far:
+            usual = _by_peers(one.norms, peers) if by_peers else self._expected(one.norms)
+            try:
+                if usual is not None:  # else there are too few to compare with
+                    self._compare(one.norms, usual)
+                verdicts.append(None)
+            except FarUpdateError as still:
+                verdicts.append(still)
+        self._round += [one.norms for one, why in zip(far, verdicts, strict=True) if why is None]
+        return verdicts
+
+    def end_round(self) -> None:
+        """Make what touched the model in this round part of what is usual."""
+        for kind in {kind for norms in self._round for kind in norms}:
+            of_kind = [math.sqrt(norms[kind]) for norms in self._round if kind in norms]
+            usual = self._usual.setdefault(kind, _Usual())
+            usual.medians.append(_of_moved(of_kind))
+            usual.updates += len(of_kind)
+        self._round = []
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known between rounds, for a checkpoint."""
+        return {
+            "usual": [
+                [*kind, list(usual.medians), usual.updates] for kind, usual in self._usual.items()
+            ],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._usual = {
+            Kind(block, statistics): _Usual(deque(medians, maxlen=_ROUNDS), updates)
+            for block, statistics, medians, updates in state["usual"]
+        }
+
+    def _expected(self, norms: Norms) -> Norms | None:
+        """Return the usual squared norms of the same kinds; ``None``: not all are known yet."""
+        known = {kind: self._usual[kind] for kind in norms if kind in self._usual}
+        if len(known) < len(norms) or any(one.updates < _FEWEST for one in known.values()):
+            return None
+        return {kind: _of_moved(one.medians) ** 2 for kind, one in known.items()}
+
+    def _compare(self, norms: Norms, usual: Norms | None) -> None:
+        if usual is None:
+            raise FarUpdateError(norms, "there is nothing to compare its update with yet")
+        for statistics in (False, True):
+            length, expected = (
+                sum(one for kind, one in of.items() if kind.statistics == statistics)
+                for of in (norms, usual)
+            )
+            if expected and length > self._times**2 * expected:
+                raise FarUpdateError(
+                    norms,
+                    f"its update is {math.sqrt(length / expected):.3g} times as long as usual and "
+                    f"does not count (norm-bound {self._times:g})",
+                )
+
+
+def _by_peers(norms: Norms, peers: Sequence[Norms]) -> Norms:
+    """Return the usual squared norms of the same kinds in this round alone."""
+    return {
+        kind: _of_moved([math.sqrt(one[kind]) for one in peers if kind in one]) ** 2
+        for kind in norms
+    }
+
+
+def _of_moved(norms: Sequence[float] | deque[float]) -> float:
+    """Return the median of those that are not 0: a coarse codec rounds small blocks to nothing."""
+    return median([norm for norm in norms if norm] or [0.0])

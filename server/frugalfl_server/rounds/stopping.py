@@ -1,0 +1,72 @@
+"""When training ends before its last round: enough accuracy, enough joules, or nobody left."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from frugalfl.energy.record import known_sum
+from frugalfl.errors import UsageError
+from frugalfl.kinds import ACCURACY, Scoring
+from frugalfl.metrics import words
+from frugalfl.settings import Settings
+from frugalfl_server.run.records import RoundRecord, score_of
+
+#: Rounds whose mean accuracy counts: a single one may be lucky.
+_ROUNDS = 3
+
+
+class TrainingOver(Exception):  # noqa: N818 (nothing has gone wrong)
+    """Leaves the fixed loop of Flower's strategies; the message says why, in one line."""
+
+
+def check_stop(settings: Settings, scoring: Scoring) -> None:
+    """Refuse an accuracy to stop at if models of this task have none.
+
+    Raises:
+        UsageError: So it is.
+    """
+    if settings.stop_accuracy and scoring.kind.accuracy is None:
+        raise UsageError(
+            f"stop-accuracy is {settings.stop_accuracy:g}, but a {scoring.kind.name} has no "
+            f"accuracy: set stop-score, which is about its {words(scoring.headline)}"
+        )
+
+
+def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring) -> str:
+    """Say why training is over after these rounds; empty: it goes on.
+
+    Args:
+        settings: With ``stop_accuracy``, ``stop_score`` and ``stop_joules``.
+        rounds: All rounds of one federation so far.
+        scoring: What they were measured by.
+    """
+    limits = {
+        "stop-accuracy": (ACCURACY, settings.stop_accuracy),
+        "stop-score": (scoring.headline, settings.stop_score),
+    }
+    for key, (name, limit) in limits.items():
+        mean = _mean(rounds, name)
+        if not limit or mean is None:
+            continue
+        if mean >= limit if scoring.better(name) == "higher" else mean <= limit:
+            return (
+                f"{words(name)} {mean:.3f} over the last {_ROUNDS} rounds has reached {key} "
+                f"{limit:g}"
+            )
+    # A threshold wants one number: the two kinds of joules add up here and are not reported so.
+    spent_j = known_sum(
+        joules
+        for record in rounds
+        for joules in (record.energy_measured_j, record.energy_estimated_j)
+    )
+    if settings.stop_joules and spent_j is not None and spent_j >= settings.stop_joules:
+        return f"the clients have used {spent_j:.4g} J, of stop-joules {settings.stop_joules:g}"
+    return ""
+
+
+def _mean(rounds: Sequence[RoundRecord], name: str) -> float | None:
+    """Return the mean of the last rounds; ``None``: they are too few, or one is not known."""
+    values = [score_of(record, name) for record in rounds[-_ROUNDS:]]
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if len(known) == _ROUNDS else None

@@ -1,0 +1,56 @@
+"""What a Flower strategy keeps from round to round: momentum, moments, the last model.
+
+Flower's strategies have no common way to hand that out. It is their plain attributes: arrays, and
+numbers that never change. Functions are left where they are, and a strategy inside a strategy is
+asked for its own attributes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from flwr.app import ArrayRecord
+from flwr.serverapp.strategy import Strategy
+
+from frugalfl_server.rounds.flower_arrays import pack
+
+_PLAIN = (bool, int, float, str)
+
+
+def state_of(strategy: Strategy) -> dict[str, Any]:
+    """Return a strategy's attributes, for a checkpoint.
+
+    Raises:
+        TypeError: It keeps something else than arrays, plain values and functions; the message
+            names it.
+    """
+    return {
+        name: _state(f"{type(strategy).__name__}.{name}", value)
+        for name, value in vars(strategy).items()
+        if not callable(value)
+    }
+
+
+def restore(strategy: Strategy, state: dict[str, Any]) -> None:
+    """Give a new strategy of the same kind what :func:`state_of` returned."""
+    for name, (kind, value) in state.items():
+        if kind == "strategy":
+            restore(getattr(strategy, name), value)
+        else:
+            setattr(strategy, name, pack(value) if kind == "record" else value)
+
+
+def _state(name: str, value: Any) -> tuple[str, Any]:
+    if isinstance(value, Strategy):
+        return "strategy", state_of(value)
+    if isinstance(value, ArrayRecord):
+        return "record", {key: array.numpy() for key, array in value.items()}
+    parts = [value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        parts = list(value.values())
+    elif isinstance(value, list):
+        parts = value
+    if all(part is None or isinstance(part, (*_PLAIN, np.generic, np.ndarray)) for part in parts):
+        return "value", value
+    raise TypeError(f"{name} is a {type(value).__name__}, which a checkpoint cannot hold")

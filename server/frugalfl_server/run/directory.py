@@ -1,0 +1,371 @@
+"""A run: one directory of plain files that other tools read.
+
+    run.json          settings, versions, seed, where the app is
+    summary.json      the figures of the run, under stable names (docs/run-directory.md)
+    rounds.parquet    one row a round
+    energy.parquet    one row a client (or the server), round and phase
+    heads.parquet     where each device's energy ledger ended when it answered
+    stopped.json      where a phase ended before its last round: why
+    fit.json          where there was a budget: the largest model that fits
+    programs.json     where clients ran training programs: what was compiled
+    progress.log      the lines that a person saw
+    attempts.json     with which round the run was begun, and resumed
+    app/, app.json    the app's files, as devices get them, and whose word they are
+    checkpoints/      the newest global model, and all that resuming takes
+    model/            what export made
+    report.html       all of it to look at
+
+Every file is replaced as a whole, so a killed run leaves nothing half-written. The folder is its
+owner's only: a model, and what each client did, are nobody else's business.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from importlib import metadata
+from pathlib import Path
+from types import UnionType
+from typing import Any, BinaryIO, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pyarrow as pa
+
+import frugalfl
+from frugalfl.atomic import make_private_folder, write_atomically, write_json
+from frugalfl.blocks import Parameters
+from frugalfl.energy import EnergyRecord
+from frugalfl.energy.parquet import read_records, read_rows, write_records, write_table
+from frugalfl.energy.text import from_text, to_text
+from frugalfl.errors import RunError
+from frugalfl.foreign_arrays import read_arrays
+from frugalfl.settings import Settings
+from frugalfl.text import for_file_name
+from frugalfl_server.run.records import HeadRecord, RoundRecord
+from frugalfl_server.run.sealed import read_sealed, reading, write_sealed
+
+#: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
+_FLUSH_EVERY_S = 2.0
+#: A flush writes the tables anew. It may take one part in so many of a run's time, however long.
+_FLUSH_SHARE = 20
+_VERSIONS_OF = ("flwr", "numpy", "torch", "litert-torch", "ai-edge-quantizer", "tflite-micro")
+#: JSON files without a checksum: their figures are computed anew from the tables.
+_UNSEALED = ("summary.json",)
+#: Of which phase and round ``checkpoints/model.npz`` is.
+MODEL_ABOUT = "checkpoints/model.json"
+_STATUSES = ("finished", "interrupted", "failed", "unfinished")
+_Record = TypeVar("_Record")
+#: Folders of a run, which files are written into.
+_FOLDERS = ("app", "checkpoints", "devices", "model", "slim")
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Blame the files of a run for what goes wrong while they are made sense of.
+
+    They are plain files that anybody may have written or changed.
+
+    Raises:
+        RunError: In place of an error that says nothing to who reads it.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunError(
+            f"a file of the run {path} does not hold what it should "
+            f"({type(error).__name__}: {error}); was it damaged, or written by something else?"
+        ) from error
+
+
+class RunDirectory:
+    """An open run; use :meth:`create` or :meth:`open`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rounds: list[RoundRecord] = []
+        self.energy: list[EnergyRecord] = []
+        self.heads: list[HeadRecord] = []
+        self._model: tuple[Parameters, dict[str, Any]] | None = None
+        self._flush_due_s = time.monotonic() + _FLUSH_EVERY_S
+        self._written = 0, 0, 0
+        self._sealed = False
+
+    @classmethod
+    def create(cls, root: Path, task: str, settings: Settings, app: Path | None) -> RunDirectory:
+        """Make a new run under ``root`` and point ``root/latest`` at it.
+
+        Args:
+            root: Folder of all runs; made where it is missing.
+            task: Name of the task, part of the run's name.
+            settings: Written into ``run.json``.
+            app: Folder of the app, for `frugalfl export`.
+
+        Raises:
+            RunError: The folder cannot be written.
+        """
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        try:
+            path = _new_folder(root, f"{stamp}-{for_file_name(task)}")
+            run = cls(path)
+            write_sealed(
+                path / "run.json",
+                {
+                    "name": path.name,
+                    "task": task,
+                    "app": None if app is None else str(app.resolve()),
+                    "started_unix_s": time.time(),
+                    "settings": settings.as_config(),
+                    "versions": versions(),
+                    "host": {"system": platform.platform(), "cpus": os.cpu_count()},
+                },
+                durable=True,
+            )
+            _point(root / "latest", path.name)
+        except OSError as error:
+            raise RunError(f"cannot write a run under {root}: {error}") from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """Open a run that exists.
+
+        Raises:
+            RunError: The folder is missing, is no run, has links for folders, or a file in it
+                cannot be read.
+        """
+        if not (path / "run.json").is_file():
+            raise RunError(f"{path} is not a run directory (it has no run.json); see `ls runs`")
+        run = cls(path.resolve())
+        for name in _FOLDERS:
+            if (run.path / name).is_symlink():
+                raise RunError(
+                    f"{run.path / name} is a link to another place, where files would be written: "
+                    "put the folder itself there"
+                )
+        run.read_json("run.json")
+        run.rounds = run._table_of("rounds.parquet", RoundRecord.of_row)
+        run.heads = run._table_of("heads.parquet", HeadRecord.of_row)
+        energy = run.path / "energy.parquet"
+        if os.path.lexists(energy):
+            run.energy = read_records(energy)
+        else:
+            run._check_may_lack(energy)
+        return run
+
+    @property
+    def name(self) -> str:
+        """The run's name: its folder's."""
+        return self.path.name
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read one of the run's JSON files.
+
+        Raises:
+            RunError: It is missing or damaged.
+        """
+        value, sealed = read_sealed(self.path / name)
+        if name == "run.json":
+            with reading(self.path / name):
+                _check_about(value)
+            self._sealed = sealed
+        elif self._sealed and not sealed and name not in _UNSEALED:
+            raise RunError(
+                f"{self.path / name} is damaged (its checksum is missing); put a sound copy in its "
+                "place"
+            )
+        return value
+
+    def status(self) -> tuple[str, str | None]:
+        """Return the status of ``summary.json`` and its reason; ``unfinished`` where there is none.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        path = self.path / "summary.json"
+        if not os.path.lexists(path):
+            return "unfinished", None
+        known = self.read_json(path.name)
+        with reading(path):
+            status, reason = known["status"], known.get("reason")
+            if status not in _STATUSES or not isinstance(reason, str | None):
+                raise ValueError(f"its status is {status!r:.40}")
+        return status, reason
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write one of the run's JSON files, atomically."""
+        write = write_json if name in _UNSEALED else write_sealed
+        write(self.path / name, value, durable=True)
+
+    def add_energy(self, records: Iterable[EnergyRecord]) -> None:
+        """Add energy records that belong to no client; they reach the disk with the next flush."""
+        self.energy += records
+
+    def add_round(
+        self,
+        record: RoundRecord,
+        energy: Sequence[EnergyRecord] = (),
+        heads: Sequence[HeadRecord] = (),
+    ) -> None:
+        """Add one finished round to the tables; they reach the disk within seconds."""
+        self.rounds.append(record)
+        self.energy += energy
+        self.heads += heads
+        if time.monotonic() > self._flush_due_s:
+            self.flush()
+
+    def checkpoint(self, parameters: Parameters, **about: Any) -> None:
+        """Keep this model as the newest one; written with the next flush."""
+        self._model = (parameters, about)
+
+    def position(self) -> dict[str, Any]:
+        """Return how long the tables are, and those rows that are not on the disk yet."""
+        rounds, energy, heads = self._written
+        return {
+            "written": list(self._written),
+            "rounds": [record.as_row() for record in self.rounds[rounds:]],
+            "energy": [to_text(record) for record in self.energy[energy:]],
+            "heads": [asdict(record) for record in self.heads[heads:]],
+        }
+
+    def go_back_to(self, position: dict[str, Any]) -> None:
+        """Make the tables what they were when :meth:`position` was asked.
+
+        Raises:
+            RunError: Rows are missing that were on the disk then.
+        """
+        rounds, energy, heads = position["written"]
+        if len(self.rounds) < rounds or len(self.energy) < energy or len(self.heads) < heads:
+            raise RunError(
+                f"{self.path} cannot be resumed: its tables are shorter than its checkpoint says; "
+                "was one of them replaced by an older copy?"
+            )
+        self.rounds[rounds:] = [RoundRecord.of_row(row) for row in position["rounds"]]
+        self.energy[energy:] = [from_text(text) for text in position["energy"]]
+        self.heads[heads:] = [HeadRecord.of_row(row) for row in position["heads"]]
+
+    def flush(self) -> None:
+        """Write the tables and the newest model."""
+        began = time.monotonic()
+        self._table("rounds.parquet", RoundRecord, [one.as_row() for one in self.rounds])
+        self._table("heads.parquet", HeadRecord, [asdict(one) for one in self.heads])
+        write_atomically(
+            self.path / "energy.parquet", lambda file: write_records(file, self.energy), True
+        )
+        # Rows that are known to be on the disk need not be in a checkpoint.
+        self._written = len(self.rounds), len(self.energy), len(self.heads)
+        if self._model is not None:
+            parameters, about = self._model
+            write_atomically(
+                self.path / "checkpoints" / "model.npz", lambda file: _save(file, parameters), True
+            )
+            self.write_json(MODEL_ABOUT, about)
+            self._model = None
+        now = time.monotonic()
+        self._flush_due_s = now + max(_FLUSH_EVERY_S, _FLUSH_SHARE * (now - began))
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a model on disk."""
+        return os.path.lexists(self.path / "checkpoints" / "model.npz")
+
+    def load_checkpoint(self) -> Parameters:
+        """Return the newest model.
+
+        Raises:
+            RunError: There is none, or it cannot be read.
+        """
+        path = self.path / "checkpoints" / "model.npz"
+        if not self.has_checkpoint:
+            raise RunError(f"{self.path} has no model: no round of it was finished")
+        with reading(path, "go on from another run, or resume this one if it is not finished"):
+            parameters: Parameters = read_arrays(path)
+            for name, tensor in parameters.items():
+                if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
+                    raise ValueError(f"{name!r:.40} is not an array of finite float32 numbers")
+        return parameters
+
+    def _table(self, name: str, kind: type, rows: Sequence[dict[str, Any]]) -> None:
+        schema = _schema(kind)
+        for column in dict.fromkeys(column for row in rows for column in row):
+            if column not in schema.names:  # a metric of the task
+                schema = schema.append(pa.field(column, pa.float64()))
+        table = pa.Table.from_pylist(rows, schema=schema)
+        write_atomically(self.path / name, lambda file: write_table(table, file), True)
+
+    def _check_may_lack(self, path: Path) -> None:
+        if self.status()[0] == "finished":
+            raise RunError(f"{path} is missing, and the run is finished; put a copy in its place")
+
+    def _table_of(self, name: str, record: Callable[[dict[str, Any]], _Record]) -> list[_Record]:
+        path = self.path / name
+        if not os.path.lexists(path):
+            self._check_may_lack(path)
+            return []
+        with reading(path):
+            return [record(row) for row in read_rows(path)]
+
+
+def _check_about(about: dict[str, Any]) -> None:
+    """See that ``run.json`` says what is read from it.
+
+    Raises:
+        ValueError: It does not.
+    """
+    kinds = {"task": str, "app": str | None, "settings": dict, "versions": dict}
+    for name, kind in kinds.items():
+        if not isinstance(about.get(name), kind):
+            raise ValueError(f"its {name} is {about.get(name)!r:.40}")
+
+
+def _save(file: BinaryIO, parameters: Parameters) -> None:
+    np.savez(file, **parameters)  # type: ignore[arg-type]
+
+
+def _new_folder(root: Path, name: str) -> Path:
+    """Make a folder of that name, with a number behind it where the second has one already."""
+    make_private_folder(root)
+    for number in range(1, 1000):
+        path = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        return path.resolve()
+    raise FileExistsError(f"{root / name} and 998 more exist")
+
+
+def _point(link: Path, target: str) -> None:
+    part = link.with_name(f".latest-{os.getpid()}")
+    part.unlink(missing_ok=True)
+    part.symlink_to(target, target_is_directory=True)
+    os.replace(part, link)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides about a run's figures, by package."""
+    versions = {"frugalfl": frugalfl.__version__, "python": platform.python_version()}
+    for package in _VERSIONS_OF:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _schema(kind: type) -> pa.Schema:
+    """Derive a Parquet schema from a dataclass of plain fields; ``X | None`` is nullable."""
+    hints = get_type_hints(kind)
+    columns = []
+    for field in fields(kind):
+        hint = hints[field.name]
+        if get_origin(hint) is Mapping:
+            continue  # its entries are columns of their own
+        optional = isinstance(hint, UnionType)
+        plain = next(arg for arg in get_args(hint) if arg is not type(None)) if optional else hint
+        columns.append(pa.field(field.name, _ARROW[plain], nullable=optional))
+    return pa.schema(columns)

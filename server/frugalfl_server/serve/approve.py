@@ -1,0 +1,134 @@
+"""What a device has to run for an app: the bundle, and every training program of its settings."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from torch.nn import Module
+
+from frugalfl.approved import Approved, ApprovedApp, ApprovedProgram
+from frugalfl.blocks import Layout
+from frugalfl.errors import ExportError
+from frugalfl.modules import read_parameters
+from frugalfl.plans import parse_plan
+from frugalfl.settings import Settings
+from frugalfl.strategies import parse_strategy
+from frugalfl.task import PublicData, Task, load_task
+from frugalfl_server.cohort.training_programs import Programs
+from frugalfl_server.export import DeviceBudget, fit
+from frugalfl_server.phases.initial_model import initial_model
+from frugalfl_server.phases.prune import example_of, plan_for, prune_as_planned
+from frugalfl_server.run.app_directory import importable
+from frugalfl_server.run.pack_app import bundle_of, pack
+from frugalfl_server.serve.block_sets import block_sets
+
+#: Most programs that are compiled; each takes seconds, and a device would keep few of them.
+_MOST_PROGRAMS = 64
+
+
+def approve(app: Path, settings: Settings, say: Callable[[str], None]) -> Approved:
+    """Pack an app and compile its training programs, as a server with these settings would.
+
+    Args:
+        app: Folder of a Flower app.
+        settings: Of the runs to be approved; those that no program depends on may differ later.
+        say: Takes one line for a person at each step.
+
+    Raises:
+        ExportError: The settings can lead to more programs than can be compiled, or the model
+            cannot be pruned.
+        TaskError: The task cannot be loaded.
+        UsageError: The app cannot be packed, or the refresh plan is not for this model.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        hashes = {
+            "frugalfl serve": pack(app, Path(folder) / "app").digest,
+            "flwr run": hashlib.sha256(bundle_of(app)).hexdigest(),
+        }
+    name = _name_of(app)
+    apps = tuple(ApprovedApp(f"{name}, as {how} sends it", one) for how, one in hashes.items())
+    for one in apps:
+        say(f"app {one.name}: {one.hash}")
+    with importable(app):
+        return Approved(apps, tuple(_programs(load_task(settings.task), settings, say)))
+
+
+def _name_of(app: Path) -> str:
+    project = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
+    about = project["project"]
+    return f"{project['tool']['flwr']['app']['publisher']}/{about['name']} {about['version']}"
+
+
+def _programs(
+    task: Task, settings: Settings, say: Callable[[str], None]
+) -> Iterator[ApprovedProgram]:
+    """Compile the programs of all phases, one after the other."""
+    why = _none_is_needed(settings)
+    if why:
+        say(f"no training programs: {why}")
+        return
+    public = task.public_rows(settings.shares_counters)
+    figures: list[dict[str, Any]] = []
+    compiler = Programs(task, settings, public.test, figures.append)
+    for phase, module in _models(task, settings, public, say):
+        compiler.follow(module)
+        for purpose, trained, proximal in _purposes(settings, module):
+            try:
+                sent = compiler.program_for(trained, proximal)
+            except ExportError as error:
+                say(f"no training programs, so only clients with PyTorch can train: {error}")
+                return
+            made = ApprovedProgram(f"{phase}: {purpose}", sent.digest)
+            say(f"program {made.purpose}: {made.digest} ({len(sent.file)} B)")
+            yield made
+
+
+def _none_is_needed(settings: Settings) -> str:
+    if settings.trees:
+        return "trees are grown without any"
+    if settings.trainer == "torch":
+        return "every client trains with PyTorch"
+    return "private blocks need PyTorch" if settings.private else ""
+
+
+def _models(
+    task: Task, settings: Settings, public: PublicData, say: Callable[[str], None]
+) -> Iterator[tuple[str, Module]]:
+    """Return the model of each phase; the shapes of a pruned one do not depend on its weights."""
+    module = initial_model(task, settings)
+    yield "train", module
+    ratio = settings.prune
+    budget = DeviceBudget.of_settings(settings)
+    if budget.limited:
+        ratio = fit(module, example_of(public.test), budget, say).ratio
+    if ratio and (plan := plan_for(task, settings, public.test, ratio)).narrowed:
+        yield "recover", prune_as_planned(plan, task, module, public.test)[0]
+
+
+def _purposes(settings: Settings, module: Module) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """Return what is trained of a model: for people, the tensors, and FedProx's term or not.
+
+    Calibration takes any program of the model, or one that trains all of it.
+    """
+    parameters = read_parameters(module)
+    layout = Layout.of(parameters)
+    proximal = parse_strategy(settings.strategy, settings.clients_per_round).name == "fedprox"
+    rounds = settings.rounds + settings.recover_rounds
+    plan = parse_plan(settings.refresh)
+    plan.check(layout)
+    chosen = {(one, proximal) for one in block_sets(plan, layout, settings.seed, rounds)}
+    chosen.add((layout.everything, False))
+    if len(chosen) > _MOST_PROGRAMS:
+        raise ExportError(
+            f"refresh = {settings.refresh!r} can lead to {len(chosen)} programs, at most "
+            f"{_MOST_PROGRAMS} are compiled: choose a plan with fewer, or let devices pin theirs"
+        )
+    for numbers, has_term in sorted(chosen):
+        names = [layout.blocks[number].name for number in numbers]
+        what = "all blocks" if numbers == layout.everything else ", ".join(names)
+        yield what + ", proximal" * has_term, tuple(layout.names(numbers)), has_term
