@@ -174,9 +174,10 @@ class Federation:
             grid, settings.clients_per_round, settings.round_deadline,
             close_early=settings.over_select > 0, say=self._progress.say,
         )  # fmt: skip
-        self._facts = ask_for_facts(
-            task, settings, run, self._grid, self._who, self._progress.say, self._progress.warn
-        )
+        with self._progress.listening():
+            self._facts = ask_for_facts(
+                task, settings, run, self._grid, self._who, self._progress.say, self._progress.warn
+            )
         self._public = public_of(task, settings, run)
         self._clients_measure = bool(settings.private) or not task.has_public_rows
         first = task.new_model()
@@ -206,7 +207,8 @@ class Federation:
     def conduct(self) -> None:
         """Train, prune, recover, calibrate, export; or go on where the run was stopped."""
         try:
-            self._conduct()
+            with self._progress.listening():
+                self._conduct()
         except FrugalFLError as error:
             error.args = (self._named(str(error)),)
             raise
@@ -320,7 +322,8 @@ class Federation:
         if module is None:
             module = initial_model(self._task, self._settings)
         random.seed(self._settings.seed)  # Flower samples clients from this generator
-        self._rounds(module, "train", self._settings.rounds, first=1)
+        with self._progress.listening():
+            self._rounds(module, "train", self._settings.rounds, first=1)
         return module
 
     def _begin_with(self, module: torch.nn.Module) -> None:

@@ -1,9 +1,16 @@
-"""What a person sees while rounds go by: one line a round, on standard error and in a log."""
+"""What a person sees while rounds go by: one line a round, on standard error and in a log.
+
+Modules of the server say what they do with the standard library's ``logging``: ``info`` is a line
+about what happens next, ``warning`` one about something that went wrong and does not stop the run.
+While a run listens, these lines are its progress; else logging does with them as it is told.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +24,8 @@ from frugalfl_server.run.records import RoundRecord
 
 #: The same lines in the run directory: what a ServerApp prints, its SuperLink does not show.
 LOG = "progress.log"
+#: Loggers of all the server's modules stand below this one.
+_LOGGER = logging.getLogger("frugalfl_server")
 
 
 class Progress:
@@ -43,6 +52,20 @@ class Progress:
         """Say how many rounds there will be, now that it is known; the clock starts anew."""
         self._rounds = rounds
         self._started_s = time.monotonic()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the lines that the server's modules log, in place of whoever took them before."""
+        before, level, passed_on = _LOGGER.handlers[:], _LOGGER.level, _LOGGER.propagate
+        _LOGGER.handlers[:] = [_Lines(self)]
+        _LOGGER.setLevel(logging.INFO)
+        _LOGGER.propagate = False
+        try:
+            yield
+        finally:
+            _LOGGER.handlers[:] = before
+            _LOGGER.setLevel(level)
+            _LOGGER.propagate = passed_on
 
     def say(self, text: str) -> None:
         """Print one line about what happens next."""
@@ -77,6 +100,21 @@ class Progress:
             f"  {_joules(record)}{skipped}{clock}"
             f"  left {int(left // 60)}:{int(left % 60):02d}"
         )
+
+
+class _Lines(logging.Handler):
+    """Hands logged lines on to the progress of a run; what that raises is not swallowed."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one line."""
+        if record.levelno >= logging.WARNING:
+            self._progress.warn(record.getMessage())
+        else:
+            self._progress.say(record.getMessage())
 
 
 def scores_text(accuracy: float | None, metrics: Mapping[str, float | None]) -> str:
