@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from frugalfl_client.programs import Programs
     from frugalfl_client.training.pytorch import TorchTrainer
     from frugalfl_client.training.trainer import Trainer
+    from frugalfl_client.trees.state import Holding
 
 _ROOT = Path("/")
 #: With private blocks nobody else can measure a device's model, and without public rows nobody else
@@ -76,6 +77,8 @@ class Device:
         self.approvals = Approvals.of({}, folder)
         self.owner = Owner()
         self._kept_back: set[str] = set()
+        #: What it made of the trees in its store, so that it need not be made again.
+        self.trees: Holding | None = None
         if not settings.shares_counters:
             self._use(self.task.rows_of(number, of))
 

@@ -1,4 +1,4 @@
-"""What a device keeps between rounds, on its own disk: models, residuals, private blocks, programs.
+"""What a device keeps between rounds, on its own disk: models or trees, residuals, programs.
 
 One SQLite file, in which every run has its own rows; those of the last :data:`KEPT_RUNS` runs are
 kept. So the disk that a device needs is bounded by that many models (float16), residuals and
@@ -52,7 +52,10 @@ CREATE TABLE IF NOT EXISTS programs (
     digest TEXT PRIMARY KEY, used INTEGER NOT NULL, data BLOB NOT NULL);
 """
 #: Parts of a run, as they are called in :class:`Held`.
-_KINDS = ("model", "residual", "private")
+_TREES = "trees"
+_KINDS = ("model", "residual", "private", _TREES)
+#: Of these, what the version is of: it has no meaning without them.
+_VERSIONED = ("model", _TREES)
 #: SQLite's errors that say nothing about the file's content: trying again may help.
 _NOT_DAMAGE = (
     "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_IOERR",
@@ -234,11 +237,13 @@ class Store:
                 "WHERE run = ? AND kind = ? ORDER BY place",
                 (run, own),
             ).fetchall()
+            if kind == _TREES and own not in checksums and not rows:
+                continue  # a run of a network
             if checksums.get(own) == _checksum(run, kind, held.version, rows):
-                setattr(held, kind, _tensors(rows))
+                setattr(held, kind, _segments(rows) if kind == _TREES else _tensors(rows))
             else:
                 lost.append(kind)
-        if "model" in lost:
+        if set(_VERSIONED) & set(lost):
             held.version = -1
         if lost:
             held.damage = f"the device's store was damaged: {', '.join(lost)} lost"
@@ -312,7 +317,8 @@ class Store:
             (run, slot, held.version, held.round, held.attempt),
         )
         for kind in _KINDS:
-            self._insert(run, held.version, kind, slot, _rows(getattr(held, kind)))
+            if kind != _TREES or held.trees:
+                self._insert(run, held.version, kind, slot, _rows(getattr(held, kind)))
 
     def _insert(self, run: str, version: int, kind: str, slot: int, rows: list[_Row]) -> None:
         own = _in_slot(kind, slot)
@@ -329,10 +335,12 @@ def _in_slot(kind: str, slot: int) -> str:
     return f"{kind}-{slot}" if slot else kind
 
 
-def _rows(tensors: Mapping[str, FloatArray]) -> list[_Row]:
+def _rows(kept: Mapping[str, FloatArray] | Sequence[bytes]) -> list[_Row]:
+    if not isinstance(kept, Mapping):
+        return [(place, str(place), "", data) for place, data in enumerate(kept)]
     return [
         (place, name, ",".join(map(str, tensor.shape)), tensor.tobytes())
-        for place, (name, tensor) in enumerate(tensors.items())
+        for place, (name, tensor) in enumerate(kept.items())
     ]
 
 
@@ -345,9 +353,13 @@ def _tensors(rows: list[_Row]) -> dict[str, FloatArray]:
     }
 
 
+def _segments(rows: list[_Row]) -> tuple[bytes, ...]:
+    return tuple(data for *_, data in rows)
+
+
 def _checksum(run: str, kind: str, version: Any, rows: list[_Row]) -> bytes:
-    """Return 128 bits over one part of a run; the version belongs to the model."""
-    about_part = (run, kind, version if kind == "model" else None)
+    """Return 128 bits over one part of a run; the version belongs to the model, or trees."""
+    about_part = (run, kind, version if kind in _VERSIONED else None)
     digest = hashlib.blake2b(repr(about_part).encode(), digest_size=16)
     for *about, data in rows:
         # A damaged row may hold anything: where its data is no bytes, repr makes it differ.

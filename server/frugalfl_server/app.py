@@ -13,7 +13,6 @@ import torch
 from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 
-from frugalfl import wire
 from frugalfl.blocks import FloatArray, Parameters
 from frugalfl.energy import EnergyRecord, spent, totals
 from frugalfl.errors import FrugalFLError, Interrupted
@@ -33,17 +32,11 @@ from frugalfl_server.cohort.training_programs import Programs
 from frugalfl_server.exchange.clock import SimulatedLaps
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.export import DeviceBudget, PruningPlan, fit
-from frugalfl_server.phases.calibrate import (
-    FEWEST_CLIENTS,
-    Answers,
-    ask_clients,
-    is_federated,
-    keep_ranges,
-    merged,
-)
+from frugalfl_server.phases.calibrate import Calibration, is_federated
 from frugalfl_server.phases.dry_run import dry_run
 from frugalfl_server.phases.export import export_into, why_private_is_not_exported
 from frugalfl_server.phases.initial_model import initial_model, model_with, pin_start
+from frugalfl_server.phases.kept_ranges import keep_ranges
 from frugalfl_server.phases.load_libraries import PHASE as SET_UP
 from frugalfl_server.phases.load_libraries import set_up
 from frugalfl_server.phases.prune import example_of, plan_for, prune_as_planned
@@ -72,7 +65,7 @@ from frugalfl_server.run.checkpoint import (
     set_random_state,
     write_checkpoint,
 )
-from frugalfl_server.run.directory import RunDirectory, versions
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.outcomes import write_outcomes
 from frugalfl_server.run.progress import LOG, Progress, scores_text
 from frugalfl_server.run.records import MEASURES, RoundRecord, known_scores
@@ -80,9 +73,9 @@ from frugalfl_server.run.resume import (
     COMPILED,
     Stopped,
     begin,
-    changed_versions,
     claimed,
     compilations_of,
+    tell_of_resuming,
     to_resume,
 )
 from frugalfl_server.run.server_energy import server_energy
@@ -175,15 +168,14 @@ class Federation:
             close_early=settings.over_select > 0, say=self._progress.say,
         )  # fmt: skip
         with self._progress.listening():
-            self._facts = ask_for_facts(
-                task, settings, run, self._grid, self._who, self._progress.say, self._progress.warn
-            )
+            self._facts = ask_for_facts(task, settings, run, self._grid, self._who)
         self._public = public_of(task, settings, run)
         self._clients_measure = bool(settings.private) or not task.has_public_rows
         first = task.new_model()
         self._scoring = scoring_for(task, first, self._public.test, task.whose_rows)
         if not task.has_public_rows:
-            self._scoring = without_rows(self._scoring, self._progress.warn)
+            with self._progress.listening():
+                self._scoring = without_rows(self._scoring)
         elif task.metrics:
             evaluate(first, self._public.test, self._scoring)  # a metric that fails, fails now
         self._form = form_of(first, self._public.test, self._scoring)
@@ -224,7 +216,7 @@ class Federation:
             self._run.add_round(asked, cost.energy, cost.heads)
         stopped = self._left_off
         if self._resumed:
-            self._tell_of_resuming()
+            tell_of_resuming(self._run, self._left_off)
             self._compilations = compilations_of(self._run)
         if self._settings.prunes:
             self._set_up("prune")
@@ -287,22 +279,12 @@ class Federation:
         for line in lines:
             self._progress.warn(line)
 
-    def _tell_of_resuming(self) -> None:
-        self._progress.say(
-            f"resume after {len(self._run.rounds)} finished rounds"
-            if self._left_off
-            else "resume: no round was finished, so it begins with the first one"
-        )
-        changed = changed_versions(self._run, versions())
-        if changed:
-            self._progress.warn(f"{changed}: the bits may differ from those of an unbroken run")
-
     def _share_counters(self) -> None:
         module = initial_model(self._task, self._settings)
         before = evaluate(module, self._public.test, self._scoring)
         counters_into(
-            self._run, self._grid, self._settings.clients_per_round, before, self._progress.say,
-            self._progress.warn, self._settings.counters_at_least, self._who,
+            self._run, self._grid, self._settings.clients_per_round, before,
+            self._settings.counters_at_least, self._who,
         )  # fmt: skip
 
     def _last_round(self) -> int:
@@ -539,74 +521,20 @@ class Federation:
         return self._downlink
 
     def calibrate(self, module: torch.nn.Module) -> FloatArray:
-        """Ask clients for the ranges of the final model: as many as a round has, 10 at least.
-
-        Returns:
-            Shape ``(tensors, 2)``, merged.
+        """Ask clients for the ranges of the final model; shape ``(tensors, 2)``, merged.
 
         Raises:
             FederationError: Not one client gave ranges that can be used.
         """
-        parameters = read_parameters(module)
         number = self._run.rounds[-1].round + 1 if self._run.rounds else 1
-        downlink = self._downlink_from(parameters, number, None)
-        # Between rounds the view may lag behind, but ranges of another model are coarse scales.
-        downlink.advance(parameters, fine=True)
-        everybody = sorted(self._grid.get_node_ids())
-        # Without ranges there is no model: where nobody may be asked, somebody has to be.
-        sound = [node for node in everybody if not self._aside.rests(node)]
-        nodes = [node for node in sound if self._control.may_answer(node)] or sound or everybody
-        wanted = max(self._settings.clients_per_round, FEWEST_CLIENTS)
-        chosen = random.sample(nodes, min(len(nodes), wanted))
-        question = wire.CalibrateRequest(
-            self._run.name, number, -1, -1, b"", self._settings.calibration_percentile,
-            resumed=self._resumed,
+        downlink = self._downlink_from(read_parameters(module), number, None)
+        phase = Calibration(
+            self._settings, self._task, self._run, self._grid, self._public, self._scoring,
+            self._programs, self._who, self._aside, self._control, self._simulated, self._name,
+            self._resumed,
         )  # fmt: skip
-        self._programs.follow(module)
-        answers = ask_clients(self._grid, downlink, chosen, question, self._programs, self._who)
-        record = self._calibrated(number, module, answers)
-        if self._name == summary.OURS:
-            self._run.add_round(record, answers.energy, answers.heads)
-            self._who.keep(self._run)
-        else:
-            self._run.add_round(record)
-        self._run.flush()
-        shape = self._public.test.x.shape[1:]
-        ranges = merged(answers, module, shape, on_failure=self._progress.warn)
-        self._progress.say(
-            f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
-            f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
-        )
-        if not self._task.has_public_rows:
-            self._progress.say(
-                "the final model, on rows that clients held out:"
-                f"{scores_text(record.accuracy, record.metrics)}"
-            )
-        return ranges
-
-    def _calibrated(self, number: int, module: torch.nn.Module, answers: Answers) -> RoundRecord:
-        energy = spent(answers.energy)
-        if self._task.has_public_rows:
-            scores = evaluate(module, self._public.test, self._scoring)
-        else:
-            scores = answers.measured.scores(self._scoring) or self._clients_scores
-        return RoundRecord(
-            federation=self._name,
-            phase="calibrate",
-            round=number,
-            accuracy=scores.accuracy,
-            loss=None,
-            clients=answers.clients,
-            updates=0,
-            uplink_bytes=answers.uplink_bytes,
-            downlink_bytes=answers.downlink_bytes + self._grid.again_bytes(),
-            energy_measured_j=energy.measured_j,
-            energy_estimated_j=energy.estimated_j,
-            wall_s=time.monotonic() - answers.started_s,
-            program_bytes=answers.program_bytes,
-            simulated_s=self._simulated.lap(),
-            metrics=scores.metrics,
-        )
+        with self._progress.listening():
+            return phase.ranges_of(module, downlink, self._clients_scores)
 
     def _score(self, module: torch.nn.Module, strategy: FrugalStrategy) -> Scores:
         """Return the scores of a round: the server's, or the clients' where only they can measure.

@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from frugalfl.form import Form
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task
-from frugalfl_client.answers import answered
 from frugalfl_client.device import device_of
+from frugalfl_client.exchange import Exchange
 from frugalfl_server.exchange.clock import SimulatedLaps
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.evaluate import evaluate, form_of, scoring_for
@@ -43,12 +42,14 @@ def _client(form: Form) -> ClientApp:
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        return answered(partial(_train, form), message, context)
+        with Exchange(message, context) as exchange:
+            exchange.answer(_train(form, message, context))
+        return exchange.reply
 
     return app
 
 
-def _train(form: Form, message: Message, context: Context) -> Message:
+def _train(form: Form, message: Message, context: Context) -> RecordDict:
     """Train the whole model and send all of it back, as any Flower quickstart does."""
     device = device_of(context)
     device.fit(form)
@@ -72,7 +73,7 @@ def _train(form: Form, message: Message, context: Context) -> Message:
         joules = known_sum(r.energy_j for r in counted(window.readings) if r.measured is measured)
         if joules is not None:
             metrics[name] = joules
-    return Message(RecordDict({"arrays": pack(local), "metrics": metrics}), reply_to=message)
+    return RecordDict({"arrays": pack(local), "metrics": metrics})
 
 
 class _CountingGrid(InProcessGrid):
