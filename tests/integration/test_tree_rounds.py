@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +12,16 @@ from flwr.common.constant import ErrorCode
 from logged import logged
 
 from frugalfl.energy import SERVER
-from frugalfl.errors import FederationError, FrugalFLError, RunError, TaskError
+from frugalfl.errors import FederationError, FrugalFLError, TaskError
 from frugalfl.metrics import two_class_average_precision
 from frugalfl.trees import agree, sketch
+from frugalfl.trees.parcel import Parcel
 from frugalfl.trees.ways import parse_way
+from frugalfl_client import kept_file
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
+from frugalfl_client.store import Store
 from frugalfl_server.report.outcomes import read_outcomes
-from frugalfl_server.run.resume import to_resume
 from frugalfl_server.trees.bagging import Bagging
 from frugalfl_server.trees.exchanges import Exchanges
 from frugalfl_server.trees.grown import Grown
@@ -136,6 +139,26 @@ def test_the_same_seed_gives_the_same_bytes_though_clients_lose_their_memory(hon
             sum(row.downlink_bytes for row in run.rounds) for run in (again, honest(way))
         )
         assert ours == theirs
+
+
+def test_a_client_that_kept_trees_in_a_file_of_their_own_goes_on_with_them(honest, tmp_path):
+    """As before there was a place for them in its store; the file is gone then."""
+
+    def downgrade(number, exchange, context):
+        if (number, exchange) != (2, 2):
+            return
+        folder = Path(context.node_config["state-dir"])
+        (run,) = (tmp_path / "latest").resolve().parent.glob("2*")
+        bins, *segments = Store(folder / "store.sqlite").load(run.name).trees
+        kept_file.keep(folder / "trees.bin", run.name, Parcel(bins, segments).pack(), "trees")
+        for file in folder.glob("store.sqlite*"):
+            file.unlink()
+        forget_devices()
+
+    run = run_of(tmp_path, settings_of("bagging"), Clients(before=downgrade))
+    assert bytes_of(run) == bytes_of(honest("bagging"))
+    assert "holds version" not in said(run)
+    assert not (run.path / "devices" / "client-2" / "trees.bin").exists()
 
 
 @pytest.mark.parametrize("way", PARALLEL)
@@ -262,19 +285,6 @@ def test_everybody_failing_stops_the_run_in_one_line(way, tmp_path):
         if way == "bagging"
         else "round 4: none of 1 clients contributed; round 4: node 1003: no battery"
     )
-
-
-def test_a_run_of_trees_that_was_stopped_says_that_it_cannot_be_resumed(tmp_path):
-    def all_fail(number, exchange, reply):
-        return "no battery" if exchange > 1 else reply
-
-    settings = settings_of("bagging")
-    with pytest.raises(FederationError):
-        run_of(tmp_path, settings, Clients(all_fail))
-    stopped = (tmp_path / "latest").resolve()
-    assert json.loads((stopped / "summary.json").read_text())["status"] == "failed"
-    with pytest.raises(RunError, match="grows trees, and such runs cannot be resumed"):
-        to_resume(stopped, settings)
 
 
 @pytest.mark.parametrize("way", WAYS)
