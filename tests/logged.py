@@ -1,30 +1,25 @@
-"""What the server's modules say while a test runs, without a run that shows it."""
+"""What the server's modules log, as lines."""
 
 import logging
-from contextlib import contextmanager
 
 
 class Lines(logging.Handler):
-    """Lines about what happens, and warnings, apart."""
+    """Collects warnings, or all lines, of the server while a ``with`` block lasts."""
 
-    def __init__(self):
-        super().__init__()
-        self.lines, self.warnings = [], []
+    def __init__(self, level=logging.WARNING):
+        super().__init__(level)
+        self.lines = []
+        self._logger = logging.getLogger("frugalfl_server")
 
     def emit(self, record):
-        kept = self.warnings if record.levelno >= logging.WARNING else self.lines
-        kept.append(record.getMessage())
+        self.lines.append(record.getMessage())
 
+    def __enter__(self):
+        self._logger.addHandler(self)
+        self._before = self._logger.level
+        self._logger.setLevel(logging.INFO)
+        return self.lines
 
-@contextmanager
-def logged():
-    """Collect them."""
-    logger, found = logging.getLogger("frugalfl_server"), Lines()
-    level = logger.level
-    logger.addHandler(found)
-    logger.setLevel(logging.INFO)
-    try:
-        yield found
-    finally:
-        logger.setLevel(level)
-        logger.removeHandler(found)
+    def __exit__(self, *_):
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._before)

@@ -9,7 +9,7 @@ import pytest
 import toy_rare
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message
 from flwr.common.constant import ErrorCode
-from logged import logged
+from logged import Lines
 
 from frugalfl.energy import SERVER
 from frugalfl.errors import FederationError, FrugalFLError, TaskError
@@ -358,7 +358,7 @@ def test_an_answer_counts_once_and_only_in_its_own_round(tmp_path):
     bagging = Bagging(grown, way, guard)
     strategy = TreeStrategy(bagging, grown, Exchanges(bagging, grown, way, "run", guard), guard)
     settings = settings_of("bagging")
-    with devices(), logged() as said:
+    with devices(), Lines() as complaints:
         grid = InProcessGrid(client_app, CLIENTS, settings.as_config(), tmp_path)
 
         def replies(number):
@@ -369,12 +369,12 @@ def test_an_answer_counts_once_and_only_in_its_own_round(tmp_path):
         strategy.aggregate_train(1, [*others, *others[:2]])
         assert strategy.cost.updates == len(others) == CLIENTS - 1
         assert len(grown.forest) == 4 * len(others)
-        assert sum("no answer of it is awaited for round 1" in line for line in said.warnings) == 2
-        assert sum("node 1000: no answer" in line for line in said.warnings) == 1
-        said.warnings.clear()
+        assert sum("no answer of it is awaited for round 1" in line for line in complaints) == 2
+        assert sum("node 1000: no answer" in line for line in complaints) == 1
+        complaints.clear()
         strategy.aggregate_train(2, [*replies(2), late])
         assert strategy.cost.updates == CLIENTS
-        assert said.warnings == [
+        assert complaints == [
             "round 2: node 1000: its answer of round 1 came too late",
         ]
         # What a late answer cost is counted all the same.

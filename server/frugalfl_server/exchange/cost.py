@@ -54,7 +54,7 @@ class Cost:
         energy: Energy records of the clients.
         heads: Where their ledgers ended.
         failures: One line about each client that gave no answer, or none that counts.
-        unfit: What those of them say whose own task failed.
+        unfit: Of these, clients whose own task failed.
     """
 
     round: int
@@ -72,7 +72,7 @@ class Cost:
     energy: list[EnergyRecord] = field(default_factory=list)
     heads: list[HeadRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    unfit: list[str] = field(default_factory=list)
+    unfit: int = 0
 
     def send(self, content: RecordDict) -> None:
         """Count the bytes of a request."""
@@ -92,9 +92,8 @@ class Cost:
 
     def fail(self, node: int, error: FrameError) -> None:
         """Note why an answer of a client is missing, or does not count."""
-        why = printable(str(error))
-        self.unfit += [why] if isinstance(error, TaskFailedError) else []
-        self.failures.append(f"node {node}: {why}")
+        self.unfit += isinstance(error, TaskFailedError)
+        self.failures.append(f"node {node}: {printable(str(error))}")
 
     def why_nobody(self, about: str, what: str) -> FrugalFLError:
         """Return what ends a run of which no client gave what was asked for.
@@ -103,8 +102,9 @@ class Cost:
             about: What was asked about.
             what: What was asked for.
         """
-        if len(self.unfit) == self.clients > 0:
-            return TaskError(f"{about}: none of {self.clients} clients could: {self.unfit[0]}")
+        if self.unfit == self.clients > 0:
+            why = self.failures[0].partition(": ")[2]
+            return TaskError(f"{about}: none of {self.clients} clients could: {why}")
         return FederationError(
             f"{about}: none of {self.clients} clients gave {what}; the first said: "
             f"{next(iter(self.failures), 'nothing')}"

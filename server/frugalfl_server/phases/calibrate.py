@@ -21,29 +21,23 @@ from flwr.serverapp import Grid
 from frugalfl import wire
 from frugalfl.activations import ranges_of
 from frugalfl.errors import ExportError, FederationError, TaskError
-from frugalfl.kinds import Scores, Scoring
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
-from frugalfl.task import FloatArray, PublicData, Task
+from frugalfl.task import FloatArray, PublicData
 from frugalfl.text import printable
-from frugalfl_server.cohort.energy_limits import Control
 from frugalfl_server.cohort.identity import Identities
-from frugalfl_server.cohort.quarantine import SetAside
 from frugalfl_server.cohort.training_programs import Programs, Sent
 from frugalfl_server.exchange.ask import Answer, Question, ask
-from frugalfl_server.exchange.clock import SimulatedLaps
 from frugalfl_server.exchange.cost import Cost
-from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.export.ranges import probe_rows
+from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.merge_ranges import merge_ranges
 from frugalfl_server.rounds.client_scores import ClientScores
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.evaluate import evaluate
-from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import scores_text
 from frugalfl_server.run.records import RoundRecord
-from frugalfl_server.run.summary import OURS
 
 if TYPE_CHECKING:
     import torch
@@ -89,103 +83,68 @@ class Answers:
     measured: ClientScores = field(default_factory=ClientScores)
 
 
-@dataclass
-class Calibration:
-    """The phase: what it needs of a run.
+def calibrate(federation: Federation, module: torch.nn.Module) -> FloatArray:
+    """Ask clients for the ranges of the final model: as many as a round has, 10 at least.
 
-    Attributes:
-        settings: Of the run.
-        task: Of the run.
-        run: Takes a row of its tables.
-        grid: Flower's way to the clients.
-        public: Rows that the server may see, or that stand for the clients'.
-        scoring: What is measured.
-        programs: For clients without PyTorch.
-        who: Who is who in the run.
-        aside: Who is not asked, because of garbage.
-        control: Who may be asked, by joules and batteries.
-        simulated: A simulation's clock.
-        name: Of the federation.
-        resumed: As of :class:`~frugalfl.wire.TrainRequest`.
+    Returns:
+        Shape ``(tensors, 2)``, merged.
+
+    Raises:
+        FederationError: Not one client gave ranges that can be used.
     """
-
-    settings: Settings
-    task: Task
-    run: RunDirectory
-    grid: RoundGrid
-    public: PublicData
-    scoring: Scoring
-    programs: Programs
-    who: Identities
-    aside: SetAside
-    control: Control
-    simulated: SimulatedLaps
-    name: str
-    resumed: tuple[int, ...] = ()
-
-    def ranges_of(self, module: torch.nn.Module, downlink: Downlink, known: Scores) -> FloatArray:
-        """Ask clients for the ranges of the final model: as many as a round has, 10 at least.
-
-        Args:
-            module: The model.
-            downlink: Brings clients to it.
-            known: What clients measured before, for the case that they do not now.
-
-        Returns:
-            Shape ``(tensors, 2)``, merged.
-
-        Raises:
-            FederationError: Not one client gave ranges that can be used.
-        """
-        number = self.run.rounds[-1].round + 1 if self.run.rounds else 1
-        # Between rounds the view may lag behind, but ranges of another model are coarse scales.
-        downlink.advance(read_parameters(module), fine=True)
-        question = wire.CalibrateRequest(
-            self.run.name, number, -1, -1, b"", self.settings.calibration_percentile,
-            resumed=self.resumed,
-        )  # fmt: skip
-        chosen = self._chosen()
-        self.programs.follow(module)
-        answers = ask_clients(self.grid, downlink, chosen, question, self.programs, self.who)
-        record = self._keep(answers, self._scores(module, answers, known))
-        ranges = merged(answers, module, self.public.test.x.shape[1:])
+    settings, clients = federation.settings, federation.clients
+    parameters = read_parameters(module)
+    number = federation.last_round + 1
+    downlink = federation.downlink_from(parameters, number)
+    # Between rounds the view may lag behind, but ranges of another model are coarse scales.
+    downlink.advance(parameters, fine=True)
+    chosen = _choose(federation)
+    question = wire.CalibrateRequest(
+        federation.run.name, number, -1, -1, b"", settings.calibration_percentile,
+        resumed=clients.resumed,
+    )  # fmt: skip
+    federation.programs.follow(module)
+    answers = ask_clients(
+        federation.grid, downlink, chosen, question, federation.programs, clients.identities
+    )
+    record = _add_row(federation, module, answers)
+    ranges = merged(answers, module, federation.public.test.x.shape[1:])
+    _log.info(
+        f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
+        f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
+    )
+    if not federation.task.has_public_rows:
         _log.info(
-            f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
-            f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
+            "the final model, on rows that clients held out:"
+            f"{scores_text(record.accuracy, record.metrics)}"
         )
-        if not self.task.has_public_rows:
-            _log.info(
-                "the final model, on rows that clients held out:"
-                f"{scores_text(record.accuracy, record.metrics)}"
-            )
-        return ranges
+    return ranges
 
-    def _chosen(self) -> list[int]:
-        """Choose whom to ask."""
-        everybody = sorted(self.grid.get_node_ids())
-        # Without ranges there is no model: where nobody may be asked, somebody has to be.
-        sound = [node for node in everybody if not self.aside.rests(node)]
-        nodes = [node for node in sound if self.control.may_answer(node)] or sound or everybody
-        wanted = max(self.settings.clients_per_round, FEWEST_CLIENTS)
-        return random.sample(nodes, min(len(nodes), wanted))
 
-    def _scores(self, module: torch.nn.Module, answers: Answers, known: Scores) -> Scores:
-        if self.task.has_public_rows:
-            return evaluate(module, self.public.test, self.scoring)
-        return answers.measured.scores(self.scoring) or known
+def _choose(federation: Federation) -> list[int]:
+    """Choose whom to ask; without ranges there is no model, so somebody has to be asked."""
+    quarantine, limits = federation.clients.quarantine, federation.limits
+    everybody = sorted(federation.grid.get_node_ids())
+    sound = [node for node in everybody if not quarantine.rests(node)]
+    nodes = [node for node in sound if limits.may_answer(node)] or sound or everybody
+    wanted = max(federation.settings.clients_per_round, FEWEST_CLIENTS)
+    return random.sample(nodes, min(len(nodes), wanted))
 
-    def _keep(self, answers: Answers, scores: Scores) -> RoundRecord:
-        """Add a row to the run's tables; energy records are kept of our own federation only."""
-        cost = answers.cost
-        cost.downlink_bytes += self.grid.again_bytes()
-        record = cost.record(PHASE, scores, federation=self.name, simulated_s=self.simulated.lap())
-        if self.name == OURS:
-            self.run.add_round(record, cost.energy, cost.heads)
-            self.who.keep(self.run)
-        else:
-            self.run.add_round(record)
-        self.run.flush()
-        return record
+
+def _add_row(federation: Federation, module: torch.nn.Module, answers: Answers) -> RoundRecord:
+    """Add the exchange to the run's tables, with the scores of the model."""
+    if federation.task.has_public_rows:
+        scores = evaluate(module, federation.public.test, federation.scoring)
+    else:
+        measured = answers.measured.scores(federation.scoring)
+        scores = measured or federation.clients_scores
+    cost = answers.cost
+    cost.downlink_bytes += federation.grid.again_bytes()
+    record = cost.record(PHASE, scores, (), federation.sink.name, federation.simulated.lap())
+    federation.sink.add_round(record, cost.energy, cost.heads)
+    federation.clients.identities.keep(federation.sink)
+    federation.run.flush()
+    return record
 
 
 def ask_clients(

@@ -114,13 +114,13 @@ class Agreement:
         said = printable(str(error))
         if isinstance(error, TaskFailedError):
             said = self.guard.task_failed(node, 0, said)
-            self.cost.unfit.append(said)
+            self.cost.unfit += 1
         self.cost.failures.append(f"bins: node {node}: {said}")
         if not isinstance(error, ClientFailedError):
             self.cost.failures += map(str, self.guard.wrong(node, 0, said))
 
     def _give_up(self) -> None:
-        if len(self.cost.unfit) == self.cost.clients:
+        if self.cost.unfit == self.cost.clients:
             self.guard.aside.unfit.check_round(0, self.cost.clients)
         raise FederationError(
             f"bins: none of {self.cost.clients} clients gave quantiles; "

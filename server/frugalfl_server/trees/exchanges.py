@@ -179,7 +179,7 @@ class Exchanges:
         number, said = self.cost.round, printable(str(error))
         if isinstance(error, TaskFailedError):
             said = self._guard.task_failed(node, number, said)
-            self.cost.unfit.append(said)
+            self.cost.unfit += 1
         self._guard.faulty.add(node)
         self.cost.failures.append(f"round {number}: node {node}: {said}")
         if not isinstance(error, ClientFailedError):

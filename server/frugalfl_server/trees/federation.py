@@ -7,7 +7,7 @@ import random
 from contextlib import suppress
 
 import numpy as np
-from flwr.app import ArrayRecord, MetricRecord
+from flwr.app import ArrayRecord
 from flwr.serverapp import Grid
 
 from frugalfl.atomic import write_atomically
@@ -28,13 +28,14 @@ from frugalfl_server.exchange.cost import Cost
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.phases.share_counters import counters_into, wait_for
 from frugalfl_server.rounds.stopping import TrainingOver
-from frugalfl_server.run.checkpoint import FILE, write_checkpoint
+from frugalfl_server.rounds.synchronous import SynchronousRounds
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.outcomes import FLOAT, count_outcomes, write_outcomes
 from frugalfl_server.run.progress import LOG, Progress
-from frugalfl_server.run.records import MEASURES, RoundRecord, known_scores
+from frugalfl_server.run.records import MEASURES, RoundRecord
 from frugalfl_server.run.resume import Stopped, begin, tell_of_resuming
-from frugalfl_server.run.server_energy import MeteredStrategy, server_energy
+from frugalfl_server.run.server_energy import server_energy
+from frugalfl_server.run.sink import RunSink
 from frugalfl_server.trees.agree_bins import Agreement
 from frugalfl_server.trees.bagging import Bagging, Cyclic
 from frugalfl_server.trees.exchanges import Exchanges
@@ -79,9 +80,7 @@ class TreeFederation:
         self._who = Identities(run.path)
         named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))
         self._progress = Progress(self._rounds, log=run.path / LOG, named=named)
-        self._grid = RoundGrid(
-            grid, settings.clients_per_round, settings.round_deadline, say=self._progress.say
-        )
+        self._grid = RoundGrid(grid, settings.clients_per_round, settings.round_deadline)
         self._scoring = scoring_of(task)
         self._energy = server_energy(run.name, settings.grid)
         aside = SetAside(parse_patience(settings.set_aside), settings.clients_per_round)
@@ -151,15 +150,13 @@ class TreeFederation:
         if before - 1 >= self._rounds:
             return done
 
-        def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
+        def finish_round(number: int, arrays: ArrayRecord) -> None:
             nonlocal before, cost, exchanges
-            if number == 0:
-                return None
-            exchanges = done + number
+            exchanges = number
             strategy.cost.join(cost)
             cost = strategy.cost
             if grown.version == before:
-                return None  # a tree that is not finished yet
+                return  # a tree that is not finished yet
             self._follow(grown.added)
             own = self._energy.take()
             before = grown.version
@@ -170,13 +167,11 @@ class TreeFederation:
             cost = Cost(before)
             if before - 1 == self._rounds:
                 raise TrainingOver("all trees are grown")
-            return known_scores(record)
 
         with suppress(TrainingOver):
-            MeteredStrategy(strategy, self._energy, 1, done).start(
-                self._grid, ArrayRecord(), evaluate_fn=finish_round,
-                num_rounds=growing.most_exchanges(self._rounds) - done,
-            )  # fmt: skip
+            SynchronousRounds(strategy, self._energy, 1, done).run(
+                self._grid, ArrayRecord(), growing.most_exchanges(self._rounds), finish_round
+            )
         return exchanges
 
     def _follow_all(self, grown: Grown) -> None:
@@ -213,19 +208,18 @@ class TreeFederation:
 
     def _checkpoint(self, exchanges: int, grown: Grown, growing: Growing) -> None:
         """Write down all that the next step depends on."""
-        tree = {
-            "run": self._run.name,
-            "phase": "train",
-            "done": exchanges,
-            "next": exchanges + 1,
-            "model": {},
-            "grown": grown.state(),
-            "growing": growing.state(),
-            "guard": self._guard.state(),
-            "identities": self._who.state(),
-            "tables": self._run.position(),
-        }
-        write_checkpoint(self._run.path / FILE, tree)
+        RunSink(self._run).write_checkpoint(
+            {
+                "phase": "train",
+                "done": exchanges,
+                "next": exchanges + 1,
+                "model": {},
+                "grown": grown.state(),
+                "growing": growing.state(),
+                "guard": self._guard.state(),
+                "identities": self._who.state(),
+            }
+        )
 
     def _go_on(self, stopped: Stopped, growing: Growing) -> int:
         """Put everything back to where the run was stopped; return how often clients were asked."""

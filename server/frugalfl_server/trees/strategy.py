@@ -77,7 +77,7 @@ class TreeStrategy(Strategy):
 
     def _give_up(self) -> None:
         cost = self.cost
-        if 0 < len(cost.unfit) == cost.clients:
+        if 0 < cost.unfit == cost.clients:
             self._guard.aside.unfit.check_round(cost.round, cost.clients)
         first = next(iter(cost.failures), "nobody answered")
         raise FederationError(
