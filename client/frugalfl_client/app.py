@@ -83,8 +83,8 @@ def _train(exchange: Exchange) -> wire.TrainReply:
     request = exchange.open(wire.unpack_request)
     device = exchange.device
     device.prepare(request.run)
-    device.fit(request.form)
-    device.check_batches()
+    device.rows.fit(request.form)
+    device.rows.check_batches()
     held = exchange.load(request)
     battery = device.battery()
     if battery is not None and battery.below(device.settings.min_battery):
@@ -106,15 +106,15 @@ def _train(exchange: Exchange) -> wire.TrainReply:
     energy = exchange.meter(request, trainer.software)
     bring_up(exchange, trainer, held, request)
     tested = _measure_received(exchange, trainer, held)
-    with energy.window("train", samples=len(device.examples)):
+    with energy.window("train", samples=len(device.rows.examples)):
         rate = device.settings.learning_rate_at(request.round)
-        device.check_rows(trainer, held.model | held.private)
+        device.rows.check_model(trainer, held.model | held.private)
         trained = trainer.train(
-            held.model, request.blocks, device.examples, rate, device.drawn(request.round),
-            held.private, request.proximal_mu, epochs, device.fewest_rows,
+            held.model, request.blocks, device.rows.examples, rate, device.drawn(request.round),
+            held.private, request.proximal_mu, epochs, device.rows.fewest,
         )  # fmt: skip
         held.private = trained.private
-    if device.held_out is not None:
+    if device.rows.held_out is not None:
         tested = _measure_trained(exchange, trainer, held, trained)
     with energy.window("encode"):
         frame, held.residual = encode_frame(
@@ -132,7 +132,7 @@ def _train(exchange: Exchange) -> wire.TrainReply:
     return wire.TrainReply(
         held.version,
         frame,
-        len(device.examples),
+        len(device.rows.examples),
         trained.loss,
         told.records,
         told.head,
@@ -149,27 +149,29 @@ def _train(exchange: Exchange) -> wire.TrainReply:
 def _measure_received(exchange: Exchange, trainer: Trainer, held: Held) -> _Tested:
     """Measure the model that came, if this device does that; tell of it, if only devices can."""
     device = exchange.device
-    if device.evaluated is None:
+    if device.rows.evaluated is None:
         return _Tested()
-    with exchange.energy.window("evaluate", samples=len(device.evaluated)) as window:
-        device.check_rows(trainer, held.model | held.private)
-        received = trainer.measure(held.model, device.evaluated, device.kind)
+    with exchange.energy.window("evaluate", samples=len(device.rows.evaluated)) as window:
+        device.rows.check_model(trainer, held.model | held.private)
+        received = trainer.measure(held.model, device.rows.evaluated, device.rows.kind)
         window.correct = received.right
-    return _Tested(received, len(device.evaluated)) if device.measures_for_all else _Tested()
+    return (
+        _Tested(received, len(device.rows.evaluated)) if device.rows.measures_for_all else _Tested()
+    )
 
 
 def _measure_trained(exchange: Exchange, trainer: Trainer, held: Held, trained: Trained) -> _Tested:
     """Measure this device's own model, of which nobody else has the private blocks."""
     device = exchange.device
-    assert device.held_out is not None
-    rows = len(device.held_out)
+    assert device.rows.held_out is not None
+    rows = len(device.rows.held_out)
     moved = {name: held.model[name] + step for name, step in trained.update.items()}
     with exchange.energy.window("evaluate", samples=rows) as window:
         whole = held.model | moved | held.private
-        measured = trainer.measure(whole, device.held_out, device.kind)
+        measured = trainer.measure(whole, device.rows.held_out, device.rows.kind)
         window.correct = measured.right
     # Sums over fewer rows would tell single ones.
-    return _Tested(measured, rows) if rows >= device.smallest_batch else _Tested()
+    return _Tested(measured, rows) if rows >= device.rows.smallest_batch else _Tested()
 
 
 def _declined(

@@ -20,20 +20,20 @@ def give_ranges(exchange: Exchange) -> wire.CalibrateReply:
     request = exchange.open(wire.unpack_calibrate_request, "calibration")
     device = exchange.device
     device.prepare(request.run)
-    device.check_batches()
+    device.rows.check_batches()
     held = exchange.load(request)
     ranges, measured, scored = np.zeros((0, 2), np.float32), Measured(None), 0
     trainer = device.trainer(request.program, request.program_file)
     energy = exchange.meter(request, "" if trainer is None else trainer.software)
     if trainer is not None and builds_on(held, request):
         bring_up(exchange, trainer, held, request)
-        with energy.window("calibrate", samples=len(device.examples)):
-            ranges = trainer.calibrate(held.model, device.examples, request.percentile)
+        with energy.window("calibrate", samples=len(device.rows.examples)):
+            ranges = trainer.calibrate(held.model, device.rows.examples, request.percentile)
         exchange.save(request, held)
-        if device.measures_for_all and device.evaluated is not None:
-            scored = len(device.evaluated)
+        if device.rows.measures_for_all and device.rows.evaluated is not None:
+            scored = len(device.rows.evaluated)
             with energy.window("evaluate", samples=scored) as window:
-                measured = trainer.measure(held.model, device.evaluated, device.kind)
+                measured = trainer.measure(held.model, device.rows.evaluated, device.rows.kind)
                 window.correct = measured.right
     records, head, notice = exchange.close(ranges.nbytes, held.damage)
     return wire.CalibrateReply(

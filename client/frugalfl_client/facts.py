@@ -16,7 +16,7 @@ def tell(exchange: Exchange) -> wire.FactsReply:
     """
     request = exchange.open(wire.unpack_facts_request)
     device = exchange.device
-    with exchange.meter(request).window("prepare", samples=len(device.examples)):
-        facts = RowFacts.of(device.examples).to_bytes()
+    with exchange.meter(request).window("prepare", samples=len(device.rows.examples)):
+        facts = RowFacts.of(device.rows.examples).to_bytes()
     records, head, notice = exchange.close(len(facts))
     return wire.FactsReply(facts, records, head, device.link, notice)

@@ -52,23 +52,23 @@ def _client(form: Form) -> ClientApp:
 def _train(form: Form, message: Message, context: Context) -> RecordDict:
     """Train the whole model and send all of it back, as any Flower quickstart does."""
     device = device_of(context)
-    device.fit(form)
+    device.rows.fit(form)
     parameters = unpack(message.content.array_records["arrays"])
     number = int(message.content.config_records["config"]["server-round"])  # type: ignore[arg-type]
     trainer = device.trainer()
     assert trainer is not None  # only a LiteRT trainer has to wait for its program
-    device.check_rows(trainer, parameters)
+    device.rows.check_model(trainer, parameters)
     with device.meter.window("train") as window:
         trained = trainer.train(
             parameters,
             trainer.layout.everything,
-            device.examples,
+            device.rows.examples,
             device.settings.learning_rate_at(number),
             (device.settings.seed, device.number, number),
-            smallest_batch=device.fewest_rows,
+            smallest_batch=device.rows.fewest,
         )
     local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
-    metrics = MetricRecord({"num-examples": len(device.examples), "train-loss": trained.loss})
+    metrics = MetricRecord({"num-examples": len(device.rows.examples), "train-loss": trained.loss})
     for measured, name in _JOULES.items():
         joules = known_sum(r.energy_j for r in counted(window.readings) if r.measured is measured)
         if joules is not None:

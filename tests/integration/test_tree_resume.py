@@ -55,8 +55,11 @@ def attempt(run, settings, lives):
     return True
 
 
-def rows_of(run):
-    return [{k: v for k, v in one.as_row().items() if k not in PASSING} for one in run.rounds]
+def rows_of(run, way):
+    """Return what a kill does not change in the table of a run."""
+    # Devices keep trees of histograms in memory only: after a restart they are sent them again.
+    passing = PASSING | ({"uplink_bytes", "downlink_bytes"} if way == "histogram" else set())
+    return [{k: v for k, v in one.as_row().items() if k not in passing} for one in run.rounds]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -76,7 +79,7 @@ def test_killed_at_any_exchange_it_ends_with_the_same_model(way, tmp_path):
         assert ours == theirs, name
     assert attempts > 3
     run = RunDirectory.open(path)
-    assert rows_of(run) == rows_of(unbroken)
+    assert rows_of(run, way) == rows_of(unbroken, way)
     assert json.loads((path / "attempts.json").read_text())["first_rounds"][0] == 1
     assert "resume after" in said(run)
     assert "holds version" not in said(run)

@@ -44,7 +44,7 @@ def work(exchange: Exchange) -> wire.TreesReply:
         frame, loss = _answer(exchange, request, held, trees)
     told = exchange.close(len(frame), held.damage)
     return wire.TreesReply(
-        trees.version, frame, len(device.examples), loss, told.records, told.head, device.link,
+        trees.version, frame, len(device.rows.examples), loss, told.records, told.head, device.link,
         told.notice,
     )  # fmt: skip
 
@@ -68,15 +68,15 @@ def _answer(
             f"the trees lead to version {trees.version}, the request is for version "
             f"{request.version}"
         )
-    with exchange.energy.window("train", samples=len(device.examples)):
+    with exchange.energy.window("train", samples=len(device.rows.examples)):
         frame = _grown(device, trees, way, request, parcel.question)
     # Trees of histograms come with the questions, to whoever answers these.
     scores = trees.worker(device).scores if way.name == HISTOGRAM else trees.scores
-    return frame, _loss(scores, device.examples.y)
+    return frame, _loss(scores, device.rows.examples.y)
 
 
 def _check_rows(device: Device) -> None:
-    y = device.examples.y
+    y = device.rows.examples.y
     if y.ndim != 1 or not np.isin(y, (0, 1)).all():
         raise TaskError(
             f"client {device.number}: trees need targets 0 and 1, one a row; this task has others"
@@ -85,8 +85,8 @@ def _check_rows(device: Device) -> None:
 
 def _sketch(device: Device) -> bytes:
     """Return the number of rows of class 1, and the quantiles of each feature."""
-    x = device.examples.x.reshape(len(device.examples), -1)
-    return varint(int(device.examples.y.sum())) + sketch(x).to_bytes()
+    x = device.rows.examples.x.reshape(len(device.rows.examples), -1)
+    return varint(int(device.rows.examples.y.sum())) + sketch(x).to_bytes()
 
 
 def _way(request: wire.TreesRequest) -> Way:
@@ -113,9 +113,9 @@ def _grown(
     if question:
         assert trees.bins is not None
         asked = decode_forest(question, len(trees.bins)).trees
-        return leaf_sums(asked, trees.binned, device.examples.y, trees.scores).to_bytes()
+        return leaf_sums(asked, trees.binned, device.rows.examples.y, trees.scores).to_bytes()
     forest = train(
-        trees.binned, device.examples.y, trees.scores, way.growth, way.trees,
+        trees.binned, device.rows.examples.y, trees.scores, way.growth, way.trees,
         int(np.random.SeedSequence(device.drawn(request.round)).generate_state(1)[0] >> 1),
     )  # fmt: skip
     return encode_forest(shapes(forest) if way.name == REFIT else forest)

@@ -55,7 +55,7 @@ class Holding:
             grid = Grid(self.bins.counts, seed=device.settings.seed)
             rows = np.arange(len(self.binned), dtype=np.uint64)
             keys = rows + (np.uint64(device.number) << np.uint64(40))
-            self._worker = Worker(self.binned, device.examples.y, grid, keys)
+            self._worker = Worker(self.binned, device.rows.examples.y, grid, keys)
         return self._worker
 
     def add(self, parcel: Parcel, device: Device) -> None:
@@ -65,7 +65,7 @@ class Holding:
             FrameError: They cannot be read, or are for other features than the device's rows have.
         """
         bins, packed, binned, scores = self.bins, self.packed, self.binned, self.scores
-        x = device.examples.x.reshape(len(device.examples), -1)
+        x = device.rows.examples.x.reshape(len(device.rows.examples), -1)
         if parcel.bins:
             bins = Bins.from_bytes(parcel.bins)
             if len(bins) != x.shape[1]:
