@@ -80,6 +80,7 @@ class _Tested:
 
 
 def _train(exchange: Exchange) -> wire.TrainReply:
+    """See whether this device can, and may, do what is asked; if so, do it."""
     request = exchange.open(wire.unpack_request)
     device = exchange.device
     device.prepare(request.run)
@@ -100,7 +101,14 @@ def _train(exchange: Exchange) -> wire.TrainReply:
             held.version, link=device.link, notice=held.damage,
             trainer=device.trainer_name, programs=device.programs,
         )  # fmt: skip
-    missed = held.missed(request.version)
+    return _trained(exchange, request, held, trainer, codec)
+
+
+def _trained(
+    exchange: Exchange, request: wire.TrainRequest, held: Held, trainer: Trainer, codec: Codec
+) -> wire.TrainReply:
+    """Bring the model up, train it, and answer with the encoded update."""
+    device, missed = exchange.device, held.missed(request.version)
     epochs, kept_back = device.owner.epochs(request.epochs)
     device.keep_back(kept_back)
     energy = exchange.meter(request, trainer.software)
@@ -118,32 +126,17 @@ def _train(exchange: Exchange) -> wire.TrainReply:
         tested = _measure_trained(exchange, trainer, held, trained)
     with energy.window("encode"):
         frame, held.residual = encode_frame(
-            codec,
-            Layout.of(held.model),
-            trained.update,
-            base=request.version,
-            version=request.version,
-            residual=held.residual,
+            codec, Layout.of(held.model), trained.update, base=request.version,
+            version=request.version, residual=held.residual, missed=missed,
             seed=_rounding_seed((device.settings.seed, device.number, request.round)),
-            missed=missed,
-        )
-    told = exchange.close(len(frame), held.damage)
+        )  # fmt: skip
+    records, head, notice = exchange.close(len(frame), held.damage)
     exchange.save(request, held)
     return wire.TrainReply(
-        held.version,
-        frame,
-        len(device.rows.examples),
-        trained.loss,
-        told.records,
-        told.head,
-        link=device.link,
-        notice=told.notice,
-        accuracy=tested.measured.share_of(tested.rows),
-        scored=tested.rows,
-        tally=tested.measured.tally,
-        trainer=device.trainer_name,
-        battery=device.battery(),
-    )
+        held.version, frame, len(device.rows.examples), trained.loss, records, head, device.link,
+        notice, tested.measured.share_of(tested.rows), tested.rows, device.battery(),
+        device.trainer_name, tally=tested.measured.tally,
+    )  # fmt: skip
 
 
 def _measure_received(exchange: Exchange, trainer: Trainer, held: Held) -> _Tested:

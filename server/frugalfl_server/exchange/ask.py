@@ -17,6 +17,7 @@ from flwr.serverapp import Grid
 
 from frugalfl.energy import EnergyRecord, Head
 from frugalfl.errors import FrameError
+from frugalfl.wire.device import Told
 from frugalfl_server.exchange.cost import Cost, Statement
 from frugalfl_server.exchange.failures import ClientFailedError, failure_of
 
@@ -25,20 +26,8 @@ _log = logging.getLogger(__name__)
 _TIMEOUT_S = 3600.0
 
 
-class Reply(Protocol):
+class Reply(Told, Protocol):
     """What each answer has, whatever was asked."""
-
-    @property
-    def records(self) -> tuple[EnergyRecord, ...]:
-        """Energy records, one a phase."""
-
-    @property
-    def head(self) -> Head | None:
-        """Where the device's ledger ends."""
-
-    @property
-    def notice(self) -> str:
-        """One line for the person at the server; empty: nothing."""
 
     @property
     def uplink_bytes(self) -> int:

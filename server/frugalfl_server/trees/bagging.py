@@ -22,12 +22,11 @@ from frugalfl_server.trees.grown import Grown
 from frugalfl_server.trees.guard import Guard
 from frugalfl_server.trees.peers import Vector, against, probes, too_long
 
-#: Of one step; all clients in turn, however many there are.
-_MOST_TURNS = 10_000
-
 
 class Bagging:
     """The mean, by rows, of what the clients grew."""
+
+    tries = 1
 
     def __init__(self, grown: Grown, way: Way, guard: Guard) -> None:
         """Begin.
@@ -95,14 +94,6 @@ class Bagging:
         rows = sum(counted.values())
         return total(list(self._given.values()), [counted[node] / rows for node in self._given])
 
-    def most_exchanges(self, steps: int) -> int:
-        """Return how often clients are asked: once a step."""
-        return steps
-
-    def gives_up(self) -> bool:
-        """Return whether an exchange in which no client contributed ends the run: it does."""
-        return True
-
     def state(self) -> dict[str, Any]:
         """Return what is kept between steps: nothing."""
         return {}
@@ -121,34 +112,19 @@ class Cyclic(Bagging):
     def __init__(self, grown: Grown, way: Way, guard: Guard) -> None:
         """Begin; the arguments are those of :class:`Bagging`."""
         super().__init__(grown, way, guard)
-        self._nodes: Sequence[int] = ()
-        self._turn = self._lost = 0
-
-    def most_exchanges(self, steps: int) -> int:
-        """Return how often clients are asked: as often as it takes, while not all of them fail."""
-        return steps * _MOST_TURNS
+        self._turn = 0
 
     def whom(self, nodes: Sequence[int]) -> Sequence[int]:
         """Ask the client whose turn it is."""
-        self._given, self._nodes = {}, nodes
+        self._given, self.tries = {}, len(nodes)
         node = nodes[self._turn % len(nodes)]
         self._turn += 1
         return [node]
 
-    def gives_up(self) -> bool:
-        """Return whether every client has lost its turn, one after the other."""
-        self._lost += 1
-        return self._lost >= len(self._nodes)
-
-    def step(self) -> Forest:
-        """Return the new trees as they are."""
-        self._lost = 0
-        return super().step()
-
     def state(self) -> dict[str, Any]:
-        """Return whose turn it is, and how many have lost theirs in a row."""
-        return {"turn": self._turn, "lost": self._lost}
+        """Return whose turn it is."""
+        return {"turn": self._turn}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
-        self._turn, self._lost = state["turn"], state["lost"]
+        self._turn = state["turn"]

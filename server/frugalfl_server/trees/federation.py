@@ -10,16 +10,13 @@ import numpy as np
 from flwr.app import ArrayRecord
 from flwr.serverapp import Grid
 
-from frugalfl.atomic import write_atomically
 from frugalfl.energy import EnergyRecord
 from frugalfl.errors import TaskError
 from frugalfl.kinds import Scores, scoring_of
 from frugalfl.patience import parse_patience
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
-from frugalfl.task import FloatArray, Task
-from frugalfl.trees.forest import Forest
-from frugalfl.trees.lightgbm_text import to_lightgbm_text
+from frugalfl.task import Task
 from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, Way, parse_way
 from frugalfl_server.cohort.client_names import Naming
 from frugalfl_server.cohort.identity import Identities
@@ -30,7 +27,6 @@ from frugalfl_server.phases.share_counters import counters_into, wait_for
 from frugalfl_server.rounds.stopping import TrainingOver
 from frugalfl_server.rounds.synchronous import SynchronousRounds
 from frugalfl_server.run.directory import RunDirectory
-from frugalfl_server.run.outcomes import FLOAT, count_outcomes, write_outcomes
 from frugalfl_server.run.progress import LOG, Progress
 from frugalfl_server.run.records import MEASURES, RoundRecord
 from frugalfl_server.run.resume import Stopped, begin, tell_of_resuming
@@ -39,11 +35,13 @@ from frugalfl_server.run.sink import RunSink
 from frugalfl_server.trees.agree_bins import Agreement
 from frugalfl_server.trees.bagging import Bagging, Cyclic
 from frugalfl_server.trees.exchanges import Exchanges
-from frugalfl_server.trees.growing import Growing
+from frugalfl_server.trees.growing import Growing, most_exchanges
 from frugalfl_server.trees.grown import Grown
 from frugalfl_server.trees.guard import Guard
 from frugalfl_server.trees.histogram import Histogram
+from frugalfl_server.trees.model_files import write_model
 from frugalfl_server.trees.refit import Refit
+from frugalfl_server.trees.server_rows import ServerRows
 from frugalfl_server.trees.strategy import TreeStrategy
 
 _log = logging.getLogger(__name__)
@@ -69,23 +67,21 @@ class TreeFederation:
         self, grid: Grid, settings: Settings, task: Task, run: RunDirectory, way: Way
     ) -> None:
         self._settings, self._run, self._way = settings, run, way
-        self._test = task.public_rows(settings.shares_counters).test
-        if self._test.y.ndim != 1 or not np.isin(self._test.y, (0, 1)).all():
+        test = task.public_rows(settings.shares_counters).test
+        if test.y.ndim != 1 or not np.isin(test.y, (0, 1)).all():
             raise TaskError(
                 f"task {task.name!r}: trees need targets 0 and 1, one a row; leave trees empty "
                 "for other tasks"
             )
-        self._x = self._test.x.reshape(len(self._test), -1)
         self._rounds = way.trees if way.name == HISTOGRAM else settings.rounds
         self._who = Identities(run.path)
         named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))
         self._progress = Progress(self._rounds, log=run.path / LOG, named=named)
         self._grid = RoundGrid(grid, settings.clients_per_round, settings.round_deadline)
-        self._scoring = scoring_of(task)
         self._energy = server_energy(run.name, settings.grid)
         aside = SetAside(parse_patience(settings.set_aside), settings.clients_per_round)
         self._guard = Guard(aside, compares=bool(settings.norm_bound))
-        self._scores = np.zeros(0)
+        self._test = ServerRows(test, scoring_of(task), self._energy)
 
     def conduct(self) -> None:
         """Agree on bins, grow trees, write the model."""
@@ -95,7 +91,7 @@ class TreeFederation:
     def _conduct(self) -> None:
         _log.info(f"run {self._run.path}")
         self._run.write_json(
-            MEASURES, {"kind": self._scoring.kind.name, "measures": self._scoring.about()}
+            MEASURES, {"kind": self._test.scoring.kind.name, "measures": self._test.scoring.about()}
         )
         stopped, resumed = begin(self._run)
         if resumed:
@@ -108,7 +104,7 @@ class TreeFederation:
             self._checkpoint(0, grown, growing)
         else:
             done = self._go_on(stopped, growing)
-        self._follow_all(grown)
+        self._test.follow_all(grown)
         asking = Exchanges(
             growing, grown, self._way, self._run.name, self._guard, self._who, resumed
         )
@@ -119,7 +115,7 @@ class TreeFederation:
         finally:
             self._guard.aside.keep(self._run, self._who.client_of)
         self._run.flush()
-        self._write(grown, exchanges)
+        write_model(self._run, self._way, grown, exchanges, self._test)
         _log.info(f"model: {len(grown.forest)} trees, {size_text(sum(map(len, grown.segments)))}")
 
     def _agreed(self) -> Grown:
@@ -130,16 +126,14 @@ class TreeFederation:
         """
         fewest = self._settings.clients_per_round
         if self._settings.shares_counters:
-            counters_into(
-                self._run, self._grid, fewest, self._score(0), self._settings.counters_at_least,
-                self._who,
-            )  # fmt: skip
+            at_least, scores = self._settings.counters_at_least, self._test.score(0)
+            counters_into(self._run, self._grid, fewest, scores, at_least, self._who)
         cost = Cost(0)
         agreement = Agreement(
-            self._run.name, self._who, self._guard, self._x.shape[1], self._way.bins, cost
+            self._run.name, self._who, self._guard, self._test.features, self._way.bins, cost
         )
         grown, line = agreement.reach(self._grid, wait_for(self._grid, fewest))
-        scores = self._score(0)
+        scores = self._test.score(0)
         self._keep("bins", cost, scores, self._energy.take())
         _log.info(line)
         return grown
@@ -157,11 +151,11 @@ class TreeFederation:
             cost = strategy.cost
             if grown.version == before:
                 return  # a tree that is not finished yet
-            self._follow(grown.added)
+            self._test.follow(grown.added)
             own = self._energy.take()
             before = grown.version
             cost.round = before - 1
-            record = self._keep("train", cost, self._score(cost.round), own)
+            record = self._keep("train", cost, self._test.score(cost.round), own)
             self._checkpoint(exchanges, grown, growing)
             self._progress.round_done(record)
             cost = Cost(before)
@@ -170,31 +164,9 @@ class TreeFederation:
 
         with suppress(TrainingOver):
             SynchronousRounds(strategy, self._energy, 1, done).run(
-                self._grid, ArrayRecord(), growing.most_exchanges(self._rounds), finish_round
+                self._grid, ArrayRecord(), most_exchanges(self._way, self._rounds), finish_round
             )
         return exchanges
-
-    def _follow_all(self, grown: Grown) -> None:
-        """Score the server's rows by the trees so far, in their order: sums depend on it."""
-        self._binned, self._scores = grown.bins.of(self._x), np.zeros(len(self._x))
-        for step in grown.steps():
-            self._follow(step)
-
-    def _follow(self, step: Forest) -> None:
-        """Add the scores of new trees to those of the server's rows."""
-        self._scores = self._scores + step.raw_scores(self._binned)
-
-    def _score(self, number: int) -> Scores:
-        """Return the scores of the model on the server's rows."""
-        with self._energy.window("evaluate", round=number, samples=len(self._test)) as window:
-            found = self._scoring.score(self._outputs(), self._test.y)
-            window.correct = found.right
-        return found
-
-    def _outputs(self) -> FloatArray:
-        """Return two scores a row, as of a network of two classes."""
-        scores = self._scores if len(self._scores) else np.full(len(self._test), -1.0)
-        return np.stack([np.zeros(len(scores)), scores], axis=1).astype(np.float32)
 
     def _keep(
         self, phase: str, cost: Cost, scores: Scores, own: tuple[EnergyRecord, ...]
@@ -227,26 +199,6 @@ class TreeFederation:
         self._guard.restore(stopped.tree["guard"])
         self._who.restore(stopped.tree["identities"])
         return stopped.done
-
-    def _write(self, grown: Grown, exchanges: int) -> None:
-        """Write the model: as frames, as LightGBM's text, and what it is."""
-        folder = self._run.path / "model"
-        frames = grown.packed()
-        write_atomically(folder / "trees.bin", frames)
-        names = [f"feature_{number}" for number in range(len(grown.bins))]
-        text = to_lightgbm_text(grown.forest, grown.bins, names)
-        write_atomically(folder / "trees.txt", text.encode())
-        about = {
-            "way": str(self._way),
-            "trees": len(grown.forest),
-            "leaves": sum(tree.leaves for tree in grown.forest.trees),
-            "features": len(grown.bins),
-            "bytes": len(frames),
-            "exchanges": exchanges,
-        }
-        self._run.write_json("model/trees.json", about)
-        outcomes = count_outcomes(self._scoring.kind, {FLOAT: self._outputs()}, self._test.y)
-        write_outcomes(folder, outcomes)
 
 
 def growing_of(way: Way, grown: Grown, guard: Guard, seed: int) -> Growing:

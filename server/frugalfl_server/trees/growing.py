@@ -7,10 +7,20 @@ from typing import Any, Protocol
 
 from frugalfl import wire
 from frugalfl.trees.forest import Forest
+from frugalfl.trees.ways import CYCLIC, HISTOGRAM, REFIT, Way
+
+#: Turns of one step of ``cyclic``; all clients in turn, however many there are.
+_MOST_TURNS = 10_000
 
 
 class Growing(Protocol):
-    """One way of growing trees, exchange by exchange; a step takes one or several of them."""
+    """One way of growing trees, exchange by exchange; a step takes one or several of them.
+
+    Attributes:
+        tries: Exchanges in a row in which no client contributed that end the run.
+    """
+
+    tries: int
 
     @property
     def begins(self) -> bool:
@@ -38,14 +48,18 @@ class Growing(Protocol):
     def step(self) -> Forest | None:
         """Return what the clients add to the model; ``None``: nothing this time."""
 
-    def most_exchanges(self, steps: int) -> int:
-        """Return how often clients are asked at most for so many steps of the model."""
-
-    def gives_up(self) -> bool:
-        """Return whether an exchange in which no client contributed ends the run."""
-
     def state(self) -> dict[str, Any]:
         """Return what is kept between steps, for a checkpoint."""
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
+
+
+def most_exchanges(way: Way, steps: int) -> int:
+    """Return how often clients are asked at most for so many steps of the model."""
+    each = {
+        CYCLIC: _MOST_TURNS,  # as often as it takes, while not all of them fail
+        REFIT: 2,  # for shapes, and for sums
+        HISTOGRAM: 2 * way.growth.leaves,  # once for each split, and once more
+    }
+    return steps * each.get(way.name, 1)

@@ -25,6 +25,8 @@ from frugalfl_server.trees.peers import against, directions, length_of, too_long
 class Histogram:
     """Asks the same clients for all histograms of a tree; who fails is left out of the next try."""
 
+    tries = 1
+
     def __init__(self, grown: Grown, way: Way, guard: Guard, seed: int = 0) -> None:
         """Begin.
 
@@ -48,10 +50,6 @@ class Histogram:
         #: What each client said of this tree, and which part of it counts.
         self._branches: dict[int, Branch] = {}
         self._shares: dict[int, float] = {}
-
-    def most_exchanges(self, steps: int) -> int:
-        """Return how often clients are asked at most: once for each split of each tree, twice."""
-        return 2 * steps * self._way.growth.leaves
 
     @property
     def begins(self) -> bool:
@@ -144,10 +142,6 @@ class Histogram:
         for node in lost:
             self._branches.pop(node, None)
             self._guard.silent(node)
-
-    def gives_up(self) -> bool:
-        """Return whether an exchange in which no client contributed ends the run: it does."""
-        return True
 
     def state(self) -> dict[str, Any]:
         """Return what is kept between trees: nothing."""

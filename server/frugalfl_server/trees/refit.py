@@ -30,6 +30,8 @@ _STEP = 1.5
 class Refit:
     """New shapes in one exchange, the values of their leaves in the next."""
 
+    tries = 1
+
     def __init__(self, grown: Grown, way: Way, guard: Guard) -> None:
         """Begin.
 
@@ -45,10 +47,6 @@ class Refit:
         self._asked: tuple[Tree, ...] = ()
         self._question = b""
         self._sums: dict[int, LeafSums] = {}
-
-    def most_exchanges(self, steps: int) -> int:
-        """Return how often clients are asked: twice a step."""
-        return 2 * steps
 
     def whom(self, nodes: Sequence[int]) -> Sequence[int]:
         """Ask everybody."""
@@ -108,10 +106,6 @@ class Refit:
             total += sums
         self._question = b""
         return refitted(self._asked, total, self._way.growth, _STEP)
-
-    def gives_up(self) -> bool:
-        """Return whether an exchange in which no client contributed ends the run: it does."""
-        return True
 
     def state(self) -> dict[str, Any]:
         """Return what is kept between steps: nothing."""

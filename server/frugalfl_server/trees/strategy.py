@@ -36,6 +36,8 @@ class TreeStrategy(Strategy):
         self._grown = grown
         self._exchanges = exchanges
         self._guard = guard
+        #: Exchanges in a row in which no client contributed.
+        self._in_vain = 0
 
     @property
     def cost(self) -> Cost:
@@ -58,8 +60,9 @@ class TreeStrategy(Strategy):
             TaskError: Not one could, each because of its own task.
         """
         taken = self._exchanges.take(replies)
+        self._in_vain = 0 if taken else self._in_vain + 1
         if not taken:
-            if self._growing.gives_up():
+            if self._in_vain >= self._growing.tries:
                 self._give_up()
             return None, None
         counted = self._guard.counted(taken)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import Message, RecordDict
 
 from frugalfl.energy import EnergyRecord, Head
 from frugalfl.fold import unfold
-from frugalfl.wire.content import LEDGER, config_of_ours, unpack_bytes
-from frugalfl.wire.device import read_head, read_link, read_notice, read_records
-from frugalfl.wire.fields import read_name, read_record
-from frugalfl.wire.plain import pack_plain_reply, pack_plain_request
+from frugalfl.wire.content import config_of_ours, unpack_bytes
+from frugalfl.wire.fields import read_name
+from frugalfl.wire.plain import pack_plain_reply, pack_plain_request, read_told
 
 #: Flower's message type.
 FACTS = "query.facts"
@@ -89,11 +88,7 @@ def unpack_facts_reply(message: Message) -> FactsReply:
         FrameError: Something that belongs there is missing or of another type.
     """
     content = unfold(message.content)
-    ledger = read_record(content, LEDGER, ConfigRecord)
     return FactsReply(
         facts=unpack_bytes(content),
-        records=read_records(ledger),
-        head=read_head(ledger),
-        link=read_link(ledger),
-        notice=read_notice(ledger),
+        **read_told(content),
     )

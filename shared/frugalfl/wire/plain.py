@@ -7,11 +7,21 @@ servers from before these questions had types of their own are understood.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 from frugalfl.wire.content import ARRAYS, CONFIG, LEDGER, METRICS, RESUMED, pack_bytes
-from frugalfl.wire.device import Told, pack_link, pack_told
+from frugalfl.wire.device import (
+    Told,
+    pack_link,
+    pack_told,
+    read_head,
+    read_link,
+    read_notice,
+    read_records,
+)
+from frugalfl.wire.fields import read_record
 
 
 def pack_plain_request(
@@ -61,3 +71,18 @@ def pack_plain_reply(
     ledger = pack_told(told)
     pack_link(ledger, link)
     return RecordDict({ARRAYS: pack_bytes(data), METRICS: metrics, LEDGER: ledger})
+
+
+def read_told(content: RecordDict) -> dict[str, Any]:
+    """Read what such a reply tells of its device, by name of the attributes.
+
+    Raises:
+        FrameError: Something that belongs there is missing or of another type.
+    """
+    ledger = read_record(content, LEDGER, ConfigRecord)
+    return {
+        "records": read_records(ledger),
+        "head": read_head(ledger),
+        "link": read_link(ledger),
+        "notice": read_notice(ledger),
+    }

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import Message, MetricRecord, RecordDict
 
 from frugalfl.energy import EnergyRecord, Head
 from frugalfl.fold import unfold
-from frugalfl.wire.content import AGAIN, LEDGER, METRICS, RESUMED, config_of_ours, unpack_bytes
-from frugalfl.wire.device import read_head, read_link, read_notice, read_records
+from frugalfl.wire.content import AGAIN, METRICS, RESUMED, config_of_ours, unpack_bytes
 from frugalfl.wire.fields import (
     read_count,
     read_name,
@@ -19,7 +18,7 @@ from frugalfl.wire.fields import (
     read_text,
     read_whole,
 )
-from frugalfl.wire.plain import pack_plain_reply, pack_plain_request
+from frugalfl.wire.plain import pack_plain_reply, pack_plain_request, read_told
 
 #: Flower's message type.
 TREES = "train.trees"
@@ -128,14 +127,10 @@ def unpack_trees_reply(message: Message) -> TreesReply:
     """
     content = unfold(message.content)
     metrics = read_record(content, METRICS, MetricRecord)
-    ledger = read_record(content, LEDGER, ConfigRecord)
     return TreesReply(
         held=read_whole(metrics, "held-version"),
         frame=unpack_bytes(content),
         samples=read_whole(metrics, "num-examples"),
         loss=read_number(metrics, "train-loss"),
-        records=read_records(ledger),
-        head=read_head(ledger),
-        link=read_link(ledger),
-        notice=read_notice(ledger),
+        **read_told(content),
     )
