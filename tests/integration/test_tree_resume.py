@@ -91,7 +91,7 @@ def test_what_devices_hold_of_a_killed_exchange_is_on_their_disks(tmp_path):
     settings = settings_of("refit", rounds=3)
     unbroken = run_of(tmp_path / "unbroken", settings)
     run = RunDirectory.create(tmp_path / "killed", "rare", settings, app=None)
-    for lives in (4, 3, 3):
+    for lives in (4, 3, 2):
         assert not attempt(run, settings, lives)
         forget_devices()
         run = to_resume(run.path, settings)
