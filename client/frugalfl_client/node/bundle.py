@@ -100,7 +100,8 @@ def _check(entries: list[zipfile.ZipInfo]) -> None:
         why = _fault(name, entry)
         same = _folded(name)
         above = {_folded(name[:at]) for at, letter in enumerate(name) if letter == "/"}
-        if not why and (same in taken or above & taken or (same in folders and not _is_folder(entry))):
+        twice = same in taken or above & taken or (same in folders and not _is_folder(entry))
+        if not why and twice:
             why = "is there twice, for a disk that ignores case"
         if why:
             shown = printable(ascii(name)[:80])
