@@ -11,7 +11,6 @@ import pilot
 import pyarrow as pa
 import pytest
 from fraud.bank import Bank
-from fraud.comparison import Comparison
 from fraud.files import write_parquet
 from fraud.pilot_report import notes_of, write_all
 from fraud.study import Study, rows_of
@@ -19,6 +18,7 @@ from fraud_tables import FIRST, LAST, random_table
 from pyarrow import parquet
 
 from frugalfl.errors import MissingExtraError, TaskError
+from frugalfl_sim.comparison.comparison import Comparison
 
 pytest.importorskip("lightgbm")
 SETTINGS = f"""

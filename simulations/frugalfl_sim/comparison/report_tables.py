@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from fraud.comparison import Cell, Comparison
-from fraud.estimates import Joules
-from fraud.method_figures import branch_precision
-from fraud.notes import Notes
-from fraud.rows import METHODS, Row
-from fraud.table import gap_text, number, title
 from frugalfl.energy import Grid
 from frugalfl.sizes import size_text
 from frugalfl_server.report.texts import carbon, energy, percent
+from frugalfl_sim.comparison.comparison import Cell, Comparison
+from frugalfl_sim.comparison.estimates import Joules
+from frugalfl_sim.comparison.method_figures import branch_precision
+from frugalfl_sim.comparison.notes import Notes
+from frugalfl_sim.comparison.rows import METHODS, Row
+from frugalfl_sim.comparison.terminal_table import gap_text, number, title
 
 Texts = tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""What the pilot compares with: branches alone, and all rows in one place."""
+"""Models that are not federated, of one branch or of all rows in one place, and what they took."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fraud.estimates import Joules
 from frugalfl import Examples
 from frugalfl.energy import choose_meter, counted
 from frugalfl.energy.profiles import profile_named
@@ -18,6 +17,7 @@ from frugalfl.energy.record import known_sum
 from frugalfl.trees import Bins, Forest, Growth, agree, encode_forest, sketch
 from frugalfl_client.trees import train
 from frugalfl_client.trees.lightgbm import load_lightgbm
+from frugalfl_sim.comparison.estimates import Joules
 
 if TYPE_CHECKING:
     from frugalfl.settings import Settings
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 Logits = npt.NDArray[np.float64]
 _T = TypeVar("_T")
-#: Trees of every model that is not federated, and of the federated histogram.
-TREES = 30
-GROWTH = Growth(learning_rate=0.25, leaves=12)
 _BINS = 64
 
 
@@ -49,14 +46,14 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Metered:
+class Spent:
     """What a piece of work took, once it is done."""
 
     joules: Joules
     seconds: float
 
 
-def metered(work: Callable[[], _T]) -> tuple[_T, Metered]:
+def measure(work: Callable[[], _T]) -> tuple[_T, Spent]:
     """Do some work; return its result, and what it took."""
     meter, began = choose_meter(profile_named("generic")), time.monotonic()
     with meter.window("train") as window:
@@ -66,17 +63,19 @@ def metered(work: Callable[[], _T]) -> tuple[_T, Metered]:
         known_sum(reading.energy_j for reading in readings if reading.measured is kind)
         for kind in (True, False)
     )
-    return result, Metered(Joules(measured, estimated), time.monotonic() - began)
+    return result, Spent(Joules(measured, estimated), time.monotonic() - began)
 
 
-def trees_of(parts: Sequence[Examples], seed: int) -> Trained:
+def train_trees(parts: Sequence[Examples], growth: Growth, trees: int, seed: int) -> Trained:
     """Train LightGBM on rows in one place; rows of one class give a constant.
 
     Args:
         parts: Rows by branch: their bins are those that these branches would agree on.
+        growth: How each tree grows.
+        trees: How many.
         seed: Of the training.
     """
-    examples = together(parts)
+    examples = concatenate(parts)
 
     def work() -> tuple[Bins, Forest]:
         bins = agree([sketch(part.x) for part in parts], _BINS)
@@ -84,23 +83,23 @@ def trees_of(parts: Sequence[Examples], seed: int) -> Trained:
         # Half a row more of each class: a constant that is finite for rows of one class, too.
         base = float(np.log((positives + 0.5) / (len(examples) - positives + 0.5)))
         start = np.full(len(examples), base)
-        forest = train(bins.of(examples.x), examples.y, start, GROWTH, TREES, seed)
+        forest = train(bins.of(examples.x), examples.y, start, growth, trees, seed)
         return bins, Forest(base) + forest
 
     load_lightgbm()
-    (bins, forest), cost = metered(work)
+    (bins, forest), cost = measure(work)
     size = len(bins.to_bytes()) + len(encode_forest(forest))
     return Trained(lambda x: forest.raw_scores(bins.of(x)), cost.joules, size, cost.seconds)
 
 
-def together(parts: Sequence[Examples]) -> Examples:
+def concatenate(parts: Sequence[Examples]) -> Examples:
     """Put rows in one place."""
     return Examples(
         np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])
     )
 
 
-def network_of(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trained:
+def train_network(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trained:
     """Train the task's network on all rows in one place, as often as branches would."""
     import torch
 
@@ -111,7 +110,7 @@ def network_of(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trai
 
     # Small tensors: threads would wait for each other, and for those of the other processes.
     torch.set_num_threads(1)
-    everything = together(rows)
+    everything = concatenate(rows)
     trainer = TorchTrainer(task, settings)
     initial = read_parameters(initial_model(task, settings))
 
@@ -125,7 +124,7 @@ def network_of(task: Task, settings: Settings, rows: Sequence[Examples]) -> Trai
             parameters = {name: parameters[name] + step for name, step in trained.update.items()}
         return parameters
 
-    parameters, cost = metered(work)
+    parameters, cost = measure(work)
     size = sum(tensor.nbytes for tensor in parameters.values())
     return Trained(lambda x: network_scores(task, parameters, x), cost.joules, size, cost.seconds)
 

@@ -19,10 +19,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from fraud.alerts import Alerts, CardDays
-from fraud.calibration import Calibration, calibration
 from frugalfl.errors import TaskError
 from frugalfl.metrics import average_precision, roc_auc
+from frugalfl_sim.rare_cases.alerts import Alerts, CardDays
+from frugalfl_sim.rare_cases.calibration import Calibration, calibration
 
 #: Points of a precision-recall curve, at most.
 CURVE_POINTS = 100

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fraud.comparison import Cell, Comparison
-from fraud.estimates import Estimate, Joules
-from fraud.rows import METHODS
 from frugalfl.sizes import size_text
 from frugalfl_server.report.texts import joules, percent
+from frugalfl_sim.comparison.comparison import Cell, Comparison
+from frugalfl_sim.comparison.estimates import Estimate, Joules
+from frugalfl_sim.comparison.rows import METHODS
 
 #: What the table needs; a pipe has no width of its own.
 _WIDTH = 112

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fraud.comparison import BASES, Cell, Comparison
-from fraud.estimates import Estimate
-from fraud.rows import METHODS
+from frugalfl_sim.comparison.comparison import BASES, Cell, Comparison
+from frugalfl_sim.comparison.estimates import Estimate
+from frugalfl_sim.comparison.rows import METHODS
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:

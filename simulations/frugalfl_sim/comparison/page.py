@@ -10,30 +10,30 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import frugalfl_server.report as run_report
-from fraud import report_tables as tables
-from fraud.comparison import BASES, Cell, Comparison
-from fraud.curve_figures import precision_recall_figure, reliability_figure
-from fraud.headlines import headlines, statement
-from fraud.method_figures import (
+from frugalfl.atomic import write_atomically
+from frugalfl.sizes import size_text
+from frugalfl_server.report.html import shown
+from frugalfl_sim.comparison import report_tables as tables
+from frugalfl_sim.comparison.comparison import BASES, Cell, Comparison
+from frugalfl_sim.comparison.curve_figures import precision_recall_figure, reliability_figure
+from frugalfl_sim.comparison.first_numbers import headlines, statement
+from frugalfl_sim.comparison.method_figures import (
     branches_figure,
     bytes_figure,
     has_joules,
     joules_figure,
     methods_figure,
 )
-from fraud.notes import Notes
-from fraud.rows import METHODS
-from fraud.table import title
-from frugalfl.atomic import write_atomically
-from frugalfl.sizes import size_text
-from frugalfl_server.report.html import shown
+from frugalfl_sim.comparison.notes import Notes
+from frugalfl_sim.comparison.rows import METHODS
+from frugalfl_sim.comparison.terminal_table import title
 
-_TEMPLATE = "fraud_report.html.j2"
+_TEMPLATE = "comparison.html.j2"
 #: The widths that the style sheet of run reports shows: a wide page's, and a phone's (px).
 _WIDTHS = {"wide": 920, "narrow": 350}
 
 
-def write_fraud_report(comparison: Comparison, notes: Notes, path: Path) -> Path:
+def write_page(comparison: Comparison, notes: Notes, path: Path) -> Path:
     """Write the page, which needs no other file and no network.
 
     Args:

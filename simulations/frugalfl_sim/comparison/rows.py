@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fraud.alerts import Alerts
-from fraud.estimates import Joules
-from fraud.evaluation import Evaluation, Quality
+from frugalfl_sim.comparison.estimates import Joules
+from frugalfl_sim.rare_cases.alerts import Alerts
+from frugalfl_sim.rare_cases.evaluation import Evaluation, Quality
 
 
 @dataclass(frozen=True)

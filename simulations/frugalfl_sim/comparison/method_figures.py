@@ -9,13 +9,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from fraud.comparison import Cell, Comparison
-from fraud.looks import LOOKS, ROOMY_PX, key, key_height, lying, marker, method_handles
-from fraud.rows import METHODS
 from frugalfl.sizes import size_text
 from frugalfl_server.report.svg import GRID, INK, MUTED, OURS, PAPER, PHASE_COLOURS, draw
 from frugalfl_server.report.texts import joules
 from frugalfl_server.report.ticks import only_grid
+from frugalfl_sim.comparison.comparison import Cell, Comparison
+from frugalfl_sim.comparison.method_style import (
+    ROOMY_PX,
+    STYLES,
+    key,
+    key_height,
+    lying,
+    marker,
+    method_handles,
+)
+from frugalfl_sim.comparison.rows import METHODS
 
 _LINE_PX = 30
 _KINDS = ("model", "bins", "counters")
@@ -194,7 +202,7 @@ def _interval(
     height = place + ((0.14 if local else -0.14) if several else 0)
     half = found.half_width or 0
     axes.plot(
-        [found.mean - half, found.mean + half], [height] * 2, color=LOOKS[method][0], linewidth=1.8
+        [found.mean - half, found.mean + half], [height] * 2, color=STYLES[method][0], linewidth=1.8
     )
     axes.plot(found.mean, height, zorder=3, **marker(method, hollow=local))
 

@@ -9,14 +9,14 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from fraud.rows import METHODS
 from frugalfl_server.report.svg import GRID, INK, MUTED, OTHER, OURS, PAPER, PHASE_COLOURS
+from frugalfl_sim.comparison.rows import METHODS
 
 #: Drawings wider than this have room for more.
 ROOMY_PX = 600
 _, _, _GREEN, _PINK, _OLIVE, _VIOLET = PHASE_COLOURS
 #: Colour and marker by method.
-LOOKS = {
+STYLES = {
     "alone": (MUTED, "s"),
     "central": (OTHER, "D"),
     "central_all": (OTHER, "X"),
@@ -33,7 +33,7 @@ _KEY_LINE_PX = 20
 
 def marker(method: str, hollow: bool = False) -> dict[str, Any]:
     """Return how Matplotlib draws a method's point."""
-    colour, shape = LOOKS[method]
+    colour, shape = STYLES[method]
     return {
         "color": colour, "marker": shape, "markersize": 8, "markeredgewidth": 1.8,
         "markerfacecolor": PAPER if hollow else colour, "linestyle": "none",
@@ -44,7 +44,7 @@ def method_handles(methods: Iterable[str], lines: bool = False) -> list[Line2D]:
     """Return an entry of the key for each method."""
     entries = []
     for method in methods:
-        style = {"color": LOOKS[method][0], "linewidth": 2.4} if lines else marker(method)
+        style = {"color": STYLES[method][0], "linewidth": 2.4} if lines else marker(method)
         entries.append(Line2D([], [], label=METHODS[method].name, **style))
     return entries
 

@@ -7,12 +7,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from fraud.comparison import Cell, Comparison
-from fraud.looks import LOOKS, ROOMY_PX, key, key_height, method_handles
-from fraud.rows import METHODS, Row
 from frugalfl_server.report.svg import GRID, INK, MUTED, draw
 from frugalfl_server.report.texts import percent
 from frugalfl_server.report.ticks import only_grid
+from frugalfl_sim.comparison.comparison import Cell, Comparison
+from frugalfl_sim.comparison.method_style import ROOMY_PX, STYLES, key, key_height, method_handles
+from frugalfl_sim.comparison.rows import METHODS, Row
 
 #: More lines than these hide each other; the tables have every method.
 _DRAWN = ("alone", "central", "refit", "histogram", "mlp", "mlp_int8")
@@ -98,7 +98,7 @@ def _columns(width: int) -> int:
 def _line(comparison: Comparison, method: str) -> dict[str, Any]:
     chosen = method == comparison.chosen
     return {
-        "color": LOOKS[method][0],
+        "color": STYLES[method][0],
         "linewidth": 2.6 if chosen else 1.6,
         "zorder": 4 if chosen else 3,
         "linestyle": (0, (3, 2)) if method in ("alone", "mlp_int8") else "-",

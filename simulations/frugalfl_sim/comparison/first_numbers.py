@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fraud.comparison import Comparison
-from fraud.notes import Notes
-from fraud.rows import METHODS
-from fraud.table import gap_text, number, title
 from frugalfl.sizes import size_text
 from frugalfl_server.report.headlines import Headline
 from frugalfl_server.report.texts import carbon, energy, percent
+from frugalfl_sim.comparison.comparison import Comparison
+from frugalfl_sim.comparison.notes import Notes
+from frugalfl_sim.comparison.rows import METHODS
+from frugalfl_sim.comparison.terminal_table import gap_text, number, title
 
 
 def statement(comparison: Comparison) -> str:

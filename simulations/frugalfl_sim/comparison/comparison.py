@@ -1,12 +1,12 @@
 """What the pilot found: every method under every condition, over seeds, as plain data.
 
-    comparison = Comparison(rows, chosen="bagging")   # rows: fraud.rows.Row
-    fraud.summary.summary(comparison)                 # the fields of summary.json
+    comparison = Comparison(rows, chosen="bagging")   # rows: of rows.Row
+    summary(comparison)                               # the fields of summary.json
     comparison.to_json(); Comparison.from_json(text)
-    fraud.table.print_comparison(comparison)          # on the terminal
-    fraud.report.write_fraud_report(comparison, notes, path)
+    print_comparison(comparison)                      # on the terminal
+    write_page(comparison, notes, path)
 
-One ``Row`` is one method (``fraud.rows.METHODS``) with one seed, one division into branches
+One ``Row`` is one method (``rows.METHODS``) with one seed, one division into branches
 (``split``) and local or shared terminal counters; the last two are the condition, a ``Cell``. Any
 part may be missing: a figure is the mean over the seeds that have it.
 
@@ -30,9 +30,9 @@ from functools import cached_property
 from statistics import fmean
 from typing import NamedTuple
 
-from fraud.estimates import Estimate, Joules, estimate, total
-from fraud.rows import METHODS, Row, row_from
 from frugalfl.errors import RunError
+from frugalfl_sim.comparison.estimates import Estimate, Joules, estimate, total
+from frugalfl_sim.comparison.rows import METHODS, Row, row_from
 
 #: What average precision is taken on, in words.
 BASES = {
