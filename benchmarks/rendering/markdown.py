@@ -12,10 +12,10 @@ DASH = "–"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table; a vertical bar in a cell is escaped.
+    r"""Return a table; a vertical bar in a cell is escaped.
 
     >>> table(("codec", "B"), [("a | b", 3)]).splitlines()[2]
-    '| a \\\\| b | 3 |'
+    '| a \\| b | 3 |'
     """
     lines = [_line(headings), _line(["---"] * len(headings)), *map(_line, rows)]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A local epoch without PyTorch, and single steps: docs/benchmarks.md, docs/training-programs.md."""
+"""Epochs and steps without PyTorch: docs/benchmarks.md, docs/training-programs.md."""
 
 from __future__ import annotations
 
