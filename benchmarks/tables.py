@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from common import RESULTS, ROOT
-from rendering.catalogue import TABLES
 from rendering.markdown import Figures, table
 from rendering.regions import fill, names
+from rendering.table_sources import TABLES
 
 
 def load_results(folder: Path) -> dict[str, Figures]:

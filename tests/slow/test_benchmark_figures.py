@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from common import ROOT
-from rendering.catalogue import TABLES
+from rendering.table_sources import TABLES
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from common import RESULTS, ROOT
-from rendering.catalogue import TABLES
 from rendering.regions import fill, names
+from rendering.table_sources import TABLES
 from tables import documents, filled, load_results
 
 BENCHMARKS = ROOT / "benchmarks"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import MissingExtraError, TaskError
-from frugalfl_client.data.columns import Column
+from frugalfl_client.data.file_columns import Column
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from fraud.config import Config
 from fraud.schema import NONE, Transactions
 from frugalfl.errors import TaskError
-from frugalfl_client.data.columns import Column, read_identifiers, read_labels, read_numbers
+from frugalfl_client.data.file_columns import Column, read_identifiers, read_labels, read_numbers
 from frugalfl_client.data.table_file import TableFile, load_pyarrow, read_table
-from frugalfl_client.data.times import read_times
+from frugalfl_client.data.time_column import read_times
 
 _NAMING = ("id", "card", "terminal")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl_client.data.columns import Column, read_numbers
+from frugalfl_client.data.file_columns import Column, read_numbers
 
 _PER_SECOND = {"milliseconds": 1000}
 
