@@ -16,8 +16,11 @@ def render(figures: Figures) -> str:
 
 def render_installed(figures: Figures) -> str:
     """Return the table of benchmarks/installed.py."""
-    rows = [(f"`{one['extras']}`", count(one["megabytes"])) for one in figures["environments"]]
-    return table(("extras", "MB"), rows)
+    rows = [
+        (f"`{one['extras']}`", count(one["megabytes"]), one["packages"])
+        for one in figures["environments"]
+    ]
+    return table(("extras", "MB", "packages"), rows)
 
 
 def _value(number: float | None) -> str:
