@@ -159,4 +159,6 @@ def test_the_architecture_names_the_folders_that_there_are():
     rooms = set(re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE))
     server = DOCS.parent / "server" / "frugalfl_server"
     assert rooms == {folder.parent.name for folder in server.glob("*/__init__.py")}
-    assert len(re.findall(r"^\| .*\? \| `[\w/.]+` \|$", text, re.MULTILINE)) == 10
+    answers = re.findall(r"^\| .*\? \| `([\w/.]+)` \| `(\w+\.py)` \|$", text, re.MULTILINE)
+    assert len(answers) == 10
+    assert all((DOCS.parent / folder / file).exists() for folder, file in answers)
