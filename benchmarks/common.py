@@ -17,6 +17,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 #: Figures that stand in the documents; benchmarks/tables.py makes the tables of them.
 RESULTS = ROOT / "benchmarks" / "results"
+#: What figures depend on in the repository; earlier figures are no part of it.
+_CODE = (
+    "shared", "client", "server", "edge", "simulations", "benchmarks", ":!benchmarks/results",
+)  # fmt: skip
 #: Packages that figures depend on.
 _PACKAGES = (
     "frugalfl", "flwr", "numpy", "torch", "ai-edge-litert", "ai-edge-quantizer", "litert-torch",
@@ -69,11 +73,17 @@ def _command() -> str:
 
 
 def _commit() -> str | None:
-    """Return the commit, with ``-dirty`` if files differ from it; ``None`` without git."""
-    command = ["/usr/bin/env", "git", "describe", "--always", "--dirty", "--abbrev=12"]
-    command += ["--exclude", "*"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
+    """Return the commit, with ``-dirty`` if code differs from it; ``None`` without git."""
+    found = _git("rev-parse", "--short=12", "HEAD")
+    if found.returncode:
+        return None
+    changed = _git("diff", "--quiet", "HEAD", "--", *_CODE).returncode
+    return found.stdout.strip() + ("-dirty" if changed else "")
+
+
+def _git(*words: str) -> subprocess.CompletedProcess[str]:
+    command = ["/usr/bin/env", "git", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def _versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
     python benchmarks/tables.py            # writes the documents
     python benchmarks/tables.py --check    # says which of them differ, and ends with 1 if any does
+    python benchmarks/tables.py --commands # what makes all figures anew: `make bench` runs it
 
 A benchmark's figures get there by `python benchmarks/NAME.py --json benchmarks/results/NAME.json`,
 on a machine that does nothing else. A table under `<!-- by hand: NAME -->` is from before, and is
@@ -19,7 +20,7 @@ from pathlib import Path
 from common import RESULTS, ROOT
 from rendering.markdown import Figures, table
 from rendering.regions import fill, names
-from rendering.table_sources import TABLES
+from rendering.table_sources import TABLES, Source
 
 
 def load_results(folder: Path) -> dict[str, Figures]:
@@ -56,12 +57,14 @@ def waiting_list(texts: Mapping[str, str]) -> str:
     for name, source in TABLES.items():
         for document in (d for d, text in texts.items() if name in names(text, "by hand")):
             target = document.removeprefix("docs/") if "/" in document else f"../{document}"
-            words = f"python benchmarks/{source.program}.py {source.options}".strip()
-            lines.append(
-                f"- {name} in [{Path(document).name}]({target}): "
-                f"`{words} --json benchmarks/results/{source.program}.json`"
-            )
+            lines.append(f"- {name} in [{Path(document).name}]({target}): `{command_of(source)}`")
     return "\n".join(lines) or "None."
+
+
+def command_of(source: Source) -> str:
+    """Return the command that makes a table's figures."""
+    words = f"python benchmarks/{source.program}.py {source.options}".strip()
+    return f"{words} --json benchmarks/results/{source.program}.json"
 
 
 def glance(results: Mapping[str, Figures]) -> str:
@@ -100,7 +103,11 @@ def main() -> int:
     """Write the documents, or say which differ."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument("--commands", action="store_true", help="print what makes the figures")
     options = parser.parse_args()
+    if options.commands:
+        print("\n".join(map(command_of, TABLES.values())))
+        return 0
     before = documents(ROOT)
     after = filled(before, load_results(RESULTS))
     changed = [name for name in before if before[name] != after[name]]
