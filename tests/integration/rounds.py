@@ -48,6 +48,7 @@ class Rounds:
         self.clients = Clients(
             quarantine=set_aside_of(settings), limits=self.control, programs=self.programs
         )
+        self.aside = self.clients.quarantine
         self.warnings = []
         self.strategy = self._strategy()
         self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
