@@ -6,7 +6,7 @@ from fraud.evaluation import HeldOut, evaluate
 from fraud.notes import Disclosure, Notes, Preparation
 from fraud.rows import Bytes, Row
 
-from frugalfl.energy import parse_grid
+from frugalfl.energy import parse_electricity
 
 BRANCHES = ("north", "south", "west")
 #: How far scores of frauds lie above those of others.
@@ -89,6 +89,6 @@ def notes(**changes) -> Notes:
         "settings": {"negatives kept": "10 %", "label delay": "7 days"},
         "energy": "Joules are estimated from CPU time, 4 W per busy core, ± 50 % (k = 2).",
         "currency": "EUR",
-        "grid": parse_grid("ES"),
+        "grid": parse_electricity("ES"),
     }  # fmt: skip
     return Notes(**(given | changes))

@@ -24,7 +24,7 @@ from attacking.files import frugalfl, new_run
 from attacking.outcome import Outcome
 from frugalfl.energy import EnergyRecord, Reading, bundle, formats
 from frugalfl.energy.parquet import write_records
-from frugalfl.energy.text import as_dict, canonical, from_dict
+from frugalfl.energy.record_json import as_dict, canonical, from_dict
 from frugalfl.modules import read_parameters
 from frugalfl.plans import parse_plan
 from frugalfl.settings import Settings

@@ -16,8 +16,8 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from frugalfl.blocks import FloatArray
-from frugalfl.energy import EnergyRecord, Head, bundle
-from frugalfl.energy.chain import HASH_BYTES, PROOF_BYTES
+from frugalfl.energy import EnergyRecord, Head, packed_records
+from frugalfl.energy.hash_chain import HASH_BYTES, PROOF_BYTES
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 from frugalfl.fold import unfold
@@ -591,7 +591,7 @@ def _any_text(record: Any, name: str) -> str:
 
 
 def _pack_ledger(records: tuple[EnergyRecord, ...], head: Head | None) -> ConfigRecord:
-    ledger = ConfigRecord({_RECORDS: bundle.pack(records)} if records else {})
+    ledger = ConfigRecord({_RECORDS: packed_records.pack(records)} if records else {})
     if head is not None:
         ledger[_NUMBER], ledger[_HASH] = head.number, head.hash
         if head.proof:
@@ -604,7 +604,7 @@ def _records(ledger: Any) -> tuple[EnergyRecord, ...]:
     try:
         if not isinstance(data, bytes):
             raise ValueError("they are no bytes")
-        return bundle.unpack(data)
+        return packed_records.unpack(data)
     except ValueError as error:
         raise FrameError(f"the reply's energy records cannot be read: {error}") from error
 

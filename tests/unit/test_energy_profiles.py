@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import frugalfl.energy
-from frugalfl.energy.fleet import parse_fleet
+from frugalfl.energy.device_mix import parse_fleet
 from frugalfl.energy.profiles import links, profile_named, profiles
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings

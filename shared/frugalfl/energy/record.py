@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from frugalfl.energy.grid import Grid
+from frugalfl.energy.electricity import Electricity
 from frugalfl.energy.meter import Window
 from frugalfl.energy.reading import Reading, counted
 from frugalfl.text import printable
@@ -60,7 +60,7 @@ class EnergyRecord:
     downlink_bytes: int = 0
     contacts: int = 0
     link: str = ""
-    grid: Grid | None = None
+    grid: Electricity | None = None
     software: str = ""
 
     @property

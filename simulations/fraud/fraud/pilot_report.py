@@ -18,7 +18,7 @@ from fraud.report import write_fraud_report
 from fraud.summary import summary
 from fraud.table import print_comparison
 from frugalfl.atomic import write_atomically, write_json
-from frugalfl.energy import parse_grid
+from frugalfl.energy import parse_electricity
 
 _ENERGY = (
     "Joules are of the processor time of the pilot's processes, by the profile “generic”, unless "
@@ -96,7 +96,7 @@ def notes_of(
             **{name: " ".join(way) for name, way in WAYS.items() if way},
         },
         energy=_ENERGY,
-        grid=parse_grid(grid),
+        grid=parse_electricity(grid),
     )
 
 

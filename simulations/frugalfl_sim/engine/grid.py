@@ -25,7 +25,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from frugalfl.answer import why_no_answer
 from frugalfl.delays import parse_delays
-from frugalfl.energy.fleet import parse_fleet
+from frugalfl.energy.device_mix import parse_fleet
 
 #: Node ids are free to choose; these look unlike client numbers, so that mix-ups show.
 _FIRST_NODE = 1000
