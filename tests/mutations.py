@@ -7,6 +7,7 @@ import zstandard
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
 
 from frugalfl.codec.buffer import Reader, varint
+from frugalfl.energy import packed_records
 from frugalfl.wire import STYPE
 
 

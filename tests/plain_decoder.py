@@ -12,9 +12,15 @@ from itertools import accumulate
 
 from plain_lanes import PlainDense, PlainLanes
 
+from frugalfl.codec.entropy.chance_tables import (
+    CHANCES,
+    EIGHTHS,
+    HALVES_BLIND,
+    HALVES_HINTED,
+    HAZARDS,
+)
 from frugalfl.codec.entropy.rangecoder import Decoder, fresh
 from frugalfl.codec.entropy.scatter import ROUNDS, Round, code_scattered
-from frugalfl.codec.entropy.tables import CHANCES, EIGHTHS, HALVES_BLIND, HALVES_HINTED, HAZARDS
 from frugalfl.errors import FrameError
 
 Matrix = list[list[int]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from frugalfl.codec.entropy.chance_tables import LEVELS, SIGN_LEVELS
 from frugalfl.codec.entropy.rangecoder import Decoder, code_signed, fresh
-from frugalfl.codec.entropy.tables import LEVELS, SIGN_LEVELS
 from frugalfl.errors import FrameError
 
 _EVEN = 40

@@ -20,7 +20,7 @@ from frugalfl.energy import EnergyRecord, Head, packed_records
 from frugalfl.energy.hash_chain import HASH_BYTES, PROOF_BYTES
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
-from frugalfl.fold import unfold
+from frugalfl.fold_message import unfold
 from frugalfl.form import Form
 from frugalfl.text import MOST_LETTERS, is_printable, printable
 
@@ -144,7 +144,7 @@ class CalibrateRequest:
         version: Version of the model to run, once ``frames`` are applied.
         frames: Frames that lead from what the client holds to ``version``; may be empty.
         percentile: Which row's minimum and maximum count, from 50 to 100
-            (:func:`~frugalfl.activations.ranges_of`).
+            (:func:`~frugalfl.activation_ranges.ranges_of`).
         program: As of :class:`TrainRequest`; any that holds this model.
         program_file: As of :class:`TrainRequest`.
         resumed: As of :class:`TrainRequest`.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from frugalfl.codec import entropy
-from frugalfl.codec.entropy import frame, rounding, tables
+from frugalfl.codec.entropy import chance_tables, coded_tensors, rounding
 from frugalfl.errors import CodecError, FrameError
 
 EXTREMES = [0, 0, 0, 1, -1, 2, -2, 15, -16, 1000, -70000, 2**31 - 1, -(2**31)]
@@ -53,13 +53,13 @@ extreme = st.builds(
 def mode(request, monkeypatch):
     """Every law holds for both coders, and for frames that have both."""
     if request.param == "dense":
-        monkeypatch.setattr(frame, "LANES_FROM", 0)
-        monkeypatch.setattr(frame, "MAX_HITS", 0)
-        monkeypatch.setattr(frame, "DENSE_FROM", 0)
+        monkeypatch.setattr(coded_tensors, "LANES_FROM", 0)
+        monkeypatch.setattr(coded_tensors, "MAX_HITS", 0)
+        monkeypatch.setattr(coded_tensors, "DENSE_FROM", 0)
     if request.param == "mixed":
-        monkeypatch.setattr(frame, "LANES_FROM", 0)
-        monkeypatch.setattr(frame, "MAX_HITS", 30)
-        monkeypatch.setattr(frame, "DENSE_FROM", 20)
+        monkeypatch.setattr(coded_tensors, "LANES_FROM", 0)
+        monkeypatch.setattr(coded_tensors, "MAX_HITS", 30)
+        monkeypatch.setattr(coded_tensors, "DENSE_FROM", 20)
     return request.param
 
 
@@ -102,7 +102,7 @@ def test_tensors_with_thresholds(qs, seed, hinted):
 def test_mixed_frames_hold_both_kinds(mode):
     qs = [draw(1, 30, 40, 0.3, 0.5), draw(2, 30, 1, 0.1, 0.5), draw(3, 10, 10, 0.0, 0.5)]
     data = entropy.encode_tensors(qs)
-    assert bool(data[0] & frame.LANED) == (mode != "scattered")
+    assert bool(data[0] & coded_tensors.LANED) == (mode != "scattered")
     assert plain.decode_tensors(data, [q.shape for q in qs]) == [q.tolist() for q in qs]
 
 
@@ -262,13 +262,13 @@ def test_words_are_the_same_in_plain_python():
 
 
 def test_tables_follow_their_formulas():
-    assert list(tables.EXP2) == [round(65536 * 2 ** (-i / 64)) for i in range(65)]
-    assert list(tables.HAZARDS) == [
-        max(1, round(-np.log2(1 - p / 65536) * 65536)) for p in tables.CHANCES
+    assert list(chance_tables.EXP2) == [round(65536 * 2 ** (-i / 64)) for i in range(65)]
+    assert list(chance_tables.HAZARDS) == [
+        max(1, round(-np.log2(1 - p / 65536) * 65536)) for p in chance_tables.CHANCES
     ]
-    assert list(tables.CHANCES) == sorted(set(tables.CHANCES))
-    assert len(tables.LEVELS) == 64 and tables.LEVELS[40] == 2048
-    assert len(tables.SIGN_LEVELS) == 15 and tables.SIGN_LEVELS[7] == 2048
+    assert list(chance_tables.CHANCES) == sorted(set(chance_tables.CHANCES))
+    assert len(chance_tables.LEVELS) == 64 and chance_tables.LEVELS[40] == 2048
+    assert len(chance_tables.SIGN_LEVELS) == 15 and chance_tables.SIGN_LEVELS[7] == 2048
 
 
 def pinned() -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from attacking import SUBJECTS
 
 from frugalfl.codec.registry import ENDS, SHORT, TRANSFORMS
-from frugalfl.plans.registry import PLANS
+from frugalfl.plans.parse import PLANS
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
 from frugalfl.targets import targets

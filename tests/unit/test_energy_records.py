@@ -17,9 +17,9 @@ from frugalfl.energy import (
     Electricity,
     Head,
     Reading,
-    bundle,
     formats,
     mac_reading,
+    packed_records,
     parse_electricity,
     profile_named,
     radio_reading,
@@ -80,7 +80,7 @@ def test_sums_do_not_depend_on_how_records_are_split(rows, cut):
 
 @given(st.lists(records, max_size=6))
 def test_any_records_survive_the_wire(rows):
-    assert bundle.unpack(bundle.pack(rows)) == tuple(rows)
+    assert packed_records.unpack(packed_records.pack(rows)) == tuple(rows)
 
 
 @given(records)
@@ -100,21 +100,21 @@ def test_any_records_survive_as_parquet(tmp_path_factory, rows):
 def test_rubbish_in_place_of_records_is_refused_in_one_line(data):
     if data:
         with pytest.raises(ValueError):
-            bundle.unpack(data)
+            packed_records.unpack(data)
 
 
 @given(st.lists(records, min_size=1, max_size=3), st.data())
 def test_damaged_bundles_are_refused_or_read_as_valid_records(rows, data):
-    packed = bytearray(bundle.pack(rows))
+    packed = bytearray(packed_records.pack(rows))
     packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises(ValueError):  # deflate's own checksum, if nothing before
-        bundle.unpack(bytes(packed))
+        packed_records.unpack(bytes(packed))
 
 
 def test_a_bundle_that_would_fill_the_memory_is_refused():
-    bomb = zlib.compressobj(9, zdict=bundle._DICTIONARY)
+    bomb = zlib.compressobj(9, zdict=packed_records._DICTIONARY)
     with pytest.raises(ValueError, match="longer than"):
-        bundle.unpack(bomb.compress(b" " * 50_000_000) + bomb.flush())
+        packed_records.unpack(bomb.compress(b" " * 50_000_000) + bomb.flush())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from frugalfl.blocks import Layout
-from frugalfl.codec.kept import write_kept
+from frugalfl.codec.kept_channels import write_kept
 from frugalfl.errors import ExportError
 from frugalfl.kept import take
 from frugalfl.modules import read_parameters

@@ -116,7 +116,7 @@ def export_model(
         max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share; None to
             accept any loss, and any of the first measure.
         ranges: What clients recorded of the activations, shape ``(tensors, 2)``
-            (:mod:`frugalfl.activations`).
+            (:mod:`frugalfl.activation_ranges`).
         activations: ``int8`` or ``int16``; weights are int8, and so the files are called.
         budget: What the device has; None: no limits.
         metrics: The task's own, by name; not used with ``scoring``.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 from frugalfl.errors import ExportError
 from frugalfl.targets import Target
 from frugalfl.task import FloatArray

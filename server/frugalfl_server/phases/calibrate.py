@@ -20,7 +20,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from frugalfl import wire
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
 from frugalfl.errors import ExportError, FederationError, FrameError, RunError, TaskError

@@ -1,6 +1,5 @@
 """Update to bytes and back: codecs (chains of links) and frames (one encoded update)."""
 
-from frugalfl.codec.bundle import decode_bundle
 from frugalfl.codec.codec import Codec, parse_codec
 from frugalfl.codec.cut import Cut, encode_cut
 from frugalfl.codec.feedback import Residual
@@ -13,6 +12,7 @@ from frugalfl.codec.frame import (
     encode_frame,
     read_frame,
 )
+from frugalfl.codec.frame_bundle import decode_bundle
 from frugalfl.codec.links import Compact, Product, Sparse, Steering
 
 __all__ = [

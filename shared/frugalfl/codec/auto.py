@@ -31,7 +31,7 @@ from frugalfl.codec.chain import Chain
 from frugalfl.codec.entropy.rounding import restore
 from frugalfl.codec.links import Coder, Draws, Family, Tensor
 from frugalfl.codec.range import Range
-from frugalfl.codec.steps import read_step
+from frugalfl.codec.step_rules import read_step
 from frugalfl.errors import CodecError, FrameError, UsageError
 
 _DEFAULT = 0.1

@@ -17,7 +17,7 @@ from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import CENTROIDS, centroids, restore, round_nearest
 from frugalfl.codec.links import Family, Tensor, Transform
-from frugalfl.codec.steps import StepRule, choose_step, read_step, step_rule
+from frugalfl.codec.step_rules import StepRule, choose_step, read_step, step_rule
 from frugalfl.errors import FrameError
 
 _OFFSETS = struct.Struct(f"<{CENTROIDS}e")

@@ -29,7 +29,7 @@ from frugalfl.codec import (
 )
 from frugalfl.codec.chain import Chain
 from frugalfl.codec.links import Coder, Transform
-from frugalfl.codec.steps import unknown_step
+from frugalfl.codec.step_rules import unknown_step
 
 TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
     "dyadic": dyadic.build,

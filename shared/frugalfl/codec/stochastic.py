@@ -19,7 +19,7 @@ from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import restore, round_shared, step_for_noise
 from frugalfl.codec.links import Family, Steering, Tensor, Transform, shared_thresholds
-from frugalfl.codec.steps import (
+from frugalfl.codec.step_rules import (
     StepRule,
     choose_step,
     largest_magnitude,

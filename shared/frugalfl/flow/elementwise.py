@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from frugalfl.flow.facts import (
+from frugalfl.flow.tensor_facts import (
     Fact,
     Knows,
     NotShownError,

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl.errors import ProgramError
-from frugalfl.flow.tables import Table, root
+from frugalfl.flow.flat_tables import Table, root
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]

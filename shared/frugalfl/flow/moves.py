@@ -7,7 +7,8 @@ from math import prod
 
 import numpy as np
 
-from frugalfl.flow.facts import (
+from frugalfl.flow.graph import Shape
+from frugalfl.flow.tensor_facts import (
     Fact,
     Knows,
     NotShownError,
@@ -20,7 +21,6 @@ from frugalfl.flow.facts import (
     reshaped,
     with_rows,
 )  # fmt: skip
-from frugalfl.flow.graph import Shape
 
 
 def reshape(step: Step) -> list[Fact]:

@@ -12,7 +12,9 @@ from math import prod
 import numpy as np
 
 from frugalfl.flow.elementwise import checked_activation, combined
-from frugalfl.flow.facts import (
+from frugalfl.flow.graph import Shape
+from frugalfl.flow.reductions import summed
+from frugalfl.flow.tensor_facts import (
     Fact,
     Knows,
     NotShownError,
@@ -25,8 +27,6 @@ from frugalfl.flow.facts import (
     reshaped,
     with_rows,
 )  # fmt: skip
-from frugalfl.flow.graph import Shape
-from frugalfl.flow.reductions import summed
 
 _SAME = 0
 _IMAGE = 4

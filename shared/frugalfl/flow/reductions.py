@@ -6,8 +6,8 @@ which gives ranges, only the extremes of a whole tensor.
 
 from __future__ import annotations
 
-from frugalfl.flow.facts import Fact, Knows, NotShownError, Place, Rule, Step, with_rows
 from frugalfl.flow.graph import Shape
+from frugalfl.flow.tensor_facts import Fact, Knows, NotShownError, Place, Rule, Step, with_rows
 
 #: Signatures whose outputs may hold sums over the batch.
 SUMMING = ("train", "evaluate")

@@ -5,7 +5,7 @@ symbols) and `dense` for those with many (class tables and numpy-vectorised rANS
 is described in docs/range-coder.md; `tests/plain_decoder.py` decodes it in plain Python.
 """
 
-from .frame import decode_nonzeros, decode_tensors, encode_tensors, ideal_bits
+from .coded_tensors import decode_nonzeros, decode_tensors, encode_tensors, ideal_bits
 from .thresholds import mix
 
 __all__ = ["decode_nonzeros", "decode_tensors", "encode_tensors", "ideal_bits", "mix"]

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from frugalfl.flow.flat_tables import Table
 from frugalfl.flow.graph import Array, Shape
-from frugalfl.flow.tables import Table
 
 #: Entries up to which constants of whole numbers are computed, not only where they lie.
 _MOST_FOLDED = 1 << 15
