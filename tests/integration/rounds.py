@@ -18,7 +18,7 @@ from frugalfl_server.cohort.energy_limits import Control
 from frugalfl_server.cohort.quarantine import set_aside_of
 from frugalfl_server.cohort.sticky_sampling import sampler_of
 from frugalfl_server.cohort.training_programs import Programs
-from frugalfl_server.export import prune
+from frugalfl_server.export import prune_channels as prune
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.rate_control import Steering

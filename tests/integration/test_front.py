@@ -30,7 +30,7 @@ from frugalfl_client.node.channel import Address, Channel, trust
 from frugalfl_client.node.flower import Fleet
 from frugalfl_server.serve.front.limits import Limits
 from frugalfl_server.serve.front_process import FrontProcess
-from frugalfl_server.serve.keys import read_public_key
+from frugalfl_server.serve.key_folder import read_public_key
 from frugalfl_server.serve.processes import Tls
 
 #: As a server's, with less patience, and few strangers.

@@ -16,7 +16,7 @@ from frugalfl.trees import agree, sketch
 from frugalfl.trees.ways import parse_way
 from frugalfl_client.app import app as client_app
 from frugalfl_client.trees.state import forget
-from frugalfl_server.report.outcomes import read_outcomes
+from frugalfl_server.report.final_outcomes import read_outcomes
 from frugalfl_server.run.resume import to_resume
 from frugalfl_server.trees.bagging import Bagging
 from frugalfl_server.trees.grown import Grown

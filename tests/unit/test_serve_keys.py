@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from frugalfl.errors import RunError
-from frugalfl_server.serve.keys import Keys, read_public_key
+from frugalfl_server.serve.key_folder import Keys, read_public_key
 
 
 class Follow:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from frugalfl.blocks import Shape
 from frugalfl.errors import ExportError, FrugalFLError, MissingExtraError
-from frugalfl_server.export.trace import Call, line_of, trace
+from frugalfl_server.export.record_calls import Call, line_of, trace
 
 if TYPE_CHECKING:
     import torch

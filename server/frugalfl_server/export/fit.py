@@ -23,7 +23,7 @@ from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.gates import reasons
 from frugalfl_server.export.measure import Cost, measure
-from frugalfl_server.export.prune import PruneReport, prune
+from frugalfl_server.export.prune_channels import PruneReport, prune
 from frugalfl_server.export.prune_cut import (
     ROUND_TO,
     Narrowed,
@@ -41,7 +41,7 @@ class Fit:
     """The largest model that fits.
 
     Attributes:
-        ratio: Share of channels to prune, for :func:`~frugalfl_server.export.prune.prune`.
+        ratio: Share of channels to prune, for :func:`~frugalfl_server.export.prune_channels.prune`.
         report: What pruning at that ratio does.
         cost: What the model needs; of flash, without TFLite-Micro itself.
     """

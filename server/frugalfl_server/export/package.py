@@ -17,12 +17,11 @@ from frugalfl.metrics import Metric
 from frugalfl.task import Examples, FloatArray, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export import gates
-from frugalfl_server.export.about import with_about
 from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.c_array import c_array
-from frugalfl_server.export.convert import convert, to_model_layout
 from frugalfl_server.export.cost import count_file_macs, count_parameters
 from frugalfl_server.export.device_budget import DeviceBudget
+from frugalfl_server.export.float_reference import Reference, of_pytorch
 from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.lint import Advice, blamed, lint
 from frugalfl_server.export.measure import Cost
@@ -30,9 +29,10 @@ from frugalfl_server.export.operators import float_operators
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.ranges import Ranges, name_ranges
-from frugalfl_server.export.reference import Reference, of_pytorch
 from frugalfl_server.export.strip import strip
+from frugalfl_server.export.to_float_tflite import convert, to_model_layout
 from frugalfl_server.export.verify import Verification, verify
+from frugalfl_server.export.write_about import with_about
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from frugalfl_server.export.lint.subject import subject_of
-from frugalfl_server.export.trace import Call, Trace, place_of
+from frugalfl_server.export.record_calls import Call, Trace, place_of
 
 if TYPE_CHECKING:
     import torch

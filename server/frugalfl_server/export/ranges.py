@@ -20,11 +20,11 @@ from frugalfl.activation_ranges import row_ranges, with_zero
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
 from frugalfl_server.export.blame import blame
-from frugalfl_server.export.convert import to_model_layout
-from frugalfl_server.export.explain import explained
+from frugalfl_server.export.explain_error import explained
 from frugalfl_server.export.intervals import bounds
 from frugalfl_server.export.quantize import calibrated
 from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.to_float_tflite import to_model_layout
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts, cumulative
 from frugalfl_server.report.headlines import BASELINE_NAME, comparison
+from frugalfl_server.report.run_facts import Facts, cumulative
 from frugalfl_server.report.svg import INK, MUTED, OTHER, OURS, PAPER, draw
 from frugalfl_server.report.texts import less
 from frugalfl_server.report.ticks import byte_limits, byte_ticks, only_grid, score_ticks

@@ -12,9 +12,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from frugalfl.kinds import ACCURACY
 from frugalfl.metrics import number
 from frugalfl.text import for_file_name
-from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.headlines import BASELINE_NAME
 from frugalfl_server.report.panels import Panel, panel
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.sheet import Sheet
 from frugalfl_server.report.svg import INK, MUTED, OTHER, OURS
 from frugalfl_server.report.texts import measure_name, percent

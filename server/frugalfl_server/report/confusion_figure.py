@@ -11,7 +11,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from frugalfl.text import printable
-from frugalfl_server.report.outcomes import STAGE_NAMES, Counts, Outcomes
+from frugalfl_server.report.final_outcomes import STAGE_NAMES, Counts, Outcomes
 from frugalfl_server.report.panels import WIDTH, Panel, panel
 from frugalfl_server.report.svg import GRID, INK, OTHER, OURS, PAPER
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.headlines import BASELINE_NAME
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.svg import GRID, INK, OTHER, OURS, PAPER, draw
 from frugalfl_server.report.texts import energy
 from frugalfl_server.report.ticks import only_grid, score_ticks

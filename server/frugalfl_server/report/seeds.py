@@ -15,9 +15,9 @@ from frugalfl.errors import UsageError
 from frugalfl.kinds import ACCURACY
 from frugalfl.text import for_file_name
 from frugalfl_server.report.by_round import Quantity, limits_of, mark_pruned, quantities
-from frugalfl_server.report.facts import Facts, read_facts
 from frugalfl_server.report.headlines import scored_on
 from frugalfl_server.report.panels import Panel, panel
+from frugalfl_server.report.run_facts import Facts, read_facts
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.svg import INK, OURS, PHASE_COLOURS
 from frugalfl_server.report.texts import measure_name

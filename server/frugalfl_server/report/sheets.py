@@ -9,9 +9,9 @@ from frugalfl.kinds import ACCURACY
 from frugalfl_server.report.by_round import round_sheet
 from frugalfl_server.report.changed import settings_of, settings_sheet
 from frugalfl_server.report.clients import client_rows, client_sheet
-from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.headlines import BASELINE_NAME
 from frugalfl_server.report.joules import Source, by_client, by_source, phases_of
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.scores_table import class_sheet, error_sheet, output_sheet
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.tables import STAGES, SlimRow, comparison_rows, slim_rows

@@ -12,7 +12,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from frugalfl.metrics import number
-from frugalfl_server.report.outcomes import STAGE_NAMES, Counts, Outcomes
+from frugalfl_server.report.final_outcomes import STAGE_NAMES, Counts, Outcomes
 from frugalfl_server.report.panels import Panel, panel
 from frugalfl_server.report.svg import GRID, INK, MUTED, OTHER, OURS
 from frugalfl_server.report.ticks import only_grid

@@ -9,7 +9,7 @@ from typing import Any
 
 from frugalfl.metrics import number
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.texts import (
     carbon,
     duration,

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.svg import MUTED, OTHER, OURS, draw
 from frugalfl_server.report.ticks import byte_limits, byte_ticks, only_grid
 from frugalfl_server.run.records import RoundRecord

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from frugalfl_server.serve.front_process import FrontProcess
-from frugalfl_server.serve.keys import Keys
+from frugalfl_server.serve.key_folder import Keys
 from frugalfl_server.serve.place import Place
 from frugalfl_server.serve.processes import SuperLink
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from frugalfl.errors import UsageError
 from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.keys import read_public_key
+from frugalfl_server.serve.key_folder import read_public_key
 from frugalfl_server.serve.processes import Tls
 
 #: Longest wait for a SuperLink that should be there already (s).

@@ -22,7 +22,7 @@ from frugalfl_server.run.resume import to_resume
 from frugalfl_server.serve.again import Attempts, DiedError, EndedError, FailedError, Watch
 from frugalfl_server.serve.entrance import Entrance
 from frugalfl_server.serve.interrupted import telling_how_to_go_on
-from frugalfl_server.serve.keys import Keys
+from frugalfl_server.serve.key_folder import Keys
 from frugalfl_server.serve.place import Place
 from frugalfl_server.serve.processes import Flower, SuperLink
 from frugalfl_server.serve.submitted import connect, follow, register, stop, submit

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from frugalfl_server.export.lint.subject import Finding, Subject
-from frugalfl_server.export.trace import Call
+from frugalfl_server.export.record_calls import Call
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from frugalfl_server.export.lint.subject import Finding, Subject
-from frugalfl_server.export.trace import Call
+from frugalfl_server.export.record_calls import Call
 
 Finder = Callable[[Subject], Iterator[Finding]]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from frugalfl_server.export.as_2d import as_2d
 from frugalfl_server.export.batch_norm import fold_batch_norms
-from frugalfl_server.export.trace import Call, Trace, trace
+from frugalfl_server.export.record_calls import Call, Trace, trace
 
 if TYPE_CHECKING:
     import torch

@@ -10,11 +10,11 @@ import h11
 
 from frugalfl_server.serve.front.credentials import Credentials
 from frugalfl_server.serve.front.flight import Flight
+from frugalfl_server.serve.front.http_connection import Wire
 from frugalfl_server.serve.front.limits import Limits
 from frugalfl_server.serve.front.refused import RefusedError
-from frugalfl_server.serve.front.rules import Admitted, check
+from frugalfl_server.serve.front.request_rules import Admitted, check
 from frugalfl_server.serve.front.superlink import Link
-from frugalfl_server.serve.front.wire import Wire
 
 #: Headers of an answer that a node reads.
 _ANSWER = frozenset({b"content-type", b"content-length", b"date"})

@@ -14,10 +14,10 @@ from frugalfl_server.serve.front.attendant import Attendant
 from frugalfl_server.serve.front.credentials import Credentials
 from frugalfl_server.serve.front.crowd import Crowd, Guest
 from frugalfl_server.serve.front.flight import Flight
+from frugalfl_server.serve.front.http_connection import Wire
 from frugalfl_server.serve.front.limits import Limits
 from frugalfl_server.serve.front.refused import Refused, RefusedError
 from frugalfl_server.serve.front.superlink import Link
-from frugalfl_server.serve.front.wire import Wire
 
 #: Connections that the system keeps until they are taken.
 BACKLOG = 1024

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import h11
 
+from frugalfl_server.serve.front.http_connection import Wire
 from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.front.wire import Wire
 
 #: Longest head of an answer, which a SuperLink of one's own makes (B).
 _HEAD_BYTES = 65536

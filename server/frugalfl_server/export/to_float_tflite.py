@@ -19,11 +19,11 @@ from frugalfl_server.export import flatbuffer
 from frugalfl_server.export.as_2d import SERIES_RANK, as_2d
 from frugalfl_server.export.batch_norm import IMAGE_RANK, fold_batch_norms
 from frugalfl_server.export.dense_bias import restore_biases
-from frugalfl_server.export.explain import explained
-from frugalfl_server.export.fold import fold_transposes
+from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.fold_transposes import fold_transposes
 from frugalfl_server.export.plain_convolution import plain_convolutions
 from frugalfl_server.export.quiet import quiet
-from frugalfl_server.export.trace import trace
+from frugalfl_server.export.record_calls import trace
 
 if TYPE_CHECKING:
     import torch
