@@ -22,7 +22,7 @@ from tcp_proxy import TcpProxy
 
 from frugalfl_client.node.channel import Address, Channel, trust
 from frugalfl_client.node.flower import Fleet
-from frugalfl_server.serve.front.limits import Limits
+from frugalfl_server.serve.front.limits import FrontLimits
 from frugalfl_server.serve.front_process import FrontProcess
 from frugalfl_server.serve.key_folder import read_public_key
 from frugalfl_server.serve.processes import Tls
@@ -64,7 +64,7 @@ def front(links: Machines, key: Path) -> Iterator[tuple[FrontProcess, int]]:
     """A front before a SuperLink, and its port."""
     port = free_port()
     process = FrontProcess(
-        "127.0.0.1", port, links.port, Tls.of(links.folder), Limits(),
+        "127.0.0.1", port, links.port, Tls.of(links.folder), FrontLimits(),
         links.folder / "front.log", print,
     )  # fmt: skip
     process.admit(frozenset({read_public_key(Path(f"{key}.pub"))}))

@@ -11,7 +11,7 @@ from typing import Any
 from frugalfl.asynchronous import parse_asynchronous
 from frugalfl.codec import parse_codec
 from frugalfl.delays import parse_delays
-from frugalfl.energy.device_mix import parse_fleet
+from frugalfl.energy.device_mix import parse_device_mix
 from frugalfl.energy.electricity import parse_electricity
 from frugalfl.patience import parse_patience
 from frugalfl.plans import parse_plan
@@ -34,7 +34,7 @@ _TEXTS: dict[str, tuple[Any, tuple[str, ...]]] = {
         "auto(nmse 0.05)", "dyadic(auto) | range",
     )),
     "plan text": (parse_plan, ("alternate(full, last(2))", "full", "last(1)")),
-    "fleet text": (parse_fleet, ("generic", "60% raspberry-pi-5, 40% generic")),
+    "fleet text": (parse_device_mix, ("generic", "60% raspberry-pi-5, 40% generic")),
     "electricity text": (parse_electricity, ("ES", "world", "120 g/kWh")),
     "sampling text": (lambda text: parse_sampling(text, 8), ("uniform", "sticky(4, 1)")),
     "strategy text": (lambda text: parse_strategy(text, 8), (

@@ -15,7 +15,7 @@ from flwr.app import Context
 from frugalfl import wire
 from frugalfl.blocks import Parameters
 from frugalfl.energy import Ledger, Meter, choose_meter, parse_electricity, profile_named
-from frugalfl.energy.device_mix import parse_fleet
+from frugalfl.energy.device_mix import parse_device_mix
 from frugalfl.energy.host import is_this_machine
 from frugalfl.energy.level import BatteryLevel, battery_level
 from frugalfl.errors import FrameError, MissingExtraError, RunError, TaskError, UsageError
@@ -54,7 +54,7 @@ class Device:
         self._chance = Chance(folder, number, seed)
         self._battery_file = battery_file
         self.settings = settings
-        worn = parse_fleet(settings.device).of(number)
+        worn = parse_device_mix(settings.device).of(number)
         self.link = link or worn.link
         self.profile = worn.profile
         self.grid = parse_electricity(grid)

@@ -28,13 +28,13 @@ from tcp_proxy import TcpProxy
 
 from frugalfl_client.node.channel import Address, Channel, trust
 from frugalfl_client.node.flower import Fleet
-from frugalfl_server.serve.front.limits import Limits
+from frugalfl_server.serve.front.limits import FrontLimits
 from frugalfl_server.serve.front_process import FrontProcess
 from frugalfl_server.serve.key_folder import read_public_key
 from frugalfl_server.serve.processes import Tls
 
 #: As a server's, with less patience, and few strangers.
-LIMITS = Limits(
+LIMITS = FrontLimits(
     per_address=40,
     strangers=60,
     handshake_s=20,

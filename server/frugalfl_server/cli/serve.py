@@ -79,7 +79,7 @@ def serve(
     or Flower's own `flower-supernode`. A SuperLink that dies is started again; a run that was
     stopped in any way goes on with **--resume**. docs/serve.md has the whole of it.
     """
-    from frugalfl_server.serve.front.limits import Limits
+    from frugalfl_server.serve.front.limits import FrontLimits
     from frugalfl_server.serve.place import Place
     from frugalfl_server.serve.processes import Tls
 
@@ -95,7 +95,7 @@ def serve(
     folder, checked, resume = chosen(app, settings, resume, runs)
 
     where = host or ("127.0.0.1" if insecure else "0.0.0.0")
-    place = Place(where, port, Limits(per_address=per_address), found, nodes, superlink, state)
+    place = Place(where, port, FrontLimits(per_address=per_address), found, nodes, superlink, state)
     place.check()
 
     from frugalfl_server.serve.serve import serve_app

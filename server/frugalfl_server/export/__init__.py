@@ -14,7 +14,7 @@ from frugalfl_server.export.float_reference import Reference, of_pytorch
 from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.keras import export_keras
 from frugalfl_server.export.lint import Advice, lint
-from frugalfl_server.export.measure import Cost, measure
+from frugalfl_server.export.measure import DeviceCost, measure
 from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.package import ExportResult, export_model
 from frugalfl_server.export.prune_channels import PruneReport, prune, prune_by
@@ -27,8 +27,8 @@ from frugalfl_server.export.verify import Verification, verify
 
 __all__ = [
     "Advice",
-    "Cost",
     "DeviceBudget",
+    "DeviceCost",
     "ExportResult",
     "Fit",
     "Gate",

@@ -24,7 +24,7 @@ from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.float_reference import Reference, of_pytorch
 from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.lint import Advice, blamed, lint
-from frugalfl_server.export.measure import Cost
+from frugalfl_server.export.measure import DeviceCost
 from frugalfl_server.export.operators import float_operators
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
@@ -223,7 +223,7 @@ def prove_and_write(
         scoring=scoring,
     )
     proof = dataclasses.replace(proof, drawn=drawn)
-    cost = Cost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
+    cost = DeviceCost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
     budget = budget or DeviceBudget()
     passed = (*proof.gates, *_device_gates(mcu_model, cost, budget))
     header, source = c_array(mcu_model, name, proof.arena_bytes)
@@ -253,7 +253,7 @@ def prove_and_write(
     return result
 
 
-def _device_gates(model: bytes, cost: Cost, budget: DeviceBudget) -> list[Gate]:
+def _device_gates(model: bytes, cost: DeviceCost, budget: DeviceBudget) -> list[Gate]:
     """Hold the model against its device, and name everything that it has too much of at once."""
     found = budget_gates(cost, budget)
     missing = gates.reasons(found)

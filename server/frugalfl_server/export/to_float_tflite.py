@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedModel:
     """A module as the converter gets it.
 
     Attributes:
@@ -66,7 +66,7 @@ def convert(module: torch.nn.Module, input_shape: tuple[int, ...]) -> bytes:
     return plain_convolutions(fold_transposes(restored))
 
 
-def prepare(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Prepared:
+def prepare(module: torch.nn.Module, input_shape: tuple[int, ...]) -> PreparedModel:
     """Check a module, and rewrite a copy of it to what converts best.
 
     Args:
@@ -84,7 +84,7 @@ def prepare(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Prepared:
     twin = as_2d(plain, example)
     if twin is not None:
         plain, example = twin, example[..., None]
-    return Prepared(fold_batch_norms(plain, example), example)
+    return PreparedModel(fold_batch_norms(plain, example), example)
 
 
 def to_model_layout(x: FloatArray, model: bytes) -> FloatArray:
@@ -125,7 +125,7 @@ def _check(module: torch.nn.Module, example: torch.Tensor) -> None:
         raise ExportError("the model's outputs are NaN or infinite; its training went wrong")
 
 
-def _run_converter(prepared: Prepared) -> bytes:
+def _run_converter(prepared: PreparedModel) -> bytes:
     import litert_torch
 
     module, example = prepared.module, prepared.example

@@ -10,7 +10,7 @@ from frugalfl_server.report.by_round import round_sheet
 from frugalfl_server.report.changed import settings_of, settings_sheet
 from frugalfl_server.report.clients import client_rows, client_sheet
 from frugalfl_server.report.headlines import BASELINE_NAME
-from frugalfl_server.report.joules import Source, by_client, by_source, phases_of
+from frugalfl_server.report.joules import JouleSource, by_client, by_source, phases_of
 from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.scores_table import class_sheet, error_sheet, output_sheet
 from frugalfl_server.report.sheet import Cell, Sheet
@@ -48,7 +48,7 @@ def _energy(facts: Facts) -> Sheet:
 
 
 def _sources(facts: Facts) -> Sheet:
-    header = [one.name for one in fields(Source)]
+    header = [one.name for one in fields(JouleSource)]
     rows: list[list[Any]] = [list(astuple(one)) for one in by_source(facts.run.energy)]
     return Sheet("sources", header, [[_word(cell) for cell in row] for row in rows])
 

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from frugalfl.errors import RunError
-from frugalfl_server.serve.front.limits import Limits
+from frugalfl_server.serve.front.limits import FrontLimits
 from frugalfl_server.serve.processes import Tls, end_with_parent
 
 #: Most seconds until it listens, and until it has ended.
@@ -30,7 +30,7 @@ class FrontProcess:
     """
 
     def __init__(
-        self, host: str, port: int, superlink: int, tls: Tls | None, limits: Limits,
+        self, host: str, port: int, superlink: int, tls: Tls | None, limits: FrontLimits,
         log: Path, say: Callable[[str], None],
     ) -> None:  # fmt: skip
         """Say what to start; nothing is started yet.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frugalfl.errors import UsageError
-from frugalfl_server.serve.front.limits import Limits
+from frugalfl_server.serve.front.limits import FrontLimits
 from frugalfl_server.serve.key_folder import read_public_key
 from frugalfl_server.serve.processes import Tls
 
@@ -32,7 +32,7 @@ class Place:
 
     host: str
     port: int
-    limits: Limits
+    limits: FrontLimits
     tls: Tls | None
     keys: Path | None
     superlink: str

@@ -25,7 +25,7 @@ import numpy as np
 
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity, below_one, unknown
-from frugalfl.codec.budget import Way, choose, most_rank, unit_rows, widest_step
+from frugalfl.codec.budget import TensorForm, choose, most_rank, unit_rows, widest_step
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.chain import Chain
 from frugalfl.codec.entropy.rounding import restore
@@ -126,7 +126,7 @@ class Auto(Coder):
         return replace(rounded, step=min(max(rounded.step * largest, _SMALLEST), _LARGEST))
 
 
-def _at(step: float, ways: Sequence[Way]) -> Rounded:
+def _at(step: float, ways: Sequence[TensorForm]) -> Rounded:
     parts = [way.symbols_at(step) for way in ways]
     ranks = [len(part[0]) if len(part) > 1 else 0 for part in parts]
     return Rounded(step, ranks, [symbols for part in parts for symbols in part])

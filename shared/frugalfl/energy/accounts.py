@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _OWED_S = 1.0
 
 
-class Estimated:
+class EstimateAccount:
     """E = processor seconds x W of a busy core; idle W x time, apart.
 
     Processor time, not load: it does not change when a neighbour on the same host is busy, so the
@@ -64,7 +64,7 @@ class Estimated:
                        "cpu-time", self.source, "process", self._uncertainty)  # fmt: skip
 
 
-class Metered:
+class MeterAccount:
     """E = (meter - idle W x time) x our share of the host's processor time."""
 
     def __init__(self, source: Source, idle_w: float | None = None) -> None:
@@ -86,7 +86,7 @@ class Metered:
             return None
 
     def advance(self, wall_s: float, cpu_s: float, share: float | None) -> tuple[float, float]:
-        """Return what a tick adds, as :meth:`Estimated.advance` does."""
+        """Return what a tick adds, as :meth:`EstimateAccount.advance` does."""
         last_j, self._last_j = self._last_j, self.total_j()
         if last_j is None or self._last_j is None:
             return 0.0, 0.0
@@ -117,4 +117,4 @@ class Metered:
                        source.uncertainty_rel)  # fmt: skip
 
 
-Account = Estimated | Metered
+Account = EstimateAccount | MeterAccount

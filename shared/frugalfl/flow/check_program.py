@@ -36,7 +36,7 @@ import numpy as np
 from frugalfl.errors import ProgramError
 from frugalfl.flow.graph import Graph, Operator, Shape, read_graphs
 from frugalfl.flow.operators import KNOWN, OTHERS
-from frugalfl.flow.tensor_facts import Fact, Knows, NotShownError, Place, Step, with_rows
+from frugalfl.flow.tensor_facts import Fact, Knows, NotShownError, RowAxis, Step, with_rows
 from frugalfl.program import Program, to_bytes
 
 #: Inputs that have rows in their first axis, and others, which are the same for every batch.
@@ -104,7 +104,7 @@ def _given(program: Program, graph: Graph, name: str, place: int, facts: dict[in
         raise ProgramError(
             f"the training program takes {name} as {shape}, in batches of {program.batch} rows"
         )
-    rows = Place(fits[0], shape[fits[0]] // program.batch)
+    rows = RowAxis(fits[0], shape[fits[0]] // program.batch)
     return with_rows(shape, rows, zero=name == "w")
 
 

@@ -15,9 +15,9 @@ from frugalfl_server.serve.front.credentials import Credentials
 from frugalfl_server.serve.front.crowd import Crowd, Guest
 from frugalfl_server.serve.front.flight import Flight
 from frugalfl_server.serve.front.http_connection import Wire
-from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.front.refused import Refused, RefusedError
-from frugalfl_server.serve.front.superlink import Link
+from frugalfl_server.serve.front.limits import FrontLimits
+from frugalfl_server.serve.front.refused import Refused, RequestRefusedError
+from frugalfl_server.serve.front.superlink import SuperLinkClient
 
 #: Connections that the system keeps until they are taken.
 BACKLOG = 1024
@@ -31,8 +31,8 @@ class Front:
     """Takes connections, and lets those go on that may."""
 
     def __init__(
-        self, limits: Limits, credentials: Credentials, tls: ssl.SSLContext | None,
-        link: Callable[[], Link], say: Callable[[str], None],
+        self, limits: FrontLimits, credentials: Credentials, tls: ssl.SSLContext | None,
+        link: Callable[[], SuperLinkClient], say: Callable[[str], None],
     ) -> None:  # fmt: skip
         """Put the parts together.
 
@@ -71,7 +71,7 @@ class Front:
         guest.leave = task.cancel
         try:
             self._crowd.enter(guest)
-        except RefusedError as error:
+        except RequestRefusedError as error:
             self.refused.add(address, error)
             task.cancel()
             connection.close()
@@ -86,13 +86,13 @@ class Front:
             try:
                 await self._attendant(wire, guest).attend()
                 await wire.close()
-            except RefusedError:
+            except RequestRefusedError:
                 await wire.close()
                 raise
             except BaseException:
                 wire.abort()
                 raise
-        except RefusedError as error:
+        except RequestRefusedError as error:
             self.refused.add(guest.address, error)
         except (OSError, h11.ProtocolError):
             pass  # a line that broke
@@ -123,7 +123,7 @@ class Front:
                 lambda: protocol, connection, ssl=self._tls, ssl_handshake_timeout=seconds
             )
         except OSError as error:
-            raise RefusedError("connection", "it came to no TLS on it") from error
+            raise RequestRefusedError("connection", "it came to no TLS on it") from error
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         return Wire(h11.SERVER, reader, writer, self._limits.head_bytes)
 

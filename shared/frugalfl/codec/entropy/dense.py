@@ -19,7 +19,7 @@ from frugalfl.errors import FrameError
 from . import tensor_statistics
 from .chance_tables import LEVELS, SIGN_LEVELS
 from .lanes import Bits, Lanes
-from .rangecoder import Coder, code_signed, fresh
+from .rangecoder import SymbolCoder, code_signed, fresh
 
 RAW_SIGN = 7
 UNARY = 14
@@ -63,7 +63,7 @@ class DenseTensor:
 class DenseCoder:
     """Codes the dense tensors of one frame; the tables' statistics are shared among them."""
 
-    def __init__(self, coder: Coder, lanes: Lanes) -> None:
+    def __init__(self, coder: SymbolCoder, lanes: Lanes) -> None:
         self._coder = coder
         self._lanes = lanes
         self._counts = fresh(_TAIL + 34)
