@@ -98,14 +98,14 @@ def serve(
     place = Place(where, port, FrontLimits(per_address=per_address), found, nodes, superlink, state)
     place.check()
 
+    from frugalfl_server.serve.lines import show_lines
     from frugalfl_server.serve.serve import serve_app
 
-    run = serve_app(
-        folder, checked, runs, resume, place, _say
-    )  # fmt: skip
+    with show_lines(_show_line):
+        run = serve_app(folder, checked, runs, resume, place)
     show(run.path, as_json)
 
 
-def _say(line: str) -> None:
+def _show_line(line: str) -> None:
     """Print a line; much of it is what the SuperLink and the devices say."""
     typer.echo(printable(line, MOST_OF_A_LINE), err=True)

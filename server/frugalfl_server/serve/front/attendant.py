@@ -26,9 +26,16 @@ class Attendant:
     """Serves one connection."""
 
     def __init__(
-        self, wire: Wire, link: SuperLinkClient, limits: FrontLimits, credentials: Credentials, flight: Flight,
-        named: Callable[[bytes], None], idle: Callable[[bool], None],
-    ) -> None:  # fmt: skip
+        self,
+        wire: Wire,
+        link: SuperLinkClient,
+        limits: FrontLimits,
+        credentials: Credentials,
+        flight: Flight,
+        *,
+        named: Callable[[bytes], None],
+        idle: Callable[[bool], None],
+    ) -> None:
         """Put the parts together.
 
         Args:

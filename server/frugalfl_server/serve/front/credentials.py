@@ -45,10 +45,8 @@ class Credentials:
             raise _unsigned("it is not signed by a node") from error
         if self.admitted is not None and public not in self.admitted:
             status, body = fleet_api.refusal(target)
-            raise RequestRefusedError(
-                "request of an unknown node", "its key is not in the folder of --nodes",
-                status, body,
-            )  # fmt: skip
+            why = "its key is not in the folder of --nodes"
+            raise RequestRefusedError("request of an unknown node", why, status, body)
         if not _is_now(time):
             raise _unsigned("the time in it is not now: an old request, or a device's wrong clock")
         if not _is_signed(public, time, signature):

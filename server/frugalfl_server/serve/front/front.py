@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 import h11
 
@@ -31,9 +32,13 @@ class Front:
     """Takes connections, and lets those go on that may."""
 
     def __init__(
-        self, limits: FrontLimits, credentials: Credentials, tls: ssl.SSLContext | None,
-        link: Callable[[], SuperLinkClient], say: Callable[[str], None],
-    ) -> None:  # fmt: skip
+        self,
+        limits: FrontLimits,
+        credentials: Credentials,
+        tls: ssl.SSLContext | None,
+        link: Callable[[], SuperLinkClient],
+        say: Callable[[str], None],
+    ) -> None:
         """Put the parts together.
 
         Args:
@@ -103,10 +108,9 @@ class Front:
         def idle(now: bool) -> None:
             guest.idle = now
 
-        return Attendant(
-            wire, self._link(), self._limits, self._credentials, self._flight,
-            lambda key: self._crowd.name(guest, key), idle,
-        )  # fmt: skip
+        named = partial(self._crowd.name, guest)
+        parts = (self._link(), self._limits, self._credentials, self._flight)
+        return Attendant(wire, *parts, named=named, idle=idle)
 
     async def _shake_hands(self, connection: socket.socket) -> Wire:
         """Agree about TLS, and return the connection.

@@ -19,8 +19,8 @@ def find(root: Path) -> FoundSources:
     """Look for batteries of the machine itself, not of its mouse."""
     batteries = _batteries(root)
     if not batteries:
-        return FoundSources("battery", (), "no battery under /sys/class/power_supply, or (Android) "
-                       "none that an app may see")  # fmt: skip
+        why = "no battery under /sys/class/power_supply, or (Android) none that an app may see"
+        return FoundSources("battery", (), why)
     try:
         total = Integral(lambda: _drawn_w(batteries))
     except (OSError, ValueError) as error:

@@ -37,8 +37,8 @@ def find(root: Path) -> FoundSources:
     except (OSError, ValueError) as error:
         return FoundSources("file", (), f"{VARIABLE}: {error}")
     # Its meter's uncertainty is not ours to know.
-    return FoundSources("file", (Source("board", "file", f"{path} ({unit})", scope, None, total),),
-                   f"{path}, in {unit}")  # fmt: skip
+    source = Source("board", "file", f"{path} ({unit})", scope, None, total)
+    return FoundSources("file", (source,), f"{path}, in {unit}")
 
 
 def _value(path: Path, unit: str) -> float:

@@ -39,12 +39,12 @@ def find(root: Path) -> FoundSources:
         except (OSError, ValueError) as error:
             problems.append(f"{name}: {error}")
     if not supplies:
-        return FoundSources("hwmon", (), "; ".join(problems) or
-                       "no INA2xx or INA3221 current sensor under /sys/class/hwmon")  # fmt: skip
+        why = "no INA2xx or INA3221 current sensor under /sys/class/hwmon"
+        return FoundSources("hwmon", (), "; ".join(problems) or why)
     # Of several sensors one feeds the rest: the one with the most power is upstream.
     label, watts = max(supplies, key=lambda rail: rail[1]())
-    source = Source("board", "hwmon", label, "board", _UNCERTAINTY, Integral(watts),
-                    idle_s=_BASELINE_S)  # fmt: skip
+    total = Integral(watts)
+    source = Source("board", "hwmon", label, "board", _UNCERTAINTY, total, idle_s=_BASELINE_S)
     return FoundSources("hwmon", (source,), label)
 
 

@@ -23,8 +23,8 @@ def find(root: Path) -> FoundSources:
     try:
         import pynvml
     except ImportError:
-        return FoundSources("nvml", (), "pynvml is not installed; for NVIDIA GPUs: "
-                       "pip install nvidia-ml-py")  # fmt: skip
+        why = "pynvml is not installed; for NVIDIA GPUs: pip install nvidia-ml-py"
+        return FoundSources("nvml", (), why)
     try:
         pynvml.nvmlInit()
         sources = [_source(pynvml, number) for number in range(int(pynvml.nvmlDeviceGetCount()))]
@@ -43,8 +43,9 @@ def _source(pynvml: Any, number: int) -> Source:
         except pynvml.NVMLError as error:
             raise OSError(f"NVML: {error}") from None
 
-    return Source("gpu", "nvml", f"GPU {number} total energy counter", "board", _UNCERTAINTY,
-                  Counter(read_j), idle_s=_BASELINE_S, share=_share(pynvml, device))  # fmt: skip
+    name, share = f"GPU {number} total energy counter", _share(pynvml, device)
+    total, idle_s = Counter(read_j), _BASELINE_S
+    return Source("gpu", "nvml", name, "board", _UNCERTAINTY, total, idle_s=idle_s, share=share)
 
 
 def _share(pynvml: Any, device: Any) -> Share:

@@ -35,8 +35,8 @@ def find(root: Path) -> FoundSources:
         total = Integral(lambda: board_w(output_of(command, "pmic_read_adc")), least_s=_LEAST_S)
     except (OSError, ValueError) as error:
         return FoundSources("pmic", (), f"{error}; {_advice(str(error))}")
-    source = Source("board", "pmic", "vcgencmd pmic_read_adc, 1.1451 x sum + 0.5879 W", "board",
-                    _UNCERTAINTY, total, idle_s=_BASELINE_S)  # fmt: skip
+    name = "vcgencmd pmic_read_adc, 1.1451 x sum + 0.5879 W"
+    source = Source("board", "pmic", name, "board", _UNCERTAINTY, total, idle_s=_BASELINE_S)
     return FoundSources("pmic", (source,), "vcgencmd pmic_read_adc")
 
 

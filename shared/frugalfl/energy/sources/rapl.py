@@ -34,8 +34,11 @@ def find(root: Path) -> FoundSources:
         elif name == "dram" and "mmio" not in zone.name:
             memories[zone.name] = zone
     if not packages:
-        return FoundSources("rapl", (), "no RAPL package under /sys/class/powercap: not an x86 "
-                       "processor, or hidden in a virtual machine or container")  # fmt: skip
+        why = (
+            "no RAPL package under /sys/class/powercap: not an x86 processor, or hidden in a "
+            "virtual machine or container"
+        )
+        return FoundSources("rapl", (), why)
     try:
         sources = [_source("cpu", list(packages.values()))]
     except (OSError, ValueError) as error:
@@ -52,9 +55,12 @@ def find(root: Path) -> FoundSources:
 
 def _source(component: str, zones: list[Path]) -> Source:
     counters = [_counter(zone) for zone in zones]
-    names = " + ".join(zone.name for zone in zones)
-    return Source(component, "rapl", f"{names} energy_uj", "board", _UNCERTAINTY,
-                  lambda: sum(counter() for counter in counters), idle_s=_BASELINE_S)  # fmt: skip
+    name = " + ".join(zone.name for zone in zones) + " energy_uj"
+
+    def total_j() -> float:
+        return sum(counter() for counter in counters)
+
+    return Source(component, "rapl", name, "board", _UNCERTAINTY, total_j, idle_s=_BASELINE_S)
 
 
 def _counter(zone: Path) -> Counter:

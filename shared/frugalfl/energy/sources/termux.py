@@ -24,8 +24,8 @@ def find(root: Path) -> FoundSources:
     """Ask once."""
     command = path_of(_COMMAND)
     if command is None:
-        return FoundSources("termux", (), f"no {_COMMAND} on PATH; on a phone: pkg install termux-api, "
-                       "and the Termux:API app")  # fmt: skip
+        why = f"no {_COMMAND} on PATH; on a phone: pkg install termux-api, and the Termux:API app"
+        return FoundSources("termux", (), why)
     gauge = root / "sys/class/power_supply/battery/voltage_now"
     try:
         _, known = battery_w(output_of(command), gauge)
