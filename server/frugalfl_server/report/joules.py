@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from frugalfl.energy import SERVER, EnergyRecord, Reading, counted
 from frugalfl.energy.record import known_sum
@@ -133,10 +133,7 @@ def _counted(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord, Re
 
 
 def _without_joules(reading: Reading) -> Reading:
-    return Reading(
-        reading.component, None, None, reading.measured, reading.method, reading.source,
-        reading.scope, reading.uncertainty_rel,
-    )  # fmt: skip
+    return replace(reading, energy_j=None, idle_j=None)
 
 
 def _client(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, fields
+from dataclasses import astuple, fields
 from typing import Any
 
 from frugalfl.kinds import ACCURACY
@@ -37,8 +37,8 @@ def sheets(facts: Facts) -> dict[str, Sheet]:
 
 def _energy(facts: Facts) -> Sheet:
     phases = phases_of(facts.run.energy)
-    header = ["client", "rounds", *(f"{phase} (J)" for phase in phases), "total (J)", "kind",
-              "relative uncertainty (k = 2)"]  # fmt: skip
+    header = ["client", "rounds", *(f"{phase} (J)" for phase in phases)]
+    header += ["total (J)", "kind", "relative uncertainty (k = 2)"]
     rows = [
         [one.client, one.rounds, *(one.phases.get(phase) for phase in phases), one.total_j,
          one.word, one.uncertainty_rel]
@@ -61,8 +61,8 @@ def _model(facts: Facts) -> Sheet:
     if facts.export is None:
         return Sheet("model", [], [])
     export, proof = facts.export, facts.export["verification"]
-    by_name = {**proof.get("metrics", {}), ACCURACY: proof["accuracy"],
-               "agrees with the reference": proof["agreement"]}  # fmt: skip
+    by_name = {**proof.get("metrics", {}), ACCURACY: proof["accuracy"]}
+    by_name["agrees with the reference"] = proof["agreement"]
     header = ["stage", *by_name, "file (B)", "latency on the host (µs)"]
     rows = [
         [name, *(values[stage] for values in by_name.values()),
@@ -79,8 +79,4 @@ def _federation(facts: Facts) -> Sheet:
 
 
 def _slim(facts: Facts) -> list[list[Cell]]:
-    return [
-        [*(value for name, value in asdict(one).items() if name != "metrics"),
-         "; ".join(one.metrics)]
-        for one in slim_rows(facts)
-    ]  # fmt: skip
+    return [[*astuple(one)[:-1], "; ".join(one.metrics)] for one in slim_rows(facts)]

@@ -76,13 +76,13 @@ def regions() -> dict[str, Electricity]:
     import csv  # here, not above: a device without a grid is spared it
 
     lines = Path(__file__).with_name("grid.csv").read_text(encoding="utf-8").splitlines()
-    return {
-        row["region"]: Electricity(
-            row["region"], float(row["g_per_kwh"]), int(row["year"]),
-            _WORLD_TABLE if row["region"] == "WORLD" else _TABLE,
-        )
-        for row in csv.DictReader(line for line in lines if not line.startswith("#"))
-    }  # fmt: skip
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    return {row["region"]: _of_row(row) for row in rows}
+
+
+def _of_row(row: dict[str, str]) -> Electricity:
+    table = _WORLD_TABLE if row["region"] == "WORLD" else _TABLE
+    return Electricity(row["region"], float(row["g_per_kwh"]), int(row["year"]), table)
 
 
 def _figure(text: str) -> float:

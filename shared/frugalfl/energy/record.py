@@ -111,10 +111,8 @@ def tidied(reading: Reading) -> Reading:
 
     Its source may be what a driver calls itself, which nobody has looked at.
     """
-    return replace(
-        reading, energy_j=significant(reading.energy_j), idle_j=significant(reading.idle_j),
-        source=printable(reading.source),
-    )  # fmt: skip
+    energy_j, idle_j = significant(reading.energy_j), significant(reading.idle_j)
+    return replace(reading, energy_j=energy_j, idle_j=idle_j, source=printable(reading.source))
 
 
 def significant(value: float | None) -> float | None:
