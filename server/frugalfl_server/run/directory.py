@@ -40,7 +40,7 @@ from frugalfl.atomic import make_private_folder, write_atomically, write_json
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
 from frugalfl.energy.parquet import read_records, read_rows, write_records, write_table
-from frugalfl.energy.text import from_text, to_text
+from frugalfl.energy.record_json import from_text, to_text
 from frugalfl.errors import RunError
 from frugalfl.foreign_arrays import read_arrays
 from frugalfl.settings import Settings

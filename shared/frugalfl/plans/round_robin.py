@@ -1,0 +1,100 @@
+"""Plans whose blocks change with the round: ``alternate``, ``cyclic``, ``random``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from frugalfl.blocks import Layout
+from frugalfl.calls import Call, arity, fraction, whole
+from frugalfl.errors import UsageError
+from frugalfl.plans.refresh_plan import Plan, PlanContext
+
+#: Keeps the draws of ``random`` apart from everything else that is drawn from the run's seed.
+_STREAM = 0x504C414E
+
+
+@dataclass(frozen=True)
+class Alternate:
+    """One plan after the other, around; each counts its own rounds.
+
+    Otherwise ``alternate(full, cyclic)`` would call ``cyclic`` in even rounds only, and half of
+    the blocks of a model with an even number of them would never have their turn.
+    """
+
+    plans: tuple[Plan, ...]
+
+    def check(self, layout: Layout) -> None:
+        """Check every plan.
+
+        Raises:
+            UsageError: One of them cannot be used with this model.
+        """
+        for plan in self.plans:
+            plan.check(layout)
+
+    def choose(self, context: PlanContext) -> tuple[int, ...]:
+        """Return the blocks of the plan whose turn it is."""
+        turn, place = divmod(context.round - 1, len(self.plans))
+        return self.plans[place].choose(replace(context, round=turn + 1))
+
+
+@dataclass(frozen=True)
+class Cyclic:
+    """``count`` blocks a round, in the order of the model, around."""
+
+    count: int
+
+    def check(self, layout: Layout) -> None:
+        """Refuse a model with fewer blocks.
+
+        Raises:
+            UsageError: The model has fewer blocks.
+        """
+        if self.count > len(layout):
+            raise UsageError(
+                f"cyclic({self.count}) asks for more than the model's {len(layout)} blocks"
+            )
+
+    def choose(self, context: PlanContext) -> tuple[int, ...]:
+        """Return the next blocks."""
+        start = (context.round - 1) * self.count
+        turn = range(start, start + self.count)
+        return tuple(sorted(number % len(context.layout) for number in turn))
+
+
+@dataclass(frozen=True)
+class Random:
+    """Each block with a probability, the same ones for all clients of a round."""
+
+    probability: float
+
+    def check(self, layout: Layout) -> None:
+        """Any model will do."""
+
+    def choose(self, context: PlanContext) -> tuple[int, ...]:
+        """Draw the blocks; where none is drawn, the one that came nearest to it."""
+        rng = np.random.default_rng((_STREAM, context.seed, context.round))
+        draws = rng.random(len(context.layout))
+        chosen = np.flatnonzero(draws < max(self.probability, np.nextafter(draws.min(), 1)))
+        return tuple(int(number) for number in chosen)
+
+
+def build_alternate(call: Call, build: Callable[[Call], Plan]) -> Plan:
+    """Read ``alternate(plan, plan, ...)``."""
+    arity(call, 2, 16)
+    return Alternate(tuple(build(argument) for argument in call.arguments))
+
+
+def build_cyclic(call: Call, _: Callable[[Call], Plan]) -> Plan:
+    """Read ``cyclic`` or ``cyclic(n)``."""
+    arity(call, 0, 1)
+    return Cyclic(whole(call.arguments[0], "cyclic") if call.arguments else 1)
+
+
+def build_random(call: Call, _: Callable[[Call], Plan]) -> Plan:
+    """Read ``random(p)``."""
+    arity(call, 1)
+    return Random(fraction(call.arguments[0], "random"))
