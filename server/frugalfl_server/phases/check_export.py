@@ -14,9 +14,9 @@ from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.lint import blamed, lint
 from frugalfl_server.export.plain import is_plain, unusual
 from frugalfl_server.export.rehearsal import rehearse
-from frugalfl_server.phases.calibrate import is_federated
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.phases.prune import plan_for, prune_as_planned
+from frugalfl_server.phases.public_rows import is_federated
 
 if TYPE_CHECKING:
     import torch
