@@ -23,7 +23,7 @@ from frugalfl.errors import ExportError, FrugalFLError
 from frugalfl_edge import Interpreter, quantize
 from frugalfl_server import export
 from frugalfl_server.export.gates import known_operators
-from frugalfl_server.export.lint import RULES, Cost, Rule
+from frugalfl_server.export.lint import RULES, AddedCost, Rule
 from frugalfl_server.export.operators import MICRO_OPERATORS, operators
 
 Shape = tuple[int, ...]
@@ -355,8 +355,8 @@ def exported_twins(twins: Twins) -> tuple[Exported | ExportError, Exported]:
         return ExportError(str(error)), right
 
 
-def cost(wrong: Exported, right: Exported) -> Cost:
-    return Cost(
+def cost(wrong: Exported, right: Exported) -> AddedCost:
+    return AddedCost(
         len(wrong.operators) - len(right.operators),
         wrong.file_bytes - right.file_bytes,
         wrong.arena_bytes - right.arena_bytes,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from frugalfl.energy import parse_grid
+from frugalfl.energy import parse_electricity
 from frugalfl_sim.comparison.estimates import Joules
 from frugalfl_sim.comparison.notes import Disclosure, Notes, Preparation
 from frugalfl_sim.comparison.rows import Bytes, Row
@@ -89,6 +89,6 @@ def notes(**changes) -> Notes:
         "settings": {"negatives kept": "10 %", "label delay": "7 days"},
         "energy": "Joules are estimated from CPU time, 4 W per busy core, ± 50 % (k = 2).",
         "currency": "EUR",
-        "grid": parse_grid("ES"),
+        "grid": parse_electricity("ES"),
     }  # fmt: skip
     return Notes(**(given | changes))

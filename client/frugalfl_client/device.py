@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from flwr.app import Context
 
 from frugalfl import wire
-from frugalfl.energy import Ledger, Meter, choose_meter, parse_grid, profile_named
-from frugalfl.energy.fleet import parse_fleet
+from frugalfl.energy import Ledger, Meter, choose_meter, parse_electricity, profile_named
+from frugalfl.energy.device_mix import parse_device_mix
 from frugalfl.energy.host import is_this_machine
 from frugalfl.energy.level import BatteryLevel, battery_level
 from frugalfl.errors import MissingExtraError, RunError, UsageError
@@ -47,10 +47,10 @@ class Device:
         self._chance = Chance(folder, number, seed)
         self._battery_file = battery_file
         self.settings = settings
-        worn = parse_fleet(settings.device).of(number)
+        worn = parse_device_mix(settings.device).of(number)
         self.link = link or worn.link
         self.profile = worn.profile
-        self.grid = parse_grid(grid)
+        self.grid = parse_electricity(grid)
         self.trainer_name = _name_of_trainer(trainer)
         self.store = Store(folder / "store.sqlite")
         self.ledger, self._notice = _ledger(folder / "ledger.sqlite")

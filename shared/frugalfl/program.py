@@ -13,7 +13,8 @@ classification, which is int32):
   is their class).
 * ``predict``: ``x``, ``p0`` ... to ``outputs``.
 * ``calibrate``: ``x``, ``p0`` ... to ``ranges``, shape ``(tensors, 2)``, as
-  :func:`frugalfl.activations.ranges_of` records them; fill a short batch up with its own rows.
+  :func:`frugalfl.activation_ranges.ranges_of` records them; fill a short batch up with its own
+  rows.
 
 Serialised it is ``fP``, a format byte, SHA-256 of all that follows, the description's length (4
 bytes, little-endian), the description as JSON, and the file.

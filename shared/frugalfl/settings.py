@@ -16,8 +16,8 @@ from frugalfl.calls import unknown
 from frugalfl.codec import parse_codec
 from frugalfl.codec.trial import check_works
 from frugalfl.delays import parse_delays
-from frugalfl.energy import parse_grid
-from frugalfl.energy.fleet import parse_fleet
+from frugalfl.energy import parse_electricity
+from frugalfl.energy.device_mix import parse_device_mix
 from frugalfl.errors import UsageError
 from frugalfl.patience import parse_patience
 from frugalfl.plans import parse_plan
@@ -252,8 +252,8 @@ class Settings:
                 "private blocks begin as the task's model makes them, which takes PyTorch on the "
                 "device; leave trainer = litert out"
             )
-        parse_fleet(self.device)
-        parse_grid(self.grid)
+        parse_device_mix(self.device)
+        parse_electricity(self.grid)
         self._need(self.evaluate_rows >= 0, "evaluate_rows", "0 or more")
 
     @property

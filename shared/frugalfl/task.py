@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from frugalfl.about import about_as_text
+from frugalfl.about_entry import about_as_text
 from frugalfl.errors import FrugalFLError, TaskError, UsageError
 from frugalfl.examples import Examples, FloatArray, TargetArray, check_examples
 from frugalfl.metrics import Metric

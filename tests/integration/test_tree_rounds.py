@@ -21,7 +21,7 @@ from frugalfl_client import kept_file
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.store import Store
-from frugalfl_server.report.outcomes import read_outcomes
+from frugalfl_server.report.final_outcomes import read_outcomes
 from frugalfl_server.trees.bagging import Bagging
 from frugalfl_server.trees.exchanges import Exchanges
 from frugalfl_server.trees.grown import Grown

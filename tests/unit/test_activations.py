@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from frugalfl.activations import MOST_ROWS, ranges_of
+from frugalfl.activation_ranges import MOST_ROWS, ranges_of
 from frugalfl.errors import ExportError
 from frugalfl_server import export
 from frugalfl_server.export.quantize import calibrated

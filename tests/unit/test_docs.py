@@ -8,8 +8,8 @@ from pathlib import Path
 
 from attacking import SUBJECTS
 
-from frugalfl.codec.registry import CHOOSERS, CODERS, SHORT, TRANSFORMS
-from frugalfl.plans.registry import PLANS
+from frugalfl.codec.registry import ENDS, SHORT, TRANSFORMS
+from frugalfl.plans.parse import PLANS
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
 from frugalfl.targets import targets
@@ -32,9 +32,9 @@ def test_every_setting_is_described_with_its_default():
 
 def test_every_codec_link_is_described():
     links = {name.partition("(")[0] for name in first_column((DOCS / "settings.md").read_text())}
-    assert links >= {*TRANSFORMS, *CODERS, *CHOOSERS, "feedback"}
+    assert links >= {*TRANSFORMS, *ENDS, "feedback"}
     wire = (DOCS / "wire-format.md").read_text()
-    assert all(f"`{name}`" in wire for name in {*TRANSFORMS, *CODERS, *CHOOSERS})
+    assert all(f"`{name}`" in wire for name in {*TRANSFORMS, *ENDS})
     assert all(f"`{word}` {byte:02X}" in wire for word, byte in SHORT.items())
 
 

@@ -6,7 +6,7 @@ import torch
 from cases.layers import IMAGE, conv, head
 from torch import nn
 
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 from frugalfl_server import export
 from frugalfl_server.export.intervals import bounds
 from frugalfl_server.export.quantize import calibrated

@@ -8,7 +8,7 @@ import torch
 from cases.layers import IMAGE, ROW, conv, head
 from torch import nn
 
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 from frugalfl_edge import Interpreter, dequantize, quantize, run_rows
 from frugalfl_server import export
 from frugalfl_server.export.least_ranges import widen

@@ -14,7 +14,7 @@ from flwr.app import Context, Error, Message, RecordDict
 
 from frugalfl import wire
 from frugalfl.errors import FederationError, FrameError
-from frugalfl.fold import fold, unfold
+from frugalfl.fold_message import fold, unfold
 from frugalfl.text import printable
 from frugalfl_client.approvals import APP_HASH
 from frugalfl_client.node import flower

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from frugalfl.activations import over_rows, thinned
+from frugalfl.activation_ranges import over_rows, thinned
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
 from frugalfl.errors import ProgramError

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from frugalfl_server.export.trace import trace
+from frugalfl_server.export.record_calls import trace
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from frugalfl_server.export.trace import ModuleCall, Trace, trace
+from frugalfl_server.export.record_calls import ModuleCall, Trace, trace
 
 if TYPE_CHECKING:
     import torch

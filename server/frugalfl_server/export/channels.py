@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from frugalfl.errors import ExportError
 from frugalfl.kept import Indices
 from frugalfl.modules import named_tensors
-from frugalfl_server.export.kept import kept_entries, number_entries
+from frugalfl_server.export.kept_entries import kept_entries, number_entries
 
 if TYPE_CHECKING:
     import torch

@@ -17,12 +17,12 @@ import numpy as np
 from frugalfl.errors import ExportError, MissingExtraError, UsageError
 from frugalfl.task import FloatArray, PublicData
 from frugalfl_server.export.device_budget import DeviceBudget
-from frugalfl_server.export.explain import explained
+from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.float_reference import Reference
 from frugalfl_server.export.foreign_keras import check_keras_file
 from frugalfl_server.export.package import ExportResult, prove_and_write
 from frugalfl_server.export.quantize import repair
 from frugalfl_server.export.quiet import quiet
-from frugalfl_server.export.reference import Reference
 
 if TYPE_CHECKING:
     import keras

@@ -17,22 +17,22 @@ from frugalfl.metrics import Metric
 from frugalfl.task import Examples, FloatArray, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export import gates
-from frugalfl_server.export.about import with_about
 from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.c_array import c_array
-from frugalfl_server.export.convert import convert, to_model_layout
 from frugalfl_server.export.cost import count_file_macs, count_parameters
 from frugalfl_server.export.device_budget import DeviceBudget
+from frugalfl_server.export.float_reference import Reference, of_pytorch
 from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.lint import Advice, blamed, lint
-from frugalfl_server.export.measure import Cost
+from frugalfl_server.export.measure import DeviceCost
 from frugalfl_server.export.operators import float_operators
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.ranges import Ranges, name_ranges
-from frugalfl_server.export.reference import Reference, of_pytorch
 from frugalfl_server.export.strip import strip
+from frugalfl_server.export.to_float_tflite import convert, to_model_layout
 from frugalfl_server.export.verify import Verification, verify
+from frugalfl_server.export.write_about import with_about
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +116,7 @@ def export_model(
         max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share; None to
             accept any loss, and any of the first measure.
         ranges: What clients recorded of the activations, shape ``(tensors, 2)``
-            (:mod:`frugalfl.activations`).
+            (:mod:`frugalfl.activation_ranges`).
         activations: ``int8`` or ``int16``; weights are int8, and so the files are called.
         budget: What the device has; None: no limits.
         metrics: The task's own, by name; not used with ``scoring``.
@@ -223,7 +223,7 @@ def prove_and_write(
         scoring=scoring,
     )
     proof = dataclasses.replace(proof, drawn=drawn)
-    cost = Cost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
+    cost = DeviceCost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
     budget = budget or DeviceBudget()
     passed = (*proof.gates, *_device_gates(mcu_model, cost, budget))
     header, source = c_array(mcu_model, name, proof.arena_bytes)
@@ -253,7 +253,7 @@ def prove_and_write(
     return result
 
 
-def _device_gates(model: bytes, cost: Cost, budget: DeviceBudget) -> list[Gate]:
+def _device_gates(model: bytes, cost: DeviceCost, budget: DeviceBudget) -> list[Gate]:
     """Hold the model against its device, and name everything that it has too much of at once."""
     found = budget_gates(cost, budget)
     missing = gates.reasons(found)

@@ -15,8 +15,8 @@ from frugalfl.errors import ExportError, FrugalFLError, MissingExtraError
 from frugalfl.kept import Kept
 from frugalfl.modules import write_parameters
 from frugalfl_server.export.channels import Channels, channels_of
-from frugalfl_server.export.explain import explained
-from frugalfl_server.export.kept import all_cuts, common, shapes_left
+from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.kept_entries import all_cuts, common, shapes_left
 from frugalfl_server.export.prune_cut import (
     ROUND_TO,
     Choice,

@@ -18,8 +18,8 @@ from frugalfl.errors import ExportError
 from frugalfl.kept import Indices, Kept, take
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
-from frugalfl_server.export.explain import explained
-from frugalfl_server.export.kept import shapes_left
+from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.kept_entries import shapes_left
 
 if TYPE_CHECKING:
     import torch

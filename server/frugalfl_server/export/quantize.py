@@ -23,7 +23,7 @@ import numpy as np
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
 from frugalfl_server.export import flatbuffer
-from frugalfl_server.export.explain import explained
+from frugalfl_server.export.explain_error import explained
 from frugalfl_server.export.least_ranges import widen
 from frugalfl_server.export.quiet import quiet
 
@@ -109,7 +109,7 @@ def quantize(
 
     Args:
         model: A float .tflite file with one signature, one input and batch 1, as
-            :func:`~frugalfl_server.export.convert.convert` writes it.
+            :func:`~frugalfl_server.export.to_float_tflite.convert` writes it.
         calibration: What the activations' scales are made of. Either typical rows in the *file's*
             layout, float32, shape ``(rows, *row shape)``; about 200 of them are enough. Or the
             range of every activation by its name in the file, as

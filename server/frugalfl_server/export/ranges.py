@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from frugalfl.activations import row_ranges, with_zero
+from frugalfl.activation_ranges import row_ranges, with_zero
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
 from frugalfl_server.export.blame import blame
-from frugalfl_server.export.convert import to_model_layout
-from frugalfl_server.export.explain import explained
+from frugalfl_server.export.explain_error import explained
 from frugalfl_server.export.intervals import bounds
 from frugalfl_server.export.quantize import calibrated
 from frugalfl_server.export.quiet import quiet
+from frugalfl_server.export.to_float_tflite import to_model_layout
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,8 @@ def name_ranges(
         module: The model that was converted; left as it was.
         float_model: Its float .tflite file.
         input_shape: Shape of one row as PyTorch takes it.
-        recorded: Shape ``(tensors, 2)``, as :func:`~frugalfl.activations.ranges_of` returns it.
+        recorded: Shape ``(tensors, 2)``, as
+            :func:`~frugalfl.activation_ranges.ranges_of` returns it.
 
     Returns:
         A range for every tensor that the quantizer wants one for. Where several recorded tensors

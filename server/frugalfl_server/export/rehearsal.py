@@ -10,14 +10,14 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 from frugalfl.errors import ExportError
 from frugalfl.targets import Target
 from frugalfl.task import FloatArray
 from frugalfl_edge import Interpreter, run_rows
 from frugalfl_server.export import gates
 from frugalfl_server.export.blame import blame
-from frugalfl_server.export.convert import convert, to_model_layout
+from frugalfl_server.export.float_reference import of_pytorch
 from frugalfl_server.export.operators import (
     MICRO_OPERATORS,
     end_types,
@@ -28,9 +28,9 @@ from frugalfl_server.export.operators import (
 from frugalfl_server.export.quantize import calibrated, quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.ranges import Ranges, name_ranges
-from frugalfl_server.export.reference import of_pytorch
 from frugalfl_server.export.stages import Models, run_stages
 from frugalfl_server.export.strip import strip
+from frugalfl_server.export.to_float_tflite import convert, to_model_layout
 from frugalfl_server.export.verify import float_error
 
 if TYPE_CHECKING:

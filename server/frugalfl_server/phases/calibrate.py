@@ -19,7 +19,7 @@ from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
 from frugalfl import wire
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 from frugalfl.errors import ExportError, FederationError, TaskError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from frugalfl.energy import EnergyRecord
 from frugalfl.energy.record import known_sum
-from frugalfl.energy.verify import IDENTITIES
-from frugalfl_server.report.facts import Facts
+from frugalfl.energy.verify_ledgers import IDENTITIES
 from frugalfl_server.report.joules import of_clients
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.sheet import Sheet
 from frugalfl_server.run.directory import RunDirectory
 

@@ -18,7 +18,6 @@ from frugalfl_server.report import texts
 from frugalfl_server.report.changed import settings_of
 from frugalfl_server.report.clients import client_rows
 from frugalfl_server.report.energy_figure import MOST_BARS
-from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.figures import Figure, figures
 from frugalfl_server.report.headlines import (
     BASELINE_NAME,
@@ -30,6 +29,7 @@ from frugalfl_server.report.headlines import (
     status,
 )
 from frugalfl_server.report.joules import by_client, by_source, phases_of
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.said import outcome_tables, outcomes_caption
 from frugalfl_server.report.sheets import sheets
 from frugalfl_server.report.tables import (

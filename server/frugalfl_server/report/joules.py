@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from frugalfl.energy import SERVER, EnergyRecord, Reading, counted
 from frugalfl.energy.record import known_sum
@@ -46,7 +46,7 @@ class ClientJoules:
 
 
 @dataclass(frozen=True)
-class Source:
+class JouleSource:
     """Where joules come from, and how many.
 
     Attributes:
@@ -101,7 +101,7 @@ def by_client(records: Sequence[EnergyRecord]) -> list[ClientJoules]:
     return sorted(clients, key=lambda one: (-one.total_j, one.client))
 
 
-def by_source(records: Sequence[EnergyRecord]) -> list[Source]:
+def by_source(records: Sequence[EnergyRecord]) -> list[JouleSource]:
     """Group the readings by how their joules were obtained, the clients' before the server's."""
     groups: dict[tuple[bool, Reading], list[tuple[str, float | None]]] = defaultdict(list)
     for record in records:
@@ -110,7 +110,7 @@ def by_source(records: Sequence[EnergyRecord]) -> list[Source]:
             key = (record.client == SERVER, _without_joules(reading))
             groups[key].append((record.client, reading.energy_j))
     return [
-        Source(
+        JouleSource(
             whose="server" if own else "clients",
             component=reading.component,
             measured=reading.measured,
@@ -133,10 +133,7 @@ def _counted(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord, Re
 
 
 def _without_joules(reading: Reading) -> Reading:
-    return Reading(
-        reading.component, None, None, reading.measured, reading.method, reading.source,
-        reading.scope, reading.uncertainty_rel,
-    )  # fmt: skip
+    return replace(reading, energy_j=None, idle_j=None)
 
 
 def _client(

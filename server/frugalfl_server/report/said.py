@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from frugalfl.metrics import number
-from frugalfl_server.report.facts import Facts
-from frugalfl_server.report.outcomes import Outcomes
+from frugalfl_server.report.final_outcomes import Outcomes
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.sheet import Cell, Sheet
 
 #: The longest table of classes; its CSV has them all.

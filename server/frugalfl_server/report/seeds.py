@@ -15,9 +15,9 @@ from frugalfl.errors import UsageError
 from frugalfl.kinds import ACCURACY
 from frugalfl.text import for_file_name
 from frugalfl_server.report.by_round import Quantity, limits_of, mark_pruned, quantities
-from frugalfl_server.report.facts import Facts, read_facts
 from frugalfl_server.report.headlines import scored_on
 from frugalfl_server.report.panels import Panel, panel
+from frugalfl_server.report.run_facts import Facts, read_facts
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.svg import INK, OURS, PHASE_COLOURS
 from frugalfl_server.report.texts import measure_name
@@ -194,19 +194,18 @@ def _band(axes: Axes, compared: Compared, quantity: Quantity) -> None:
         [quantity.of(facts.done[place]) for facts in compared.facts]
         for place in range(compared.rounds)
     ]
-    axes.fill_between(rounds, [min(one) for one in columns], [max(one) for one in columns],
-                      color=OURS, alpha=0.25, linewidth=0)  # fmt: skip
-    axes.plot(rounds, [fmean(one) for one in columns], color=OURS, linewidth=1.8,
-              marker="o" if len(rounds) == 1 else None)  # fmt: skip
+    lowest, highest = list(map(min, columns)), list(map(max, columns))
+    axes.fill_between(rounds, lowest, highest, color=OURS, alpha=0.25, linewidth=0)
+    dot = "o" if len(rounds) == 1 else None
+    axes.plot(rounds, list(map(fmean, columns)), color=OURS, linewidth=1.8, marker=dot)
 
 
 def _lines(axes: Axes, compared: Compared, quantity: Quantity) -> None:
     for place, facts in enumerate(compared.facts):
-        axes.plot(
-            [record.round for record in facts.done], [quantity.of(one) for one in facts.done],
-            color=PHASE_COLOURS[place % len(PHASE_COLOURS)], linewidth=1.6,
-            linestyle="-" if place < len(PHASE_COLOURS) else "--", label=f"run {place + 1}",
-        )  # fmt: skip
+        x, y = [one.round for one in facts.done], [quantity.of(one) for one in facts.done]
+        again, colour = divmod(place, len(PHASE_COLOURS))
+        style, name = "--" if again else "-", f"run {place + 1}"
+        axes.plot(x, y, style, color=PHASE_COLOURS[colour], linewidth=1.6, label=name)
     axes.legend(loc="best", frameon=False, labelcolor=INK, handlelength=1.4, fontsize=12)
 
 

@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.svg import GRID
 
 _STEPS = ((1, 10, 100), (1, 3, 10, 30, 100, 300), (1, 2, 5, 10, 20, 50, 100, 200, 500))

@@ -11,7 +11,7 @@ from frugalfl.errors import ExportError
 from frugalfl.plans import Plan, PlanContext
 from frugalfl.plans.client import ByEnergy, ByLink
 from frugalfl.plans.largest_change import LargestChange
-from frugalfl.plans.turns import Alternate
+from frugalfl.plans.round_robin import Alternate
 
 #: Most blocks of which all orders are tried, for plans that follow what clients do.
 _MOST_ORDERED = 7

@@ -25,15 +25,18 @@ import numpy as np
 
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity, below_one, unknown
-from frugalfl.codec.budget import Way, choose, most_rank, unit_rows, widest_step
+from frugalfl.codec.budget import TensorForm, choose, most_rank, unit_rows, widest_step
 from frugalfl.codec.buffer import Reader
+from frugalfl.codec.chain import Chain
 from frugalfl.codec.entropy.rounding import restore
-from frugalfl.codec.links import Chain, Family, Tensor
+from frugalfl.codec.links import Coder, Draws, Family, Tensor
 from frugalfl.codec.range import Range
-from frugalfl.codec.steps import read_step
+from frugalfl.codec.step_rules import read_step
 from frugalfl.errors import CodecError, FrameError, UsageError
 
 _DEFAULT = 0.1
+#: What its symbols were rounded by is no draw of a seed.
+_NOT_DRAWN = Draws(0)
 _LEAST = 1e-6
 _SHRINK = 0.98
 _TRIES = 100
@@ -67,7 +70,7 @@ class Rounded:
         ]
 
 
-class Auto:
+class Auto(Coder):
     """Rounds to one step, after factoring where that pays."""
 
     families: frozenset[Family] = frozenset(["biased"])
@@ -76,7 +79,7 @@ class Auto:
         self._nmse = nmse
         self._coder = Range()
 
-    def encode(self, tensors: list[Tensor], seed: int) -> bytes:
+    def encode(self, tensors: list[Tensor], draws: Draws) -> bytes:
         """Return step, ranks and coded symbols.
 
         Raises:
@@ -84,14 +87,14 @@ class Auto:
         """
         if any(tensor.dtype != np.float32 for tensor in tensors):
             raise CodecError("auto takes float32; leave out the rounding link before it")
-        rounded = self._rounded(tensors, seed)
+        rounded = self._rounded(tensors, draws.seed)
         ranks = bytes(
             rank for rank, tensor in zip(rounded.ranks, tensors, strict=True) if tensor.ndim > 1
         )
-        coded = self._coder.encode(rounded.symbols, None)
+        coded = self._coder.encode(rounded.symbols, _NOT_DRAWN)
         return struct.pack("<f", rounded.step) + ranks + coded
 
-    def decode(self, data: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
+    def decode(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> list[Tensor]:
         """Return float32 tensors."""
         reader = Reader(data)
         step = read_step(reader)
@@ -99,7 +102,7 @@ class Auto:
         coded = [
             part for rank, shape in zip(ranks, shapes, strict=True) for part in _coded(rank, shape)
         ]
-        symbols = self._coder.decode(reader.rest(), coded, None)
+        symbols = self._coder.decode(reader.rest(), coded, _NOT_DRAWN)
         with np.errstate(over="ignore", invalid="ignore"):
             return list(Rounded(step, ranks, symbols).restored(shapes))
 
@@ -123,7 +126,7 @@ class Auto:
         return replace(rounded, step=min(max(rounded.step * largest, _SMALLEST), _LARGEST))
 
 
-def _at(step: float, ways: Sequence[Way]) -> Rounded:
+def _at(step: float, ways: Sequence[TensorForm]) -> Rounded:
     parts = [way.symbols_at(step) for way in ways]
     ranks = [len(part[0]) if len(part) > 1 else 0 for part in parts]
     return Rounded(step, ranks, [symbols for part in parts for symbols in part])

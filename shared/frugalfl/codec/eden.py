@@ -21,7 +21,7 @@ from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy import mix
-from frugalfl.codec.links import Family, Tensor
+from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import FrameError, UsageError
 
@@ -38,7 +38,7 @@ _WORD = 16
 _STREAM = 0x4544454E
 
 
-class Eden:
+class Eden(Transform):
     """Turns an update into one vector of packed symbols."""
 
     family: Family = "unbiased"

@@ -18,14 +18,14 @@ import numpy as np
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.links import Family, Product, Tensor
+from frugalfl.codec.links import Family, Product, Tensor, Transform
 from frugalfl.errors import CodecError, FrameError
 
 _OVERSAMPLE = 6
 _MOST_RANK = 256
 
 
-class LowRank:
+class LowRank(Transform):
     """Tensors of two axes and more that gain by it become two factors; others stay."""
 
     family: Family = "biased"

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from frugalfl.blocks import FloatArray, Parameters, Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.links import Family, Tensor, shared_thresholds
+from frugalfl.codec.links import Family, Tensor, Transform, shared_thresholds
 from frugalfl.errors import CodecError, FrameError
 
 _STREAM = 0x53454544
@@ -29,7 +29,7 @@ _CONSTANT, _UNIFORM = 0, 1
 _BOUND_BITS = 8
 
 
-class Seeded:
+class Seeded(Transform):
     """Carries only what :func:`draw_again` made from the same seed."""
 
     family: Family = "exact"

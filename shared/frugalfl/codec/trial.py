@@ -9,8 +9,8 @@ import numpy as np
 
 from frugalfl.blocks import Parameters, Shape
 from frugalfl.calls import Call, parse_chain
-from frugalfl.codec.chain import parse_codec
-from frugalfl.codec.registry import CHOOSERS
+from frugalfl.codec.codec import parse_codec
+from frugalfl.codec.registry import CODERS
 from frugalfl.errors import CodecError, FrameError, UsageError
 
 #: Of the updates that are tried: two layers and a bias.
@@ -40,7 +40,7 @@ def check_works(text: str) -> None:
 def _ways(links: tuple[Call, ...]) -> Iterator[tuple[Call, ...]]:
     """Yield the chains without choosers that a chain comes to: one for each codec to choose."""
     *front, last = links
-    codecs = [one for one in last.arguments if last.name in CHOOSERS and _is_codec(one)]
+    codecs = [one for one in last.arguments if last.name not in CODERS and _is_codec(one)]
     if not codecs:
         yield links
     for one in codecs:

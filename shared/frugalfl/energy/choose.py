@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from frugalfl.energy import host
-from frugalfl.energy.accounts import Account, Estimated, Metered
+from frugalfl.energy.accounts import Account, EstimateAccount, MeterAccount
 from frugalfl.energy.meter import Meter
 from frugalfl.energy.profiles import DeviceProfile
 
 # Type checkers take it for true; see accounts.py.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from frugalfl.energy.sources import Finding
+    from frugalfl.energy.sources import FoundSources
 
 
 def choose_meter(profile: DeviceProfile, root: str | Path = "/") -> Meter:
@@ -30,22 +30,22 @@ def choose_meter(profile: DeviceProfile, root: str | Path = "/") -> Meter:
     if profile.nj_per_mac is not None:
         return Meter((), microcontroller=profile)
     if not host.is_this_machine(profile, root):
-        return Meter([Estimated(profile, here=False)])
+        return Meter([EstimateAccount(profile, here=False)])
     from frugalfl.energy.sources import BESIDE, LADDER, survey
 
     profile = estimating_profile(profile, root)
     accounts: list[Account] = []
     best = next((finding for finding in survey(root, LADDER) if finding.sources), None)
     if best is None:
-        accounts.append(Estimated(profile, here=True))
+        accounts.append(EstimateAccount(profile, here=True))
     else:
         for source in best.sources:
             accounts.append(
-                Metered(source, profile.idle_w if source.component == "board" else None)
+                MeterAccount(source, profile.idle_w if source.component == "board" else None)
             )
     for finding in survey(root, BESIDE):
-        accounts += [Metered(source) for source in finding.sources]
-    metered = any(isinstance(account, Metered) for account in accounts)
+        accounts += [MeterAccount(source) for source in finding.sources]
+    metered = any(isinstance(account, MeterAccount) for account in accounts)
     return Meter(accounts, busy=(lambda: host.busy_s(root)) if metered else None)
 
 
@@ -55,7 +55,7 @@ def estimating_profile(profile: DeviceProfile, root: Path) -> DeviceProfile:
     return profile if known else host.recognised(root) or profile
 
 
-def explain(profile: DeviceProfile, root: str | Path = "/") -> tuple[list[Finding], str]:
+def explain(profile: DeviceProfile, root: str | Path = "/") -> tuple[list[FoundSources], str]:
     """Return what was found and missed of every kind, and in one line what will be used."""
     from frugalfl.energy.sources import LADDER, survey
 

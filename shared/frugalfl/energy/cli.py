@@ -19,8 +19,8 @@ from frugalfl.energy import formats, parquet
 from frugalfl.energy.ledger import Ledger
 from frugalfl.energy.reading import Reading
 from frugalfl.energy.record import SERVER, EnergyRecord
-from frugalfl.energy.sums import Totals, spent
-from frugalfl.energy.verify import Findings, verify_ledger, verify_run
+from frugalfl.energy.record_sums import Totals, spent
+from frugalfl.energy.verify_ledgers import Findings, verify_ledger, verify_run
 from frugalfl.errors import RunError, UsageError
 from frugalfl.foreign import read_json
 from frugalfl.help import epilog

@@ -11,8 +11,8 @@ from typing import Any
 
 from frugalfl.energy.columns import DERIVED, flat
 from frugalfl.energy.record import SERVER, EnergyRecord
-from frugalfl.energy.sums import Totals, spent
-from frugalfl.energy.text import as_dict
+from frugalfl.energy.record_json import as_dict
+from frugalfl.energy.record_sums import Totals, spent
 from frugalfl.text import for_csv, printable
 
 #: What records can be grouped by; the server's phases are not the clients'.

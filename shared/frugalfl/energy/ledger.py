@@ -1,7 +1,7 @@
 """The energy ledger: one SQLite file on the device, written before anything is reported.
 
-Append-only and hash-chained (:mod:`frugalfl.energy.chain`). SQLite in write-ahead mode, and every
-commit is on the disk before :meth:`Ledger.append` returns (``synchronous = FULL``): neither a
+Append-only and hash-chained (:mod:`frugalfl.energy.hash_chain`). SQLite in write-ahead mode, and
+every commit is on the disk before :meth:`Ledger.append` returns (``synchronous = FULL``): neither a
 killed process nor a cut power supply loses or damages what was appended.
 
 It is bounded: once it holds more than ``most_bytes``, the older half of the records goes, and a
@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from frugalfl.atomic import claim_database
-from frugalfl.energy.chain import Entry, Head, fault, genesis, is_proven, link, mark_of, proven
+from frugalfl.energy.hash_chain import Entry, Head, fault, genesis, is_proven, link, mark_of, proven
 from frugalfl.energy.record import SCHEMA_VERSION, EnergyRecord, known_sum
+from frugalfl.energy.record_json import canonical, from_text, parse, to_text
+from frugalfl.energy.record_sums import totals
 from frugalfl.energy.schema1 import COLUMNS, upgraded
-from frugalfl.energy.sums import totals
-from frugalfl.energy.text import canonical, from_text, parse, to_text
 from frugalfl.errors import RunError
 
 #: A ledger takes at most about this much of the device's disk (B), and its write-ahead file 4 MB.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from frugalfl.energy.columns import DERIVED, PLAIN, flat, unflat
 from frugalfl.energy.record import EnergyRecord
+from frugalfl.energy.record_json import as_dict, from_dict
 from frugalfl.energy.schema1 import upgraded
-from frugalfl.energy.text import as_dict, from_dict
 from frugalfl.errors import MissingExtraError, RunError
 from frugalfl.foreign import MOST_BYTES, open_regular
 

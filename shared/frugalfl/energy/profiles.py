@@ -118,10 +118,17 @@ def _profile(name: str, row: dict[str, Any], sources: dict[str, str]) -> DeviceP
     if "full_w" in row:
         busy = (row["full_w"] - row["idle_w"]) / row["cores"]
     return DeviceProfile(
-        name, row["about"], idle_w, busy, row.get("nj_per_mac"), row.get("mips"),
-        row["uncertainty_rel"], _cited(row, sources), row.get("board", ""),
-        row.get("architecture", ""),
-    )  # fmt: skip
+        name=name,
+        about=row["about"],
+        idle_w=idle_w,
+        busy_w_per_core=busy,
+        nj_per_mac=row.get("nj_per_mac"),
+        mips=row.get("mips"),
+        uncertainty_rel=row["uncertainty_rel"],
+        source=_cited(row, sources),
+        board=row.get("board", ""),
+        architecture=row.get("architecture", ""),
+    )
 
 
 def _link(name: str, row: dict[str, Any], sources: dict[str, str]) -> Link:

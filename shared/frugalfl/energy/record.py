@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from frugalfl.energy.grid import Grid
+from frugalfl.energy.electricity import Electricity
 from frugalfl.energy.meter import Window
 from frugalfl.energy.reading import Reading, counted
 from frugalfl.text import printable
@@ -60,7 +60,7 @@ class EnergyRecord:
     downlink_bytes: int = 0
     contacts: int = 0
     link: str = ""
-    grid: Grid | None = None
+    grid: Electricity | None = None
     software: str = ""
 
     @property
@@ -111,10 +111,8 @@ def tidied(reading: Reading) -> Reading:
 
     Its source may be what a driver calls itself, which nobody has looked at.
     """
-    return replace(
-        reading, energy_j=significant(reading.energy_j), idle_j=significant(reading.idle_j),
-        source=printable(reading.source),
-    )  # fmt: skip
+    energy_j, idle_j = significant(reading.energy_j), significant(reading.idle_j)
+    return replace(reading, energy_j=energy_j, idle_j=idle_j, source=printable(reading.source))
 
 
 def significant(value: float | None) -> float | None:

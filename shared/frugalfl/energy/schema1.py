@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from frugalfl.energy.text import from_dict
+from frugalfl.energy.record_json import from_dict
 
 #: Columns of schema 1, in a ledger and in ``energy.parquet``.
 COLUMNS = (

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from frugalfl.flow.facts import (
+from frugalfl.flow.tensor_facts import (
     Fact,
     Knows,
     NotShownError,
-    Place,
+    RowAxis,
     Rule,
     Step,
     even_axes,
@@ -60,12 +60,12 @@ def combined(step: Step, facts: list[Fact], zero: bool) -> Fact:
     first = step.place(rows[0])
     axis = len(shape) - len(rows[0].shape) + first.axis
     for fact in facts:
-        own = Place(axis - len(shape) + len(fact.shape), first.run)
+        own = RowAxis(axis - len(shape) + len(fact.shape), first.run)
         if fact.rows and (step.place(fact) != own or fact.shape[own.axis] != shape[axis]):
             raise NotShownError("combines rows with other rows")
         if not fact.rows and not is_even(fact, own, step.batch):
             raise NotShownError("combines rows with what differs from row to row")
-    return with_rows(shape, Place(axis, first.run), zero)
+    return with_rows(shape, RowAxis(axis, first.run), zero)
 
 
 def _even_of_all(facts: list[Fact], axes: int) -> frozenset[int]:

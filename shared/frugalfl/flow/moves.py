@@ -7,11 +7,12 @@ from math import prod
 
 import numpy as np
 
-from frugalfl.flow.facts import (
+from frugalfl.flow.graph import Shape
+from frugalfl.flow.tensor_facts import (
     Fact,
     Knows,
     NotShownError,
-    Place,
+    RowAxis,
     Step,
     even_axes,
     is_even,
@@ -20,7 +21,6 @@ from frugalfl.flow.facts import (
     reshaped,
     with_rows,
 )  # fmt: skip
-from frugalfl.flow.graph import Shape
 
 
 def reshape(step: Step) -> list[Fact]:
@@ -44,7 +44,7 @@ def transpose(step: Step) -> list[Fact]:
         even = frozenset(order.index(axis) for axis in even_axes(one))
         return [Fact(shape, one.knows, even=even)]
     place = step.place(one)
-    return [with_rows(shape, Place(order.index(place.axis), place.run), one.zero)]
+    return [with_rows(shape, RowAxis(order.index(place.axis), place.run), one.zero)]
 
 
 def kept_axis(step: Step, one: Fact, shape: Shape, zero: bool) -> Fact:
@@ -167,7 +167,7 @@ def gather(step: Step) -> list[Fact]:
     place = step.place(one)
     if place.axis < axes:
         raise NotShownError("picks rows out of a batch by their numbers")
-    moved = Place(place.axis - axes + len(places.shape) - 1, place.run)
+    moved = RowAxis(place.axis - axes + len(places.shape) - 1, place.run)
     return [with_rows(shape, moved, one.zero)]
 
 

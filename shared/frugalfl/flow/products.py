@@ -12,11 +12,13 @@ from math import prod
 import numpy as np
 
 from frugalfl.flow.elementwise import checked_activation, combined
-from frugalfl.flow.facts import (
+from frugalfl.flow.graph import Shape
+from frugalfl.flow.reductions import summed
+from frugalfl.flow.tensor_facts import (
     Fact,
     Knows,
     NotShownError,
-    Place,
+    RowAxis,
     Rule,
     Step,
     even_axes,
@@ -25,8 +27,6 @@ from frugalfl.flow.facts import (
     reshaped,
     with_rows,
 )  # fmt: skip
-from frugalfl.flow.graph import Shape
-from frugalfl.flow.reductions import summed
 
 _SAME = 0
 _IMAGE = 4
@@ -79,14 +79,14 @@ def _product(
     made = len(shape) - 2 if first.rows else len(shape) - 1
     if own == "sum":
         other, along = (second, also) if first.rows else (first, summed_over)
-        if not is_even(other, Place(along, run), step.batch):
+        if not is_even(other, RowAxis(along, run), step.batch):
             raise NotShownError("picks rows out of a batch by a matrix")
         return summed(step, shape, first.zero or second.zero)
     if own == "side":
-        return with_rows(shape, Place(made, run), first.zero or second.zero)
+        return with_rows(shape, RowAxis(made, run), first.zero or second.zero)
     other = second if first.rows else first
     _check_front(step, other, own, run)
-    return with_rows(shape, Place(len(shape) - int(own), run), first.zero or second.zero)
+    return with_rows(shape, RowAxis(len(shape) - int(own), run), first.zero or second.zero)
 
 
 def _sides(fact: Fact, adjoint: bool) -> tuple[int, int]:
@@ -116,11 +116,11 @@ def _of_rows(
     distance = int(first[1])
     if first[0].shape[-distance] != second[0].shape[-distance]:
         raise NotShownError("multiplies rows with other rows")
-    return with_rows(shape, Place(len(shape) - distance, first[2]), zero)
+    return with_rows(shape, RowAxis(len(shape) - distance, first[2]), zero)
 
 
 def _check_front(step: Step, other: Fact, distance: str, run: int) -> None:
-    if not is_even(other, Place(len(other.shape) - int(distance), run), step.batch):
+    if not is_even(other, RowAxis(len(other.shape) - int(distance), run), step.batch):
         raise NotShownError("multiplies rows by what differs from row to row")
 
 
@@ -161,7 +161,7 @@ def depthwise(step: Step) -> list[Fact]:
         return [_with_bias(step, with_rows(shape, step.place(image), zero))]
     if not image.rows or step.place(image).axis != 3:
         raise NotShownError("convolves across the rows of a batch")
-    place = Place(3, step.place(image).run * (wide // channels))
+    place = RowAxis(3, step.place(image).run * (wide // channels))
     if not (step.place(weights) == place if weights.rows else is_even(weights, place, step.batch)):
         raise NotShownError("convolves rows with what differs from row to row")
     return [_with_bias(step, with_rows(shape, place, zero))]

@@ -6,8 +6,8 @@ which gives ranges, only the extremes of a whole tensor.
 
 from __future__ import annotations
 
-from frugalfl.flow.facts import Fact, Knows, NotShownError, Place, Rule, Step, with_rows
 from frugalfl.flow.graph import Shape
+from frugalfl.flow.tensor_facts import Fact, Knows, NotShownError, RowAxis, Rule, Step, with_rows
 
 #: Signatures whose outputs may hold sums over the batch.
 SUMMING = ("train", "evaluate")
@@ -47,7 +47,7 @@ def reduction(name: str) -> Rule:
             kept = place.axis if step.option(0, "B") else place.axis - sum(
                 axis < place.axis for axis in axes
             )  # fmt: skip
-            return [with_rows(shape, Place(kept, place.run), one.zero)]
+            return [with_rows(shape, RowAxis(kept, place.run), one.zero)]
         if name in ("SUM", "MEAN"):
             return [summed(step, shape, one.zero)]
         if step.signature == "calibrate" and len(axes) == len(one.shape):
@@ -70,7 +70,7 @@ def place_of_largest(step: Step) -> list[Fact]:
     if place.axis in axes:
         raise NotShownError("chooses one row of a batch")
     return [
-        with_rows(shape, Place(place.axis - sum(a < place.axis for a in axes), place.run), False)
+        with_rows(shape, RowAxis(place.axis - sum(a < place.axis for a in axes), place.run), False)
     ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity
 from frugalfl.errors import UsageError
-from frugalfl.plans.plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import Plan, PlanContext
 
 _UNITS = {"J": 1.0, "mJ": 1e-3, "kJ": 1e3}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity, whole
 from frugalfl.errors import UsageError
-from frugalfl.plans.plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import Plan, PlanContext
 
 
 class Full:

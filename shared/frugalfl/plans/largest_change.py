@@ -16,7 +16,7 @@ from math import inf, prod
 
 from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity, fraction
-from frugalfl.plans.plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import Plan, PlanContext
 
 
 @dataclass(frozen=True)

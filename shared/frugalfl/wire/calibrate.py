@@ -10,7 +10,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from frugalfl.blocks import FloatArray
 from frugalfl.energy import EnergyRecord, Head
 from frugalfl.errors import FrameError
-from frugalfl.fold import unfold
+from frugalfl.fold_message import unfold
 from frugalfl.wire.content import (
     AGAIN,
     ARRAYS,
@@ -62,7 +62,7 @@ class CalibrateRequest:
         version: Version of the model to run, once ``frames`` are applied.
         frames: Frames that lead from what the client holds to ``version``; may be empty.
         percentile: Which row's minimum and maximum count, from 50 to 100
-            (:func:`~frugalfl.activations.ranges_of`).
+            (:func:`~frugalfl.activation_ranges.ranges_of`).
         program: As of :class:`~frugalfl.wire.TrainRequest`; any that holds this model.
         program_file: As of :class:`~frugalfl.wire.TrainRequest`.
         resumed: As of :class:`~frugalfl.wire.TrainRequest`.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flwr.app import Message, RecordDict
 
 from frugalfl.energy import EnergyRecord, Head
-from frugalfl.fold import unfold
+from frugalfl.fold_message import unfold
 from frugalfl.wire.content import config_of_ours, unpack_bytes
 from frugalfl.wire.fields import read_name
 from frugalfl.wire.plain import pack_plain_reply, pack_plain_request, read_told

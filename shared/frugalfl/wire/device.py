@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from flwr.app import ConfigRecord, MetricRecord
 
-from frugalfl.energy import EnergyRecord, Head, bundle
-from frugalfl.energy.chain import HASH_BYTES, PROOF_BYTES
+from frugalfl.energy import EnergyRecord, Head, packed_records
+from frugalfl.energy.hash_chain import HASH_BYTES, PROOF_BYTES
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
 from frugalfl.text import printable
@@ -80,7 +80,7 @@ def pack_told(reply: Told) -> ConfigRecord:
 
     All of that is one record: Flower would send each one more as one more POST.
     """
-    ledger = ConfigRecord({_RECORDS: bundle.pack(reply.records)} if reply.records else {})
+    ledger = ConfigRecord({_RECORDS: packed_records.pack(reply.records)} if reply.records else {})
     head = reply.head
     if head is not None:
         ledger[_NUMBER], ledger[_HASH] = head.number, head.hash
@@ -150,7 +150,7 @@ def read_records(ledger: Any) -> tuple[EnergyRecord, ...]:
     try:
         if not isinstance(data, bytes):
             raise ValueError("they are no bytes")
-        return bundle.unpack(data)
+        return packed_records.unpack(data)
     except ValueError as error:
         raise FrameError(f"the reply's energy records cannot be read: {error}") from error
 

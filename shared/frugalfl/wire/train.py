@@ -12,7 +12,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from frugalfl.energy import EnergyRecord, Head
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError
-from frugalfl.fold import unfold
+from frugalfl.fold_message import unfold
 from frugalfl.form import Form
 from frugalfl.wire.content import (
     AGAIN,

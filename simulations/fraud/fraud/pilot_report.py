@@ -13,7 +13,7 @@ from fraud.bank import Bank
 from fraud.federations import WAYS
 from fraud.prepare import split_of
 from frugalfl.atomic import write_atomically, write_json
-from frugalfl.energy import parse_grid
+from frugalfl.energy import parse_electricity
 from frugalfl_sim.comparison.comparison import Cell, Comparison
 from frugalfl_sim.comparison.notes import Disclosure, Notes, Preparation
 from frugalfl_sim.comparison.page import write_page
@@ -96,7 +96,7 @@ def notes_of(
             **{name: " ".join(way) for name, way in WAYS.items() if way},
         },
         energy=_ENERGY,
-        grid=parse_grid(grid),
+        grid=parse_electricity(grid),
     )
 
 

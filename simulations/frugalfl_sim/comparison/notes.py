@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from frugalfl.energy import Grid
+from frugalfl.energy import Electricity
 
 
 @dataclass(frozen=True)
@@ -71,4 +71,4 @@ class Notes:
     settings: Mapping[str, str] = field(default_factory=dict)
     energy: str = ""
     currency: str = ""
-    grid: Grid | None = None
+    grid: Electricity | None = None

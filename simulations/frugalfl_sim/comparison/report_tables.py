@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from frugalfl.energy import Grid
+from frugalfl.energy import Electricity
 from frugalfl.sizes import size_text
 from frugalfl_server.report.texts import carbon, energy, percent
 from frugalfl_sim.comparison.comparison import Cell, Comparison
@@ -130,7 +130,7 @@ def calibration_rows(comparison: Comparison, cell: Cell) -> list[Line]:
     return lines
 
 
-def energy_rows(comparison: Comparison, cell: Cell, grid: Grid | None) -> list[Line]:
+def energy_rows(comparison: Comparison, cell: Cell, grid: Electricity | None) -> list[Line]:
     """Return the joules of training and of use, each measured or estimated, and their CO2e."""
     lines = []
     for key in comparison.methods(cell):
@@ -212,7 +212,7 @@ def _calibration(
     return Line(label, cells, key == comparison.chosen)
 
 
-def _carbon(used: Joules, grid: Grid) -> str:
+def _carbon(used: Joules, grid: Electricity) -> str:
     return carbon({word: grid.grams(value) for word, value in used.sums().items()})
 
 

@@ -12,7 +12,7 @@ Severity = Literal["stops", "costs", "hint"]
 
 
 @dataclass(frozen=True)
-class Cost:
+class AddedCost:
     """What the advised-against way adds to a small example's int8 model, over the advised one.
 
     Attributes:
@@ -54,7 +54,7 @@ class Advice:
     source: str | None
     what: str
     instead: str
-    cost: Cost | None = None
+    cost: AddedCost | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from frugalfl_server.serve.front import fleet_api
-from frugalfl_server.serve.front.refused import RefusedError
+from frugalfl_server.serve.front.refused import RequestRefusedError
 
 
 class Credentials:
@@ -45,10 +45,8 @@ class Credentials:
             raise _unsigned("it is not signed by a node") from error
         if self.admitted is not None and public not in self.admitted:
             status, body = fleet_api.refusal(target)
-            raise RefusedError(
-                "request of an unknown node", "its key is not in the folder of --nodes",
-                status, body,
-            )  # fmt: skip
+            why = "its key is not in the folder of --nodes"
+            raise RequestRefusedError("request of an unknown node", why, status, body)
         if not _is_now(time):
             raise _unsigned("the time in it is not now: an old request, or a device's wrong clock")
         if not _is_signed(public, time, signature):
@@ -56,8 +54,10 @@ class Credentials:
         return public
 
 
-def _unsigned(why: str) -> RefusedError:
-    return RefusedError("request", why, fleet_api.UNAUTHORIZED, b'{"detail":"Not authenticated."}')
+def _unsigned(why: str) -> RequestRefusedError:
+    return RequestRefusedError(
+        "request", why, fleet_api.UNAUTHORIZED, b'{"detail":"Not authenticated."}'
+    )
 
 
 def _is_now(text: bytes) -> bool:

@@ -16,7 +16,7 @@ _KEPT = 1024
 _TEXT = 48
 
 
-class RefusedError(Exception):
+class RequestRefusedError(Exception):
     """A request or a connection that goes no further.
 
     Attributes:
@@ -57,7 +57,7 @@ class Refused:
         self._lines, self._filled = float(_LINES), clock()
         self._more, self._more_of, self._more_told = 0, set[str](), clock() - _AGAIN_S
 
-    def add(self, address: str, error: RefusedError) -> None:
+    def add(self, address: str, error: RequestRefusedError) -> None:
         """Count one refusal."""
         name = (address, error.why)
         if name not in self._counts and len(self._counts) >= _KEPT:

@@ -18,8 +18,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from .chance_tables import CHANCES, EIGHTHS, HALVES_BLIND, HALVES_HINTED, HAZARDS
 from .scatter import ROUNDS, Round
-from .tables import CHANCES, EIGHTHS, HALVES_BLIND, HALVES_HINTED, HAZARDS
 from .thresholds import mix
 
 Ints = NDArray[np.intp]

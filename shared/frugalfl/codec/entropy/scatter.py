@@ -17,8 +17,8 @@ from typing import NamedTuple, Protocol
 
 from frugalfl.errors import FrameError
 
+from .chance_tables import EXP2
 from .rangecoder import DECISIONS, PlaceCoder, fresh
-from .tables import EXP2
 
 ROUNDS = 12
 MAX_HITS = 1 << 15

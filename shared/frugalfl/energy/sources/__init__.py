@@ -53,7 +53,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Finding:
+class FoundSources:
     """What a look for one kind of source gave.
 
     Attributes:
@@ -67,7 +67,7 @@ class Finding:
     note: str
 
 
-def survey(root: Path, methods: tuple[str, ...] = LADDER + BESIDE) -> Iterator[Finding]:
+def survey(root: Path, methods: tuple[str, ...] = LADDER + BESIDE) -> Iterator[FoundSources]:
     """Look for each kind of source under ``root`` ("/" but in tests), best first."""
     for method in methods:
         yield import_module(f"frugalfl.energy.sources.{method}").find(root)

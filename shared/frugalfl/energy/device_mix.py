@@ -12,7 +12,7 @@ _KIND = r"\s*(?P<name>[\w.-]+)(\s+on\s+(?P<link>[\w.-]+))?(\s*\*\s*(?P<count>\d+
 
 
 @dataclass(frozen=True)
-class Kind:
+class DeviceGroup:
     """Some clients of a fleet: their profile's name, their link (empty: not said), how many."""
 
     profile: str
@@ -21,12 +21,12 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class DeviceMix:
     """All kinds, in the order of the clients' numbers."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[DeviceGroup, ...]
 
-    def of(self, number: int) -> Kind:
+    def of(self, number: int) -> DeviceGroup:
         """Return the kind of a client; past the last one the fleet begins again."""
         number %= sum(kind.count for kind in self.kinds)
         for kind in self.kinds:
@@ -36,10 +36,10 @@ class Fleet:
         return kind
 
 
-def parse_fleet(text: str) -> Fleet:
+def parse_device_mix(text: str) -> DeviceMix:
     """Read a fleet.
 
-    >>> parse_fleet("raspberry-pi-zero-w on lte * 20, phone * 20").of(0)
+    >>> parse_device_mix("raspberry-pi-zero-w on lte * 20, phone * 20").of(0)
     Kind(profile='raspberry-pi-zero-w', link='lte', count=20)
 
     Raises:
@@ -58,5 +58,5 @@ def parse_fleet(text: str) -> Fleet:
             raise UsageError(
                 f"there are no figures for link {match['link']!r}; known: {', '.join(links())}"
             )
-        kinds.append(Kind(profile_named(match["name"]).name, match["link"] or "", count))
-    return Fleet(tuple(kinds))
+        kinds.append(DeviceGroup(profile_named(match["name"]).name, match["link"] or "", count))
+    return DeviceMix(tuple(kinds))

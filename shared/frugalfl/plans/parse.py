@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from frugalfl.calls import Call, parse_call, unknown
-from frugalfl.plans import client, fixed, largest_change, turns
-from frugalfl.plans.plan import Builder, Plan
+from frugalfl.plans import client, fixed, largest_change, round_robin
+from frugalfl.plans.refresh_plan import Builder, Plan
 
 PLANS: dict[str, Builder] = {
-    "alternate": turns.build_alternate,
+    "alternate": round_robin.build_alternate,
     "by-energy": client.build_by_energy,
     "by-link": client.build_by_link,
-    "cyclic": turns.build_cyclic,
+    "cyclic": round_robin.build_cyclic,
     "frozen": fixed.build_frozen,
     "full": fixed.build_full,
     "largest-change": largest_change.build,
     "last": fixed.build_last,
-    "random": turns.build_random,
+    "random": round_robin.build_random,
 }
 
 

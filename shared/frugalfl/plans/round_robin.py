@@ -10,7 +10,7 @@ import numpy as np
 from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity, fraction, whole
 from frugalfl.errors import UsageError
-from frugalfl.plans.plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import Plan, PlanContext
 
 #: Keeps the draws of ``random`` apart from everything else that is drawn from the run's seed.
 _STREAM = 0x504C414E

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from frugalfl.codec.entropy.chance_tables import LEVELS, SIGN_LEVELS
+from frugalfl.codec.entropy.rangecoder import Decoder, code_signed, fresh
 from frugalfl.errors import FrameError
-
-from .rangecoder import Decoder, code_signed, fresh
-from .tables import LEVELS, SIGN_LEVELS
 
 _EVEN = 40
 _RAW_SIGN = 7

@@ -16,9 +16,12 @@ class Wire:
     """One end of a connection; whoever waits for it says how long."""
 
     def __init__(
-        self, role: type[h11.CLIENT] | type[h11.SERVER], reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter, head_bytes: int,
-    ) -> None:  # fmt: skip
+        self,
+        role: type[h11.CLIENT] | type[h11.SERVER],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        head_bytes: int,
+    ) -> None:
         """Speak as ``role``; a head of more than ``head_bytes`` is refused."""
         self.http = h11.Connection(role, max_incomplete_event_size=head_bytes)
         self._reader, self._writer = reader, writer

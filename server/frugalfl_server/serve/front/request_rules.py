@@ -9,8 +9,8 @@ import h11
 
 from frugalfl_server.serve.front import fleet_api
 from frugalfl_server.serve.front.credentials import Credentials
-from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.front.refused import RefusedError, printable
+from frugalfl_server.serve.front.limits import FrontLimits
+from frugalfl_server.serve.front.refused import RequestRefusedError, printable
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Admitted:
     key: bytes
 
 
-def check(request: h11.Request, limits: Limits, credentials: Credentials) -> Admitted:
+def check(request: h11.Request, limits: FrontLimits, credentials: Credentials) -> Admitted:
     """Return what goes on of a request.
 
     A target is compared byte for byte, so there is nothing that a path could be resolved to.
@@ -42,38 +42,40 @@ def check(request: h11.Request, limits: Limits, credentials: Credentials) -> Adm
     if request.target not in fleet_api.TARGETS or request.method != b"POST":
         called = printable(request.target)
         why = "nothing but the nodes' API is served here"
-        raise RefusedError(f"request to {called}", why, 404)
+        raise RequestRefusedError(f"request to {called}", why, 404)
     if request.http_version != b"1.1":
-        raise RefusedError("request", "it is not HTTP/1.1", 505)
+        raise RequestRefusedError("request", "it is not HTTP/1.1", 505)
     headers = _once(request, limits)
     length = _length(headers, limits)
     if headers.get(b"content-type") != fleet_api.MEDIA_TYPE:
-        raise RefusedError("request", "its content-type is not that of a node", 415)
+        raise RequestRefusedError("request", "its content-type is not that of a node", 415)
     key = credentials.check(request.target, headers)
     handed_on = [(name, headers[name]) for name in sorted(fleet_api.HANDED_ON & headers.keys())]
     return Admitted(request.target, handed_on, length, key)
 
 
-def _once(request: h11.Request, limits: Limits) -> dict[bytes, bytes]:
+def _once(request: h11.Request, limits: FrontLimits) -> dict[bytes, bytes]:
     """Return headers by name; none of those that matter may be there twice."""
     if len(request.headers) > limits.headers:
-        raise RefusedError("request", f"it has more than {limits.headers} headers", 431)
+        raise RequestRefusedError("request", f"it has more than {limits.headers} headers", 431)
     if sum(len(name) + len(value) for name, value in request.headers) > limits.head_bytes:
-        raise RefusedError("request", "its head is too long", 431)
+        raise RequestRefusedError("request", "its head is too long", 431)
     counts = Counter(name for name, _ in request.headers)
     if any(counts[name] > 1 for name in fleet_api.HANDED_ON):
-        raise RefusedError("request", "it has a header twice", 400)
+        raise RequestRefusedError("request", "it has a header twice", 400)
     if counts[b"upgrade"] or counts[b"expect"]:
-        raise RefusedError("request", "it asks for another protocol, or to be waited for", 400)
+        raise RequestRefusedError(
+            "request", "it asks for another protocol, or to be waited for", 400
+        )
     return dict(request.headers)
 
 
-def _length(headers: dict[bytes, bytes], limits: Limits) -> int:
+def _length(headers: dict[bytes, bytes], limits: FrontLimits) -> int:
     """Return the length of the body (B), which must be told before."""
     if b"transfer-encoding" in headers or b"content-length" not in headers:
-        raise RefusedError("request", "it does not say how long its body is", 411)
+        raise RequestRefusedError("request", "it does not say how long its body is", 411)
     length = int(headers[b"content-length"])
     if length > limits.body_bytes:
         mib = limits.body_bytes >> 20
-        raise RefusedError("request", f"its body is longer than {mib} MiB", 413)
+        raise RequestRefusedError("request", f"its body is longer than {mib} MiB", 413)
     return length

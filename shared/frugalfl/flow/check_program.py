@@ -6,8 +6,8 @@ operator by operator, and refuses whatever is not shown.
 
 **What is shown.** Number the rows of a batch otherwise (permute ``x``, ``y``, ``w`` and the dropout
 masks alike): every tensor is then either unchanged, or its rows are permuted in the same way. This
-holds of the inputs, and every operator that passes keeps it (:mod:`frugalfl.flow.facts` has the
-kinds of tensors, the other files their rules). No constant, parameter or state may differ from row
+holds of the inputs, and every operator that passes keeps it (:mod:`.tensor_facts` has the kinds
+of tensors, the other files their rules). No constant, parameter or state may differ from row
 to row where it meets rows, and no operator takes single rows, compares or orders them; so there is
 no tensor from which a row's *position* could be known, and nothing to select by position with,
 however small it is scaled: neither an identity nor a one-hot matrix, nor an index that the graph
@@ -34,9 +34,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from frugalfl.errors import ProgramError
-from frugalfl.flow.facts import Fact, Knows, NotShownError, Place, Step, with_rows
 from frugalfl.flow.graph import Graph, Operator, Shape, read_graphs
-from frugalfl.flow.rules import KNOWN, OTHERS
+from frugalfl.flow.operators import KNOWN, OTHERS
+from frugalfl.flow.tensor_facts import Fact, Knows, NotShownError, RowAxis, Step, with_rows
 from frugalfl.program import Program, to_bytes
 
 #: Inputs that have rows in their first axis, and others, which are the same for every batch.
@@ -104,7 +104,7 @@ def _given(program: Program, graph: Graph, name: str, place: int, facts: dict[in
         raise ProgramError(
             f"the training program takes {name} as {shape}, in batches of {program.batch} rows"
         )
-    rows = Place(fits[0], shape[fits[0]] // program.batch)
+    rows = RowAxis(fits[0], shape[fits[0]] // program.batch)
     return with_rows(shape, rows, zero=name == "w")
 
 

@@ -19,18 +19,18 @@ from frugalfl_server.export import flatbuffer
 from frugalfl_server.export.as_2d import SERIES_RANK, as_2d
 from frugalfl_server.export.batch_norm import IMAGE_RANK, fold_batch_norms
 from frugalfl_server.export.dense_bias import restore_biases
-from frugalfl_server.export.explain import explained
-from frugalfl_server.export.fold import fold_transposes
+from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.fold_transposes import fold_transposes
 from frugalfl_server.export.plain_convolution import plain_convolutions
 from frugalfl_server.export.quiet import quiet
-from frugalfl_server.export.trace import trace
+from frugalfl_server.export.record_calls import trace
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedModel:
     """A module as the converter gets it.
 
     Attributes:
@@ -66,7 +66,7 @@ def convert(module: torch.nn.Module, input_shape: tuple[int, ...]) -> bytes:
     return plain_convolutions(fold_transposes(restored))
 
 
-def prepare(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Prepared:
+def prepare(module: torch.nn.Module, input_shape: tuple[int, ...]) -> PreparedModel:
     """Check a module, and rewrite a copy of it to what converts best.
 
     Args:
@@ -84,7 +84,7 @@ def prepare(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Prepared:
     twin = as_2d(plain, example)
     if twin is not None:
         plain, example = twin, example[..., None]
-    return Prepared(fold_batch_norms(plain, example), example)
+    return PreparedModel(fold_batch_norms(plain, example), example)
 
 
 def to_model_layout(x: FloatArray, model: bytes) -> FloatArray:
@@ -125,7 +125,7 @@ def _check(module: torch.nn.Module, example: torch.Tensor) -> None:
         raise ExportError("the model's outputs are NaN or infinite; its training went wrong")
 
 
-def _run_converter(prepared: Prepared) -> bytes:
+def _run_converter(prepared: PreparedModel) -> bytes:
     import litert_torch
 
     module, example = prepared.module, prepared.example

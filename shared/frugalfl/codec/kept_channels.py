@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl.blocks import Layout
-from frugalfl.codec.entropy.rangecoder import DECISIONS, Coder, Decoder, Encoder, fresh
+from frugalfl.codec.entropy.rangecoder import DECISIONS, Decoder, Encoder, SymbolCoder, fresh
 from frugalfl.errors import FrameError
 from frugalfl.kept import Indices, Kept
 
@@ -52,7 +52,7 @@ def read_kept(data: bytes, layout: Layout) -> Kept:
 class _Lists:
     """Codes the lists of one model, and learns from each."""
 
-    def __init__(self, coder: Coder) -> None:
+    def __init__(self, coder: SymbolCoder) -> None:
         self._coder = coder
         self._choices = fresh(DECISIONS * _CONTEXTS)
         self._stay = fresh(1)

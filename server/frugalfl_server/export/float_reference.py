@@ -11,7 +11,7 @@ import numpy as np
 
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
-from frugalfl_server.export.convert import to_model_layout
+from frugalfl_server.export.to_float_tflite import to_model_layout
 
 if TYPE_CHECKING:
     import torch

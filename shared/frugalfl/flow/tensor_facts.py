@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from frugalfl.flow.flat_tables import FlatTable
 from frugalfl.flow.graph import Array, Shape
-from frugalfl.flow.tables import Table
 
 #: Entries up to which constants of whole numbers are computed, not only where they lie.
 _MOST_FOLDED = 1 << 15
@@ -56,7 +56,7 @@ class Fact:
         return self.knows is Knows.ROWS
 
 
-class Place(NamedTuple):
+class RowAxis(NamedTuple):
     """Where rows are: in which axis, and how many entries of that axis one row takes in a run."""
 
     axis: int
@@ -79,7 +79,7 @@ class Step:
     """
 
     given: tuple[Fact | None, ...]
-    options: Table | None
+    options: FlatTable | None
     batch: int
     signature: str
 
@@ -105,7 +105,7 @@ class Step:
         """Return one of its options."""
         return default if self.options is None else self.options.whole(field, code, default)
 
-    def place(self, fact: Fact) -> Place:
+    def place(self, fact: Fact) -> RowAxis:
         """Return where a tensor's rows are.
 
         Raises:
@@ -118,7 +118,7 @@ class Step:
                 whole = fact.stride % inner == 0 and outer % (fact.stride * self.batch) == 0
                 if not whole:
                     break
-                return Place(axis, fact.stride // inner)
+                return RowAxis(axis, fact.stride // inner)
             inner = outer
         raise NotShownError("takes apart the axis of the batch")
 
@@ -127,7 +127,7 @@ class Step:
 Rule = Callable[[Step], list[Fact]]
 
 
-def with_rows(shape: Shape, place: Place, zero: bool) -> Fact:
+def with_rows(shape: Shape, place: RowAxis, zero: bool) -> Fact:
     """Return the fact of a tensor whose rows are there."""
     return Fact(shape, Knows.ROWS, place.run * prod(shape[place.axis + 1 :]), zero)
 
@@ -172,7 +172,7 @@ def _all_same(parts: Array) -> bool:
     return all(np.ascontiguousarray(part).tobytes() == first for part in parts[1:])
 
 
-def is_even(fact: Fact, place: Place, batch: int) -> bool:
+def is_even(fact: Fact, place: RowAxis, batch: int) -> bool:
     """Say whether a tensor without rows is the same for every row, if rows lie there."""
     if place.axis < 0 or fact.shape[place.axis] == 1 or place.axis in fact.even:
         return True

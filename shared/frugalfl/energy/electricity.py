@@ -19,7 +19,7 @@ _UNIT = " g/kWh"
 
 
 @dataclass(frozen=True)
-class Grid:
+class Electricity:
     """What the electricity of one place emits.
 
     Attributes:
@@ -48,7 +48,7 @@ class Grid:
         return f"{self.g_per_kwh:g} g/kWh ({', '.join(filter(None, (place, self.table)))})"
 
 
-def parse_grid(text: str) -> Grid | None:
+def parse_electricity(text: str) -> Electricity | None:
     """Read the setting ``grid``: a country such as ``ES``, ``world``, or ``120 g/kWh``.
 
     Returns:
@@ -60,7 +60,7 @@ def parse_grid(text: str) -> Grid | None:
     if not text:
         return None
     if text.endswith(_UNIT):
-        return Grid("", _figure(text), None, "as set")
+        return Electricity("", _figure(text), None, "as set")
     region = text.upper()
     if region not in regions():
         raise UsageError(
@@ -71,18 +71,18 @@ def parse_grid(text: str) -> Grid | None:
 
 
 @lru_cache(maxsize=1)
-def regions() -> dict[str, Grid]:
+def regions() -> dict[str, Electricity]:
     """Return the table by region."""
     import csv  # here, not above: a device without a grid is spared it
 
     lines = Path(__file__).with_name("grid.csv").read_text(encoding="utf-8").splitlines()
-    return {
-        row["region"]: Grid(
-            row["region"], float(row["g_per_kwh"]), int(row["year"]),
-            _WORLD_TABLE if row["region"] == "WORLD" else _TABLE,
-        )
-        for row in csv.DictReader(line for line in lines if not line.startswith("#"))
-    }  # fmt: skip
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    return {row["region"]: _of_row(row) for row in rows}
+
+
+def _of_row(row: dict[str, str]) -> Electricity:
+    table = _WORLD_TABLE if row["region"] == "WORLD" else _TABLE
+    return Electricity(row["region"], float(row["g_per_kwh"]), int(row["year"]), table)
 
 
 def _figure(text: str) -> float:

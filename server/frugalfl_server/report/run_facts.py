@@ -15,8 +15,8 @@ import numpy as np
 from frugalfl.energy import Totals, spent
 from frugalfl.kinds import ACCURACY
 from frugalfl.metrics import number
+from frugalfl_server.report.final_outcomes import Outcomes, read_outcomes
 from frugalfl_server.report.joules import of_clients
-from frugalfl_server.report.outcomes import Outcomes, read_outcomes
 from frugalfl_server.report.texts import direction, measure_name, percent
 from frugalfl_server.run import summary
 from frugalfl_server.run.directory import MODEL_ABOUT, RunDirectory

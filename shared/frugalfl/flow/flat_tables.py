@@ -14,7 +14,7 @@ from frugalfl.errors import ProgramError
 _MOST_ENTRIES = 1 << 20
 
 
-class Table(NamedTuple):
+class FlatTable(NamedTuple):
     """One table: the file, and where in it the table begins."""
 
     data: bytes
@@ -29,16 +29,16 @@ class Table(NamedTuple):
         """Return a scalar field of whole numbers."""
         return int(self.number(field, code, default))
 
-    def table(self, field: int) -> Table | None:
+    def table(self, field: int) -> FlatTable | None:
         """Return a field that is a table, ``None`` if it is absent."""
         place = self._place(field)
-        return Table(self.data, _pointed(self.data, place)) if place else None
+        return FlatTable(self.data, _pointed(self.data, place)) if place else None
 
-    def tables(self, field: int) -> list[Table]:
+    def tables(self, field: int) -> list[FlatTable]:
         """Return a field that is a vector of tables; empty if it is absent."""
         start, count = self._vector(field, 4)
         places = range(start, start + 4 * count, 4)
-        return [Table(self.data, _pointed(self.data, place)) for place in places]
+        return [FlatTable(self.data, _pointed(self.data, place)) for place in places]
 
     def wholes(self, field: int) -> list[int]:
         """Return a field that is a vector of 4-byte whole numbers; empty if it is absent."""
@@ -75,9 +75,9 @@ class Table(NamedTuple):
         return start + 4, count
 
 
-def root(data: bytes) -> Table:
+def root(data: bytes) -> FlatTable:
     """Return a file's root table."""
-    return Table(data, _pointed(data, 0))
+    return FlatTable(data, _pointed(data, 0))
 
 
 def _pointed(data: bytes, place: int) -> int:

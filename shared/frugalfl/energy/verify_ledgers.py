@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from frugalfl.energy.chain import Head
+from frugalfl.energy.hash_chain import Head
 from frugalfl.energy.ledger import Ledger, Verdict
 from frugalfl.energy.parquet import read_records, read_rows
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.text import parse, to_text
+from frugalfl.energy.record_json import parse, to_text
 from frugalfl.errors import RunError
 
 #: What a run keeps of who is who (written by ``frugalfl_server.cohort.identity``).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from frugalfl.about import ENTRY, about_as_text
+from frugalfl.about_entry import ENTRY, about_as_text
 from frugalfl_server.export import flatbuffer
 
 

@@ -18,8 +18,8 @@ from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
 from frugalfl_server.export.channels import channels_of
 from frugalfl_server.export.cost import count_macs, count_parameters
-from frugalfl_server.export.explain import explained
-from frugalfl_server.export.kept import all_cuts
+from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.kept_entries import all_cuts
 from frugalfl_server.export.prune_cut import ROUND_TO, removed_of
 from frugalfl_server.export.prune_plan import LeftWhole, PruningPlan, plan_pruning
 from frugalfl_server.export.quiet import quiet

@@ -16,7 +16,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from frugalfl.energy.text import parse
+from frugalfl.energy.record_json import parse
 
 #: Bytes of a hash: SHA-256 (FIPS 180-4).
 HASH_BYTES = 32

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from frugalfl.energy.grid import Grid
+from frugalfl.energy.electricity import Electricity
 from frugalfl.energy.reading import COMPONENTS, SCOPES, Reading
 from frugalfl.energy.record import SERVER, EnergyRecord
 from frugalfl.text import MOST_LETTERS, is_printable, printable
@@ -108,14 +108,16 @@ def _readings(name: str, values: Any) -> tuple[Reading, ...]:
     return tuple(map(_reading, values))
 
 
-def _grid(name: str, values: Any) -> Grid | None:
+def _grid(name: str, values: Any) -> Electricity | None:
     if values is None:
         return None
-    given = _mapping(values, "a grid", {field.name for field in fields(Grid)})
+    given = _mapping(values, "a grid", {field.name for field in fields(Electricity)})
     _text("region", given["region"])
     _text("table", given["table"])
     intensity = _float("g_per_kwh", given["g_per_kwh"])
-    return Grid(given["region"], intensity, _optional_int("year", given["year"]), given["table"])
+    return Electricity(
+        given["region"], intensity, _optional_int("year", given["year"]), given["table"]
+    )
 
 
 def _mapping(values: Any, what: str, names: set[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .tables import LEVELS, SIGN_LEVELS
+from .chance_tables import LEVELS, SIGN_LEVELS
 
 Ints = NDArray[np.int64]
 # Lists: levels are chosen one by one, and a list gives up a number faster than an array.

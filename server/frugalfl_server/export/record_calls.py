@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Call:
+class TracedCall:
     """One call of a PyTorch function.
 
     Attributes:
@@ -92,10 +92,10 @@ class Trace:
 
     input: torch.Tensor
     output: Any = None
-    calls: list[Call] = field(default_factory=list)
+    calls: list[TracedCall] = field(default_factory=list)
     modules: list[ModuleCall] = field(default_factory=list)
 
-    def readers(self, tensor: torch.Tensor) -> list[Call]:
+    def readers(self, tensor: torch.Tensor) -> list[TracedCall]:
         """Return the calls that compute from a tensor: not those that ask for its size."""
         return [
             call
@@ -149,7 +149,7 @@ def _mode(
                 inner = running[-1]
                 source = _author_line(sys._getframe(1))
                 given = kwargs or {}
-                call = Call(name, args, given, output, paths.get(inner, ""), inner, source)
+                call = TracedCall(name, args, given, output, paths.get(inner, ""), inner, source)
                 result.calls.append(call)
             return output
 
@@ -221,7 +221,7 @@ def _is_authors(filename: str) -> bool:
     return not filename.startswith((*elsewhere, "<"))
 
 
-def place_of(call: Call) -> str:
+def place_of(call: TracedCall) -> str:
     """Say where a call is: ``features.3 (GELU), model.py:12``."""
     where = f"{call.path or 'the model'} ({type(call.module).__name__})"
     return f"{where}, {call.source}" if call.source else where

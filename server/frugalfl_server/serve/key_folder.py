@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from frugalfl.errors import RunError, UsageError
 from frugalfl.text import printable
+
+_log = logging.getLogger(__name__)
 
 #: Between two looks at the folder (s).
 _LOOK_S = 1.0
@@ -55,18 +58,19 @@ class Keys:
     """
 
     def __init__(
-        self, folder: Path, register: Callable[[Path], None], say: Callable[[str], None],
+        self,
+        folder: Path,
+        register: Callable[[Path], None],
         clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Begin with none.
 
         Args:
             folder: Where the ``*.pub`` are.
             register: Makes the key of a file known to the SuperLink; raises ``RunError``.
-            say: Takes a line.
             clock: Time in seconds.
         """
-        self._folder, self._register, self._say, self._clock = folder, register, say, clock
+        self._folder, self._register, self._clock = folder, register, clock
         self._seen: dict[str, _State] = {}
         self._judged: dict[str, tuple[_State, bytes]] = {}
         self._registered: set[bytes] = set()
@@ -95,7 +99,7 @@ class Keys:
         states = self._states()
         for name in sorted(self._judged.keys() - states.keys()):
             if self._judged.pop(name)[1]:
-                self._say(f"node {_stem(name)}: its key is gone, it may not join any more")
+                _log.info(f"node {_stem(name)}: its key is gone, it may not join any more")
         for name, state in states.items():
             known = self._judged.get(name)
             if self._seen.get(name) == state and (known is None or known[0] != state):
@@ -112,11 +116,11 @@ class Keys:
             key = read_public_key(self._folder / name)
             self._enter(name, key)
         except UsageError as error:
-            self._say(f"{error}; the other nodes are not concerned")
+            _log.info(f"{error}; the other nodes are not concerned")
         except RunError as error:  # it may be about to start again
             del self._judged[name]
             if name not in self._failing:
-                self._say(f"{error}; tried again until it can be")
+                _log.info(f"{error}; tried again until it can be")
             self._failing.add(name)
         else:
             self._judged[name] = (state, key)
@@ -126,7 +130,7 @@ class Keys:
         if key not in self._registered:
             self._register(self._folder / name)
             self._registered.add(key)
-        self._say(f"node {_stem(name)}: may join")
+        _log.info(f"node {_stem(name)}: may join")
 
     def _admitted(self) -> frozenset[bytes]:
         return frozenset(key for _, key in self._judged.values() if key)

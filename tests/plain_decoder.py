@@ -1,4 +1,4 @@
-"""The same decoder in plain Python integers: slow, and the proof that the format is portable.
+"""The decoder of `frugalfl.codec.entropy` in plain integers: slow, and the proof of its format.
 
 Shares with the fast decoder only what is plain Python already: the range decoder, the scattered
 walk and the tables. Lists instead of arrays, one cell and one lane at a time.
@@ -10,24 +10,21 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from frugalfl.errors import FrameError
+from plain_lanes import PlainDense, PlainLanes
 
-from .plain_lanes import PlainDense, PlainLanes
-from .rangecoder import Decoder, fresh
-from .scatter import ROUNDS, Round, code_scattered
-from .tables import CHANCES, EIGHTHS, HALVES_BLIND, HALVES_HINTED, HAZARDS
+from frugalfl.codec.entropy.chance_tables import (
+    CHANCES,
+    EIGHTHS,
+    HALVES_BLIND,
+    HALVES_HINTED,
+    HAZARDS,
+)
+from frugalfl.codec.entropy.rangecoder import Decoder, fresh
+from frugalfl.codec.entropy.scatter import ROUNDS, Round, code_scattered
+from frugalfl.errors import FrameError
 
 Matrix = list[list[int]]
 _MASK = 0xFFFFFFFF
-
-
-def decode_symbols(data: bytes | memoryview, rows: int, cols: int) -> Matrix:
-    """Decode one matrix, as lists of rows.
-
-    Raises:
-        FrameError: the bytes are not a frame of this shape.
-    """
-    return decode_tensors(data, [(rows, cols)])[0]
 
 
 def decode_tensors(

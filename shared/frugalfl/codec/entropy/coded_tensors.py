@@ -18,7 +18,7 @@ from frugalfl.errors import CodecError, FrameError
 
 from .dense import DenseCoder
 from .lanes import MAX_LOG_LANES, LaneDecoder, LaneEncoder, least_log_lanes
-from .rangecoder import Coder, Decoder, Encoder, Meter, fresh
+from .rangecoder import BitCounter, Decoder, Encoder, SymbolCoder, fresh
 from .scales import Scales
 from .scatter import MAX_HITS, Hit, code_scattered
 from .walk import decode_scattered, encode_scattered
@@ -148,12 +148,12 @@ def ideal_bits(tensors: Sequence[Symbols], thresholds: Sequence[Thresholds] | No
     if not any(flat.any() for flat in flats):
         return 0.0
     shapes = [(int(tensor.shape[0]), int(tensor.shape[1])) for tensor in tensors]
-    scalar, lanes = Meter(), LaneEncoder()
+    scalar, lanes = BitCounter(), LaneEncoder()
     _code_known(scalar, lanes, flats, shapes, thresholds)
     return scalar.bits + lanes.cost()
 
 
-def code_map(coder: Coder, dense: Sequence[bool]) -> list[bool]:
+def code_map(coder: SymbolCoder, dense: Sequence[bool]) -> list[bool]:
     """Code which tensors are dense."""
     counts = fresh(1)
     return [bool(coder.bit(counts, 0, int(value))) for value in dense]
@@ -198,7 +198,7 @@ def _choose_dense(flats: Sequence[NDArray[np.int32]], hinted: bool) -> list[bool
 
 
 def _code_known(
-    scalar: Encoder | Meter,
+    scalar: Encoder | BitCounter,
     lanes: LaneEncoder,
     flats: Sequence[NDArray[np.int32]],
     shapes: Sequence[Shape],

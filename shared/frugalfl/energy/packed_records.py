@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.text import as_dict, canonical, from_dict, parse
+from frugalfl.energy.record_json import as_dict, canonical, from_dict, parse
 
 #: Bounds of what is unpacked.
 MOST_RECORDS = 64

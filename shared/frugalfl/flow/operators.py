@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from frugalfl.flow import moves, reductions
 from frugalfl.flow.elementwise import along_last, broadcast, choice, several, unary
-from frugalfl.flow.facts import Rule
 from frugalfl.flow.products import PRODUCTS
+from frugalfl.flow.tensor_facts import Rule
 
 
 class Known(NamedTuple):
