@@ -107,7 +107,7 @@ def average_precision(scores: _Numbers, y: _Numbers) -> float:
         y: 0 or 1, shape ``(rows,)``.
 
     Returns:
-        In [0, 1]; NaN where all rows are of one class, or a score is NaN.
+        In [0, 1]; NaN if all rows are of one class, or a score is NaN.
 
     Raises:
         TaskError: Shapes that do not pair up, or targets that are not 0 and 1.
@@ -132,7 +132,7 @@ def roc_auc(scores: _Numbers, y: _Numbers) -> float:
         y: 0 or 1, shape ``(rows,)``.
 
     Returns:
-        In [0, 1]; NaN where all rows are of one class, or a score is NaN.
+        In [0, 1]; NaN if all rows are of one class, or a score is NaN.
 
     Raises:
         TaskError: Shapes that do not pair up, or targets that are not 0 and 1.
@@ -201,7 +201,7 @@ def directed(name: str, metric: Metric) -> Measure:
 def measure(
     metrics: Mapping[str, Metric], outputs: _Numbers, targets: _Numbers
 ) -> dict[str, float | None]:
-    """Return every metric of the same rows; None where it is not finite, so not known.
+    """Return every metric of the same rows; None if it is not finite, so not known.
 
     Args:
         metrics: By name, as :attr:`frugalfl.Task.metrics`.
@@ -226,7 +226,7 @@ def words(name: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a measure with three decimals, or where these say little with three digits.
+    """Return a measure with three decimals, or if these say little with three digits.
 
     >>> number(0.9472), number(0.00123456), number(53.44), number(-0.2), number(None)
     ('0.947', '0.00123', '53.4', '-0.200', '–')
@@ -278,7 +278,7 @@ def _margin(outputs: _Numbers) -> _Numbers:
 
 
 def _checked(scores: _Numbers, y: _Numbers) -> npt.NDArray[np.bool_] | None:
-    """Return which rows are positive; None where no ranking is defined."""
+    """Return which rows are positive; None if no ranking is defined."""
     scores, y = np.asarray(scores), np.asarray(y)
     if scores.ndim != 1 or scores.shape != y.shape:
         raise TaskError(

@@ -86,7 +86,7 @@ class Program:
         state: In the order of ``s0`` ...; zero when training begins.
         proximal: True if ``train`` takes ``proximal_mu`` and ``g0`` ...
         masks: In the order of ``m0`` ...
-        classes: Number of classes; 0 where targets are values.
+        classes: Number of classes; 0 if targets are values.
     """
 
     model: bytes

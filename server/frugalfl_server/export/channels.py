@@ -215,7 +215,7 @@ def _groups(graph: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _marked(output: Any) -> Any:
-    """Do nothing, in a node of its own: the graph marks an output only where no layer made it."""
+    """Do nothing, in a node of its own: the graph marks an output only if no layer made it."""
     return output * 1
 
 

@@ -1,4 +1,4 @@
-"""Take TRANSPOSEs out of a float model where the operator behind can read channels last itself.
+"""Take TRANSPOSEs out of a float model if the operator behind can read channels last itself.
 
 PyTorch's axes are ``(channels, height, width)``; a channels-last model would have to turn
 activations around in front of whatever names an axis:
@@ -113,6 +113,6 @@ def _readers(graph: Any, tensor: int) -> list[Any]:
 
 
 def _constant(tree: Any, graph: Any, tensor: int) -> list[int]:
-    """Return the numbers of a constant of axes; none where they are computed."""
+    """Return the numbers of a constant of axes; none if they are computed."""
     data = tree.buffers[graph.tensors[tensor].buffer].data
     return [] if data is None else np.frombuffer(bytes(data), dtype=np.int32).tolist()

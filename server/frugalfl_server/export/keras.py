@@ -47,7 +47,7 @@ def export_keras(
         name: Of the model, for the C names and the card.
         public: Rows to prove the model with, and rows to calibrate int8 with, as Keras takes
             them (channels last).
-        folder: Where the files go; made where it is missing.
+        folder: Where the files go; made if it is missing.
         model_card: What the caller knows about the model (JSON values); the measured figures are
             added to it.
         max_accuracy_drop: How far the int8 accuracy may lie below Keras's, as a share; None to

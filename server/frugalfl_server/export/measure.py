@@ -32,7 +32,7 @@ class DeviceCost:
 
     Attributes:
         file_bytes: Size of the microcontroller's .tflite file (B).
-        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host (B); None where it does not
+        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host (B); None if it does not
             run.
         macs: Multiply-accumulates of one inference.
     """

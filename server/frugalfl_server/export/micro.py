@@ -65,7 +65,7 @@ def is_installed() -> bool:
 
 
 def check_installed() -> None:
-    """Go on only where TFLite-Micro is.
+    """Go on only if TFLite-Micro is installed.
 
     Raises:
         MissingExtraError: tflite-micro is not installed; it exists for Linux on x86-64 only.

@@ -1,6 +1,6 @@
 """Structured pruning: whole channels go, so that the model that is left is simply a smaller one.
 
-Channels that depend on each other go together (:mod:`channels`), and only where that was tried
+Channels that depend on each other go together (:mod:`channels`), and only if that was tried
 (:mod:`prune_plan`). In each group the channels with the smallest L2 norm go.
 """
 

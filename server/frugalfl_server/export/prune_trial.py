@@ -67,7 +67,7 @@ class Trial:
 
         Args:
             cuts: What stays of each tensor; each takes as many channels of each group, but others.
-            more: Such cuts too, tried where the smaller model differs: that may be a layer that
+            more: Such cuts too, tried if the smaller model differs: that may be a layer that
                 averages over channels, or channels that are mixed up and did not meet in ``cuts``.
             silent: For each group, what stays without any of its channels: they must matter.
             twins: A cut, and weights of both models that agree on averages.

@@ -62,7 +62,7 @@ INT8_VERSIONS = {
     "TRANSPOSE_CONV": 2,
 }
 
-#: The same for int16 activations, where that is another version.
+#: The same for int16 activations, if that is another version.
 INT16_VERSIONS = {
     "ADD": 3,
     "AVERAGE_POOL_2D": 3,

@@ -39,7 +39,7 @@ class Verification:
         reference: What the float model was written in: ``pytorch`` or ``keras``.
         rows: Test rows that went through every stage.
         accuracy: By stage, share of rows that are right; None if the task is of a kind that has
-            none, and for TFLite-Micro where it does not run on this host.
+            none, and for TFLite-Micro if it does not run on this host.
         agreement: By stage, share of rows with the same largest output as the reference; None
             if targets are not classes, and likewise.
         micro_max_lsb: Largest difference of an output, TFLite-Micro against LiteRT's reference
@@ -53,8 +53,8 @@ class Verification:
         arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; a 32-bit device needs less.
         operators: Operators of the int8 model, in the order they run.
         gates: What the model was held against, and held.
-        metrics: By name of a measure, its values by stage; None where it is not defined, and
-            for TFLite-Micro where it does not run on this host.
+        metrics: By name of a measure, its values by stage; None if it is not defined, and
+            for TFLite-Micro if it does not run on this host.
         drawn: Whether the rows are drawn, because the server has none
             (:mod:`frugalfl_server.export.drawn`): how good the model is, they cannot tell.
         outcomes: What the float and the int8 model said of these rows, counted.

@@ -74,7 +74,7 @@ class File:
 
 
 def comparison_rows(facts: Facts) -> list[ComparisonRow]:
-    """Return the federation beside the baseline; dashes where there is no baseline."""
+    """Return the federation beside the baseline; dashes if there is no baseline."""
     if not facts.ours:
         return []
     ours, other = facts.summary, facts.summary["baseline"] or {}

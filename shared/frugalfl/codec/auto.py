@@ -71,7 +71,7 @@ class Rounded:
 
 
 class Auto(Coder):
-    """Rounds to one step, after factoring where that pays."""
+    """Rounds to one step, after factoring if that pays."""
 
     families: frozenset[Family] = frozenset(["biased"])
 

@@ -49,7 +49,7 @@ class EstimateAccount:
         Args:
             wall_s: Since the last tick, on the monotonic clock (s).
             cpu_s: Processor time of this process since then, all its threads (s).
-            share: Our share of the host's processor time; ``None`` where the host hides it.
+            share: Our share of the host's processor time; ``None`` if the host hides it.
         """
         # Time that a client waits for its neighbours on the host would not pass on its own device.
         idle_s = wall_s if self._here else min(wall_s, cpu_s)
@@ -85,7 +85,7 @@ class MeterAccount:
         self._owed_j = 0.0
 
     def total_j(self) -> float | None:
-        """Return the source's total (J); ``None``, and a failure more, where it cannot be read."""
+        """Return the source's total (J); ``None``, and a failure more, if it cannot be read."""
         try:
             return self.source.total_j()
         except (OSError, ValueError) as error:

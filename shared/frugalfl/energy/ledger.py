@@ -74,7 +74,7 @@ class Ledger:
     """An append-only, hash-chained table of :class:`EnergyRecord`; create it or open it by path."""
 
     def __init__(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
-        """Open the ledger, creating it where there is none; one of schema 1 is brought up to date.
+        """Open the ledger, creating it if there is none; one of schema 1 is brought up to date.
 
         Raises:
             RunError: The file is not a ledger, or of a newer version than this program.
@@ -317,7 +317,7 @@ class Ledger:
 
 
 class _Transaction:
-    """``BEGIN IMMEDIATE`` to ``COMMIT``, or to ``ROLLBACK`` where the block raises."""
+    """``BEGIN IMMEDIATE`` to ``COMMIT``, or to ``ROLLBACK`` if the block raises."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db

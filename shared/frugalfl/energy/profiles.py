@@ -1,6 +1,6 @@
 """Device profiles: what a board draws at idle and under full load, and what its radio takes.
 
-The figures are estimates to fall back on where no meter is; ``profiles.toml`` has them with the
+The figures are estimates to fall back on without a meter; ``profiles.toml`` has them with the
 source of each.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: An estimate for a board that the work did not run on: its speed is known by one benchmark only.
 WORN_UNCERTAINTY = 1.0
-#: Speed of one core of the machine that simulates (7-zip MIPS), where it is an x86.
+#: Speed of one core of the machine that simulates (7-zip MIPS), if it is an x86.
 _HOST_MIPS = 2950.0
 
 
@@ -29,10 +29,10 @@ class DeviceProfile:
     Attributes:
         name: As in the setting ``device``.
         about: What it is, in a few words.
-        idle_w: Power when nothing runs (W); ``None`` where it is not known.
+        idle_w: Power when nothing runs (W); ``None`` if it is not known.
         busy_w_per_core: What one core at full load adds (W); ``None``: a microcontroller.
         nj_per_mac: Energy of a multiply-accumulate (nJ); ``None``: not a microcontroller.
-        mips: Speed of one core (7-zip MIPS); ``None`` where it is not known.
+        mips: Speed of one core (7-zip MIPS); ``None`` if it is not known.
         uncertainty_rel: Relative uncertainty of an estimate made from this profile (k = 2).
         source: Where the figures come from.
         board: How the model in the device tree of such a board begins; empty: it has none.

@@ -17,13 +17,13 @@ class Reading:
 
     Attributes:
         component: One of :data:`COMPONENTS`.
-        energy_j: Joules above idle that this process caused; ``None`` where unknown, never 0.
-        idle_j: Joules that the component would have used anyway; ``None`` where unknown.
+        energy_j: Joules above idle that this process caused; ``None`` if unknown, never 0.
+        idle_j: Joules that the component would have used anyway; ``None`` if unknown.
         measured: True only if a meter measured it; otherwise it is an estimate.
         method: How: the name of the source's kind, such as ``rapl`` or ``cpu-time``.
         source: From what: the files, or the profile and its version.
         scope: One of :data:`SCOPES`: how far the meter or the model reaches.
-        uncertainty_rel: Relative uncertainty of ``energy_j`` (k = 2); ``None`` where unknown.
+        uncertainty_rel: Relative uncertainty of ``energy_j`` (k = 2); ``None`` if unknown.
     """
 
     component: str

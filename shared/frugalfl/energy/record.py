@@ -36,7 +36,7 @@ class EnergyRecord:
         cpu_s: Processor time of this process in it (s, all threads); ``None`` for a transfer.
         readings: Joules by component.
         samples: Rows that were trained on, evaluated or calibrated with.
-        correct: Rows that the model got right; ``None`` where nobody looked.
+        correct: Rows that the model got right; ``None`` if nobody looked.
         uplink_bytes: Length of the frame that is sent (B).
         downlink_bytes: Length of the frames that were received (B).
         contacts: Connections that the transfer takes.
@@ -125,7 +125,7 @@ def significant(value: float | None) -> float | None:
 
 
 def known_sum(values: Iterable[float | None]) -> float | None:
-    """Add up what is known; ``None``, not 0, where nothing is.
+    """Add up what is known; ``None``, not 0, if nothing is.
 
     >>> known_sum([1.0, None, 2.0]), known_sum([None])
     (3.0, None)

@@ -15,14 +15,14 @@ class Totals:
     Attributes:
         records: How many there are.
         unknown: How many of them have no joules.
-        cpu_s: Processor time (s); ``None`` where nothing was timed.
+        cpu_s: Processor time (s); ``None`` if nothing was timed.
         measured_j: Joules from meters; ``None`` if no record was measured.
         estimated_j: Joules from models; ``None`` if no record was estimated.
         idle_j: Joules that the devices would have used anyway; ``None`` if not known of any.
         measured_g: Grams of CO2e of the measured joules; ``None`` if no grid was stated.
         estimated_g: Grams of CO2e of the estimated joules; ``None`` if no grid was stated.
         ungridded: Records with joules but without a grid: the grams leave them out.
-        correct: Predictions that were right, where anybody looked.
+        correct: Predictions that were right, if anybody looked.
         measured_j_per_correct: Measured joules of those records alone, over ``correct``.
         estimated_j_per_correct: Estimated joules of those records alone, over ``correct``.
     """

@@ -49,7 +49,7 @@ class _Told:
 
 
 def verify_ledger(path: Path, run: Path | None) -> Findings:
-    """Verify one ledger, and against a run where one is named.
+    """Verify one ledger, and against a run if one is named.
 
     Raises:
         RunError: The ledger or the run cannot be read.

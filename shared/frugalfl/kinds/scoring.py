@@ -26,7 +26,7 @@ class Scores:
     Attributes:
         accuracy: Share of rows that are right, in [0, 1]; None: not known, or nothing is right or
             wrong in a task of this kind.
-        metrics: The other measures, by name; None where not known.
+        metrics: The other measures, by name; None if not known.
         right: Number of rows that are right; None likewise.
     """
 

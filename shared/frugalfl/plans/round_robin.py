@@ -75,7 +75,7 @@ class Random:
         """Any model will do."""
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
-        """Draw the blocks; where none is drawn, the one that came nearest to it."""
+        """Draw the blocks; if none is drawn, the one that came nearest to it."""
         rng = np.random.default_rng((_STREAM, context.seed, context.round))
         draws = rng.random(len(context.layout))
         chosen = np.flatnonzero(draws < max(self.probability, np.nextafter(draws.min(), 1)))

@@ -1,6 +1,6 @@
 """Tensors of integers to bytes and back: which are dense, and how two streams share a frame.
 
-A frame is one flag byte, the range-coded scalar stream, and (where a tensor is dense) the lane
+A frame is one flag byte, the range-coded scalar stream, and (if a tensor is dense) the lane
 words, which are read from the end backwards, so that neither stream needs a length. A frame of
 zeros only has no bytes at all.
 """
