@@ -173,7 +173,7 @@ def two_class_roc_auc(outputs: _Numbers, y: _Numbers) -> float:
     return roc_auc(_margin(outputs), y)
 
 
-def directed(name: str, metric: Metric) -> Measure:
+def add_direction(name: str, metric: Metric) -> Measure:
     """Return a metric with its direction: what a Measure or its library says.
 
     scikit-learn calls what is better lower ``..._error``, ``..._loss`` or ``..._deviance``;

@@ -23,7 +23,7 @@ from frugalfl_server.export.cost import count_file_macs, count_parameters
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.float_reference import Reference, of_pytorch
 from frugalfl_server.export.gates import Gate
-from frugalfl_server.export.lint import Advice, blamed, lint
+from frugalfl_server.export.lint import Advice, blame_code, lint
 from frugalfl_server.export.measure import DeviceCost
 from frugalfl_server.export.operators import float_operators
 from frugalfl_server.export.quantize import quantize
@@ -137,7 +137,7 @@ def export_model(
     shape = test.x.shape[1:]
     advice = lint(module, shape)
     scoring = scoring or scoring_by_targets(test.y, metrics or {})
-    with blamed(advice):
+    with blame_code(advice):
         float_model = convert(module, shape)
         calibration: FloatArray | Ranges
         if ranges is not None:

@@ -18,9 +18,9 @@ from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
 from frugalfl_server.export.channels import channels_of
 from frugalfl_server.export.cost import count_macs, count_parameters
-from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.kept_entries import all_cuts
-from frugalfl_server.export.prune_cut import ROUND_TO, removed_of
+from frugalfl_server.export.prune_cut import ROUND_TO, find_removed
 from frugalfl_server.export.prune_plan import LeftWhole, PruningPlan, plan_pruning
 from frugalfl_server.export.quiet import quiet
 
@@ -147,12 +147,12 @@ def _kept(
     shapes = {name: array.shape for name, array in weights.items()}
     if not plan.narrowed:
         return all_cuts((), shapes)
-    with explained(f"{type(module).__name__} cannot be pruned"), quiet():
+    with explain_errors(f"{type(module).__name__} cannot be pruned"), quiet():
         traced = build()
         write_parameters(traced, weights)
         found = {one.layer: one for one in channels_of(traced, example_input[:1])[0]}
         cuts = [
-            found[one.layer].kept_without(removed_of(found[one.layer], one))
+            found[one.layer].kept_without(find_removed(found[one.layer], one))
             for one in plan.narrowed
         ]
         return all_cuts(cuts, shapes)

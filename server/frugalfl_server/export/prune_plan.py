@@ -15,7 +15,7 @@ from frugalfl.errors import ExportError, FrugalFLError, MissingExtraError
 from frugalfl.kept import Kept
 from frugalfl.modules import write_parameters
 from frugalfl_server.export.channels import Channels, channels_of
-from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.kept_entries import all_cuts, common, shapes_left
 from frugalfl_server.export.prune_cut import (
     ROUND_TO,
@@ -23,7 +23,7 @@ from frugalfl_server.export.prune_cut import (
     Narrowed,
     channels_kept,
     check_any_can_go,
-    removed_of,
+    find_removed,
 )
 from frugalfl_server.export.prune_trial import Trial
 from frugalfl_server.export.prune_twins import twins
@@ -114,7 +114,7 @@ def plan_pruning(
 def _traced(
     build: Callable[[], torch.nn.Module], trial: Trial, example_input: torch.Tensor
 ) -> tuple[list[Channels], list[str]]:
-    with explained("it cannot be traced"), quiet():
+    with explain_errors("it cannot be traced"), quiet():
         module = build()
         write_parameters(module, trial.weights)
         return channels_of(module, example_input[:1])
@@ -176,7 +176,7 @@ class _Planner:
         """Return why these groups cannot be narrower too; empty if they can."""
         both = [*self._narrowed, *cuts]
         try:
-            with explained("its weights cannot be cut"), quiet():
+            with explain_errors("its weights cannot be cut"), quiet():
                 self._trial.check(
                     [self._kept(both, one) for one in _CHOICES],
                     (self._kept(both, one) for one in range(1, _MORE_CHOICES)),
@@ -200,6 +200,6 @@ class _Planner:
         if (cut, choice) not in self._lists:
             channels = self._found[cut.layer]
             check_any_can_go(channels, cut)
-            removed = removed_of(channels, cut, choice)
+            removed = find_removed(channels, cut, choice)
             self._lists[cut, choice] = channels.kept_without(removed)
         return self._lists[cut, choice]

@@ -18,7 +18,7 @@ from frugalfl.errors import ExportError
 from frugalfl.kept import Indices, Kept, take
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
-from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.kept_entries import shapes_left
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class Trial:
         self._rows = example_input.repeat(_ROWS, *[1] * (example_input.ndim - 1))[:_ROWS]
         own = read_parameters(self._module)
         self.shapes = shapes_of(own)
-        with explained(f"{type(self._module).__name__} cannot be pruned", "it has to run on a row"):
+        with explain_errors(
+            f"{type(self._module).__name__} cannot be pruned", "it has to run on a row"
+        ):
             self.weights = self._drawn(own)
             write_parameters(self._module, self.weights)
             outputs = self._outputs(self._module)
@@ -98,7 +100,7 @@ class Trial:
         """Return the outputs of the smaller model, rebuilt as the run will."""
         pruned = resize(self._build(), shapes_of(small)).eval()
         write_parameters(pruned, small)
-        with explained("without some channels it does not run"):
+        with explain_errors("without some channels it does not run"):
             outputs = self._outputs(pruned)
         if outputs.shape != self._shape or not np.isfinite(outputs).all():
             raise ExportError("without some channels its outputs are others")

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from frugalfl.energy import SERVER, EnergyRecord, Reading, counted
+from frugalfl.energy import SERVER, EnergyRecord, Reading, countable_readings
 from frugalfl.energy.record import known_sum
 from frugalfl_server.report.texts import energy
 
@@ -105,7 +105,7 @@ def by_source(records: Sequence[EnergyRecord]) -> list[JouleSource]:
     """Group the readings by how their joules were obtained, the clients' before the server's."""
     groups: dict[tuple[bool, Reading], list[tuple[str, float | None]]] = defaultdict(list)
     for record in records:
-        known = counted(record.readings)
+        known = countable_readings(record.readings)
         for reading in known or record.readings:
             key = (record.client == SERVER, _without_joules(reading))
             groups[key].append((record.client, reading.energy_j))
@@ -128,7 +128,7 @@ def by_source(records: Sequence[EnergyRecord]) -> list[JouleSource]:
 
 def _counted(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord, Reading]]:
     for record in records:
-        for reading in counted(record.readings):
+        for reading in countable_readings(record.readings):
             yield record, reading
 
 

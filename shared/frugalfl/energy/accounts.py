@@ -7,7 +7,7 @@ unless one holds the other.
 
 from __future__ import annotations
 
-from frugalfl.energy.profiles import WORN_UNCERTAINTY, DeviceProfile
+from frugalfl.energy.profiles import ELSEWHERE_UNCERTAINTY, DeviceProfile
 from frugalfl.energy.reading import Reading
 
 # Type checkers take it for true; a device without a meter never loads the sources.
@@ -33,13 +33,13 @@ class EstimateAccount:
 
         Args:
             profile: With ``busy_w_per_core``.
-            here: Whether this machine is such a device; otherwise a client wears the profile, and
-                its processor time is stretched by the difference in speed.
+            here: Whether this machine is such a device; otherwise a client is given the profile,
+                and its processor time is stretched by the difference in speed.
         """
         self._busy_w = profile.busy_w_per_core or 0.0
         self._idle_w = profile.idle_w
         self._here, self._slowdown = here, 1.0 if here else profile.slowdown
-        self._uncertainty = profile.uncertainty_rel if here else WORN_UNCERTAINTY
+        self._uncertainty = profile.uncertainty_rel if here else ELSEWHERE_UNCERTAINTY
         worn = "" if here else f", worn: {self._slowdown:.3g} times slower than this host"
         self.source = f"{profile.name}: {profile.source}{worn}"
 

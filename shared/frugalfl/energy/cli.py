@@ -203,7 +203,7 @@ def _control_lines(source: Path) -> list[str]:
 def _print_tables(records: list[EnergyRecord], groups: list[By], about: list[str]) -> None:
     console = Console(highlight=False)
     for by in groups:
-        console.print(_table(by.value, formats.grouped(records, by.value)))
+        console.print(_table(by.value, formats.group_records(records, by.value)))
     server = [record for record in records if record.client == SERVER]
     clients = [record for record in records if record.client != SERVER]
     both = {"clients": clients, "server": server}

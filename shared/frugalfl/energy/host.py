@@ -23,7 +23,7 @@ def model(root: Path) -> str:
         return ""
 
 
-def recognised(root: Path) -> DeviceProfile | None:
+def recognise_board(root: Path) -> DeviceProfile | None:
     """Return the profile of this very board, if the device tree names one that has a profile."""
     name = model(root)
     boards = [profile for profile in profiles().values() if profile.board]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: An estimate for a board that the work did not run on: its speed is known by one benchmark only.
-WORN_UNCERTAINTY = 1.0
+ELSEWHERE_UNCERTAINTY = 1.0
 #: Speed of one core of the machine that simulates (7-zip MIPS), if it is an x86.
 _HOST_MIPS = 2950.0
 

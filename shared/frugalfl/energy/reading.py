@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: What a reading may be of. A board holds the others: see :func:`counted`.
+#: What a reading may be of. A board holds the others: see :func:`countable_readings`.
 COMPONENTS = ("cpu", "dram", "gpu", "radio", "board")
 #: How far a reading reaches: this process, its container, the whole board, or the plug in the wall.
 SCOPES = ("process", "container", "board", "wall")
@@ -36,7 +36,7 @@ class Reading:
     uncertainty_rel: float | None
 
 
-def counted(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+def countable_readings(readings: Iterable[Reading]) -> tuple[Reading, ...]:
     """Return the readings that add up to a window's joules, each joule once.
 
     A board's reading already holds what its processor, memory, accelerator and radio used, so the

@@ -8,7 +8,7 @@ from typing import Any
 
 from frugalfl.energy.electricity import Electricity
 from frugalfl.energy.meter import Window
-from frugalfl.energy.reading import Reading, counted
+from frugalfl.energy.reading import Reading, countable_readings
 from frugalfl.text import printable
 
 #: Raised with every change of :class:`EnergyRecord`; written into each ledger.
@@ -66,17 +66,17 @@ class EnergyRecord:
     @property
     def measured_j(self) -> float | None:
         """Joules above idle from meters; ``None``: none was metered."""
-        return known_sum(r.energy_j for r in counted(self.readings) if r.measured)
+        return known_sum(r.energy_j for r in countable_readings(self.readings) if r.measured)
 
     @property
     def estimated_j(self) -> float | None:
         """Joules above idle from models; ``None``: none was estimated."""
-        return known_sum(r.energy_j for r in counted(self.readings) if not r.measured)
+        return known_sum(r.energy_j for r in countable_readings(self.readings) if not r.measured)
 
     @property
     def idle_j(self) -> float | None:
         """Joules that the device would have used anyway; ``None``: not known."""
-        return known_sum(reading.idle_j for reading in counted(self.readings))
+        return known_sum(reading.idle_j for reading in countable_readings(self.readings))
 
     @property
     def measured_g(self) -> float | None:
@@ -101,12 +101,12 @@ def record_of(window: Window, **about: Any) -> EnergyRecord:
         start_unix_s=round(window.start_unix_s, 3),
         wall_s=significant(window.wall_s),
         cpu_s=significant(window.cpu_s),
-        readings=tuple(map(tidied, window.readings)),
+        readings=tuple(map(round_reading, window.readings)),
         **about,
     )
 
 
-def tidied(reading: Reading) -> Reading:
+def round_reading(reading: Reading) -> Reading:
     """Return a reading as it is kept: six significant digits, more are noise and cost bytes.
 
     Its source may be what a driver calls itself, which nobody has looked at.

@@ -53,8 +53,8 @@ def totals(records: Iterable[EnergyRecord]) -> Totals:
     """Add up records, measured and estimated apart."""
     rows = list(records)
     known = [r for r in rows if r.measured_j is not None or r.estimated_j is not None]
-    judged = [r for r in rows if r.correct is not None]
-    correct = sum(r.correct or 0 for r in judged) if judged else None
+    scored = [r for r in rows if r.correct is not None]
+    correct = sum(r.correct or 0 for r in scored) if scored else None
     return Totals(
         records=len(rows),
         unknown=len(rows) - len(known),
@@ -66,8 +66,8 @@ def totals(records: Iterable[EnergyRecord]) -> Totals:
         estimated_g=known_sum(r.estimated_g for r in rows),
         ungridded=sum(r.grid is None for r in known),
         correct=correct,
-        measured_j_per_correct=_each(known_sum(r.measured_j for r in judged), correct),
-        estimated_j_per_correct=_each(known_sum(r.estimated_j for r in judged), correct),
+        measured_j_per_correct=_each(known_sum(r.measured_j for r in scored), correct),
+        estimated_j_per_correct=_each(known_sum(r.estimated_j for r in scored), correct),
     )
 
 

@@ -13,7 +13,7 @@ from frugalfl.flow.tensor_facts import Fact, Knows, NotShownError, RowAxis, Rule
 SUMMING = ("train", "evaluate")
 
 
-def summed(step: Step, shape: Shape, zero: bool) -> Fact:
+def sum_batch(step: Step, shape: Shape, zero: bool) -> Fact:
     """Return a sum over the batch.
 
     Args:
@@ -49,7 +49,7 @@ def reduction(name: str) -> Rule:
             )  # fmt: skip
             return [with_rows(shape, RowAxis(kept, place.run), one.zero)]
         if name in ("SUM", "MEAN"):
-            return [summed(step, shape, one.zero)]
+            return [sum_batch(step, shape, one.zero)]
         if step.signature == "calibrate" and len(axes) == len(one.shape):
             return [Fact(shape, Knows.RANGES)]
         raise NotShownError("chooses one row of a batch")

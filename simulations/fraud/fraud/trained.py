@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fraud.estimates import Joules
 from frugalfl import Examples
-from frugalfl.energy import choose_meter, counted
+from frugalfl.energy import choose_meter, countable_readings
 from frugalfl.energy.profiles import profile_named
 from frugalfl.energy.record import known_sum
 from frugalfl.trees import Bins, Forest, Growth, agree, encode_forest, sketch
@@ -61,7 +61,7 @@ def metered(work: Callable[[], _T]) -> tuple[_T, Metered]:
     meter, began = choose_meter(profile_named("generic")), time.monotonic()
     with meter.window("train") as window:
         result = work()
-    readings = counted(window.readings)
+    readings = countable_readings(window.readings)
     measured, estimated = (
         known_sum(reading.energy_j for reading in readings if reading.measured is kind)
         for kind in (True, False)
