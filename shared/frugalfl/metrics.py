@@ -112,7 +112,7 @@ def average_precision(scores: _Numbers, y: _Numbers) -> float:
     Raises:
         TaskError: Shapes that do not pair up, or targets that are not 0 and 1.
     """
-    positive = _checked(scores, y)
+    positive = _check(scores, y)
     if positive is None:
         return math.nan
     _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
@@ -137,7 +137,7 @@ def roc_auc(scores: _Numbers, y: _Numbers) -> float:
     Raises:
         TaskError: Shapes that do not pair up, or targets that are not 0 and 1.
     """
-    positive = _checked(scores, y)
+    positive = _check(scores, y)
     if positive is None:
         return math.nan
     _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
@@ -238,14 +238,14 @@ def number(value: float | None) -> str:
 
 def _value(name: str, metric: Metric, outputs: _Numbers, targets: _Numbers) -> float | None:
     try:
-        value = float(_called(metric, outputs, targets))
+        value = float(_call(metric, outputs, targets))
     except Exception as error:
         told = str(error) if isinstance(error, TaskError) else f"{type(error).__name__}: {error}"
         raise TaskError(f"metric {name!r} failed: {told}") from error
     return value if math.isfinite(value) else None
 
 
-def _called(metric: Metric, outputs: _Numbers, targets: _Numbers) -> Any:
+def _call(metric: Metric, outputs: _Numbers, targets: _Numbers) -> Any:
     """Call a metric as its library wants it: scikit-learn's take the targets first."""
     of: Any = metric.of if isinstance(metric, Measure) else metric
     home, _ = _home(of)
@@ -277,7 +277,7 @@ def _margin(outputs: _Numbers) -> _Numbers:
     return margin
 
 
-def _checked(scores: _Numbers, y: _Numbers) -> npt.NDArray[np.bool_] | None:
+def _check(scores: _Numbers, y: _Numbers) -> npt.NDArray[np.bool_] | None:
     """Return which rows are positive; None if no ranking is defined."""
     scores, y = np.asarray(scores), np.asarray(y)
     if scores.ndim != 1 or scores.shape != y.shape:

@@ -204,7 +204,7 @@ def unpack_tables(data: bytes) -> dict[str, Table]:
         outlines[name] = outline = _outline(reader, before, left)
         before, left = outline.keys, left - len(outline.keys) * outline.periods
     given = sum(outline.given for outline in outlines.values())
-    values = _from_planes(_decompressed(bytes(reader.rest()), _WIDTH * given))
+    values = _from_planes(_decompress(bytes(reader.rest()), _WIDTH * given))
     tables, start = {}, 0
     for name, outline in outlines.items():
         part = values[start : start + outline.given]
@@ -249,7 +249,7 @@ def _from_planes(data: bytes) -> Counts:
     return np.ascontiguousarray(planes.T).view("<u4").ravel().astype(np.uint32)
 
 
-def _decompressed(data: bytes, size: int) -> bytes:
+def _decompress(data: bytes, size: int) -> bytes:
     try:
         if zstandard.frame_content_size(data) != size:
             raise FrameError("the tables are not as long as their sizes say")

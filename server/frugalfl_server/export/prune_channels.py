@@ -118,7 +118,7 @@ def prune_by(
     with torch.random.fork_rng(devices=[]):
         pruned = build()
         pruned.load_state_dict(module.state_dict())
-        kept = _kept(plan, build, example_input, module)
+        kept = _find_kept(plan, build, example_input, module)
     cut = take(read_parameters(module), kept)
     resize(pruned, plan.shapes).requires_grad_(True)
     write_parameters(pruned, cut)
@@ -136,7 +136,7 @@ def _check_weights(module: torch.nn.Module) -> None:
             raise ExportError(f"{name!r} holds NaN or infinity; the model's training went wrong")
 
 
-def _kept(
+def _find_kept(
     plan: PruningPlan,
     build: Callable[[], torch.nn.Module],
     example_input: torch.Tensor,

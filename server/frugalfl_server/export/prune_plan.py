@@ -104,14 +104,14 @@ def plan_pruning(
         if not ratio:
             return PruningPlan(ratio, (), (), trial.shapes)
         try:
-            found, lost = _traced(build, trial, example_input)
+            found, lost = _trace(build, trial, example_input)
         except ExportError as error:
             whole = LeftWhole(("the model",), str(error))
             return PruningPlan(ratio, (), (whole,), trial.shapes)
         return _Planner(trial, found, ratio, round_to).plan(lost)
 
 
-def _traced(
+def _trace(
     build: Callable[[], torch.nn.Module], trial: Trial, example_input: torch.Tensor
 ) -> tuple[list[Channels], list[str]]:
     with explain_errors("it cannot be traced"), quiet():
@@ -136,7 +136,7 @@ class _Planner:
         self._take([one for one in self._found.values() if next(self._ways(one), None)])
         if lost:
             self._whole.append(LeftWhole(tuple(lost), "what depends on them is not seen"))
-        shapes = shapes_left(self._kept(self._narrowed), self._trial.shapes)
+        shapes = shapes_left(self._channels_left(self._narrowed), self._trial.shapes)
         return PruningPlan(self._ratio, tuple(self._narrowed), tuple(self._whole), shapes)
 
     def _take(self, groups: Sequence[Channels]) -> None:
@@ -178,8 +178,8 @@ class _Planner:
         try:
             with explain_errors("its weights cannot be cut"), quiet():
                 self._trial.check(
-                    [self._kept(both, one) for one in _CHOICES],
-                    (self._kept(both, one) for one in range(1, _MORE_CHOICES)),
+                    [self._channels_left(both, one) for one in _CHOICES],
+                    (self._channels_left(both, one) for one in range(1, _MORE_CHOICES)),
                     (self._silent(one) for one in both),
                     lambda: twins(self._trial.weights, [(self._found[k.layer], k) for k in both]),
                 )
@@ -193,7 +193,7 @@ class _Planner:
         """Return what is left of each tensor without all of a group's channels."""
         return common([self._left_by(cut, one) for one in range(_MORE_CHOICES)])
 
-    def _kept(self, cuts: Iterable[Narrowed], choice: Choice = "weakest") -> Kept:
+    def _channels_left(self, cuts: Iterable[Narrowed], choice: Choice = "weakest") -> Kept:
         return all_cuts([self._left_by(cut, choice) for cut in cuts], self._trial.shapes)
 
     def _left_by(self, cut: Narrowed, choice: Choice) -> Kept:

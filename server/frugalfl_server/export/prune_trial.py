@@ -81,7 +81,7 @@ class Trial:
         small = take(self.weights, cuts[0])
         if any(shapes_left(one, self.shapes) != shapes_of(small) for one in cuts):
             raise ExportError("how many channels go depends on which")
-        outputs = self._pruned(small)
+        outputs = self._prune(small)
         whole = [self._with(small, one) for one in cuts]
         if all(_agree(outputs, one) for one in whole):
             return
@@ -93,10 +93,10 @@ class Trial:
             raise ExportError("its channels are told apart by their places")
         _, small, alike = twins()
         write_parameters(self._module, alike)
-        if not _agree(self._outputs(self._module), self._pruned(small)):
+        if not _agree(self._outputs(self._module), self._prune(small)):
             raise ExportError("what is left of it computes something else")
 
-    def _pruned(self, small: Parameters) -> FloatArray:
+    def _prune(self, small: Parameters) -> FloatArray:
         """Return the outputs of the smaller model, rebuilt as the run will."""
         pruned = resize(self._build(), shapes_of(small)).eval()
         write_parameters(pruned, small)

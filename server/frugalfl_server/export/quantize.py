@@ -127,7 +127,7 @@ def quantize(
     if activations not in ("int8", "int16"):
         raise ExportError(f"activations are {activations!r}; they can be int8 or int16")
     if isinstance(calibration, Mapping):
-        statistics = _given(model, calibration)
+        statistics = _fill_in(model, calibration)
     else:
         _check_rows(model, calibration)
         statistics = calibrate_ranges(model, calibration)
@@ -166,7 +166,7 @@ def _check_rows(model: bytes, calibration: FloatArray) -> None:
         raise ExportError(f"calibration rows have shape {has}, the model takes {expected}")
 
 
-def _given(model: bytes, ranges: Mapping[str, tuple[float, float]]) -> Statistics:
+def _fill_in(model: bytes, ranges: Mapping[str, tuple[float, float]]) -> Statistics:
     """Put ranges in the place of those of one row, which says what is wanted and in what shape."""
     graph = flatbuffer.read(model).subgraphs[0]
     row = np.zeros(graph.tensors[graph.inputs[0]].shape, np.float32)

@@ -85,12 +85,12 @@ def name_ranges(
         alike = _alike(ours, seen)
         if alike.any():
             named[name] = (float(recorded[alike, 0].min()), float(recorded[alike, 1].max()))
-    return named | _bounded(
+    return named | _bound(
         module, float_model, [one for one in theirs[0] if one not in named], named
     )
 
 
-def _bounded(
+def _bound(
     module: torch.nn.Module, float_model: bytes, unseen: Sequence[str], named: Ranges
 ) -> dict[str, tuple[float, float]]:
     """Bound the tensors that nobody recorded; ranges hold 0, as recorded ones do.

@@ -135,7 +135,7 @@ def verify(
     test = test if scoring and scoring.own else _thin(test, max_rows)
     runs = run_stages(Models(reference, float_model, int8_model, mcu_model), test.x)
     scoring = scoring or scoring_by_targets(test.y, {})
-    result = _measured(reference, runs, test.y, operators(mcu_model), scoring)
+    result = _measure(reference, runs, test.y, operators(mcu_model), scoring)
     first = None
     if scoring.names and scoring.names[0] != ACCURACY:
         first = scoring.headline, scoring.measures[scoring.headline]
@@ -182,7 +182,7 @@ def _thin(test: Examples, rows: int) -> Examples:
     return Examples(test.x[chosen], test.y[chosen])
 
 
-def _measured(
+def _measure(
     reference: Reference,
     runs: StageRuns,
     targets: TargetArray,

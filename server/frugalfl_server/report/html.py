@@ -81,7 +81,7 @@ def shown(value: object) -> object:
 def _content(facts: Facts) -> Mapping[str, Any]:
     records = facts.run.energy
     clients = by_client(records)
-    drawings = {name: _unescaped(drawing) for name, drawing in figures(facts).items()}
+    drawings = {name: _keep_markup(drawing) for name, drawing in figures(facts).items()}
     each, settings = client_rows(facts), settings_of(facts.about)
     tables = sheets(facts)
     return {
@@ -143,7 +143,7 @@ def as_markup(made: str) -> Markup:
     return Markup(made)
 
 
-def _unescaped(figure: Figure) -> Figure:
+def _keep_markup(figure: Figure) -> Figure:
     """Return a figure whose drawings go into the page as they are."""
     panels = tuple(replace(one, svg=as_markup(one.svg)) for one in figure.panels)
     return replace(figure, wide=as_markup(figure.wide), narrow=as_markup(figure.narrow),

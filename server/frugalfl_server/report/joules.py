@@ -88,14 +88,16 @@ def of_clients(records: Iterable[EnergyRecord]) -> list[EnergyRecord]:
 
 def phases_of(records: Sequence[EnergyRecord]) -> list[str]:
     """Return the phases in which clients used joules, in the order they happen."""
-    seen = {record.phase for record, reading in _counted(of_clients(records)) if reading.energy_j}
+    seen = {
+        record.phase for record, reading in _readings_of(of_clients(records)) if reading.energy_j
+    }
     return [phase for phase in PHASES if phase in seen] + sorted(seen.difference(PHASES))
 
 
 def by_client(records: Sequence[EnergyRecord]) -> list[ClientJoules]:
     """Add up the known joules of each client, the most first."""
     groups: dict[tuple[str, bool], list[tuple[EnergyRecord, Reading]]] = defaultdict(list)
-    for record, reading in _counted(of_clients(records)):
+    for record, reading in _readings_of(of_clients(records)):
         groups[record.client, reading.measured].append((record, reading))
     clients = [_client(*key, group) for key, group in groups.items()]
     return sorted(clients, key=lambda one: (-one.total_j, one.client))
@@ -126,7 +128,7 @@ def by_source(records: Sequence[EnergyRecord]) -> list[JouleSource]:
     ]
 
 
-def _counted(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord, Reading]]:
+def _readings_of(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord, Reading]]:
     for record in records:
         for reading in countable_readings(record.readings):
             yield record, reading

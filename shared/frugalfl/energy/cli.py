@@ -138,10 +138,10 @@ def verify(
         typer.echo(printable(line, MOST_OF_A_LINE))
     if found.faults:
         raise RunError(f"{len(found.faults)} of {found.ledgers} ledgers do not verify: see above")
-    typer.echo(_verified(found))
+    typer.echo(_verify(found))
 
 
-def _verified(found: Findings) -> str:
+def _verify(found: Findings) -> str:
     ledgers = "1 ledger" if found.ledgers == 1 else f"{found.ledgers} ledgers"
     text = f"{ledgers}, {found.records:,} records: every chain is unbroken"
     if found.sealed:

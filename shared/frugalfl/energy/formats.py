@@ -106,8 +106,8 @@ def _header(name: str, help_text: str) -> list[str]:
 
 def _labels(run: str, client: str, phase: str) -> str:
     pairs = {"run": run, "client": client, "phase": phase}
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs.items())
+    return ",".join(f'{name}="{_escape(value)}"' for name, value in pairs.items())
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return printable(text).replace("\\", r"\\").replace('"', r"\"")

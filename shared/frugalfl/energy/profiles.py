@@ -125,7 +125,7 @@ def _profile(name: str, row: dict[str, Any], sources: dict[str, str]) -> DeviceP
         nj_per_mac=row.get("nj_per_mac"),
         mips=row.get("mips"),
         uncertainty_rel=row["uncertainty_rel"],
-        source=_cited(row, sources),
+        source=_cite(row, sources),
         board=row.get("board", ""),
         architecture=row.get("architecture", ""),
     )
@@ -133,10 +133,10 @@ def _profile(name: str, row: dict[str, Any], sources: dict[str, str]) -> DeviceP
 
 def _link(name: str, row: dict[str, Any], sources: dict[str, str]) -> Link:
     figures = {key: value for key, value in row.items() if key != "source"}
-    return Link(name, **figures, source=_cited(row, sources))
+    return Link(name, **figures, source=_cite(row, sources))
 
 
-def _cited(row: dict[str, Any], sources: dict[str, str]) -> str:
+def _cite(row: dict[str, Any], sources: dict[str, str]) -> str:
     """Return the sources of a row's joules, each once; speed is not part of them."""
     keys = dict.fromkeys(key for figure, key in row["source"].items() if figure != "mips")
     return "; ".join(sources[key] for key in keys)

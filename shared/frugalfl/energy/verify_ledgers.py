@@ -55,7 +55,7 @@ def verify_ledger(path: Path, run: Path | None) -> Findings:
         RunError: The ledger or the run cannot be read.
     """
     findings = Findings()
-    _verify(path, path.name, findings, _told(run))
+    _verify(path, path.name, findings, _heads_told(run))
     return findings
 
 
@@ -71,14 +71,14 @@ def verify_run(run: Path) -> Findings:
             f"{run} has no ledgers in it: they are on the devices; copy one here, and "
             f"frugalfl energy verify LEDGER --against {run}"
         )
-    told = _told(run)
+    told = _heads_told(run)
     findings = Findings()
     for path in paths:
         _verify(path, str(path.relative_to(run)), findings, told)
     return findings
 
 
-def _told(run: Path | None) -> _Told:
+def _heads_told(run: Path | None) -> _Told:
     if run is None:
         return _Told()
     if not (run / "run.json").is_file():
@@ -87,11 +87,11 @@ def _told(run: Path | None) -> _Told:
     return _Told(
         read_rows(heads) if heads.is_file() else [],
         read_records(rows) if rows.is_file() else [],
-        _refused(run / IDENTITIES),
+        _marks_refused(run / IDENTITIES),
     )
 
 
-def _refused(path: Path) -> frozenset[str]:
+def _marks_refused(path: Path) -> frozenset[str]:
     """Return the marks of the ledgers that a run took no word of; what cannot be read, none."""
     try:
         listed = parse(path.read_bytes())["refused"]

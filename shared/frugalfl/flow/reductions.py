@@ -39,7 +39,7 @@ def reduction(name: str) -> Rule:
         if one.knows is Knows.RANGES:
             raise NotShownError("computes with the ranges of tensors")
         axes = _axes(step, len(one.shape))
-        shape = _reduced(one.shape, axes, bool(step.option(0, "B")))
+        shape = _reduce_shape(one.shape, axes, bool(step.option(0, "B")))
         if not one.rows:
             return [Fact(shape, one.knows)]
         place = step.place(one)
@@ -63,7 +63,7 @@ def place_of_largest(step: Step) -> list[Fact]:
     axes = _axes(step, len(one.shape))
     if len(axes) != 1 or one.knows is Knows.RANGES:
         raise NotShownError("compares what it should not")
-    shape = _reduced(one.shape, axes, keep=False)
+    shape = _reduce_shape(one.shape, axes, keep=False)
     if not one.rows:
         return [Fact(shape, one.knows)]
     place = step.place(one)
@@ -81,6 +81,6 @@ def _axes(step: Step, rank: int) -> set[int]:
     return {axis % rank for axis in axes}
 
 
-def _reduced(shape: Shape, axes: set[int], keep: bool) -> Shape:
+def _reduce_shape(shape: Shape, axes: set[int], keep: bool) -> Shape:
     left = [1 if axis in axes else length for axis, length in enumerate(shape)]
     return tuple(left if keep else [n for axis, n in enumerate(left) if axis not in axes])

@@ -6,10 +6,9 @@ known, and gets the usual plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity
 from frugalfl.errors import UsageError
 from frugalfl.plans.refresh_plan import Plan, PlanContext
@@ -17,25 +16,17 @@ from frugalfl.plans.refresh_plan import Plan, PlanContext
 _UNITS = {"J": 1.0, "mJ": 1e-3, "kJ": 1e3}
 
 
-def _check_all(plans: Iterable[Plan], layout: Layout) -> None:
-    for plan in plans:
-        plan.check(layout)
-
-
 @dataclass(frozen=True)
-class ByLink:
+class ByLink(Plan):
     """A plan for each link that a device may declare, and one for all others."""
 
     usual: Plan
     exceptions: dict[str, Plan]
 
-    def check(self, layout: Layout) -> None:
-        """Check every plan.
-
-        Raises:
-            UsageError: One of them cannot be used with this model.
-        """
-        _check_all([self.usual, *self.exceptions.values()], layout)
+    @property
+    def parts(self) -> tuple[Plan, ...]:
+        """The usual plan, and all others."""
+        return self.usual, *self.exceptions.values()
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the blocks of the plan for the client's link."""
@@ -43,19 +34,16 @@ class ByLink:
 
 
 @dataclass(frozen=True)
-class ByEnergy:
+class ByEnergy(Plan):
     """A cheaper plan for clients whose last round took more joules than a threshold (J)."""
 
     usual: Plan
     exceptions: dict[float, Plan]
 
-    def check(self, layout: Layout) -> None:
-        """Check every plan.
-
-        Raises:
-            UsageError: One of them cannot be used with this model.
-        """
-        _check_all([self.usual, *self.exceptions.values()], layout)
+    @property
+    def parts(self) -> tuple[Plan, ...]:
+        """The usual plan, and all others."""
+        return self.usual, *self.exceptions.values()
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the blocks of the plan for the highest threshold that was exceeded."""

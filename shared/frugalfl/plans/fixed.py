@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity, whole
 from frugalfl.errors import UsageError
-from frugalfl.plans.refresh_plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import Plan, PlanContext, check_count
 
 
-class Full:
+class Full(Plan):
     """Every block."""
-
-    def check(self, layout: Layout) -> None:
-        """Any model will do."""
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return all blocks."""
@@ -23,7 +20,7 @@ class Full:
 
 
 @dataclass(frozen=True)
-class Last:
+class Last(Plan):
     """The last ``count`` blocks only."""
 
     count: int
@@ -34,10 +31,7 @@ class Last:
         Raises:
             UsageError: The model has fewer blocks.
         """
-        if self.count > len(layout):
-            raise UsageError(
-                f"last({self.count}) asks for more than the model's {len(layout)} blocks"
-            )
+        check_count("last", self.count, layout)
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the last blocks."""
@@ -45,7 +39,7 @@ class Last:
 
 
 @dataclass(frozen=True)
-class Frozen:
+class Frozen(Plan):
     """All blocks but those whose names match one of the shell patterns."""
 
     patterns: tuple[str, ...]

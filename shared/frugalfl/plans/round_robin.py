@@ -9,15 +9,14 @@ import numpy as np
 
 from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity, fraction, whole
-from frugalfl.errors import UsageError
-from frugalfl.plans.refresh_plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import Plan, PlanContext, check_count
 
 #: Keeps the draws of ``random`` apart from everything else that is drawn from the run's seed.
 _STREAM = 0x504C414E
 
 
 @dataclass(frozen=True)
-class Alternate:
+class Alternate(Plan):
     """One plan after the other, around; each counts its own rounds.
 
     Otherwise ``alternate(full, cyclic)`` would call ``cyclic`` in even rounds only, and half of
@@ -26,14 +25,10 @@ class Alternate:
 
     plans: tuple[Plan, ...]
 
-    def check(self, layout: Layout) -> None:
-        """Check every plan.
-
-        Raises:
-            UsageError: One of them cannot be used with this model.
-        """
-        for plan in self.plans:
-            plan.check(layout)
+    @property
+    def parts(self) -> tuple[Plan, ...]:
+        """All plans."""
+        return self.plans
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the blocks of the plan whose turn it is."""
@@ -42,7 +37,7 @@ class Alternate:
 
 
 @dataclass(frozen=True)
-class Cyclic:
+class Cyclic(Plan):
     """``count`` blocks a round, in the order of the model, around."""
 
     count: int
@@ -53,10 +48,7 @@ class Cyclic:
         Raises:
             UsageError: The model has fewer blocks.
         """
-        if self.count > len(layout):
-            raise UsageError(
-                f"cyclic({self.count}) asks for more than the model's {len(layout)} blocks"
-            )
+        check_count("cyclic", self.count, layout)
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the next blocks."""
@@ -66,13 +58,10 @@ class Cyclic:
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(Plan):
     """Each block with a probability, the same ones for all clients of a round."""
 
     probability: float
-
-    def check(self, layout: Layout) -> None:
-        """Any model will do."""
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Draw the blocks; if none is drawn, the one that came nearest to it."""
