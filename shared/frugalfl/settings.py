@@ -27,6 +27,7 @@ from frugalfl.sizes import parse_size
 from frugalfl.strategies import parse_strategy
 from frugalfl.sums import AT_LEAST
 from frugalfl.targets import target_named
+from frugalfl.trees.unused import refuse_unused
 from frugalfl.trees.ways import parse_way
 
 #: What may train on clients.
@@ -332,7 +333,8 @@ class Settings:
         """Check a run config and make settings of it.
 
         Raises:
-            UsageError: An unknown key (with the nearest known one), a wrong type or value.
+            UsageError: An unknown key (with the nearest known one), a wrong type or value, or what
+                a run of trees would ignore.
         """
         known = {_key(f.name): f for f in fields(cls) if f.name != "app"}
         own = {key: value for key, value in config.items() if key.startswith(OWN)}
@@ -343,7 +345,10 @@ class Settings:
             if key not in known:
                 raise unknown("config key", key, known)
             values[known[key].name] = _typed(key, value, type(known[key].default))
-        return cls(**values)
+        settings = cls(**values)
+        if settings.trees:
+            refuse_unused(settings)
+        return settings
 
     def as_config(self) -> dict[str, Any]:
         """Return the settings as a run config, the app's own keys last."""

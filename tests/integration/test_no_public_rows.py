@@ -11,10 +11,12 @@ from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import Device, forget_devices
-from frugalfl_server.app import Federation
+from frugalfl_server.phases.conduct import conduct
 from frugalfl_server.phases.export import export_into
+from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import newest_model
 from frugalfl_server.phases.public_rows import FILE
+from frugalfl_server.phases.train import train
 from frugalfl_server.report import write_report
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.summary import of_run
@@ -44,7 +46,7 @@ def federate(tmp_path):
         run = RunDirectory.create(tmp_path / folder, task.name, chosen, app=None)
         grid = InProcessGrid(client_app, CLIENTS, chosen.as_config(), run.path / "devices")
         federation = Federation(grid, chosen, task, run, quiet=True)
-        federation.conduct() if to_its_end else federation.train()
+        conduct(federation) if to_its_end else train(federation)
         return run, task
 
     with importable(CASE), quiet_flower():
@@ -57,9 +59,9 @@ def federate(tmp_path):
 def held_out(chosen, folder):
     """Return every client's held-out rows, pooled."""
     devices = [Device(n, CLIENTS, folder / f"held-{n}", chosen) for n in range(CLIENTS)]
-    assert [len(one.evaluated) for one in devices] == [8] * CLIENTS
-    assert [len(one.examples) for one in devices] == [32] * CLIENTS
-    return [np.concatenate([getattr(one.evaluated, k) for one in devices]) for k in ("x", "y")]
+    assert [len(one.rows.evaluated) for one in devices] == [8] * CLIENTS
+    assert [len(one.rows.examples) for one in devices] == [32] * CLIENTS
+    return [np.concatenate([getattr(one.rows.evaluated, k) for one in devices]) for k in ("x", "y")]
 
 
 def test_it_ends_with_a_model_and_the_numbers_of_pooled_rows(federate, tmp_path):
@@ -139,5 +141,5 @@ def test_a_real_device_sends_no_sums_of_few_rows(federate, tmp_path):
         few = type(rows)(rows.x[:count], rows.y[:count])
         object.__setattr__(module.task, "client_data", lambda *_, few=few: few)
         device = Device(0, 1, tmp_path / f"{count}", settings(), smallest_batch=4)
-        assert (device.evaluated and len(device.evaluated)) == measured
-        assert len(device.examples) == count - (measured or 0)
+        assert (device.rows.evaluated and len(device.rows.evaluated)) == measured
+        assert len(device.rows.examples) == count - (measured or 0)

@@ -39,7 +39,7 @@ class DeviceMix:
 def parse_device_mix(text: str) -> DeviceMix:
     """Read a fleet.
 
-    >>> parse_fleet("raspberry-pi-zero-w on lte * 20, phone * 20").of(0)
+    >>> parse_device_mix("raspberry-pi-zero-w on lte * 20, phone * 20").of(0)
     Kind(profile='raspberry-pi-zero-w', link='lte', count=20)
 
     Raises:
