@@ -6,7 +6,7 @@ from frugalfl.errors import ExportError
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.measure import DeviceCost
-from frugalfl_server.export.micro import how_to_install
+from frugalfl_server.export.tflite_micro import how_to_install
 
 
 def budget_gates(cost: DeviceCost, budget: DeviceBudget, who: str = "the model") -> list[Gate]:

@@ -13,11 +13,11 @@ import numpy as np
 
 from frugalfl.errors import MissingExtraError
 from frugalfl_edge import Interpreter
-from frugalfl_server.export.cost import count_file_macs
-from frugalfl_server.export.micro import run_micro
+from frugalfl_server.export.macs import count_file_macs
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.strip import strip
+from frugalfl_server.export.tflite_micro import run_micro
 from frugalfl_server.export.to_float_tflite import convert, to_model_layout
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export import gates
 from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.c_array import c_array
-from frugalfl_server.export.cost import count_file_macs, count_parameters
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.float_reference import Reference, of_pytorch
 from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.lint import Advice, blame_code, lint
+from frugalfl_server.export.macs import count_file_macs, count_parameters
 from frugalfl_server.export.measure import DeviceCost
 from frugalfl_server.export.operators import float_operators
 from frugalfl_server.export.quantize import quantize

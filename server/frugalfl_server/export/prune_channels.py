@@ -17,9 +17,9 @@ from frugalfl.kept import Kept, take
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
 from frugalfl_server.export.channels import channels_of
-from frugalfl_server.export.cost import count_macs, count_parameters
 from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.kept_entries import all_cuts
+from frugalfl_server.export.macs import count_macs, count_parameters
 from frugalfl_server.export.prune_cut import ROUND_TO, find_removed
 from frugalfl_server.export.prune_plan import LeftWhole, PruningPlan, plan_pruning
 from frugalfl_server.export.quiet import quiet

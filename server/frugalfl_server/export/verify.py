@@ -20,10 +20,10 @@ from frugalfl.task import Examples, FloatArray, TargetArray
 from frugalfl_server.export import gates
 from frugalfl_server.export.float_reference import Reference
 from frugalfl_server.export.gates import Gate
-from frugalfl_server.export.micro import how_to_install
 from frugalfl_server.export.operators import MICRO_OPERATORS, end_types, operators
 from frugalfl_server.export.scores import agreement, are_classes, sqnr_db
 from frugalfl_server.export.stages import STAGES, Models, StageRuns, run_stages
+from frugalfl_server.export.tflite_micro import how_to_install
 from frugalfl_server.run.outcomes import FLOAT, INT8, count_outcomes
 
 

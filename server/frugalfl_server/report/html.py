@@ -16,7 +16,7 @@ from frugalfl.sizes import size_text
 from frugalfl.text import MOST_OF_A_LINE, for_file_name, printable
 from frugalfl_server.report import texts
 from frugalfl_server.report.changed import settings_of
-from frugalfl_server.report.clients import client_rows
+from frugalfl_server.report.client_rows import client_rows
 from frugalfl_server.report.energy_figure import MOST_BARS
 from frugalfl_server.report.figures import Figure, figures
 from frugalfl_server.report.headlines import (

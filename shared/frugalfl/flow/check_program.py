@@ -35,7 +35,7 @@ import numpy as np
 
 from frugalfl.errors import ProgramError
 from frugalfl.flow.graph import Graph, Operator, Shape, read_graphs
-from frugalfl.flow.operators import KNOWN, OTHERS
+from frugalfl.flow.known_operators import KNOWN, OTHERS
 from frugalfl.flow.tensor_facts import Fact, Knows, NotShownError, RowAxis, Step, with_rows
 from frugalfl.program import Program, to_bytes
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity, whole
 from frugalfl.errors import UsageError
-from frugalfl.plans.refresh_plan import Plan, PlanContext, check_count
+from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan, check_count
 
 
-class Full(Plan):
+class Full(RefreshPlan):
     """Every block."""
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
@@ -20,7 +20,7 @@ class Full(Plan):
 
 
 @dataclass(frozen=True)
-class Last(Plan):
+class Last(RefreshPlan):
     """The last ``count`` blocks only."""
 
     count: int
@@ -39,7 +39,7 @@ class Last(Plan):
 
 
 @dataclass(frozen=True)
-class Frozen(Plan):
+class Frozen(RefreshPlan):
     """All blocks but those whose names match one of the shell patterns."""
 
     patterns: tuple[str, ...]
@@ -61,19 +61,19 @@ class Frozen(Plan):
         return tuple(number for number in context.layout.everything if number not in frozen)
 
 
-def build_full(call: Call, _: Callable[[Call], Plan]) -> Plan:
+def build_full(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``full``."""
     arity(call, 0)
     return Full()
 
 
-def build_last(call: Call, _: Callable[[Call], Plan]) -> Plan:
+def build_last(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``last(n)``."""
     arity(call, 1)
     return Last(whole(call.arguments[0], "last"))
 
 
-def build_frozen(call: Call, _: Callable[[Call], Plan]) -> Plan:
+def build_frozen(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``frozen(pattern, ...)``."""
     arity(call, 1, 16)
     return Frozen(tuple(str(argument) for argument in call.arguments))

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from math import inf, prod
 
 from frugalfl.calls import Call, arity, fraction
-from frugalfl.plans.refresh_plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan
 
 
 @dataclass(frozen=True)
-class LargestChange(Plan):
+class LargestChange(RefreshPlan):
     """Blocks by their change, until a share of the parameters is used up.
 
     Any model will do: the first block is taken even if it alone exceeds the budget.
@@ -41,7 +41,7 @@ class LargestChange(Plan):
         return tuple(sorted(chosen))
 
 
-def build(call: Call, _: Callable[[Call], Plan]) -> Plan:
+def build(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``largest-change(30%)``."""
     arity(call, 1)
     return LargestChange(fraction(call.arguments[0], "largest-change"))

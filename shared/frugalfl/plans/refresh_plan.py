@@ -34,11 +34,11 @@ class PlanContext:
     joules: float | None = None
 
 
-class Plan(Protocol):
+class RefreshPlan(Protocol):
     """Chooses blocks. Same context, same blocks."""
 
     @property
-    def parts(self) -> Iterable[Plan]:
+    def parts(self) -> Iterable[RefreshPlan]:
         """The plans that this one is made of; most are made of none."""
         return ()
 
@@ -66,4 +66,4 @@ def check_count(name: str, count: int, layout: Layout) -> None:
 
 
 #: Reads a plan; the second argument reads the plans inside it.
-Builder = Callable[[Call, Callable[[Call], Plan]], Plan]
+Builder = Callable[[Call, Callable[[Call], RefreshPlan]], RefreshPlan]

@@ -41,7 +41,7 @@ class _Count:
     told: float = field(default=-_AGAIN_S)
 
 
-class Refused:
+class Refusals:
     """Counts by address and reason, and says each of them at once, then twice a minute.
 
     An attacker with many addresses gets no more lines than anybody: lines are a budget that is

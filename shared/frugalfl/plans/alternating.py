@@ -9,24 +9,24 @@ import numpy as np
 
 from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity, fraction, whole
-from frugalfl.plans.refresh_plan import Plan, PlanContext, check_count
+from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan, check_count
 
 #: Keeps the draws of ``random`` apart from everything else that is drawn from the run's seed.
 _STREAM = 0x504C414E
 
 
 @dataclass(frozen=True)
-class Alternate(Plan):
+class Alternate(RefreshPlan):
     """One plan after the other, around; each counts its own rounds.
 
     Otherwise ``alternate(full, cyclic)`` would call ``cyclic`` in even rounds only, and half of
     the blocks of a model with an even number of them would never have their turn.
     """
 
-    plans: tuple[Plan, ...]
+    plans: tuple[RefreshPlan, ...]
 
     @property
-    def parts(self) -> tuple[Plan, ...]:
+    def parts(self) -> tuple[RefreshPlan, ...]:
         """All plans."""
         return self.plans
 
@@ -37,7 +37,7 @@ class Alternate(Plan):
 
 
 @dataclass(frozen=True)
-class Cyclic(Plan):
+class CyclicBlocks(RefreshPlan):
     """``count`` blocks a round, in the order of the model, around."""
 
     count: int
@@ -58,7 +58,7 @@ class Cyclic(Plan):
 
 
 @dataclass(frozen=True)
-class Random(Plan):
+class Random(RefreshPlan):
     """Each block with a probability, the same ones for all clients of a round."""
 
     probability: float
@@ -71,19 +71,19 @@ class Random(Plan):
         return tuple(int(number) for number in chosen)
 
 
-def build_alternate(call: Call, build: Callable[[Call], Plan]) -> Plan:
+def build_alternate(call: Call, build: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``alternate(plan, plan, ...)``."""
     arity(call, 2, 16)
     return Alternate(tuple(build(argument) for argument in call.arguments))
 
 
-def build_cyclic(call: Call, _: Callable[[Call], Plan]) -> Plan:
+def build_cyclic(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``cyclic`` or ``cyclic(n)``."""
     arity(call, 0, 1)
-    return Cyclic(whole(call.arguments[0], "cyclic") if call.arguments else 1)
+    return CyclicBlocks(whole(call.arguments[0], "cyclic") if call.arguments else 1)
 
 
-def build_random(call: Call, _: Callable[[Call], Plan]) -> Plan:
+def build_random(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``random(p)``."""
     arity(call, 1)
     return Random(fraction(call.arguments[0], "random"))
