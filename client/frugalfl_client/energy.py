@@ -9,7 +9,7 @@ from importlib import metadata
 
 import frugalfl
 from frugalfl import wire
-from frugalfl.energy import EnergyRecord, radio_reading, tidied
+from frugalfl.energy import EnergyRecord, radio_reading, round_reading
 from frugalfl.energy.recorder import Recorder
 from frugalfl_client.device import Device
 
@@ -48,7 +48,7 @@ class RoundEnergy(Recorder):
         self.add(
             EnergyRecord(
                 phase=phase, start_unix_s=round(time.time(), 3), wall_s=None, cpu_s=None,
-                readings=(tidied(reading),), uplink_bytes=uplink_bytes,
+                readings=(round_reading(reading),), uplink_bytes=uplink_bytes,
                 downlink_bytes=downlink_bytes, contacts=1, **self._about,
             )
         )  # fmt: skip

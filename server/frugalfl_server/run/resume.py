@@ -22,9 +22,10 @@ from frugalfl.blocks import Parameters
 from frugalfl.errors import RunError, UsageError
 from frugalfl.settings import Settings
 from frugalfl_server.run.checkpoint import CANNOT, FILE, Tree, read_checkpoint
-from frugalfl_server.run.directory import RunDirectory, versions
+from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.file_times import short_path
 from frugalfl_server.run.sealed import reading, write_sealed
+from frugalfl_server.run.versions import versions
 
 _log = logging.getLogger(__name__)
 #: With which round the run was begun, and each time resumed.

@@ -23,7 +23,7 @@ from frugalfl.codec.entropy.rounding import DEAD_ZONE, restore, round_nearest
 from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.errors import CodecError, FrameError
 
-#: Share of ``auto`` where no server chooses one.
+#: Share of ``auto`` if no server chooses one.
 _UNSTEERED = 0.01
 #: Largest exponent of a step; with the smallest, -GRID_BITS, this fits one byte.
 _LARGEST = 64
