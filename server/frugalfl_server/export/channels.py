@@ -26,7 +26,11 @@ Lists = tuple[Indices | None, ...]
 
 
 class Channels:
-    """The channels of one layer, and of all layers that lose theirs with it."""
+    """The channels of one layer, and of all layers that lose theirs with it.
+
+    It has more than twelve methods because all that is known of the library's groups is in here:
+    outside of this file nobody sees one.
+    """
 
     def __init__(self, graph: Any, group: Any, names: Mapping[str, str]) -> None:
         """Begin with what the library found.

@@ -31,8 +31,9 @@ _TARGET = 0.95
 class Facts:
     """A run, read once for the page and for the terminal.
 
-    The figures are computed from the tables, so that they agree with them even where
-    ``summary.json`` is missing (a killed run) or older.
+    The figures are computed from the tables, so that they agree with them even if
+    ``summary.json`` is missing (a killed run) or older. It has more than twelve members because
+    each is one small fact, and page, tables, drawings and terminal are to read the same ones.
 
     Attributes:
         run: The run.
