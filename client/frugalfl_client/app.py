@@ -70,7 +70,7 @@ def _train(message: Message, context: Context) -> Message:
         if device.measures_for_all:
             measured, scored = received, len(device.evaluated)
     with energy.window("train", samples=len(device.examples)):
-        rate = device.settings.learning_rate_at(request.round)
+        rate = request.learning_rate or device.settings.learning_rate_at(request.round)
         device.check_rows(trainer, held.model | held.private)
         trained = trainer.train(
             held.model, request.blocks, device.examples, rate, device.drawn(request.round),

@@ -62,6 +62,7 @@ from frugalfl_server.rounds.evaluate import (
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import strategy_of
 from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.stalls import step_size_after
 from frugalfl_server.rounds.stopping import TrainingOver, check_stop, why_over
 from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_server.run import summary
@@ -405,6 +406,12 @@ class Federation:
         left = self._go_on(phase, module, strategy)
         done = left.done if left else 0
 
+        def set_step_size(number: int) -> None:
+            """Before a round of this phase, from 1."""
+            own = [r for r in self._run.rounds if (r.federation, r.phase) == (self._name, phase)]
+            at = first - 1 + number
+            strategy.learning_rate = step_size_after(own, self._scoring, settings, at)
+
         def finish_round(number: int, arrays: ArrayRecord) -> MetricRecord | None:
             if number == 0:
                 return None
@@ -425,11 +432,13 @@ class Federation:
             self._progress.round_done(record)
             self._set_up_compiler()
             self._end_if_over(phase, number, rounds)
+            set_step_size(number + 1)
             return known_scores(record)
 
         begin_with = pack(left.model if left else parameters)
         try:
             self._end_if_over(phase, done, rounds)
+            set_step_size(done + 1)
             metered(strategy, self._energy, first, settings, self._progress.say, done).start(
                 self._grid, begin_with, num_rounds=rounds - done, evaluate_fn=finish_round
             )

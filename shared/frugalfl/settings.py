@@ -19,10 +19,11 @@ from frugalfl.delays import parse_delays
 from frugalfl.energy import parse_grid
 from frugalfl.energy.fleet import parse_fleet
 from frugalfl.errors import UsageError
+from frugalfl.optimizers import LocalOptimizer, parse_optimizer
 from frugalfl.patience import parse_patience
 from frugalfl.plans import parse_plan
 from frugalfl.sampling import parse_sampling
-from frugalfl.schedule import parse_schedule
+from frugalfl.schedule import Plateau, parse_schedule
 from frugalfl.sizes import parse_size
 from frugalfl.strategies import parse_strategy
 from frugalfl.sums import AT_LEAST
@@ -57,12 +58,19 @@ class Settings:
     clients_per_round: int = _setting(10, "clients that train in each round")
     local_epochs: int = _setting(5, "passes over a client's own data in a round")
     batch_size: int = _setting(16, "rows per training step")
-    learning_rate: float = _setting(0.05, "step size of the local SGD in the first round")
-    final_learning_rate: float = _setting(0.01, "step size in the last round of cosine and linear")
-    schedule: str = _setting(
-        "cosine", "step size between: cosine, linear, constant, step(factor, rounds) (below)"
+    learning_rate: float = _setting(0.05, "step size of the local steps in the first round")
+    final_learning_rate: float = _setting(
+        0.01, "step size in the last round of cosine and linear; plateau goes no lower"
     )
-    momentum: float = _setting(0.9, "momentum of the local SGD, 0 for none")
+    schedule: str = _setting(
+        "cosine", "step size between: cosine, linear, constant, step(factor, rounds), plateau(...)"
+    )
+    optimizer: str = _setting("sgd", "rule of the local steps: sgd, nesterov, adam, adamw (below)")
+    momentum: float = _setting(0.9, "momentum of sgd and nesterov, 0 for none")
+    weight_decay: float = _setting(0.0, "times the weights, added to their gradient; 0: none")
+    clip_norm: float = _setting(
+        0.0, "longest gradient of a local step, all tensors together; 0: any length"
+    )
     trainer: str = _setting(
         "auto", "what trains on clients: torch, litert, or auto (PyTorch where it is installed)"
     )
@@ -120,6 +128,9 @@ class Settings:
     )
     stop_score: float = _setting(
         0.0, "training ends once the task's first measure is so good, mean of three; 0: never"
+    )
+    stop_patience: int = _setting(
+        0, "training ends after so many rounds without a better first measure of the task; 0: never"
     )
     private: str = _setting(
         "", "blocks that never leave their device: shell patterns, commas between; empty for none"
@@ -215,11 +226,17 @@ class Settings:
         if self.downlink_budget and not downlink.text.startswith(("dyadic(", "topk(")):
             raise UsageError("downlink-budget needs a downlink such as dyadic(1%) | range")
         parse_schedule(self.schedule)
+        if self.local_optimizer.adaptive and self.strategy.startswith("qfedavg"):
+            raise UsageError(
+                f"strategy {self.strategy} takes updates for gradients times learning-rate, which "
+                f"steps of {self.optimizer} are not; set optimizer = sgd, or another strategy"
+            )
         for name in ("energy_budget", "stop_joules", "round_deadline", "quorum", "over_select"):
             self._need(0 <= getattr(self, name) < math.inf, name, "0 or more")
         self._need(0 <= self.min_battery < 100, "min_battery", "from 0 to below 100")
         self._need(0 <= self.stop_accuracy <= 1, "stop_accuracy", "from 0 to 1")
         self._need(math.isfinite(self.stop_score), "stop_score", "a finite number")
+        self._need(self.stop_patience >= 0, "stop_patience", "0 or more")
         parse_plan(self.refresh)
         self._need(self.counters in COUNTERS, "counters", "own or shared")
         self._need(self.counters_at_least >= 1, "counters_at_least", "at least 1")
@@ -254,6 +271,11 @@ class Settings:
         parse_fleet(self.device)
         parse_grid(self.grid)
         self._need(self.evaluate_rows >= 0, "evaluate_rows", "0 or more")
+
+    @property
+    def local_optimizer(self) -> LocalOptimizer:
+        """The rule of the local steps, with all of its numbers."""
+        return parse_optimizer(self.optimizer, self.momentum, self.weight_decay, self.clip_norm)
 
     @property
     def shares_counters(self) -> bool:
@@ -313,11 +335,18 @@ class Settings:
         if not holds:
             raise UsageError(f"{_key(name)} is {getattr(self, name)}; it must be {what}")
 
-    def learning_rate_at(self, number: int) -> float:
+    @property
+    def plateau(self) -> Plateau | None:
+        """The schedule whose step sizes only the server knows, if it is that one."""
+        schedule = parse_schedule(self.schedule)
+        return schedule if isinstance(schedule, Plateau) else None
+
+    def learning_rate_at(self, number: int, stalls: int = 0) -> float:
         """Return the step size of a round.
 
         Args:
             number: Round, from 1; rounds after ``rounds`` are recovery rounds and start anew.
+            stalls: With ``plateau``: how often the measure has stalled in this phase.
         """
         first, last = self.learning_rate, self.final_learning_rate
         place, rounds = number - 1, self.rounds
@@ -325,7 +354,10 @@ class Settings:
             # What is left of a trained model needs smaller steps than a new one.
             first = (first + last) / 2
             place, rounds = number - 1 - self.rounds, self.recover_rounds
-        return parse_schedule(self.schedule)(first, last, place, rounds)
+        schedule = parse_schedule(self.schedule)
+        if isinstance(schedule, Plateau):
+            return schedule.rate(first, last, stalls)
+        return schedule(first, last, place, rounds)
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Settings:

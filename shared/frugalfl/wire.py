@@ -36,6 +36,7 @@ _ARRAYS, _CONFIG, _METRICS, _LEDGER = "arrays", "config", "metrics", "ledger"
 _FRAMES, _RANGES, _PROGRAM = "frames", "ranges", "program"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
+LEARNING_RATE = "learning-rate"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
 _EPOCHS, _BATTERY, _CHARGING, _RESUMED = "epochs", "battery", "charging", "resumed"
 _CARRYING, _AGAIN, _TALLY = "carrying", "again", "tally"
@@ -67,6 +68,7 @@ class TrainRequest:
         uplink: Text of the codec for the client's update.
         proximal_mu: Weight of FedProx's proximal term in the client's loss; 0 for none.
         epochs: Passes over the client's own rows; 0: as the settings say.
+        learning_rate: Step size of its local steps; 0: as the settings say.
         program: Digest of the training program to run; empty: none, PyTorch trains.
         program_file: That program, where the client is not known to have it.
         resumed: The round that the run began again with, for each time that its server was stopped
@@ -90,6 +92,7 @@ class TrainRequest:
     resumed: tuple[int, ...] = ()
     again: bool = False
     form: Form | None = None
+    learning_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -266,6 +269,8 @@ def pack_request(request: TrainRequest) -> RecordDict:
         config[PROXIMAL_MU] = request.proximal_mu
     if request.epochs:
         config[_EPOCHS] = request.epochs
+    if request.learning_rate:
+        config[LEARNING_RATE] = request.learning_rate
     if request.form is not None:
         _pack_form(request.form, config)
     return RecordDict({_ARRAYS: _pack_sent(request, config), _CONFIG: config})
@@ -281,8 +286,11 @@ def unpack_request(message: Message) -> TrainRequest:
     config = _config_of_ours(content)
     epochs = _whole(config, _EPOCHS) if _EPOCHS in config else 0
     mu = _number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0
+    rate = _number(config, LEARNING_RATE) if LEARNING_RATE in config else 0.0
     if not 0 <= epochs <= _MOST_EPOCHS or not 0 <= mu < math.inf:
         raise FrameError(f"the message asks for {epochs} epochs, with a proximal mu of {mu}")
+    if not 0 <= rate < math.inf:
+        raise FrameError(f"the message asks for a step size of {rate}")
     return TrainRequest(
         run=_name(config, "run"),
         round=_count(config, "round"),
@@ -298,6 +306,7 @@ def unpack_request(message: Message) -> TrainRequest:
         resumed=_numbers(config, _RESUMED) if _RESUMED in config else (),
         again=config.get(_AGAIN) is True,
         form=_form(config),
+        learning_rate=rate,
     )
 
 

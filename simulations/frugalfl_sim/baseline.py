@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Context, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from frugalfl import wire
 from frugalfl.energy import counted
 from frugalfl.energy.record import known_sum
 from frugalfl.errors import TaskError
@@ -27,6 +28,7 @@ from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.evaluate import evaluate, form_of, scoring_for
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import averaging
+from frugalfl_server.rounds.stalls import step_size_after
 from frugalfl_server.run import summary
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import Progress
@@ -53,7 +55,8 @@ def _train(form: Form, message: Message, context: Context) -> Message:
     device = device_of(context)
     device.fit(form)
     parameters = unpack(message.content.array_records["arrays"])
-    number = int(message.content.config_records["config"]["server-round"])  # type: ignore[arg-type]
+    config: Mapping[str, Any] = message.content.config_records["config"]
+    number = int(config["server-round"])
     trainer = device.trainer()
     assert trainer is not None  # only a LiteRT trainer has to wait for its program
     device.check_rows(trainer, parameters)
@@ -62,7 +65,7 @@ def _train(form: Form, message: Message, context: Context) -> Message:
             parameters,
             trainer.layout.everything,
             device.examples,
-            device.settings.learning_rate_at(number),
+            config.get(wire.LEARNING_RATE, 0.0) or device.settings.learning_rate_at(number),
             (device.settings.seed, device.number, number),
             smallest_batch=device.fewest_rows,
         )
@@ -127,6 +130,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
         _client(form), settings.clients, stock.as_config(), Path(run.path) / "devices" / "baseline"
     )
     started, simulated = time.monotonic(), SimulatedLaps(grid)
+    told, done = ConfigRecord(), list[RoundRecord]()
 
     def finish_round(number: int, arrays: object) -> MetricRecord | None:
         nonlocal started
@@ -154,10 +158,14 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
         )
         run.add_round(record)
         progress.round_done(record)
+        done.append(record)
+        if rate := step_size_after(done, scoring, settings, number + 1):
+            told[wire.LEARNING_RATE] = rate
         grid.reset()
         started = time.monotonic()
         return None
 
     averaging(settings).start(
-        grid, pack(read_parameters(module)), num_rounds=rounds, evaluate_fn=finish_round
-    )
+        grid, pack(read_parameters(module)), num_rounds=rounds, evaluate_fn=finish_round,
+        train_config=told,
+    )  # fmt: skip

@@ -61,7 +61,7 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
     progress.say("slim: the pruned model's architecture from scratch, same seed, codecs and rounds")
     own = replace(
         settings, rounds=rounds, prune=0.0, target="", flash="", ram="", macs=0,
-        stop_joules=0.0, stop_accuracy=0.0, stop_score=0.0,
+        stop_joules=0.0, stop_accuracy=0.0, stop_score=0.0, stop_patience=0,
     )  # fmt: skip
     grid = InProcessGrid(
         client_app, own.clients, own.as_config(), run.path / "devices" / summary.SLIM

@@ -1,4 +1,4 @@
-"""The PyTorch trainer: local SGD on the planned blocks of the task's model."""
+"""The PyTorch trainer: local steps on the planned blocks of the task's model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Loss, Task
 from frugalfl_client.training.batches import batches
-from frugalfl_client.training.sgd import Sgd
+from frugalfl_client.training.optimizers import LocalSteps
 from frugalfl_client.training.trainer import Measured, Trained, mean_loss
 
 #: Rows that tell whether a model takes them.
@@ -77,8 +77,8 @@ class TorchTrainer:
         _freeze(module, Layout.of(parameters | private), {*names, *private})
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         with self._task.blamed("training"):
-            optimizer = Sgd(
-                module.parameters(), learning_rate, self._settings.momentum, proximal_mu
+            optimizer = LocalSteps(
+                module.parameters(), learning_rate, self._settings.local_optimizer, proximal_mu
             )
             epochs = epochs or self._settings.local_epochs
             rng = np.random.default_rng(seed)
@@ -135,7 +135,7 @@ class TorchTrainer:
         self,
         module: torch.nn.Module,
         examples: Examples,
-        optimizer: Sgd,
+        optimizer: LocalSteps,
         rng: np.random.Generator,
         epochs: int,
         least: int,

@@ -208,10 +208,10 @@ class Programs:
             ExportError: It cannot be compiled, does not do what PyTorch does, or is not shown to
                 give sums over its batches only, so that devices would refuse it.
         """
-        from frugalfl_server.compiler import Sgd, check_program, compile_program
+        from frugalfl_server.compiler import check_program, compile_program, optimizer_of
 
         assert self._module is not None, "follow() comes first"
-        optimizer = Sgd(momentum=self._settings.momentum, proximal=purpose.proximal)
+        optimizer = optimizer_of(self._settings.local_optimizer, purpose.proximal)
         program = compile_program(
             self._module,
             loss=self._task.loss,

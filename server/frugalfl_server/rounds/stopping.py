@@ -1,4 +1,4 @@
-"""When training ends before its last round: enough accuracy, enough joules, or nobody left."""
+"""When training ends before its last round: good enough, no better any more, enough joules."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from frugalfl.errors import UsageError
 from frugalfl.kinds import ACCURACY, Scoring
 from frugalfl.metrics import words
 from frugalfl.settings import Settings
+from frugalfl_server.rounds.stalls import stalls_in
 from frugalfl_server.run.records import RoundRecord, score_of
 
 #: Rounds whose mean accuracy counts: a single one may be lucky.
@@ -37,7 +38,7 @@ def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring
     """Say why training is over after these rounds; empty: it goes on.
 
     Args:
-        settings: With ``stop_accuracy``, ``stop_score`` and ``stop_joules``.
+        settings: With ``stop_accuracy``, ``stop_score``, ``stop_patience`` and ``stop_joules``.
         rounds: All rounds of one federation so far.
         scoring: What they were measured by.
     """
@@ -54,6 +55,12 @@ def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring
                 f"{words(name)} {mean:.3f} over the last {_ROUNDS} rounds has reached {key} "
                 f"{limit:g}"
             )
+    trained = [record for record in rounds if record.phase == "train"]
+    if settings.stop_patience and stalls_in(trained, scoring, settings.stop_patience):
+        return (
+            f"{words(scoring.headline)} has not become better in stop-patience "
+            f"{settings.stop_patience} rounds"
+        )
     # A threshold wants one number: the two kinds of joules add up here and are not reported so.
     spent_j = known_sum(
         joules

@@ -151,6 +151,8 @@ class FrugalStrategy(Strategy):
         self._asked: dict[tuple[int, int], _Asked] = {}
         self._trained: set[str] = set()
         self.traffic = Traffic(first_round, time.monotonic())
+        #: Step size that requests name; 0: none, clients know it themselves.
+        self.learning_rate = 0.0
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -277,7 +279,7 @@ class FrugalStrategy(Strategy):
         request = wire.TrainRequest(
             self._run, self.traffic.round, base, self._downlink.version, planned, frames, uplink,
             mu, 0 if self._control is None else self._control.epochs_of(node), program, file,
-            self._resumed, form=self._form,
+            self._resumed, form=self._form, learning_rate=self.learning_rate,
         )  # fmt: skip
         return Message(
             wire.pack_request(request),
