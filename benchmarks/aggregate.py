@@ -48,12 +48,10 @@ from frugalfl.blocks import Layout, Parameters
 from frugalfl.codec import encode_frame, parse_codec
 from frugalfl.errors import CodecError
 from frugalfl.modules import read_parameters
-from frugalfl.plans import parse_plan
+from frugalfl.settings import Settings
 from frugalfl_client.app import app
 from frugalfl_server.rounds.aggregate import Accumulator
-from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import pack, unpack
-from frugalfl_server.rounds.rate_control import Steering
 from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_sim.engine.grid import InProcessGrid
 
@@ -193,8 +191,10 @@ def only_sum(frames: list[bytes], clients: int, repeats: int) -> dict[str, float
 
 
 def strategy_for(clients: int) -> FrugalStrategy:
-    downlink = Downlink(starting_model(), "float16 | zstd")
-    return FrugalStrategy(picking(clients), downlink, parse_plan("full"), Steering("zstd"), "run")
+    settings = Settings(
+        clients=clients, clients_per_round=clients, downlink="float16 | zstd", uplink="zstd"
+    )
+    return FrugalStrategy.wrap(picking(clients), settings)
 
 
 def agreement(real: list[Parameters], clients: int) -> float:

@@ -35,7 +35,8 @@ from frugalfl.energy import SERVER
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
-from frugalfl_server.app import Federation
+from frugalfl_server.phases.federation import Federation
+from frugalfl_server.phases.train import train
 from frugalfl_server.rounds.evaluate import accuracy
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.apps import importable, quiet_flower, read_settings
@@ -70,7 +71,7 @@ def run(way: str, steps: int, seed: int, biased: bool) -> dict[str, Any]:
         run = RunDirectory.create(Path(runs), task.name, settings, DIGITS)
         devices = run.path / "devices"
         grid = InProcessGrid(client_app, settings.clients, settings.as_config(), devices)
-        model = Federation(grid, settings, task, run, quiet=True).train()
+        model = train(Federation(grid, settings, task, run, quiet=True))
         forget_devices()
         scores = {
             name: accuracy(model, rows_of(task, settings.clients, slow))

@@ -37,7 +37,8 @@ from frugalfl.energy.level import BatteryLevel
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
-from frugalfl_server.app import Federation
+from frugalfl_server.phases.federation import Federation
+from frugalfl_server.phases.train import train
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.apps import importable, quiet_flower, read_settings
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -134,7 +135,7 @@ def run(fleet: str, name: str, changes: dict[str, Any], seed: int, quick: bool) 
         run = RunDirectory.create(Path(runs), task.name, settings, DIGITS)
         client = Fleet(Path(runs) if name.startswith("batteries") else None)
         grid = InProcessGrid(client, settings.clients, settings.as_config(), run.path / "devices")
-        Federation(grid, settings, task, run, quiet=True).train()
+        train(Federation(grid, settings, task, run, quiet=True))
         forget_devices()
     accuracy = [record.accuracy for record in run.rounds]
     spent = list(accumulate(client.joules.get(record.round, 0.0) for record in run.rounds))

@@ -25,16 +25,13 @@ from lies import ATTACKS, Attack, attacking
 
 from frugalfl.errors import FrugalFLError
 from frugalfl.modules import read_parameters, write_parameters
-from frugalfl.plans import parse_plan
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.device import forget_devices
-from frugalfl_server.app import initial_model
-from frugalfl_server.rounds.downlink import Downlink
+from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.evaluate import accuracy
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import strategy_of
-from frugalfl_server.rounds.rate_control import Steering
 from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -67,11 +64,7 @@ def run(attack: Attack | None, strategy: str, bound: float, seed: int, rounds: i
         grid = InProcessGrid(
             attacking(attack, BAD), settings.clients, settings.as_config(), Path(folder)
         )
-        wrapped = FrugalStrategy(
-            strategy_of(settings), Downlink(model, settings.downlink),
-            parse_plan(settings.refresh), Steering(settings.uplink), "run", seed=seed,
-            norm_bound=bound,
-        )  # fmt: skip
+        wrapped = FrugalStrategy.wrap(strategy_of(settings), settings)
 
         def score(number: int, arrays: ArrayRecord) -> None:
             write_parameters(module, unpack(arrays))

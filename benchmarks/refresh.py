@@ -27,7 +27,8 @@ from frugalfl.energy import SERVER, totals
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
-from frugalfl_server.app import Federation
+from frugalfl_server.phases.federation import Federation
+from frugalfl_server.phases.train import train
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.apps import importable, quiet_flower, read_settings
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -64,7 +65,7 @@ def run(plan: str, seed: int, quick: bool) -> dict[str, float]:
         task = load_task(settings.task)
         run = RunDirectory.create(Path(runs), task.name, settings, DIGITS)
         grid = InProcessGrid(client, settings.clients, settings.as_config(), run.path / "devices")
-        Federation(grid, settings, task, run, quiet=True).train()
+        train(Federation(grid, settings, task, run, quiet=True))
         forget_devices()
     # Neither the server's joules nor the radio's, which depend on the link and not on the plan.
     computed = [r for r in run.energy if r.client != SERVER and r.cpu_s is not None]

@@ -23,7 +23,8 @@ from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
-from frugalfl_server.app import Federation
+from frugalfl_server.phases.federation import Federation
+from frugalfl_server.phases.train import train
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.summary import BASELINE, OURS
 from frugalfl_sim.apps import importable, quiet_flower
@@ -54,7 +55,7 @@ def run(name: str, cohort: int, rounds: int, seed: int) -> dict[str, float]:
         task = load_task(settings.task)
         run = RunDirectory.create(Path(runs), name, settings, folder)
         grid = InProcessGrid(client_app, clients, settings.as_config(), run.path / "devices")
-        Federation(grid, settings, task, run, quiet=True).train()
+        train(Federation(grid, settings, task, run, quiet=True))
         forget_devices()
         run_baseline(settings, task, run, quiet=True)
         forget_devices()

@@ -29,7 +29,8 @@ from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
-from frugalfl_server.app import Federation
+from frugalfl_server.phases.federation import Federation
+from frugalfl_server.phases.train import train
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import LOG
 from frugalfl_sim.apps import importable, quiet_flower
@@ -91,7 +92,7 @@ def hold(folder: Path, app: App = client_app, **changes: Any) -> Held:
         run = RunDirectory.create(folder, "digits", settings, DIGITS)
         grid = InProcessGrid(app, CLIENTS, settings.as_config(), run.path / "devices")
         try:
-            Federation(grid, settings, task, run, quiet=True).train()
+            train(Federation(grid, settings, task, run, quiet=True))
         finally:
             run.flush()
             forget_devices()

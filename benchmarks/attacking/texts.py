@@ -26,17 +26,14 @@ from frugalfl.energy import EnergyRecord, Reading, bundle, formats
 from frugalfl.energy.parquet import write_records
 from frugalfl.energy.text import as_dict, canonical, from_dict
 from frugalfl.modules import read_parameters
-from frugalfl.plans import parse_plan
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.export.c_array import c_array
 from frugalfl_server.phases.initial_model import initial_model
-from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import pack
 from frugalfl_server.rounds.flower_strategies import strategy_of
-from frugalfl_server.rounds.rate_control import Steering
 from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_server.run.app_directory import importable, quiet_flower
 from frugalfl_server.run.directory import RunDirectory
@@ -115,12 +112,10 @@ def clients(folder: Path, rounds: int) -> Iterator[Outcome]:
         module = initial_model(load_task(settings.task), settings)
         model = read_parameters(module)
         grid = InProcessGrid(lying, 7, settings.as_config(), folder / "devices")  # type: ignore[arg-type]
-        strategy = FrugalStrategy(
-            strategy_of(settings), Downlink(model, settings.downlink),
-            parse_plan(settings.refresh), Steering(settings.uplink), "run",
-            on_failure=progress.warn,
-        )  # fmt: skip
-        strategy.start(grid, pack(model), num_rounds=rounds, evaluate_fn=_judge(strategy, progress))
+        strategy = FrugalStrategy.wrap(strategy_of(settings), settings)
+        judge = _judge(strategy, progress)
+        with progress.listening():
+            strategy.start(grid, pack(model), num_rounds=rounds, evaluate_fn=judge)
         forget_devices()
     said = [screen.getvalue(), log.read_text()]
     lines = [line for line in said[1].splitlines() if "node" in line]

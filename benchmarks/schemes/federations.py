@@ -27,7 +27,9 @@ from frugalfl.task import Task, load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.training.pytorch import TorchTrainer
-from frugalfl_server.app import Federation, initial_model
+from frugalfl_server.phases.federation import Federation
+from frugalfl_server.phases.initial_model import initial_model
+from frugalfl_server.phases.train import train
 from frugalfl_server.rounds.evaluate import accuracy
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import averaging
@@ -117,7 +119,7 @@ class Product:
         grid = InProcessGrid(
             client_app, settings.clients, settings.as_config(), run.path / "devices"
         )
-        Federation(grid, settings, task, run, quiet=True).train()
+        train(Federation(grid, settings, task, run, quiet=True))
 
 
 @dataclass(frozen=True)

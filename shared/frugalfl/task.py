@@ -30,6 +30,8 @@ from frugalfl.sums import Tables
 if TYPE_CHECKING:
     import torch
 
+    from frugalfl.settings import Settings
+
 Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 __all__ = [
@@ -81,6 +83,9 @@ class Task:
             classes, units, window, scaling. JSON values; they go into ``model_card.json`` and into
             the .tflite files with a signature, from which :func:`frugalfl_edge.read_about` has
             them.
+        strategy: ``(settings)`` to a strategy of one's own, of ``flwr.serverapp``, in place of the
+            setting ``strategy``. It is shown exactly the clients of each round. With an attribute
+            ``only_mean = True`` it gets one reply with the weighted mean of all.
     """
 
     name: str
@@ -92,6 +97,7 @@ class Task:
     metrics: Mapping[str, Metric] = field(default_factory=dict, hash=False)
     kind: str = ""
     about: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    strategy: Callable[[Settings], Any] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.loss, str) and self.loss not in LOSSES:

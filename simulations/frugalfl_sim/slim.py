@@ -14,14 +14,15 @@ from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task
 from frugalfl_client.app import app as client_app
-from frugalfl_server.app import Federation
-from frugalfl_server.phases.calibrate import is_federated
+from frugalfl_server.phases.calibrate import calibrate, is_federated
 from frugalfl_server.phases.export import export_into
+from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import slim_model
-from frugalfl_server.phases.public_rows import public_of
+from frugalfl_server.phases.train import train
 from frugalfl_server.run import summary
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import Progress
+from frugalfl_server.run.sink import RowsOnly
 from frugalfl_sim.engine.grid import InProcessGrid
 
 
@@ -66,12 +67,10 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
     grid = InProcessGrid(
         client_app, own.clients, own.as_config(), run.path / "devices" / summary.SLIM
     )
-    federation = Federation(grid, own, task, run, name=summary.SLIM)
-    module = federation.train(slim_model(task, own, shapes))
+    federation = Federation(grid, own, task, run, sink=RowsOnly(run, summary.SLIM))
+    module = train(federation, slim_model(task, own, shapes))
     try:
-        ranges = (
-            federation.calibrate(module) if is_federated(own, public_of(task, own, run)) else None
-        )
+        ranges = calibrate(federation, module) if is_federated(own, federation.public) else None
         export_into(run, module, task, own, run.path / summary.SLIM, ranges)
     except ExportError as error:
         progress.warn(f"the slim model has no int8 figures: {error}")

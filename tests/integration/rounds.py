@@ -2,26 +2,28 @@
 
 import random
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from flwr.app import ConfigRecord
 from flwr.serverapp.strategy import FedAvg
+from tests.logged import Lines
 
 from frugalfl.modules import read_parameters, write_parameters
-from frugalfl.plans import parse_plan
 from frugalfl.private import split
+from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
-from frugalfl_server.app import initial_model
+from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.cohort.energy_limits import Control
 from frugalfl_server.cohort.quarantine import set_aside_of
-from frugalfl_server.cohort.sticky_sampling import sampler_of
 from frugalfl_server.cohort.training_programs import Programs
 from frugalfl_server.export import prune
+from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import pack, unpack
-from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.parts import Parts
 from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -43,7 +45,9 @@ class Rounds:
         self.programs.follow(self.task.new_model())
         control = Control(settings)
         self.control = control if control.active else None
-        self.aside = set_aside_of(settings)
+        self.clients = Clients(
+            quarantine=set_aside_of(settings), limits=self.control, programs=self.programs
+        )
         self.warnings = []
         self.strategy = self._strategy()
         self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
@@ -52,14 +56,13 @@ class Rounds:
 
     def _strategy(self, first=1):
         settings = self.settings
-        return FrugalStrategy(
-            self.inner or FedAvg(fraction_evaluate=0.0), self.downlink,
-            parse_plan(settings.refresh),
-            Steering(settings.uplink, settings.uplink_budget), self.run, first,
-            on_failure=self.warnings.append, seed=settings.seed, sampler=sampler_of(settings),
-            control=self.control, programs=self.programs,
-            norm_bound=settings.norm_bound, set_aside=self.aside,
+        if self.inner is None and settings.sampling == Settings().sampling:
+            settings = replace(settings, clients_per_round=settings.clients)  # everybody
+        self.parts = Parts.of(
+            settings, self.inner or FedAvg(fraction_evaluate=0.0), self.downlink, self.run,
+            self.clients, first,
         )  # fmt: skip
+        return FrugalStrategy(lambda _: self.parts)
 
     def prune(self, ratio):
         """Go on with the pruned model."""
@@ -76,6 +79,11 @@ class Rounds:
         """Do one round; ``only``: numbers of the clients that are reached."""
         number = len(self.updates) + 1
         random.seed(number)  # the same clients, whatever else draws from this generator
+        with Lines() as lines:
+            self._next(number, only)
+        self.warnings += lines
+
+    def _next(self, number, only):
         messages = self.strategy.configure_train(
             number, pack(self.model), ConfigRecord(), self.grid
         )

@@ -16,8 +16,9 @@ from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
-from frugalfl_server.app import Federation
+from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import initial_model
+from frugalfl_server.phases.train import train
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.engine.grid import InProcessGrid
 
@@ -44,7 +45,7 @@ def federate(settings, folder, client=client_app, capsys=None):
         task = load_task(settings.task)
         run = RunDirectory.create(folder, task.name, settings, DIGITS)
         grid = InProcessGrid(client, settings.clients, settings.as_config(), run.path / "devices")
-        module = Federation(grid, settings, task, run, quiet=capsys is None).train()
+        module = train(Federation(grid, settings, task, run, quiet=capsys is None))
     said = capsys.readouterr().err if capsys else ""
     return run, read_parameters(module), said
 

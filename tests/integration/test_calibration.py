@@ -19,8 +19,8 @@ from frugalfl_client import app as client
 from frugalfl_client.held import Held
 from frugalfl_client.store import Store
 from frugalfl_server import export
-from frugalfl_server.app import initial_model
 from frugalfl_server.phases.calibrate import ask_clients, keep_ranges, kept_ranges, merged
+from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.apps import importable, read_settings
 from frugalfl_sim.simulate import simulate_app

@@ -27,7 +27,7 @@ from frugalfl_client.node import flower
 from frugalfl_client.node.channel import Answer
 from frugalfl_server.app import _carrying
 from frugalfl_server.exchange.flower import CarryingGrid
-from frugalfl_server.exchange.views import View
+from frugalfl_server.exchange.view import View
 
 REQUESTS = {
     "register-node": fleet_pb2.RegisterNodeFleetRequest,

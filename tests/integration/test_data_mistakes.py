@@ -10,7 +10,8 @@ from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.owner import quiet_devices
-from frugalfl_server.app import Federation
+from frugalfl_server.phases.federation import Federation
+from frugalfl_server.phases.train import train
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.summary import of_run
 from frugalfl_sim.apps import importable, quiet_flower
@@ -62,7 +63,7 @@ def federation(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", SAID)
 def test_one_client_of_three(federation, kind):
     ours, run = federation(kind)
-    ours.train()
+    train(ours)
     assert [(r.clients, r.updates, r.set_aside) for r in run.rounds] == [(3, 2, 0), (2, 2, 1)]
     (line,) = [one for one in _warnings(run) if "node 1001" in one]
     assert "client 1 of 3" in line or "client_data(1, 3)" in line
@@ -74,7 +75,7 @@ def test_one_client_of_three(federation, kind):
 @pytest.mark.parametrize("kind", ["", "flip", "int32", "uint8", "fortran", "rest", "pub_flip"])
 def test_what_can_be_trained_on_is(federation, kind):
     ours, run = federation(kind)
-    ours.train()
+    train(ours)
     assert [r.updates for r in run.rounds] == [3, 3]
     assert _warnings(run) == []
     assert of_run(run, "finished", None)["never_trained"] == []
@@ -100,28 +101,28 @@ def test_if_nobody_can_train_the_run_ends_at_once(federation):
     with pytest.raises(
         TaskError, match="none of 3 clients .* in round 1: client .*classes go from"
     ):
-        ours.train()
+        train(ours)
     assert run.rounds == []
     assert len(of_run(run, "failed", "")["never_trained"]) == 3
 
 
 def test_single_clients_a_round_outlive_one_that_cannot(federation):
     ours, run = federation("nan", clients_per_round=1, rounds=12, seed=2)
-    ours.train()
+    train(ours)
     assert sum(r.updates for r in run.rounds) == 11
     ours, run = federation("all_out_of_range", clients_per_round=1, rounds=12)
     with pytest.raises(TaskError, match="no client could train in round 2"):
-        ours.train()
+        train(ours)
 
 
 def test_without_rounds_too(federation):
     ours, run = federation("nan", clients_per_round=2, asynchronous="buffered(2)", rounds=3)
-    ours.train()
+    train(ours)
     assert [r.updates for r in run.rounds] == [2, 2, 2]
     assert len([one for one in _warnings(run) if "inputs hold NaN" in one]) == 1
     ours, run = federation("all_out_of_range", clients_per_round=2, asynchronous="buffered(2)")
     with pytest.raises(TaskError, match="classes go from"):
-        ours.train()
+        train(ours)
 
 
 def test_batches_that_batch_norm_cannot_take_are_refused(federation):

@@ -1,5 +1,6 @@
 """Rounds with deadlines, over a Grid whose clients answer when a test wants them to."""
 
+import logging
 import math
 import random
 from itertools import pairwise
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Error, Message
 from flwr.common.constant import ErrorCode
+from tests.logged import Lines
 
 from frugalfl.errors import FederationError
 from frugalfl.settings import Settings
-from frugalfl_server.cohort.quorum import AbsentGrid
+from frugalfl_server.cohort.quarantine import SetAside
+from frugalfl_server.cohort.selection import Selection
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.rounds.flower_arrays import pack, unpack
-from frugalfl_server.rounds.flower_strategies import averaging
+from frugalfl_server.rounds.flower_strategies import strategy_of
 from frugalfl_sim.engine.grid import InProcessGrid
 
 from .rounds import Rounds, digits
@@ -65,18 +68,21 @@ class SlowRounds(Rounds):
     """A run whose rounds go through a :class:`RoundGrid`."""
 
     def __init__(self, settings, devices):
-        super().__init__(settings, devices, inner=averaging(settings))
-        self.strategy._quorum = settings.quorum
-        self.strategy._over_select = settings.over_select
+        super().__init__(settings, devices, inner=strategy_of(settings))
         self.slow = SlowGrid(self.grid._client_app, settings.clients, settings.as_config(), devices)
-        self.said = []
         self.round_grid = RoundGrid(
             self.slow, settings.clients_per_round, settings.round_deadline,
-            close_early=settings.over_select > 0, say=self.said.append, clock=self.slow.clock,
+            close_early=settings.over_select > 0, clock=self.slow.clock,
             sleep=self.slow.sleep,
         )  # fmt: skip
 
     def next(self):
+        with Lines() as lines:
+            asked = self._next_of_all()
+        self.warnings += lines
+        return asked
+
+    def _next_of_all(self):
         number = len(self.traffic) + 1
         random.seed(number)
         messages = list(
@@ -152,7 +158,7 @@ def test_a_late_answer_of_another_phase_is_named_and_not_used(rounds):
     run = rounds(clients_per_round=3, over_select=0.3)
     run.slow.slow = {1003: 8}
     run.next()
-    run.strategy._asked = {}  # as after pruning, when a new strategy begins
+    run.parts.questions.forget_before(10)  # as after pruning, when other rounds begin
     run.slow.now_s += 8
     run.next()
     assert any("late by now" in warning for warning in run.warnings)
@@ -191,17 +197,17 @@ def test_replies_come_in_the_order_of_the_messages(rounds):
 
 def test_who_waits_for_nodes_says_for_how_many(tmp_path):
     with digits():
-        said = []
         few = Settings(**{**SETTINGS.__dict__, "clients": 2})
         grid = InProcessGrid(None, 2, few.as_config(), tmp_path)
-        waiting = RoundGrid(grid, 3, say=said.append)
-        waiting.get_node_ids()
-        waiting.get_node_ids()
+        waiting = RoundGrid(grid, 3)
+        with Lines(logging.INFO) as said:
+            waiting.get_node_ids()
+            waiting.get_node_ids()
     assert said == ["waiting for nodes: 2 connected, 3 needed"]
 
 
 def test_a_node_that_is_gone_does_not_hold_up_a_run_that_has_a_quorum(rounds, monkeypatch):
-    monkeypatch.setattr("frugalfl_server.rounds.strategy.GONE_S", 0.0)
+    monkeypatch.setattr("frugalfl_server.cohort.selection.GONE_S", 0.0)
     run = rounds(clients_per_round=4, quorum=0.5)
     whole, _ = run.next()
     run.slow.gone = frozenset({1001})
@@ -215,20 +221,33 @@ def test_a_node_that_is_gone_does_not_hold_up_a_run_that_has_a_quorum(rounds, mo
     assert run.next()[0] == set(NODES)
 
 
-def test_a_round_waits_for_nodes_where_it_must():
+def test_a_round_waits_for_nodes_if_it_must(monkeypatch):
+    monkeypatch.setattr("frugalfl_server.cohort.selection._LOOK_S", 0.0)
+
     class Two:
+        looks = 0
+
         def get_node_ids(self):
+            Two.looks += 1
+            if Two.looks > 100:
+                raise TimeoutError
             return [5, 6]
 
-    seconds = [0.0]
+    def chosen(clients, least, patience_s):
+        Two.looks = 0
+        selection = Selection(
+            clients, SetAside(None, clients, least), quorum=2, patience_s=patience_s
+        )
+        with Lines() as said:
+            nodes = selection.choose(Two(), 4, clock=lambda: Two.looks).nodes
+        return sorted(nodes), Two.looks, said
 
-    def after(waited_s, **about):
-        seconds[0] = 0.0
-        grid = AbsentGrid(Two(), clock=lambda: seconds[0], **about)
-        seconds[0] = waited_s
-        return list(grid.get_node_ids()), grid.missing
-
-    assert after(9.0, clients=3, least=2, patience_s=10.0) == ([5, 6], 0)
-    assert after(10.0, clients=3, least=2, patience_s=10.0) == ([5, 6, -1], 1)
-    assert after(1e9, clients=3, least=3, patience_s=10.0) == ([5, 6], 0)
-    assert after(1e9, clients=3, least=2, patience_s=math.inf) == ([5, 6], 0)
+    missing = (
+        "round 4: 1 of 3 clients are gone, or still at work; it begins without them, the quorum is "
+        "2"
+    )
+    assert chosen(clients=3, least=2, patience_s=10.0) == ([5, 6], 11, [missing])
+    assert chosen(clients=2, least=2, patience_s=10.0) == ([5, 6], 2, [])
+    for least, patience_s in ((3, 10.0), (2, math.inf)):
+        with pytest.raises(TimeoutError):
+            chosen(clients=3, least=least, patience_s=patience_s)

@@ -14,8 +14,10 @@ from frugalfl.energy.text import to_text
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
-from frugalfl_server.app import Federation
 from frugalfl_server.cohort.energy_limits import REST_ROUNDS
+from frugalfl_server.phases import train as phase
+from frugalfl_server.phases.conduct import conduct
+from frugalfl_server.phases.federation import Federation
 from frugalfl_server.rounds.flower_strategies import strategy_of
 from frugalfl_server.rounds.stopping import TrainingOver
 from frugalfl_server.run.directory import RunDirectory
@@ -201,7 +203,7 @@ def train(settings, folder, devices=None):
         grid = InProcessGrid(
             devices or Devices(), settings.clients, settings.as_config(), run.path / "devices"
         )
-        Federation(grid, settings, task, run, quiet=True).train()
+        phase.train(Federation(grid, settings, task, run, quiet=True))
     return run
 
 
@@ -264,7 +266,7 @@ def test_a_budget_keeps_back_enough_to_recover_a_pruned_model(tmp_path):
         task = load_task(settings.task)
         run = RunDirectory.create(tmp_path, task.name, settings, DIGITS)
         grid = InProcessGrid(devices, 4, settings.as_config(), run.path / "devices")
-        Federation(grid, settings, task, run, quiet=True).conduct()
+        conduct(Federation(grid, settings, task, run, quiet=True))
     phases = [record.phase for record in run.rounds]
     # Of 30 J, 18 J for 6 of 10 rounds; of the 12 J that are left, two of recovery. One calibrates.
     assert phases == ["train"] * 4 + ["recover"] * 2 + ["calibrate"]

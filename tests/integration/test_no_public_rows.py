@@ -11,10 +11,12 @@ from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import Device, forget_devices
-from frugalfl_server.app import Federation
+from frugalfl_server.phases.conduct import conduct
 from frugalfl_server.phases.export import export_into
+from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import newest_model
 from frugalfl_server.phases.public_rows import FILE
+from frugalfl_server.phases.train import train
 from frugalfl_server.report import write_report
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.summary import of_run
@@ -44,7 +46,7 @@ def federate(tmp_path):
         run = RunDirectory.create(tmp_path / folder, task.name, chosen, app=None)
         grid = InProcessGrid(client_app, CLIENTS, chosen.as_config(), run.path / "devices")
         federation = Federation(grid, chosen, task, run, quiet=True)
-        federation.conduct() if to_its_end else federation.train()
+        conduct(federation) if to_its_end else train(federation)
         return run, task
 
     with importable(CASE), quiet_flower():

@@ -10,7 +10,7 @@ from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.store import Store
-from frugalfl_server.app import initial_model
+from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid

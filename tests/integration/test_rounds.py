@@ -2,24 +2,25 @@
 
 import random
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, Context, Error, Message, RecordDict
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, FedMedian, FedTrimmedAvg, Krum
+from tests.logged import Lines
 
 from frugalfl.errors import FederationError
 from frugalfl.modules import read_parameters, write_parameters
-from frugalfl.plans import parse_plan
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
-from frugalfl_server.app import initial_model
+from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.evaluate import accuracy
 from frugalfl_server.rounds.flower_arrays import pack, unpack
-from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.parts import Parts
 from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -43,15 +44,9 @@ def federate(tmp_path):
             module = initial_model(task, SETTINGS)
             parameters = read_parameters(module)
             downlink = Downlink(parameters, SETTINGS.downlink)
-            warnings = []
-            strategy = FrugalStrategy(
-                inner(fraction_evaluate=0.0),
-                downlink,
-                parse_plan(plan),
-                Steering(SETTINGS.uplink),
-                "run",
-                on_failure=warnings.append,
-            )
+            settings = replace(SETTINGS, refresh=plan)
+            parts = Parts.of(settings, inner(fraction_evaluate=0.0), downlink, "run")
+            strategy = FrugalStrategy(lambda _: parts)
             traffic = []
 
             def after(number, arrays):
@@ -60,7 +55,10 @@ def federate(tmp_path):
                 before_round(number + 1)
 
             grid = InProcessGrid(client, CLIENTS, SETTINGS.as_config(), tmp_path / "devices")
-            result = strategy.start(grid, pack(parameters), num_rounds=rounds, evaluate_fn=after)
+            with Lines() as warnings:
+                result = strategy.start(
+                    grid, pack(parameters), num_rounds=rounds, evaluate_fn=after
+                )
             final = unpack(result.arrays)
             write_parameters(module, final)
             score = accuracy(module, task.public_rows().test)

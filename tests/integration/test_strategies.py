@@ -10,7 +10,7 @@ from frugalfl import wire
 from frugalfl.errors import UsageError
 from frugalfl_client.app import app as client_app
 from frugalfl_server.rounds.flower_arrays import pack, unpack
-from frugalfl_server.rounds.only_mean import needs_only_mean
+from frugalfl_server.rounds.flower_strategies import needs_only_mean
 from frugalfl_sim.engine.grid import InProcessGrid
 
 from .test_rounds import CLIENTS, federate, spoiled  # noqa: F401
@@ -122,6 +122,8 @@ def _sent(message):
 
 
 class Saves(flower.FedAdam):
+    only_mean = True
+
     def aggregate_train(self, server_round, replies):
         arrays, metrics = super().aggregate_train(server_round, replies)
         self.saved = arrays
@@ -140,7 +142,7 @@ class Picks(FedAvg):
         return super().aggregate_train(server_round, list(replies)[:1])
 
 
-def test_a_users_own_strategy_is_judged_by_what_it_does():
+def test_a_users_own_strategy_says_itself_if_it_needs_only_the_mean():
     assert needs_only_mean(Saves())
     assert not needs_only_mean(Clips())
     assert not needs_only_mean(Picks())

@@ -8,8 +8,7 @@ from frugalfl.delays import parse_delays
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl_server.exchange.in_flight import AtWork
-from frugalfl_server.rounds.flower_strategies import strategy_of
-from frugalfl_server.rounds.only_mean import needs_only_mean
+from frugalfl_server.rounds.flower_strategies import needs_only_mean, strategy_of
 from frugalfl_sim.engine.grid import InProcessGrid
 
 

@@ -24,8 +24,8 @@ from frugalfl.energy.text import to_text
 from frugalfl.energy.verify import IDENTITIES
 from frugalfl.errors import FrameError
 from frugalfl_server.cohort.check_energy import Told, check_told
-from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.file_times import short_path
+from frugalfl_server.run.sink import TakesJson
 
 #: In a run's directory: ids of nodes that may take a number over, one a line.
 LET_IN = "let-in.txt"
@@ -161,7 +161,7 @@ class Identities:
             self._put(Bond(*values))
         self._refused = {(node, client, ledger): n for node, client, ledger, n in state["refused"]}
 
-    def keep(self, run: RunDirectory) -> None:
+    def keep(self, run: TakesJson) -> None:
         """Write into a run directory who is who, if that has changed."""
         # A node's number has 64 bits, more than a number in JSON can be relied on to have.
         clients = [

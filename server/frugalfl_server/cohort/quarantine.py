@@ -19,8 +19,8 @@ from frugalfl.patience import Patience, parse_patience
 from frugalfl.settings import Settings
 from frugalfl.strategies import fewest_clients
 from frugalfl_server.cohort.unfit import ClientFailedError, TaskFailedError, Unfit, failure_of
-from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.records import QUARANTINE
+from frugalfl_server.run.sink import TakesJson
 
 __all__ = [
     "ClientFailedError", "Sentence", "SetAside", "TaskFailedError", "failure_of",
@@ -123,7 +123,7 @@ class SetAside:
         if "unfit" in state:  # checkpoints from before have none
             self.unfit.restore(state["unfit"])
 
-    def keep(self, run: RunDirectory, client_of: Callable[[int], str] = lambda _: "") -> None:
+    def keep(self, run: TakesJson, client_of: Callable[[int], str] = lambda _: "") -> None:
         """Write into a run directory who was set aside or never trained so far, if anybody was.
 
         Args:

@@ -19,11 +19,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from flwr.serverapp import Grid
-
 from frugalfl.sampling import Sticky, parse_sampling
 from frugalfl.settings import Settings
-from frugalfl_server.exchange.views import View
 
 
 class Sampler:
@@ -107,19 +104,6 @@ class Sampler:
         """Draw lots between those who waited equally long, alike in whatever order they come."""
         text = f"{self._seed} {self._trained.get(node, 0)} {node}"
         return hashlib.blake2b(text.encode(), digest_size=8).digest()
-
-
-class CohortGrid(View):
-    """A Grid on which a strategy sees only the clients that are to train in this round."""
-
-    def __init__(self, grid: Grid, sampler: Sampler) -> None:
-        super().__init__(grid)
-        self._sampler = sampler
-        sampler.begin(grid.get_node_ids())
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Return the nodes that are to train in this round, as far as they are connected."""
-        return self._sampler.cohort(self._grid.get_node_ids())
 
 
 def sampler_of(settings: Settings) -> Sampler | None:

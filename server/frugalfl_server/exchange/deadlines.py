@@ -18,6 +18,7 @@ the rounds after it as well. Here
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,9 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from frugalfl import wire
-from frugalfl_server.exchange.views import View
+from frugalfl_server.exchange.view import View
+
+_log = logging.getLogger(__name__)
 
 #: Between two looks for replies (s): a share of the time waited so far, within bounds.
 _SHARE, _SHORTEST_S, _LONGEST_S = 0.05, 0.02, 2.0
@@ -73,7 +76,6 @@ class RoundGrid(View):
         clients: int,
         deadline_s: float = 0.0,
         close_early: bool = False,
-        say: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -84,7 +86,6 @@ class RoundGrid(View):
             clients: Clients that a round wants.
             deadline_s: Longest time of a round (s); 0: as long as the caller waits.
             close_early: Close a training round once so many clients have answered.
-            say: Told one line where a round has to wait for nodes.
             clock: Seconds that only go forward.
             sleep: Lets so many seconds (s) pass.
         """
@@ -92,7 +93,6 @@ class RoundGrid(View):
         self._clients = clients
         self._deadline_s = deadline_s
         self._close_early = close_early
-        self._say = say
         self._clock = clock
         self._sleep = sleep
         self._open: dict[str, _Sent] = {}
@@ -220,7 +220,7 @@ class RoundGrid(View):
             return False
         if not self._ask_once_more(sent):
             return False
-        self._say(f"node {sent.node} was killed while it worked, and is asked once more")
+        _log.info(f"node {sent.node} was killed while it worked, and is asked once more")
         return True
 
     def _note_time(self, sent: _Sent, own: bool) -> None:
@@ -241,7 +241,7 @@ class RoundGrid(View):
             if waited_s > patience_s and self._ask_once_more(sent):
                 # The first message is waited for as well, but not a reason to ask any more.
                 self._open[number] = replace(sent, tries=_MOST_TRIES)
-                self._say(
+                _log.info(
                     f"node {sent.node} is silent for {waited_s:.0f} s, and is asked once more"
                 )
 
@@ -281,7 +281,7 @@ class RoundGrid(View):
             if here > free:
                 told += f", {here - free} still at work on an earlier round"
         if told and told != self._told:
-            self._say(told)
+            _log.info(told)
         self._told = told
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,23 +24,30 @@ from flwr.serverapp import Grid
 from frugalfl import wire
 from frugalfl.activations import ranges_of
 from frugalfl.blocks import Parameters
-from frugalfl.energy import EnergyRecord
+from frugalfl.energy import EnergyRecord, spent
 from frugalfl.errors import ExportError, FederationError, FrameError, RunError, TaskError
+from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
+from frugalfl.sizes import size_text
 from frugalfl.task import FloatArray, PublicData
 from frugalfl.text import printable
 from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.training_programs import Programs, Sent
 from frugalfl_server.export.ranges import probe_rows
+from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.merge_ranges import merge_ranges
 from frugalfl_server.rounds.client_scores import ClientScores
 from frugalfl_server.rounds.downlink import Downlink
+from frugalfl_server.rounds.evaluate import evaluate
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.file_times import short_path
-from frugalfl_server.run.records import HeadRecord
+from frugalfl_server.run.progress import scores_text
+from frugalfl_server.run.records import HeadRecord, RoundRecord
 
 if TYPE_CHECKING:
     import torch
+
+_log = logging.getLogger(__name__)
 
 #: Where a run keeps the merged ranges.
 FILE = "checkpoints/ranges.json"
@@ -200,6 +209,71 @@ def _received(
             answers.measured.note(reply.accuracy, reply.tally, reply.scored, MOST_SCORED)
         else:
             yield node
+
+
+def calibrate(federation: Federation, module: torch.nn.Module) -> FloatArray:
+    """Ask clients for the ranges of the final model: as many as a round has, 10 at least.
+
+    Returns:
+        Shape ``(tensors, 2)``, merged.
+
+    Raises:
+        FederationError: Not one client gave ranges that can be used.
+    """
+    settings, clients = federation.settings, federation.clients
+    parameters = read_parameters(module)
+    number = federation.last_round + 1
+    downlink = federation.downlink_from(parameters, number)
+    # Between rounds the view may lag behind, but ranges of another model are coarse scales.
+    downlink.advance(parameters, fine=True)
+    everybody = sorted(federation.grid.get_node_ids())
+    # Without ranges there is no model: if nobody may be asked, somebody has to be.
+    sound = [node for node in everybody if not clients.quarantine.rests(node)]
+    nodes = [node for node in sound if federation.limits.may_answer(node)] or sound or everybody
+    wanted = max(settings.clients_per_round, FEWEST_CLIENTS)
+    chosen = random.sample(nodes, min(len(nodes), wanted))
+    question = wire.CalibrateRequest(
+        federation.run.name, number, -1, -1, b"", settings.calibration_percentile,
+        resumed=clients.resumed,
+    )  # fmt: skip
+    federation.programs.follow(module)
+    answers = ask_clients(
+        federation.grid, downlink, chosen, question, federation.programs, clients.identities
+    )
+    record = _record(federation, number, module, answers)
+    federation.sink.add_round(record, answers.energy, answers.heads)
+    clients.identities.keep(federation.sink)
+    federation.run.flush()
+    ranges = merged(answers, module, federation.public.test.x.shape[1:], _log.warning)
+    _log.info(
+        f"calibrate: {len(ranges)} ranges from {len(answers.ranges)} clients"
+        f"  up {size_text(record.uplink_bytes)}  down {size_text(record.downlink_bytes)}"
+    )
+    if not federation.task.has_public_rows:
+        _log.info(
+            "the final model, on rows that clients held out:"
+            f"{scores_text(record.accuracy, record.metrics)}"
+        )
+    return ranges
+
+
+def _record(
+    federation: Federation, number: int, module: torch.nn.Module, answers: Answers
+) -> RoundRecord:
+    energy = spent(answers.energy)
+    if federation.task.has_public_rows:
+        scores = evaluate(module, federation.public.test, federation.scoring)
+    else:
+        measured = answers.measured.scores(federation.scoring)
+        scores = measured or federation.clients_scores
+    return RoundRecord(
+        federation=federation.sink.name, phase="calibrate", round=number, accuracy=scores.accuracy,
+        loss=None, clients=answers.clients, updates=0, uplink_bytes=answers.uplink_bytes,
+        downlink_bytes=answers.downlink_bytes + federation.grid.again_bytes(),
+        energy_measured_j=energy.measured_j, energy_estimated_j=energy.estimated_j,
+        wall_s=time.monotonic() - answers.started_s, program_bytes=answers.program_bytes,
+        simulated_s=federation.simulated.lap(), metrics=scores.metrics,
+    )  # fmt: skip
 
 
 def merged(answers: Answers, module: torch.nn.Module, input_shape: tuple[int, ...],

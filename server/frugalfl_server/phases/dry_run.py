@@ -8,6 +8,7 @@ To add a check, write it in a file of its own and name it in :data:`CHECKS`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 
 import torch
@@ -15,14 +16,27 @@ import torch
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 from frugalfl_server.phases.check_export import check_export
+from frugalfl_server.phases.federation import Federation
+from frugalfl_server.phases.load_libraries import PHASE as SET_UP
 from frugalfl_server.phases.program_check import check_program
 from frugalfl_server.phases.prune import check_pruning
+
+_log = logging.getLogger(__name__)
 
 #: ``(task, settings, rows)`` to lines for a person; every check must leave the rows as they are.
 Check = Callable[[Task, Settings, Examples], Iterable[str]]
 
 #: In the order in which their lines are printed.
 CHECKS: tuple[Check, ...] = (check_pruning, check_export, check_program)
+
+
+def try_on_shapes(federation: Federation) -> None:
+    """Find before the first round what would go wrong after the last one."""
+    with federation.energy.window(SET_UP, round=0):
+        lines = dry_run(federation.task, federation.settings, federation.public.test)
+    federation.sink.add_energy(federation.energy.take())
+    for line in lines:
+        _log.warning(line)
 
 
 def dry_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,6 +19,7 @@ from frugalfl.task import Examples, FloatArray, Task, load_task
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model, gates
 from frugalfl_server.export.drawn import MIN_SQNR_DB, drawn_rows
 from frugalfl_server.phases.calibrate import is_federated, kept_ranges
+from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import newest_model
 from frugalfl_server.phases.public_rows import public_of
 from frugalfl_server.phases.suggest_pruning import how_to_fit
@@ -33,6 +35,24 @@ from frugalfl_server.run.sealed import write_sealed
 
 if TYPE_CHECKING:
     import torch
+
+_log = logging.getLogger(__name__)
+
+
+def export(federation: Federation, module: torch.nn.Module) -> None:
+    """Export the final model into the run's ``model`` folder.
+
+    Raises:
+        ExportError: It cannot be converted, or does not pass its checks.
+    """
+    _log.info("export: convert, quantize to int8, run the same rows in every form")
+    federation.set_up("export")
+    run = federation.run
+    with federation.energy.window("export", round=federation.last_round):
+        result = export_into(run, module, federation.task, federation.settings, run.path / "model")
+    federation.sink.add_energy(federation.energy.take())
+    if result.verification.unchecked:
+        _log.warning(result.verification.unchecked)
 
 
 def export_run(

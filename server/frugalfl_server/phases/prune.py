@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,10 +12,20 @@ from frugalfl.modules import read_parameters
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
-from frugalfl_server.export import PruneReport, PruningPlan, plan_pruning, prune_by
+from frugalfl_server.export import (
+    DeviceBudget,
+    PruneReport,
+    PruningPlan,
+    fit,
+    plan_pruning,
+    prune_by,
+)
 from frugalfl_server.export.prune_plan import NARROWEST, LeftWhole
+from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import initial_model
+from frugalfl_server.run import summary
 
+_log = logging.getLogger(__name__)
 #: Most groups, and most layers of each, that the line about them names.
 _MOST_NAMED = 3
 
@@ -32,6 +43,56 @@ def check_pruning(task: Task, settings: Settings, rows: Examples) -> Iterator[st
         yield f"prune: left whole: {line}"
     if not plan.narrowed:
         yield "prune: no layer can be made narrower, so nothing is pruned and no round recovers"
+
+
+def plan_pruning_of(federation: Federation, ratio: float) -> None:
+    """Plan what pruning will remove; nothing, if no layer can become narrower.
+
+    Args:
+        federation: Takes the plan.
+        ratio: Share of channels to remove.
+    """
+    if not ratio:
+        return
+    plan = plan_for(federation.task, federation.settings, federation.public.test, ratio)
+    federation.run.write_json(summary.PRUNING, plan.to_dict())
+    if plan.narrowed:
+        federation.plan, federation.ratio = plan, ratio
+
+
+def ratio_of(federation: Federation) -> float:
+    """Return the share of channels to prune; with a budget, the least that makes the model fit.
+
+    That does not depend on the weights. So a budget that no model can meet is found before the
+    first round.
+    """
+    budget = DeviceBudget.of_settings(federation.settings)
+    if not budget.limited:
+        return federation.settings.prune
+    _log.info("fit: the largest model within the budget")
+    module = initial_model(federation.task, federation.settings)
+    with federation.energy.window("prune", round=0):
+        found = fit(module, example_of(federation.public.test), budget, _log.info)
+    federation.sink.add_energy(federation.energy.take())
+    federation.run.write_json("fit.json", found.to_dict())
+    return found.ratio
+
+
+def prune(federation: Federation, module: torch.nn.Module) -> torch.nn.Module:
+    """Prune the trained model as planned; clients are told which channels stay."""
+    if federation.plan is None:
+        return module
+    with federation.energy.window("prune", round=federation.last_round):
+        pruned, report = prune_as_planned(
+            federation.plan, federation.task, module, federation.public.test
+        )
+    federation.sink.add_energy(federation.energy.take())
+    _log.info(f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}")
+    if federation.downlink is not None:
+        federation.downlink.prune(report.kept)
+    if not federation.settings.recover_rounds:
+        federation.sink.write_model(read_parameters(pruned), "prune", federation.last_round)
+    return pruned
 
 
 def plan_for(task: Task, settings: Settings, rows: Examples, ratio: float) -> PruningPlan:

@@ -7,9 +7,9 @@ are never measured on: clients hold rows out, and send sums (:mod:`frugalfl.kind
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 from flwr.serverapp import Grid
@@ -26,6 +26,8 @@ from frugalfl_server.phases.share_counters import Shared, ask_nodes, wait_for
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.records import RoundRecord
 from frugalfl_server.run.sealed import reading
+
+_log = logging.getLogger(__name__)
 
 #: Where a run keeps what its clients' rows look like.
 FILE = "row_facts.json"
@@ -48,8 +50,7 @@ def public_of(task: Task, settings: Settings, run: RunDirectory) -> PublicData:
 
 
 def ask_for_facts(
-    task: Task, settings: Settings, run: RunDirectory, grid: Grid, who: Identities,
-    say: Callable[[str], None], warn: Callable[[str], None],
+    task: Task, settings: Settings, run: RunDirectory, grid: Grid, who: Identities
 ) -> tuple[RoundRecord, Shared] | None:  # fmt: skip
     """Ask the clients of a first round what their rows look like, unless that is known already.
 
@@ -59,8 +60,6 @@ def ask_for_facts(
         run: Takes :data:`FILE`.
         grid: Flower's way to the clients.
         who: Who is who in the run.
-        say: Told what happens.
-        warn: Told what went wrong.
 
     Returns:
         What it cost, for the run's tables; ``None``: nobody was asked.
@@ -76,8 +75,10 @@ def ask_for_facts(
         raise UsageError(
             'counters = "shared" needs rows of the server\'s own; give the task a public_data()'
         )
-    say("no public rows: clients hold out one row in five, and measure each model they are sent")
-    nodes = wait_for(grid, settings.clients_per_round, say)[: settings.clients_per_round]
+    _log.info(
+        "no public rows: clients hold out one row in five, and measure each model they are sent"
+    )
+    nodes = wait_for(grid, settings.clients_per_round)[: settings.clients_per_round]
     shared, complaints, told = Shared(who=who), list[str](), Counter[RowFacts]()
     shared.clients = len(nodes)
     for node, reply in ask_nodes(
@@ -89,18 +90,18 @@ def ask_for_facts(
         except FrameError as error:
             complaints.append(f"node {node}: {error}")
     for complaint in complaints:
-        warn(f"rows: {complaint}")
+        _log.warning(f"rows: {complaint}")
     if not told:
         raise shared.why_nobody("rows", "shapes", complaints)
     run.write_json(FILE, {"facts": _agreed(told).to_bytes().decode()})
     return _cost(shared, len(nodes)), shared
 
 
-def without_rows(scoring: Scoring, warn: Callable[[str], None]) -> Scoring:
+def without_rows(scoring: Scoring) -> Scoring:
     """Return what can be measured where only sums travel: not the task's own metrics."""
     if scoring.own:
         names = ", ".join(words(name) for name in scoring.own)
-        warn(f"without public rows the task's own metrics are not measured: {names}")
+        _log.warning(f"without public rows the task's own metrics are not measured: {names}")
     return replace(scoring, own={})
 
 

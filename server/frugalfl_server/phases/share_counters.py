@@ -7,9 +7,10 @@ take no part in the run. A key that few clients have is in no sum that is handed
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -30,6 +31,8 @@ from frugalfl_server.phases.counter_bounds import far_beyond, made_up, overflowi
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.records import HeadRecord, RoundRecord
 from frugalfl_server.run.summary import OURS
+
+_log = logging.getLogger(__name__)
 
 #: Flower's message type of both questions.
 QUESTION = "query.counters"
@@ -94,8 +97,8 @@ class Shared:
 
 
 def counters_into(
-    run: RunDirectory, grid: Grid, fewest: int, before: Scores, say: Callable[[str], None],
-    warn: Callable[[str], None], at_least: int, identities: Identities | None = None,
+    run: RunDirectory, grid: Grid, fewest: int, before: Scores,
+    at_least: int, identities: Identities | None = None,
 ) -> None:  # fmt: skip
     """Share the counters of a run's clients, unless that was done before it was resumed.
 
@@ -104,8 +107,6 @@ def counters_into(
         grid: Flower's way to the clients.
         fewest: Clients to wait for.
         before: Scores of the model before the first round, for the row.
-        say: Told what happens.
-        warn: Told what went wrong.
         at_least: Clients that must have a key for its sum to be handed back.
         identities: Who is who in the run.
 
@@ -114,8 +115,8 @@ def counters_into(
     """
     if any(record.phase == PHASE for record in run.rounds):
         return
-    nodes = wait_for(grid, fewest, say)
-    shared = share_counters(grid, run.name, nodes, warn, at_least, identities)
+    nodes = wait_for(grid, fewest)
+    shared = share_counters(grid, run.name, nodes, at_least, identities)
     energy, up = spent(shared.energy), sum(shared.uplink_bytes.values())
     record = RoundRecord(
         federation=OURS, phase=PHASE, round=0, accuracy=before.accuracy, loss=None,
@@ -126,17 +127,17 @@ def counters_into(
     run.add_round(record, shared.energy, shared.heads)
     run.write_json(FILE, shared.about())
     run.flush()
-    say(
+    _log.info(
         f"counters: summed over {len(shared.uplink_bytes)} clients"
         f"  up {size_text(up)}  down {size_text(shared.downlink_bytes)}"
     )
 
 
-def wait_for(grid: Grid, fewest: int, say: Callable[[str], None]) -> list[int]:
+def wait_for(grid: Grid, fewest: int) -> list[int]:
     """Return the nodes that are there, once there are as many as are needed."""
     nodes = sorted(grid.get_node_ids())
     if len(nodes) < fewest:
-        say(f"waiting for {fewest} clients, {len(nodes)} are there")
+        _log.info(f"waiting for {fewest} clients, {len(nodes)} are there")
     while len(nodes) < fewest:
         time.sleep(_LOOK_EVERY_S)
         nodes = sorted(grid.get_node_ids())
@@ -144,7 +145,7 @@ def wait_for(grid: Grid, fewest: int, say: Callable[[str], None]) -> list[int]:
 
 
 def share_counters(
-    grid: Grid, run: str, nodes: Sequence[int], warn: Callable[[str], None], at_least: int,
+    grid: Grid, run: str, nodes: Sequence[int], at_least: int,
     identities: Identities | None = None,
 ) -> Shared:  # fmt: skip
     """Add up the tables of all clients, and hand the sums back.
@@ -153,7 +154,6 @@ def share_counters(
         grid: Flower's way to the clients.
         run: Name of the run.
         nodes: Clients to ask.
-        warn: Told one line about every client that is left out.
         at_least: Clients that must have a key for its sum to be handed back.
         identities: Who is who in the run.
 
@@ -175,7 +175,7 @@ def share_counters(
     total = _added(given, complaints, at_least)
     shared.uplink_bytes = {node: shared.uplink_bytes[node] for node in given}
     for complaint in complaints:
-        warn(f"counters: {complaint}")
+        _log.warning(f"counters: {complaint}")
     if not given:
         raise shared.why_nobody("counters", "tables", complaints)
     shared.keys = {name: len(table.keys) for name, table in total.items()}
@@ -183,7 +183,7 @@ def share_counters(
     shared.at_least = at_least
     shared.handed_back = {name: int((one >= at_least).sum()) for name, one in held.items()}
     if any(shared.keys.values()) and not any(shared.handed_back.values()):
-        warn(
+        _log.warning(
             f"counters: no key is one of {at_least} clients (counters-at-least), so that each "
             "keeps its own counts"
         )
@@ -196,7 +196,7 @@ def share_counters(
     for _ in ask_nodes(grid, run, answers, shared, lost):
         pass
     for complaint in lost:
-        warn(f"counters: {complaint}")
+        _log.warning(f"counters: {complaint}")
     return shared
 
 

@@ -26,6 +26,7 @@ from frugalfl.codec import (
     read_frame,
 )
 from frugalfl.errors import FrameError
+from frugalfl_server.rounds.norm_bound import Far, Judge
 from frugalfl_server.rounds.norms import Norms, kinds_of, norms_of
 
 #: Entries of a product that are worked out at a time (1 MiB of float32).
@@ -137,21 +138,21 @@ class Accumulator:
         data: bytes | memoryview,
         weight: float,
         check: Callable[[CodedFrame], None] = lambda _: None,
-        judge: Callable[[Norms], None] | None = None,
+        judge: Judge | None = None,
         share: float = 1.0,
-    ) -> Contribution:
+    ) -> Contribution | Far:
         """Add one frame.
 
         Args:
             data: The frame, as it came.
             weight: Of this update in the mean; with FedAvg, the client's number of rows.
             check: Looks at the frame before it is decoded, and may raise :class:`FrameError`.
-            judge: Looks at the update's norms before anything is added, and may raise
-                :class:`FrameError`.
+            judge: Looks at the update's norms before anything is added, and may have it wait.
             share: What the update is multiplied by; the mean is still over the whole weights.
 
         Returns:
             What was added; keep it no longer than needed, because it holds the decoded update.
+            Or why nothing was: the judge has the update wait.
 
         Raises:
             FrameError: Anything about the frame is not as it should be, or it does not fit the
@@ -166,8 +167,9 @@ class Accumulator:
             places = _Places(frame, self._layout, self._starts)
             self._like, self._places = frame, places
         update = frame.decode_compact()
-        if judge is not None:
-            judge(places.squared_norms(update))
+        far = None if judge is None else judge(places.squared_norms(update))
+        if far is not None:
+            return far
         # Every check has been made: from here on nothing fails. The arrays are ours to change.
         counted, weight = weight, weight * share
         if isinstance(update, Sparse):

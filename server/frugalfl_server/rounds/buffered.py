@@ -9,53 +9,56 @@ no update is kept by itself.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection
+from dataclasses import replace
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
-from frugalfl import wire
 from frugalfl.asynchronous import Buffered, staleness_weight
 from frugalfl.errors import FederationError
 from frugalfl_server.cohort.quarantine import ClientFailedError
 from frugalfl_server.cohort.round_robin import Turns
-from frugalfl_server.exchange.views import View
-from frugalfl_server.rounds.aggregate import Accumulator
+from frugalfl_server.exchange.view import ExactGrid
 from frugalfl_server.rounds.flower_arrays import pack
-from frugalfl_server.rounds.norm_bound import FarUpdateError
-from frugalfl_server.rounds.pending_step import Gathered
-from frugalfl_server.rounds.stopping import TrainingOver
-from frugalfl_server.rounds.strategy import FrugalStrategy, Judge
+from frugalfl_server.rounds.intake import Accepted
+from frugalfl_server.rounds.norm_bound import Far
+from frugalfl_server.rounds.parts import Parts
+from frugalfl_server.rounds.questions import readdress
+from frugalfl_server.rounds.sums import MeanOfAll, Update
 from frugalfl_server.rounds.traffic import Traffic
 
 #: How often a client is asked in one step if it turns out to lack what the frames build on.
 _MOST_ASKS = 2
+#: Of the first step all updates wait, so that each one's rows are compared with everybody's.
+_NO_ROWS = Far({}, "there are no rows to compare its own with yet")
+
+_log = logging.getLogger(__name__)
 
 
-class BufferedStrategy(FrugalStrategy):
-    """A :class:`FrugalStrategy` that takes replies one by one; `buffered_rounds.py` drives it.
+class BufferedSteps:
+    """Takes answers one by one into a buffer; each full buffer is a step of the model.
 
-    The inner strategy says what clients are told, and makes its step of each full buffer. It does
-    not choose clients: whoever has waited longest is next.
+    The strategy says what clients are told, and makes its step of the buffer. It does not choose
+    clients: whoever has waited longest is next.
     """
 
-    def __init__(self, *args: Any, buffered: Buffered, clients: int, **options: Any) -> None:
-        """Wrap a strategy.
+    def __init__(self, parts: Parts, buffered: Buffered, seed: int) -> None:
+        """Begin a phase.
 
         Args:
-            *args: As of :class:`FrugalStrategy`.
+            parts: What its rounds are composed of.
             buffered: After how many updates the model makes a step.
-            clients: How many are at work at a time.
-            **options: As of :class:`FrugalStrategy`; the seed also decides whose turn is first.
+            seed: Decides whose turn is first.
         """
-        super().__init__(*args, **options)
+        self.parts = parts
         self._buffered = buffered
-        self._at_a_time = clients
-        self._turns = Turns(options.get("seed", 0))
-        self._gathered = Gathered(Accumulator(self._downlink.layout))
+        self._at_a_time = parts.selection.clients
+        self._turns = Turns(seed)
+        self._sums = self._no_sums()
         self._template: Message | None = None
         self._uplink = ""
         self._asks: Counter[int] = Counter()
@@ -64,47 +67,33 @@ class BufferedStrategy(FrugalStrategy):
 
     @property
     def full(self) -> bool:
-        """Whether the buffer is, with the updates that the norm bound has wait."""
-        return self._gathered.updates + len(self._waiting) >= self._buffered.updates
+        """Whether the buffer is, with the updates that wait."""
+        return self._taken >= self._buffered.updates
+
+    @property
+    def _taken(self) -> int:
+        return self._sums.updates + len(self.parts.intake.waiting)
 
     def begin(self, step: int, arrays: ArrayRecord, grid: Grid) -> None:
         """Begin a step of the model.
 
         Raises:
             TrainingOver: Too few clients may be asked.
+            FederationError: So it is, because others are in quarantine.
         """
-        self._begin(step, arrays)
-        self._gathered = Gathered(Accumulator(self._downlink.layout))
-        self._uplink = self._steering.codec_for(self._buffered.updates)
+        parts = self.parts
+        parts.begin(step, arrays)
+        self._sums = self._no_sums()
+        self._uplink = parts.steering.codec_for(self._buffered.updates)
         self._asks.clear()
         self._contributed.clear()
-        picked = self._inner.configure_train(
-            step, pack(self._model), ConfigRecord(), _Anybody(grid, self._at_a_time)
-        )
-        self._template = next(iter(picked))
-        self._allow(grid)
-
-    def _allow(self, grid: Grid) -> None:
-        """Begin a step for what keeps clients out: set aside, or without energy.
-
-        Raises:
-            TrainingOver: Too few clients may be asked.
-            FederationError: So it is, because they are set aside.
-        """
+        anybody = ExactGrid(grid, range(1, self._at_a_time + 1))
+        told = parts.strategy.configure_train(step, pack(parts.model), ConfigRecord(), anybody)
+        self._template = next(iter(told))
         nodes = list(grid.get_node_ids())
-        self._aside.begin()
-        self.traffic.set_aside = self._aside.among(nodes)
-        self._aside.check_enough(len(nodes) - self.traffic.set_aside, nodes)
-        if self._control is None:
-            return
-        self._control.begin([node for node in nodes if not self._aside.rests(node)])
-        allowed = sum(map(self._control.may_train, nodes))
-        self.traffic.skipped = len(nodes) - allowed
-        if nodes and allowed < self._control.fewest:
-            raise TrainingOver(
-                f"{allowed} of {len(nodes)} clients may still be asked: "
-                f"{self._control.why_left_out(nodes)}"
-            )
+        parts.selection.begin(nodes)
+        allowed = [node for node in nodes if parts.selection.may_train(node)]
+        parts.note(parts.selection.judge(nodes, allowed))
 
     def ask(self, nodes: Collection[int], at_work: Collection[int]) -> list[Message]:
         """Return what to send to clients that start now, on the newest version.
@@ -116,28 +105,19 @@ class BufferedStrategy(FrugalStrategy):
         assert self._template is not None
         wanted = max(self._at_a_time - len(at_work), 0)
         chosen = self._turns.next(filter(self._may_start, {*nodes} - {*at_work}), wanted)
-        # Who starts anew has answered: what was asked of it before is over.
-        self._asked = {key: asked for key, asked in self._asked.items() if key[0] not in chosen}
-        self._heard = {key for key in self._heard if key[0] not in chosen}
-        template = self._template
-        messages = []
-        for node, bundle in self._downlink.bundles_for(chosen).items():
-            self._asks[node] += 1
-            message = Message(
-                template.content, node, template.metadata.message_type, ttl=template.metadata.ttl
-            )
-            with self._blamed(node):
-                messages.append(self._framed(message, bundle, self._uplink))
-        return messages
+        self.parts.questions.forget_nodes(chosen)
+        self.parts.intake.expect(chosen)
+        self._asks.update(chosen)
+        return self.parts.ask([readdress(self._template, node) for node in chosen], self._uplink)
 
     def _may_start(self, node: int) -> bool:
         """Say whether a client may start in this step: each contributes to a buffer once."""
         if node in self._contributed or self._asks[node] >= _MOST_ASKS:
             return False
-        return self._may_train(node)
+        return self.parts.selection.may_train(node)
 
     def take(self, message: Message) -> None:
-        """Take a reply into the buffer; one that cannot be used costs its own contribution only.
+        """Take an answer into the buffer; one that cannot be used costs its own contribution only.
 
         Raises:
             FederationError: As many clients have failed as are at work at a time, and not one of
@@ -145,62 +125,43 @@ class BufferedStrategy(FrugalStrategy):
             TaskError: Likewise, each because of its own task.
         """
         node = message.metadata.src_node_id
-        with self._blamed(node):
+        opened = self.parts.intake.open(message)
+        if not isinstance(opened, Accepted):
             self._contributed.add(node)
-            reply = self._received(message)
-            self._accept(message)
-            if reply is None:
-                self._contributed.discard(node)
-            else:
-                self._share_of(message)  # else it is too old to wait
-                self._try(message, reply, self._add)
-                self._aside.right(node)
-        failures = self.traffic.failures
-        taken = self._gathered.updates + len(self._waiting)
-        if not taken and self.traffic.unfit == len(failures) >= self._at_a_time:
-            self._aside.unfit.check_round(self.traffic.round, len(failures))
-        elif not taken and len(failures) >= self._at_a_time:
-            raise FederationError(
-                f"step {self.traffic.round}: {len(failures)} clients could not train, and none "
-                f"could; the first said: {failures[0]}"
-            )
+        if isinstance(opened, Update):
+            self._take(opened)
+        self._check_failures()
 
-    def _try(self, message: Message, reply: wire.TrainReply, take: Callable[..., None]) -> None:
-        """Take an update in, or have it wait.
-
-        Of the first step all wait for its end, so that each one's rows are compared with
-        everybody's; with a norm bound they do so anyway.
-        """
-        known = self._rows.comparable and not self._wait_for_rows
-        if known or self._bound.judge is not None:
-            super()._try(message, reply, take)
+    def _take(self, update: Update) -> None:
+        intake, behind = self.parts.intake, self.parts.downlink.version - update.asked.version
+        if intake.accept(update) is not None:
             return
-        self._wait_for_rows = True
-        far = FarUpdateError({}, "there are no rows to compare its own with yet")
-        self._waiting.append((message, reply, far))
-        raise far
-
-    def _add(self, message: Message, reply: wire.TrainReply, judge: Judge) -> None:
-        self._gather(self._gathered, message, reply, judge, self._share_of(message))
-
-    def _share_of(self, message: Message) -> float:
-        """Return what an update is multiplied by.
-
-        Raises:
-            ClientFailedError: It is too old.
-        """
-        asked = self._asked[message.metadata.src_node_id, self._round_of(message)]
-        behind = self._downlink.version - asked.version
         if behind > self._buffered.staleness:
-            raise ClientFailedError(
+            old = (
                 f"its update is {behind} steps of the model old, and at most "
                 f"{self._buffered.staleness} are taken; it is left out"
             )
-        return self._buffered.step * staleness_weight(behind)
+            intake.refuse(update.message, ClientFailedError(old))
+            return
+        update = replace(update, share=self._buffered.step * staleness_weight(behind))
+        known = intake.rows.comparable and not self._wait_for_rows
+        if known or intake.bound.judge is not None:
+            intake.add(update, self._sums, intake.bound.judge)
+        else:
+            self._wait_for_rows = True
+            intake.wait(update, _NO_ROWS)
 
-    def _discounted(self, reply: wire.TrainReply, late: int) -> wire.TrainReply:
-        """Leave it as it is: staleness counts in steps of the model, and an update's share."""
-        return reply
+    def _check_failures(self) -> None:
+        traffic = self.parts.traffic
+        if self._taken or len(traffic.failures) < self._at_a_time:
+            return
+        if traffic.unfit == len(traffic.failures):
+            self.parts.selection.quarantine.unfit.check_round(traffic.round, traffic.unfit)
+            return
+        raise FederationError(
+            f"step {traffic.round}: {len(traffic.failures)} clients could not train, and none "
+            f"could; the first said: {traffic.failures[0]}"
+        )
 
     def conclude(self, step: int) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Make the step.
@@ -208,37 +169,24 @@ class BufferedStrategy(FrugalStrategy):
         Raises:
             FederationError: No client of this step could train.
         """
-        self._pardon(self._add)
         self._wait_for_rows = False
-        self._keep_to(
-            self._downlink.budget, "downloads", self.traffic.downlink_bytes, self.traffic.clients
-        )
-        return self._conclude(step, self._gathered.as_replies(self._model))
+        self.parts.keep_to_downlink_budget(self.parts.traffic.clients)
+        return self.parts.conclude(step, self._sums)
 
     def begin_leaving(self) -> None:
         """Begin to count what clients still send after the last step."""
-        self.traffic = Traffic(self.traffic.round, time.monotonic())
+        self.parts.traffic = Traffic(self.parts.traffic.round, time.monotonic())
+        self.parts.intake.begin(self.parts.traffic)
 
     def take_leave(self, message: Message) -> None:
         """Note what a client spent and holds whose update comes after the last step."""
-        with self._blamed(message.metadata.src_node_id):
-            self._received(message)
-            self._accept(message)
-        for failure in self.traffic.failures:
-            self._on_failure(failure)
-        self.traffic.failures.clear()
+        intake, failures = self.parts.intake, self.parts.traffic.failures
+        opened = intake.open(message)
+        if isinstance(opened, Update):
+            intake.accept(opened)
+        for failure in failures:
+            _log.warning(failure)
+        failures.clear()
 
-
-class _Anybody(View):
-    """A Grid of so many nodes that do not exist: a strategy says what clients are told, not whom.
-
-    Flower's strategies wait until enough nodes are idle, which here they need not be.
-    """
-
-    def __init__(self, grid: Grid, clients: int) -> None:
-        super().__init__(grid)
-        self._clients = clients
-
-    def get_node_ids(self) -> list[int]:
-        """Return numbers, as many as a strategy waits for."""
-        return list(range(1, self._clients + 1))
+    def _no_sums(self) -> MeanOfAll:
+        return MeanOfAll(self.parts.downlink.layout, self.parts.steering)

@@ -8,72 +8,64 @@ and what they hold is known.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
-from flwr.app import ArrayRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, Message
 from flwr.serverapp import Grid
 
-from frugalfl.asynchronous import parse_asynchronous
 from frugalfl.energy import spent
 from frugalfl.energy.record import known_sum
 from frugalfl.energy.recorder import Recorder
-from frugalfl.settings import Settings
 from frugalfl_server.exchange.in_flight import AtWork
-from frugalfl_server.rounds.buffered import BufferedStrategy
+from frugalfl_server.rounds.buffered import BufferedSteps
 from frugalfl_server.rounds.stopping import TrainingOver
-from frugalfl_server.rounds.strategy import FrugalStrategy
+from frugalfl_server.rounds.synchronous import AfterRound
 from frugalfl_server.rounds.traffic import Traffic
 from frugalfl_server.run.directory import RunDirectory
-from frugalfl_server.run.server_energy import MeteredStrategy
 
 #: How often to look for clients where none is left to ask (s).
 _LOOK_S = 0.5
 
-_Evaluate = Callable[[int, ArrayRecord], MetricRecord | None]
+_log = logging.getLogger(__name__)
 
 
 class BufferedRounds:
-    """Drives a strategy, and meters the server's own work."""
+    """Fills buffers and makes steps of them, and meters the server's own work."""
 
     def __init__(
         self,
-        strategy: BufferedStrategy,
+        steps: BufferedSteps,
         energy: Recorder,
         first_round: int,
         clients: int,
-        say: Callable[[str], None],
     ) -> None:
         """Begin a phase.
 
         Args:
-            strategy: What is driven.
+            steps: What is driven.
             energy: Collects the server's records.
             first_round: Number of the phase's first step.
             clients: Clients at work at a time. Where fewer are connected, and all of them have
                 done their part of a step, it waits for more.
-            say: Tells the person at the server what is waited for at the end.
         """
-        self._strategy = strategy
+        self._buffer = steps
         self._energy = energy
         self._before = first_round - 1
         self._clients = clients
-        self._say = say
 
-    def start(
-        self, grid: Grid, initial_arrays: ArrayRecord, num_rounds: int, evaluate_fn: _Evaluate
-    ) -> None:
-        """Make so many steps of the model; the arguments are those of Flower's strategies.
+    def run(self, grid: Grid, arrays: ArrayRecord, rounds: int, after_round: AfterRound) -> None:
+        """Make so many steps of the model; the arguments are those of synchronous rounds.
 
         Raises:
-            TrainingOver: ``evaluate_fn`` ended training, or too few clients may be asked.
+            TrainingOver: ``after_round`` ended training, or too few clients may be asked.
             FederationError: No client could train.
         """
         at_work = AtWork(grid)
         try:
-            self._steps(grid, at_work, initial_arrays, num_rounds, evaluate_fn)
+            self._steps(grid, at_work, arrays, rounds, after_round)
         except TrainingOver:
             self._leave(at_work)
             raise
@@ -85,22 +77,22 @@ class BufferedRounds:
         at_work: AtWork,
         arrays: ArrayRecord,
         steps: int,
-        evaluate: _Evaluate,
+        after_round: AfterRound,
     ) -> None:
-        strategy = self._strategy
+        buffer = self._buffer
         for step in range(1, steps + 1):
             number = self._before + step
             with self._energy.window("encode", round=number):
-                strategy.begin(step, arrays, grid)
+                buffer.begin(step, arrays, grid)
             for message in self._replies(grid, at_work, number):
                 with self._energy.window("aggregate", round=number):
-                    strategy.take(message)
-                if strategy.full:
+                    buffer.take(message)
+                if buffer.full:
                     break
             with self._energy.window("aggregate", round=number):
-                moved, _ = strategy.conclude(step)
+                moved, _ = buffer.conclude(step)
             arrays = arrays if moved is None else moved
-            evaluate(step, arrays)
+            after_round(step, arrays)
 
     def _replies(self, grid: Grid, at_work: AtWork, number: int) -> Iterator[Message]:
         """Yield replies as they come, and have others start; end where nobody is left to ask."""
@@ -118,43 +110,18 @@ class BufferedRounds:
             nodes = list(grid.get_node_ids())
             if len(at_work) < self._clients:
                 with self._energy.window("encode", round=number):
-                    messages = self._strategy.ask(nodes, at_work.nodes)
+                    messages = self._buffer.ask(nodes, at_work.nodes)
                 at_work.send(messages)
             if at_work or len(nodes) >= self._clients:
                 return
             time.sleep(_LOOK_S)
 
     def _leave(self, at_work: AtWork) -> None:
-        self._strategy.begin_leaving()
+        self._buffer.begin_leaving()
         if at_work:
-            self._say(f"waiting for {len(at_work)} clients that are still at work")
+            _log.info(f"waiting for {len(at_work)} clients that are still at work")
         while at_work.come or at_work:
-            self._strategy.take_leave(at_work.receive())
-
-
-def strategy_in(settings: Settings) -> Callable[..., FrugalStrategy]:
-    """Return the class that wraps Flower's strategy, in rounds or buffered."""
-    buffered = parse_asynchronous(settings.asynchronous)
-    if buffered is None:
-        return FrugalStrategy
-    return partial(BufferedStrategy, buffered=buffered, clients=settings.clients_per_round)
-
-
-def metered(
-    strategy: FrugalStrategy,
-    energy: Recorder,
-    first_round: int,
-    settings: Settings,
-    say: Callable[[str], None],
-    done: int,
-) -> BufferedRounds | MeteredStrategy:
-    """Return what drives a strategy and meters the server's work; both have ``start``.
-
-    Of a phase that is resumed, ``done`` rounds are over; a buffered one is never resumed.
-    """
-    if isinstance(strategy, BufferedStrategy):
-        return BufferedRounds(strategy, energy, first_round, settings.clients_per_round, say)
-    return MeteredStrategy(strategy, energy, first_round, done)
+            self._buffer.take_leave(at_work.receive())
 
 
 def add_to_last_row(run: RunDirectory, traffic: Traffic, simulated_s: float | None) -> None:

@@ -8,9 +8,15 @@ from typing import Any
 
 from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp import strategy as flower
+from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
 
+from frugalfl.errors import TaskError, UsageError
 from frugalfl.settings import Settings
 from frugalfl.strategies import parse_strategy
+from frugalfl.task import Task
+
+#: What Flower weighs clients by, unless a strategy says otherwise.
+_WEIGHT = "num-examples"
 
 
 class EvenFedAvg(flower.FedAvg):
@@ -68,25 +74,83 @@ BUILD: dict[str, Callable[..., tuple[Callable[..., flower.Strategy], dict[str, A
 }
 
 
-def strategy_of(settings: Settings) -> flower.Strategy:
-    """Build the strategy that the settings name."""
+#: Flower's own that take a round's weighted mean, then do something on the server with it.
+_ONLY_MEAN = (
+    flower.FedAvg, flower.FedAvgM, flower.FedAdagrad, flower.FedAdam, flower.FedYogi,
+    flower.FedProx,
+)  # fmt: skip
+
+
+def needs_only_mean(strategy: flower.Strategy) -> bool:
+    """Tell whether a strategy makes its step of the clients' weighted mean alone.
+
+    Then updates are added up as they come, compressed. Flower's own are known; one of a user's says
+    so itself by an attribute ``only_mean = True``. Any other gets every client's arrays, which
+    costs memory and time, but changes no result.
+    """
+    if type(strategy) not in _ONLY_MEAN and not getattr(strategy, "only_mean", False):
+        return False
+    # Other weights than the clients' rows, or figures of each client, need the single replies.
+    return (
+        getattr(strategy, "weighted_by_key", _WEIGHT) == _WEIGHT
+        and getattr(strategy, "train_metrics_aggr_fn", aggregate_metricrecords)
+        is aggregate_metricrecords
+    )
+
+
+def strategy_of(settings: Settings, task: Task | None = None) -> flower.Strategy:
+    """Build the strategy that the settings name, or the task's own.
+
+    Raises:
+        UsageError: Both name one.
+        TaskError: The task's hook failed, or gives none.
+    """
+    if task is not None and task.strategy is not None:
+        return _own(settings, task)
     chosen = parse_strategy(settings.strategy, settings.clients_per_round)
     kind, arguments = BUILD[chosen.name](settings, *chosen.numbers)
-    return kind(**arguments, **_picking(settings))
+    # It is shown exactly the clients of a round, and asks them all.
+    return kind(
+        **arguments,
+        fraction_train=1.0,
+        fraction_evaluate=0.0,
+        min_train_nodes=1,
+        min_available_nodes=1,
+    )
+
+
+def _own(settings: Settings, task: Task) -> flower.Strategy:
+    """Return what the task's ``strategy`` hook gives."""
+    assert task.strategy is not None
+    if settings.strategy != Settings().strategy:
+        raise UsageError(
+            f"strategy is {settings.strategy!r}, and the task {task.name!r} has a strategy of its "
+            "own; leave one of the two out"
+        )
+    with task.blamed("strategy()"):
+        found = task.strategy(settings)
+    if not isinstance(found, flower.Strategy):
+        raise TaskError(
+            f"strategy() of the task {task.name!r} gives a {type(found).__name__}, not a strategy "
+            "of flwr.serverapp"
+        )
+    return found
+
+
+def fewest_of(strategy: flower.Strategy) -> int:
+    """Return how many nodes a strategy waits for before it begins a round."""
+    inside = getattr(strategy, "strategy", None)
+    own = [getattr(strategy, name, 1) for name in ("min_train_nodes", "min_available_nodes")]
+    return max(*own, 1 if inside is None else fewest_of(inside))
 
 
 def averaging(settings: Settings) -> flower.FedAvg:
-    """Return Flower's FedAvg for the settings."""
-    return flower.FedAvg(**_picking(settings))
-
-
-def _picking(settings: Settings) -> dict[str, Any]:
-    """Return what all strategies are given: so many clients a round, no client evaluation."""
+    """Return Flower's FedAvg for the settings: so many clients a round, no client evaluation."""
     count = settings.clients_per_round
-    return {
+    return flower.FedAvg(
         # Flower takes the larger of a share and a count: the share must not round the count up.
-        "fraction_train": 1e-9,
-        "fraction_evaluate": 0.0,
-        "min_train_nodes": count,
-        "min_available_nodes": count,
-    }
+        fraction_train=1e-9,
+        fraction_evaluate=0.0,
+        min_train_nodes=count,
+        min_available_nodes=count,
+    )

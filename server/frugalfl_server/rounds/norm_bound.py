@@ -3,7 +3,7 @@
 A client decides itself what it sends. An update ten times as long as the others' would be most of
 the mean. So the length (Euclidean norm) of an update is compared with what is usual, the median
 over the last rounds, and one far beyond does not touch the model. Half of the clients would have to
-lie to move a median. How many rows a client may claim is bounded apart (`rows.py`).
+lie to move a median. How many rows a client may claim is bounded apart (`row_claims.py`).
 
 A norm is that of what was decoded, with the rounding noise in it, so that only like is compared
 with like; it is taken from the sparse entries or the thin factors that are added anyway. Usual is
@@ -12,7 +12,7 @@ is compared with what is usual for its blocks together. Running statistics are c
 weights, whose steps are a thousand times shorter.
 
 Where nothing is known yet, in the first round, updates wait for the end of the round and are
-compared with each other. So do those beyond the bound: where they are the majority, something has
+compared with each other. So do those beyond the bound: if they are the majority, something has
 changed for all (the step size, the task's data), and the round's own median is what is usual.
 """
 
@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from frugalfl.errors import FrameError
 from frugalfl_server.rounds.norms import Kind, Norms
 
 #: Rounds over which usual is the median.
@@ -34,16 +33,21 @@ _ROUNDS = 10
 _FEWEST = 3
 
 
-class FarUpdateError(FrameError):
+@dataclass(frozen=True)
+class Far:
     """An update beyond the bound, or one that there is nothing to compare with yet.
 
     Attributes:
         norms: Its squared norms.
+        why: What is said of it if it does not count.
     """
 
-    def __init__(self, norms: Norms, why: str) -> None:
-        super().__init__(why)
-        self.norms = norms
+    norms: Norms
+    why: str
+
+
+#: Looks at an update's norms; ``None``: it may touch the model.
+Judge = Callable[[Norms], Far | None]
 
 
 @dataclass
@@ -68,43 +72,33 @@ class NormBound:
         self._round: list[Norms] = []
 
     @property
-    def judge(self) -> Callable[[Norms], None] | None:
+    def judge(self) -> Judge | None:
         """What looks at every update's norms; ``None``: nothing does, so that none are taken."""
         return self.check if self._times else None
 
-    def check(self, norms: Norms) -> None:
-        """Let an update pass, and note its norms.
+    def check(self, norms: Norms) -> Far | None:
+        """Let an update pass and note its squared norms; or say why it has to wait."""
+        far = self._compare(norms, self._expected(norms)) if self._times else None
+        if far is None:
+            self._round.append(norms)
+        return far
 
-        Args:
-            norms: Its squared norms.
-
-        Raises:
-            FarUpdateError: It has to wait for :meth:`pardoned`.
-        """
-        if self._times:
-            self._compare(norms, self._expected(norms))
-        self._round.append(norms)
-
-    def pardoned(self, far: Sequence[FarUpdateError]) -> list[FarUpdateError | None]:
+    def settle(self, far: Sequence[Far]) -> list[Far | None]:
         """Say at the end of a round's replies what becomes of those that had to wait.
 
         Args:
             far: All of them.
 
         Returns:
-            For each ``None`` where it may touch the model after all, otherwise the reason.
+            For each ``None`` if it may touch the model after all, otherwise the reason.
         """
         by_peers = len(far) >= _FEWEST and len(far) > len(self._round)
         peers = [*self._round, *(one.norms for one in far)] if by_peers else []
-        verdicts: list[FarUpdateError | None] = []
+        verdicts: list[Far | None] = []
         for one in far:
             usual = _by_peers(one.norms, peers) if by_peers else self._expected(one.norms)
-            try:
-                if usual is not None:  # else there are too few to compare with
-                    self._compare(one.norms, usual)
-                verdicts.append(None)
-            except FarUpdateError as still:
-                verdicts.append(still)
+            # Without usual norms there are too few updates to compare with.
+            verdicts.append(None if usual is None else self._compare(one.norms, usual))
         self._round += [one.norms for one, why in zip(far, verdicts, strict=True) if why is None]
         return verdicts
 
@@ -139,20 +133,21 @@ class NormBound:
             return None
         return {kind: _of_moved(one.medians) ** 2 for kind, one in known.items()}
 
-    def _compare(self, norms: Norms, usual: Norms | None) -> None:
+    def _compare(self, norms: Norms, usual: Norms | None) -> Far | None:
         if usual is None:
-            raise FarUpdateError(norms, "there is nothing to compare its update with yet")
+            return Far(norms, "there is nothing to compare its update with yet")
         for statistics in (False, True):
             length, expected = (
                 sum(one for kind, one in of.items() if kind.statistics == statistics)
                 for of in (norms, usual)
             )
             if expected and length > self._times**2 * expected:
-                raise FarUpdateError(
+                return Far(
                     norms,
                     f"its update is {math.sqrt(length / expected):.3g} times as long as usual and "
                     f"does not count (norm-bound {self._times:g})",
                 )
+        return None
 
 
 def _by_peers(norms: Norms, peers: Sequence[Norms]) -> Norms:

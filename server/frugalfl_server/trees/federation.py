@@ -38,12 +38,13 @@ from frugalfl_server.cohort.quarantine import (
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.phases.share_counters import counters_into, wait_for
 from frugalfl_server.rounds.stopping import TrainingOver
+from frugalfl_server.rounds.synchronous import SynchronousRounds
 from frugalfl_server.rounds.traffic import Traffic
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.outcomes import FLOAT, count_outcomes, write_outcomes
 from frugalfl_server.run.progress import LOG, Progress
 from frugalfl_server.run.records import MEASURES, RoundRecord, known_scores
-from frugalfl_server.run.server_energy import MeteredStrategy, server_energy
+from frugalfl_server.run.server_energy import server_energy
 from frugalfl_server.run.summary import OURS
 from frugalfl_server.trees.bagging import Bagging, Cyclic
 from frugalfl_server.trees.grown import Grown
@@ -86,9 +87,7 @@ class TreeFederation:
         named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))
         self._progress = Progress(rounds, log=run.path / LOG, named=named)
         self._rounds = rounds
-        self._grid = RoundGrid(
-            grid, settings.clients_per_round, settings.round_deadline, say=self._progress.say
-        )
+        self._grid = RoundGrid(grid, settings.clients_per_round, settings.round_deadline)
         self._scoring = scoring_of(task)
         self._energy = server_energy(run.name, settings.grid)
         aside = SetAside(parse_patience(settings.set_aside), settings.clients_per_round)
@@ -97,6 +96,10 @@ class TreeFederation:
 
     def conduct(self) -> None:
         """Agree on bins, grow trees, write the model."""
+        with self._progress.listening():
+            self._conduct()
+
+    def _conduct(self) -> None:
         say = self._progress.say
         say(f"run {self._run.path}")
         self._run.write_json(
@@ -105,8 +108,8 @@ class TreeFederation:
         random.seed(self._settings.seed)
         if self._settings.shares_counters:
             counters_into(
-                self._run, self._grid, self._settings.clients_per_round, self._score(0), say,
-                self._progress.warn, self._settings.counters_at_least, self._who,
+                self._run, self._grid, self._settings.clients_per_round, self._score(0),
+                self._settings.counters_at_least, self._who,
             )  # fmt: skip
         grown = self._agreed()
         strategy = self._strategy(grown)
@@ -127,7 +130,7 @@ class TreeFederation:
             FederationError: Nobody gave any, or there are rows of one class only.
         """
         traffic = Traffic(0, time.monotonic())
-        nodes = wait_for(self._grid, self._settings.clients_per_round, self._progress.say)
+        nodes = wait_for(self._grid, self._settings.clients_per_round)
         traffic.clients = len(nodes)
         told, silent = Sketches(self._guard), set(nodes)
         for message in self._asked(nodes):
@@ -249,12 +252,11 @@ class TreeFederation:
                 raise TrainingOver("all trees are grown")
             return known_scores(record)
 
-        metered = MeteredStrategy(strategy, self._energy, 1)
+        most = strategy.most_exchanges(self._rounds)
         with suppress(TrainingOver):
-            metered.start(
-                self._grid, ArrayRecord(), num_rounds=strategy.most_exchanges(self._rounds),
-                evaluate_fn=finish_round,
-            )  # fmt: skip
+            SynchronousRounds(strategy, self._energy, 1).run(
+                self._grid, ArrayRecord(), most, finish_round
+            )
         return exchanges
 
     def _follow(self, bins: Bins, step: Forest) -> None:

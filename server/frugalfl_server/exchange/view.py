@@ -1,8 +1,8 @@
-"""Views of Flower's Grid on which a strategy sees some clients only."""
+"""Views of Flower's Grid: all of it, or exactly the clients that a round has chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
@@ -59,35 +59,13 @@ class View(Grid):
         return self._grid.send_and_receive(messages, timeout=timeout)
 
 
-class AllowedGrid(View):
-    """The clients that may be asked."""
+class ExactGrid(View):
+    """The clients of a round, chosen before: a strategy that picks from it picks these."""
 
-    def __init__(self, grid: Grid, allowed: Callable[[int], bool]) -> None:
+    def __init__(self, grid: Grid, nodes: Iterable[int]) -> None:
         super().__init__(grid)
-        self._allowed = allowed
+        self._nodes = list(nodes)
 
-    def get_node_ids(self) -> Iterable[int]:
-        """Return the nodes that may be asked, as far as they are connected."""
-        return [node for node in self._grid.get_node_ids() if self._allowed(node)]
-
-
-class PaddedGrid(View):
-    """A view, filled up to the clients of a round with others of the Grid behind it.
-
-    A strategy waits for as many clients as it was told. Where too few of those that are connected
-    may be asked, waiting is in vain: it is shown others, and what it wants to send them is not
-    sent.
-    """
-
-    def __init__(self, grid: Grid, behind: Grid, clients: int) -> None:
-        super().__init__(grid)
-        self._behind = behind
-        self._clients = clients
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Return the view's nodes, and others where they are too few."""
-        nodes = list(self._grid.get_node_ids())
-        if len(nodes) < self._clients:
-            others = [node for node in self._behind.get_node_ids() if node not in nodes]
-            nodes += others[: self._clients - len(nodes)]
-        return nodes
+    def get_node_ids(self) -> list[int]:
+        """Return the chosen nodes."""
+        return list(self._nodes)

@@ -1,0 +1,203 @@
+"""Training rounds, and the recovery rounds after pruning."""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass
+
+import torch
+from flwr.app import ArrayRecord
+
+from frugalfl.asynchronous import parse_asynchronous
+from frugalfl.blocks import Parameters
+from frugalfl.modules import read_parameters, write_parameters
+from frugalfl.private import split
+from frugalfl_server.phases.federation import Federation
+from frugalfl_server.phases.initial_model import initial_model
+from frugalfl_server.rounds.buffered import BufferedSteps
+from frugalfl_server.rounds.buffered_rounds import BufferedRounds, add_to_last_row
+from frugalfl_server.rounds.evaluate import evaluate
+from frugalfl_server.rounds.flower_arrays import pack, unpack
+from frugalfl_server.rounds.flower_strategies import strategy_of
+from frugalfl_server.rounds.parts import Parts
+from frugalfl_server.rounds.stalls import step_size_after
+from frugalfl_server.rounds.stopping import TrainingOver, why_over
+from frugalfl_server.rounds.strategy import FrugalStrategy
+from frugalfl_server.rounds.synchronous import SynchronousRounds
+from frugalfl_server.run import summary
+from frugalfl_server.run.progress import scores_text
+from frugalfl_server.run.records import RoundRecord
+from frugalfl_server.run.resume import Stopped
+
+_log = logging.getLogger(__name__)
+
+
+def train(federation: Federation, module: torch.nn.Module | None = None) -> torch.nn.Module:
+    """Run the rounds on a model, by default the one that the settings begin with; return it."""
+    settings = federation.settings
+    if module is None:
+        module = initial_model(federation.task, settings)
+    random.seed(settings.seed)  # clients are chosen from this generator
+    with federation.telling():
+        _Rounds(federation, module, "train", settings.rounds, first=1).run()
+        if not settings.rounds:
+            _begin_with(federation, module)
+    return module
+
+
+def recover(federation: Federation, module: torch.nn.Module) -> None:
+    """Run the recovery rounds on a pruned model."""
+    settings = federation.settings
+    _Rounds(federation, module, "recover", settings.recover_rounds, settings.rounds + 1).run()
+
+
+def _begin_with(federation: Federation, module: torch.nn.Module) -> None:
+    """If no round trains: keep the model that the run begins with, and what it scores."""
+    if federation.settings.private:
+        return
+    federation.sink.write_model(read_parameters(module), "train", 0)
+    if federation.clients_measure:
+        return
+    scores = evaluate(module, federation.public.test, federation.scoring)
+    about = {"accuracy": scores.accuracy, "metrics": dict(scores.metrics)}
+    federation.sink.write_json(summary.START, about)
+    _log.info(f"start:{scores_text(scores.accuracy, scores.metrics)}")
+
+
+@dataclass
+class _Rounds:
+    """The rounds of one phase, from the parameters of a module into it.
+
+    Attributes:
+        federation: Whose rounds.
+        module: Begins with the phase's parameters, and takes those of each round.
+        phase: ``train`` or ``recover``.
+        rounds: How many.
+        first: Number of the first one.
+    """
+
+    federation: Federation
+    module: torch.nn.Module
+    phase: str
+    rounds: int
+    first: int
+
+    def run(self) -> None:
+        """Run them, or those that are left of them."""
+        federation, settings = self.federation, self.federation.settings
+        model, _ = split(read_parameters(self.module), settings.private)
+        drawn = settings.initial == "seeded" and self.phase == "train" and not settings.start_from
+        downlink = federation.downlink_from(model, self.first, settings.seed if drawn else None)
+        if self.rounds == 0:
+            return
+        federation.programs.follow(self.module)
+        self._set_up_compiler()
+        self._parts = Parts.of(
+            settings, strategy_of(settings, federation.task), downlink, federation.run.name,
+            federation.clients, self.first, federation.form,
+        )  # fmt: skip
+        left = self._go_on()
+        done = left.done if left else 0
+        try:
+            self._end_if_over(done)
+            self._set_step_size(done)
+            self._drive(left.model if left else model, done)
+        except TrainingOver as over:
+            self._ended_early(str(over))
+        finally:
+            federation.clients.quarantine.keep(federation.sink)
+        if settings.asynchronous:
+            self._count_late()
+
+    def _drive(self, model: Parameters, done: int) -> None:
+        federation, settings = self.federation, self.federation.settings
+        buffered = parse_asynchronous(settings.asynchronous)
+        if buffered is not None:
+            steps = BufferedSteps(self._parts, buffered, settings.seed)
+            clients = settings.clients_per_round
+            BufferedRounds(steps, federation.energy, self.first, clients).run(
+                federation.grid, pack(model), self.rounds, self._finish
+            )
+            return
+        strategy = FrugalStrategy(lambda _: self._parts)
+        SynchronousRounds(strategy, federation.energy, self.first, done).run(
+            federation.grid, pack(model), self.rounds, self._finish
+        )
+
+    def _finish(self, number: int, arrays: ArrayRecord) -> None:
+        """Score a round's model, and write down what the round was.
+
+        Raises:
+            TrainingOver: A limit of the settings is reached.
+        """
+        federation, sink, traffic = self.federation, self.federation.sink, self._parts.traffic
+        model = unpack(arrays)
+        write_parameters(self.module, model)
+        scores = federation.score(self.module, self._parts)
+        own = federation.energy.take()
+        traffic.downlink_bytes += federation.grid.again_bytes()
+        record = traffic.record(self.phase, scores, own, sink.name, federation.simulated.lap())
+        sink.add_round(record, traffic.energy, traffic.heads)
+        sink.add_energy(own)
+        sink.write_model(model, self.phase, record.round)
+        federation.clients.quarantine.keep(sink, federation.clients.identities.client_of)
+        federation.clients.identities.keep(sink)
+        federation.write_checkpoint(self.phase, number, model, self._parts)
+        federation.progress.round_done(record)
+        self._set_up_compiler()
+        self._end_if_over(number)
+        self._set_step_size(number)
+
+    def _set_up_compiler(self) -> None:
+        """Load the compiler of training programs, once a client needs one."""
+        if self.federation.programs.any_needed:
+            self.federation.set_up("compile")
+
+    def _go_on(self) -> Stopped | None:
+        """Put everything back to where this phase was stopped; ``None``: it begins."""
+        federation = self.federation
+        left, federation.left_off = federation.left_off, None
+        if left is None or left.phase != self.phase:
+            return None
+        write_parameters(self.module, left.model)
+        federation.restore(left.tree, self._parts)
+        return left
+
+    def _end_if_over(self, done: int) -> None:
+        """End training after so many rounds of its phase if a limit says so.
+
+        Raises:
+            TrainingOver: With the reason.
+        """
+        if self.phase != "train" or not 0 < done < self.rounds:
+            return
+        if why := why_over(self.federation.settings, self._own_rows(), self.federation.scoring):
+            raise TrainingOver(why)
+
+    def _set_step_size(self, done: int) -> None:
+        """Have the next round's questions name its step size, if only the server knows it."""
+        if done < self.rounds:
+            rows = [row for row in self._own_rows() if row.phase == self.phase]
+            self._parts.questions.learning_rate = step_size_after(
+                rows, self.federation.scoring, self.federation.settings, self.first + done
+            )
+
+    def _own_rows(self) -> list[RoundRecord]:
+        name = self.federation.sink.name
+        return [row for row in self.federation.run.rounds if row.federation == name]
+
+    def _ended_early(self, why: str) -> None:
+        federation = self.federation
+        done = sum(row.phase == self.phase for row in self._own_rows())
+        told = f"{self.phase} ended after {done} of {self.rounds} rounds: {why}"
+        _log.info(told)
+        federation.stopped.append(told)
+        federation.sink.write_json(summary.STOPPED, {"why": "; ".join(federation.stopped)})
+
+    def _count_late(self) -> None:
+        """Count what came after the last buffered step with that step."""
+        federation, late = self.federation, self._parts.traffic
+        add_to_last_row(federation.run, late, federation.simulated.lap())
+        federation.sink.add_energy(late.energy)
+        federation.sink.add_heads(late.heads)

@@ -1,0 +1,199 @@
+"""What the rounds of a phase are composed of, in rounds or buffered."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flwr.app import ArrayRecord, Message, MetricRecord
+from flwr.serverapp.strategy import Strategy
+
+from frugalfl.asynchronous import parse_asynchronous
+from frugalfl.blocks import Parameters
+from frugalfl.errors import ExportError
+from frugalfl.form import Form
+from frugalfl.plans import parse_plan
+from frugalfl.settings import Settings
+from frugalfl_server.cohort.clients import Clients
+from frugalfl_server.cohort.refresh_planner import Planner
+from frugalfl_server.cohort.selection import Cohort, Selection, patience_of
+from frugalfl_server.cohort.sticky_sampling import sampler_of
+from frugalfl_server.rounds import strategy_state
+from frugalfl_server.rounds.byte_budget import Budget
+from frugalfl_server.rounds.downlink import Downlink
+from frugalfl_server.rounds.flower_arrays import unpack
+from frugalfl_server.rounds.intake import Intake
+from frugalfl_server.rounds.model_step import ModelStep
+from frugalfl_server.rounds.questions import Questions
+from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.stopping import TrainingOver
+from frugalfl_server.rounds.sums import Sums
+from frugalfl_server.rounds.traffic import Traffic
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Parts:
+    """One phase's parts; what each does is written in its own file.
+
+    Attributes:
+        strategy: Flower's.
+        steering: How coarsely clients round.
+        selection: Who trains.
+        questions: What they are asked.
+        intake: What is made of their answers.
+        step: The next model.
+        first_round: Of the phase.
+        model: What updates are added to; empty before the first round.
+        traffic: What the round that goes on has cost and brought.
+    """
+
+    strategy: Strategy
+    steering: Steering
+    selection: Selection
+    questions: Questions
+    intake: Intake
+    step: ModelStep
+    first_round: int = 1
+    model: Parameters = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.traffic = Traffic(self.first_round, time.monotonic())
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        strategy: Strategy,
+        downlink: Downlink,
+        run: str,
+        clients: Clients | None = None,
+        first_round: int = 1,
+        form: Form | None = None,
+    ) -> Parts:
+        """Compose what the settings say.
+
+        Args:
+            settings: Of the run.
+            strategy: Flower's.
+            downlink: Knows what clients hold of the model.
+            run: Name of the run.
+            clients: What the run knows of them; ``None``: nothing yet.
+            first_round: Of the phase.
+            form: Of every client's rows.
+
+        Raises:
+            UsageError: The refresh plan cannot be used with this model.
+        """
+        clients = clients or Clients()
+        steering = Steering(settings.uplink, settings.uplink_budget)
+        quorum = settings.quorum
+        selection = Selection(
+            settings.clients_per_round, clients.quarantine, clients.limits, sampler_of(settings),
+            quorum=quorum, over_select=settings.over_select,
+            patience_s=patience_of(quorum, first_round, bool(clients.resumed)),
+        )  # fmt: skip
+        planner = Planner(parse_plan(settings.refresh), downlink.layout, settings.seed)
+        questions = Questions(
+            run, downlink, planner, clients.limits, clients.programs, clients.resumed, form
+        )
+        intake = Intake(
+            strategy, questions, selection, clients.identities, settings.norm_bound,
+            in_rounds=parse_asynchronous(settings.asynchronous) is None,
+        )  # fmt: skip
+        step = ModelStep(strategy, steering, clients.quarantine, quorum)
+        return cls(strategy, steering, selection, questions, intake, step, first_round)
+
+    @property
+    def downlink(self) -> Downlink:
+        """What knows which frames each client lacks."""
+        return self.questions.downlink
+
+    def begin(self, server_round: int, arrays: ArrayRecord) -> None:
+        """Begin a step of the model: bring the view to it, and the plan to this round."""
+        self.traffic = Traffic(self.first_round + server_round - 1, time.monotonic())
+        before, self.model = self.model, self.downlink.advance(unpack(arrays))
+        self.questions.planner.begin(server_round, before, self.model)
+        self.intake.begin(self.traffic)
+
+    def note(self, cohort: Cohort) -> None:
+        """Note who was left out of a cohort.
+
+        Raises:
+            TrainingOver: Too few clients may be asked.
+        """
+        self.traffic.skipped, self.traffic.set_aside = cohort.skipped, cohort.in_quarantine
+        if cohort.why_over:
+            raise TrainingOver(cohort.why_over)
+
+    def ask(self, messages: Iterable[Message], uplink: str) -> list[Message]:
+        """Turn a strategy's messages into questions; a node that cannot be asked is named."""
+        picked = {message.metadata.dst_node_id: message for message in messages}
+        questions = []
+        for node, bundle in self.downlink.bundles_for(picked).items():
+            try:
+                questions.append(self.questions.frame(picked[node], bundle, uplink, self.traffic))
+            except ExportError as error:
+                self.intake.fail(node, error)
+        return questions
+
+    def keep_to_downlink_budget(self, clients: int) -> None:
+        """Hold downloads to their budget, and say if they took more."""
+        self._keep_to(self.downlink.budget, "downloads", self.traffic.downlink_bytes, clients)
+
+    def _keep_to(self, budget: Budget, what: str, sent_b: int, clients: int) -> None:
+        complaint = budget.spent(what, sent_b / clients) if clients else None
+        if complaint:
+            _log.warning(f"round {self.traffic.round}: {complaint}")
+
+    def conclude(
+        self, server_round: int, sums: Sums
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Decide about what waits, and let the strategy make its step.
+
+        Raises:
+            FederationError: Every client of the round failed, or nobody answers any more.
+            TaskError: Every client of the round failed, each because of its own task.
+        """
+        self.intake.settle(sums)
+        traffic = self.traffic
+        self._keep_to(self.steering.budget, "uploads", traffic.uplink_bytes, traffic.updates)
+        sentences, self.intake.sentences = self.intake.sentences, []
+        for failure in [*traffic.failures, *map(str, sentences)]:
+            _log.warning(failure)
+        return self.step.make(
+            server_round, sums.contributions(self.model), traffic, self.model, self.intake.moved
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return what is kept between rounds, beside what the run knows of its clients.
+
+        Raises:
+            TypeError: The strategy keeps something that a checkpoint cannot hold.
+        """
+        sampler = self.selection.sampler
+        return {
+            "model": self.model,
+            "planner": self.questions.planner.state(),
+            "steering": self.steering.state(),
+            "sampler": None if sampler is None else sampler.state(),
+            "bound": self.intake.bound.state(),
+            "rows": self.intake.rows.state(),
+            "inner": strategy_state.state_of(self.strategy),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self.model = state["model"]
+        self.questions.planner.restore(state["planner"])
+        self.steering.restore(state["steering"])
+        if self.selection.sampler is not None:
+            self.selection.sampler.restore(state["sampler"])
+        self.intake.bound.restore(state["bound"])
+        # Checkpoints from before rows had a place of their own keep them with the bound.
+        self.intake.rows.restore(state["rows"] if "rows" in state else state["bound"]["rows"])
+        strategy_state.restore(self.strategy, state["inner"])
