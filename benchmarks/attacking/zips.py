@@ -49,6 +49,7 @@ def hostile() -> dict[str, bytes]:
         "a name that is there twice": "part.py",
         "two names that differ in case": "PART.py",
         "a folder where a file is": "part.py/more.py",
+        "no name at all": "",
         "a name of 300 letters": "a" * 300,
         "a folder in a folder, 40 deep": "a/" * 40 + "b.py",
     }

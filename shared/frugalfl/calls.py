@@ -15,6 +15,8 @@ from frugalfl.errors import UsageError
 
 #: A word may be a shell pattern: ``frozen(encoder.*)``.
 _TOKEN = re.compile(r"\s*([A-Za-z_*?\[][A-Za-z0-9_.*?!\[\]-]*|[0-9.][^\s,()|]*|[(),|])")
+#: A whole number has no more digits: longer ones fit no float.
+_MOST_DIGITS = 10
 _MAX_DEPTH = 8
 _PIPE = "|"
 _DIGITS = "0123456789."
@@ -159,14 +161,15 @@ def below_one(text: str, what: str) -> float:
 
 
 def whole(call: Call, what: str) -> int:
-    """Read a whole number, at least 1.
+    """Read a whole number, at least 1 and of ten digits at most.
 
     Raises:
         UsageError: Anything else.
     """
-    if not call.name.isdecimal() or int(call.name) < 1:
-        raise UsageError(f"{what} takes a whole number of at least 1, not {call.name!r}")
-    return int(call.name)
+    text = call.name
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < 1:
+        raise UsageError(f"{what} takes a whole number of at least 1, not {text[:40]!r}")
+    return int(text)
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:

@@ -40,6 +40,7 @@ def test_arguments_reach_flowers_strategy(text, kind, holds):
         ("fedavgm(1)", "from 0 to below 1"),
         ("fedtrimmedavg(50%)", "below 50%"),
         ("krum(0)", "at least 1"),
+        (f"krum({10**400})", "at least 1"),
         ("krum(4)", "at least 11 clients a round, not 10"),
         ("bulyan(2)", "at least 11 clients a round, not 10"),
     ],

@@ -47,7 +47,7 @@ def unpack(data: bytes, folder: Path) -> Files:
         )  # fmt: skip
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as bundle:
-            entries = [one for one in bundle.infolist() if not one.is_dir()]
+            entries = [one for one in bundle.infolist() if not _is_folder(one)]
             _check(bundle.infolist())
             return _written(bundle, entries, folder)
     except _DAMAGED as error:
@@ -100,13 +100,18 @@ def _check(entries: list[zipfile.ZipInfo]) -> None:
         why = _fault(name, entry)
         same = _folded(name)
         above = {_folded(name[:at]) for at, letter in enumerate(name) if letter == "/"}
-        if not why and (same in taken or above & taken or (same in folders and not entry.is_dir())):
+        twice = same in taken or above & taken or (same in folders and not _is_folder(entry))
+        if not why and twice:
             why = "is there twice, for a disk that ignores case"
         if why:
             shown = printable(ascii(name)[:80])
             raise AppError(f"the app bundle has an entry that {why}: {shown}", BAD_FAB)
-        (folders if entry.is_dir() else taken).add(same)
+        (folders if _is_folder(entry) else taken).add(same)
         folders |= above
+
+
+def _is_folder(entry: zipfile.ZipInfo) -> bool:
+    return entry.filename.endswith("/")  # ``is_dir`` fails on an entry without a name
 
 
 def _fault(name: str, entry: zipfile.ZipInfo) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import re
 import select
 import socket
 import ssl
@@ -75,7 +76,7 @@ class Address:
         """
         host, colon, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
             raise UsageError(f"--superlink is {text!r}; write HOST:PORT, e.g. fl.example.org:8000")
         return cls(host, int(port))
 

@@ -83,7 +83,7 @@ class Questions:
             FrameError: Its node was not asked in that round, or too long ago.
         """
         group = reply.metadata.group_id
-        number = int(group) if group.isdecimal() else -1
+        number = int(group) if group.isdecimal() and len(group) < 12 else -1
         asked = self._asked.get((reply.metadata.src_node_id, number))
         if asked is None:
             raise FrameError(f"its answer belongs to round {group[:20]}, in which it was not asked")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def _check_answers(address: str) -> None:
         UsageError: That is no address, or nothing answers there.
     """
     host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise UsageError(f"--superlink is {address!r}; write HOST:PORT, e.g. 127.0.0.1:8000")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
