@@ -39,7 +39,7 @@ def _train(message: Message, context: Context) -> Message:
     device.check_batches()
     held = _load(device, request)
     battery = device.battery()
-    if battery is not None and battery.below(device.settings.min_battery):
+    if battery is not None and battery.below(device.settings.energy.min_battery):
         return answer(_declined(device, held, request, battery), message)
     codec = _codec_of(request)
     trainer = device.trainer(request.program, request.program_file)
@@ -94,7 +94,7 @@ def _train(message: Message, context: Context) -> Message:
             base=request.version,
             version=request.version,
             residual=held.residual,
-            seed=_rounding_seed((device.settings.seed, device.number, request.round)),
+            seed=_rounding_seed((device.settings.run.seed, device.number, request.round)),
             missed=missed,
         )
 

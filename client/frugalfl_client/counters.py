@@ -27,7 +27,7 @@ def share(message: Message, context: Context) -> Message:
     device = device_of(context)
     request = wire.unpack_request(message)
     device.check_allowed(request.run, "counters")
-    if not device.settings.shares_counters:
+    if not device.settings.train.shares_counters:
         raise FrameError("this device shares no counters: its setting counters is own")
     energy = RoundEnergy(device, request)
     energy.downloaded(request)

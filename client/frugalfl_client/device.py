@@ -15,7 +15,6 @@ from flwr.app import Context
 from frugalfl import wire
 from frugalfl.blocks import Parameters
 from frugalfl.energy import Ledger, Meter, choose_meter, parse_grid, profile_named
-from frugalfl.energy.fleet import parse_fleet
 from frugalfl.energy.host import is_this_machine
 from frugalfl.energy.level import BatteryLevel, battery_level
 from frugalfl.errors import FrameError, MissingExtraError, RunError, TaskError, UsageError
@@ -54,7 +53,7 @@ class Device:
         self._chance = Chance(folder, number, seed)
         self._battery_file = battery_file
         self.settings = settings
-        worn = parse_fleet(settings.device).of(number)
+        worn = settings.energy.fleet.of(number)
         self.link = link or worn.link
         self.profile = worn.profile
         self.grid = parse_grid(grid)
@@ -64,7 +63,7 @@ class Device:
         self.meter = _meter(worn.profile)
         self.of = of
         self.folder = folder
-        self.task = _task(settings.task)
+        self.task = _task(settings.run.task)
         self.held_out: Examples | None = None
         #: Rows of its own on which it measures each model that it receives.
         self.evaluated: Examples | None = None
@@ -76,7 +75,7 @@ class Device:
         self.approvals = Approvals.of({}, folder)
         self.owner = Owner()
         self._kept_back: set[str] = set()
-        if not settings.shares_counters:
+        if not settings.train.shares_counters:
             self._use(self.task.rows_of(number, of))
 
     def prepare(self, run: str) -> None:
@@ -86,18 +85,18 @@ class Device:
             RunError: The sums are not here.
             TaskError: The task has no rows for this device.
         """
-        if not self.settings.shares_counters or self._run == run:
+        if not self.settings.train.shares_counters or self._run == run:
             return
         self._use(self.task.rows_of(self.number, self.of, totals_of(self.folder, run)))
         self._run = run
 
     def _use(self, examples: Examples) -> None:
         self.examples = examples
-        most = self.settings.evaluate_rows
-        if self.settings.private:
-            self.examples, self.held_out = _hold_out(examples, self.settings.seed, self.number)
+        most = self.settings.rounds.evaluate_rows
+        if self.settings.wire.private:
+            self.examples, self.held_out = _hold_out(examples, self.settings.run.seed, self.number)
         elif self.measures_for_all and self._has_rows_to_hold_out(len(examples)):
-            self.examples, held = _hold_out(examples, self.settings.seed, self.number)
+            self.examples, held = _hold_out(examples, self.settings.run.seed, self.number)
             self.evaluated = Examples(held.x[: most or None], held.y[: most or None])
         elif most:
             self.evaluated = Examples(examples.x[:most], examples.y[:most])
@@ -109,7 +108,7 @@ class Device:
     @property
     def measures_for_all(self) -> bool:
         """Whether only clients can measure the model that all share: the server has no rows."""
-        return not self.task.has_public_rows and not self.settings.private
+        return not self.task.has_public_rows and not self.settings.wire.private
 
     @property
     def name(self) -> str:
@@ -158,7 +157,7 @@ class Device:
         A device that is only simulated does not speak for the battery of the machine it is on.
         """
         here = self._battery_file or is_this_machine(profile_named(self.profile), _ROOT)
-        if not self.settings.min_battery or not here:
+        if not self.settings.energy.min_battery or not here:
             return None
         return battery_level(_ROOT, self._battery_file)
 
@@ -195,7 +194,7 @@ class Device:
         Raises:
             NotAllowedError: The settings' batches are smaller, or it has too few rows itself.
         """
-        check_batch_size(self.settings.batch_size, self.smallest_batch)
+        check_batch_size(self.settings.train.batch_size, self.smallest_batch)
         check_rows(len(self.examples), self.smallest_batch)
 
     def drawn(self, number: int) -> tuple[int, ...]:
@@ -204,7 +203,7 @@ class Device:
         Raises:
             RunError: The disk does not keep the secret that is part of it.
         """
-        return self._chance.of_round(self.settings.seed, number)
+        return self._chance.of_round(self.settings.run.seed, number)
 
     def trainer(self, program: str = "", program_file: bytes = b"") -> Trainer | None:
         """Return the trainer; ``None``: it needs a training program that is not here.
@@ -263,9 +262,9 @@ def device_of(context: Context) -> Device:
     home = Path(os.environ.get("FRUGALFL_HOME") or Path.home() / ".frugalfl")
     folder = context.node_config.get("state-dir") or home / f"client-{number}"
     link = str(context.node_config.get("link", ""))
-    grid = str(context.node_config.get("grid", settings.grid))
+    grid = str(context.node_config.get("grid", settings.energy.electricity))
     battery_file = str(context.node_config.get("battery-file", ""))
-    trainer = str(context.node_config.get("trainer", settings.trainer))
+    trainer = str(context.node_config.get("trainer", settings.train.trainer))
     device = _device(
         number, of, Path(str(folder)), settings, link, grid, battery_file, trainer,
         _whole(context, "seed", 0), _whole(context, "smallest-batch", 1) or SMALLEST_BATCH,
@@ -347,7 +346,7 @@ def _torch_trainer(settings: Settings) -> TorchTrainer:
         from frugalfl_client.training.pytorch import TorchTrainer
     except ImportError as error:
         raise MissingExtraError("training with PyTorch", "torch") from error
-    return TorchTrainer(_task(settings.task), settings)
+    return TorchTrainer(_task(settings.run.task), settings)
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,7 @@ def _train(form: Form, message: Message, context: Context) -> Message:
             trainer.layout.everything,
             device.examples,
             config.get(wire.LEARNING_RATE, 0.0) or device.settings.learning_rate_at(number),
-            (device.settings.seed, device.number, number),
+            (device.settings.run.seed, device.number, number),
             smallest_batch=device.fewest_rows,
         )
     local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
@@ -117,17 +116,20 @@ def _array_bytes(message: Message) -> int:
 def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool = False) -> None:
     """Run the baseline's rounds into the run directory: as many as ours trained, where it did."""
     ours = sum((r.federation, r.phase) == (summary.OURS, "train") for r in run.rounds)
-    rounds = ours or settings.rounds
+    rounds = ours or settings.rounds.count
     progress = Progress(rounds, quiet)
     progress.say("baseline: Flower's stock FedAvg, float32, same seed and rounds")
-    public = task.public_rows(settings.shares_counters)
+    public = task.public_rows(settings.train.shares_counters)
     module = initial_model(task, settings)
     scoring = scoring_for(task, module, public.test, "public_data().test")
     form = form_of(module, public.test, scoring)
-    random.seed(settings.seed)
-    stock = replace(settings, trainer="torch")
+    random.seed(settings.run.seed)
+    stock = settings.changed(trainer="torch")
     grid = _CountingGrid(
-        _client(form), settings.clients, stock.as_config(), Path(run.path) / "devices" / "baseline"
+        _client(form),
+        settings.simulation.clients,
+        stock.as_config(),
+        Path(run.path) / "devices" / "baseline",
     )
     started, simulated = time.monotonic(), SimulatedLaps(grid)
     told, done = ConfigRecord(), list[RoundRecord]()

@@ -42,7 +42,7 @@ class Shared:
             grid = InProcessGrid(client, CLIENTS, settings.as_config(), self.run.path / "devices")
             counters_into(
                 self.run, grid, CLIENTS, Scores(0.5, {}, 0), lines.append, self.warnings.append,
-                settings.counters_at_least,
+                settings.train.counters_at_least,
             )  # fmt: skip
         self.line = lines[-1]
 

@@ -10,6 +10,7 @@ import pytest
 
 from frugalfl.errors import RunError
 from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.progress import LOG
 from frugalfl_sim.apps import read_settings
 from frugalfl_sim.simulate import simulate_app
 
@@ -136,9 +137,11 @@ def test_error_feedback_and_private_blocks_go_on_where_they_were(killed, killing
     settings = [
         *SMALL, "prune=0.0", "private='8'", "refresh=full", "initial=exact", "sampling=sticky(4, 1)",
         "uplink=feedback(momentum 0.5, decay 0.9) | topk(5%) | sign | golomb",
-        "strategy=fedavgm(0.9)",
+        "strategy=fedavgm(0.9)", "schedule=plateau(0.5, 1)", "learning-rate=2.0",
     ]  # fmt: skip
     plain, resumed = killed(killing_app, settings, "2 14", "0 20")
+    for run in (plain, resumed):
+        assert "so the step size is" in (run.path / LOG).read_text()
     assert figures(resumed) == figures(plain)
     assert same_model(resumed, plain)
     for kind in ("model", "residual", "private"):

@@ -59,7 +59,7 @@ class Pair:
         self, model, shape, planned=None, momentum=0.9, proximal=False,
         signatures=("train",), **settings,
     ):  # fmt: skip
-        self.settings = Settings(
+        self.settings = Settings.of(
             local_epochs=2, batch_size=BATCH, momentum=momentum, prune=0.0, **settings
         )
         self.rows = rows_for(shape)
@@ -70,7 +70,7 @@ class Pair:
         self.planned = layout.everything if planned is None else planned
         task = Task("t", model=model, client_data=lambda *_: self.rows, public_data=lambda: None)
         self.program = compile_program(
-            module, loss="cross_entropy", optimizer=optimizer_of(self.settings.local_optimizer, proximal),
+            module, loss="cross_entropy", optimizer=optimizer_of(self.settings.train.local_optimizer, proximal),
             planned=layout.names(self.planned), batch=BATCH, input_shape=shape, signatures=signatures,
         )  # fmt: skip
         self.torch = TorchTrainer(task, self.settings)
@@ -129,7 +129,7 @@ def test_every_optimizer_has_one_update_with_decay_and_clipping_on_both_kinds_of
     found = assert_same(pair, rate=rate)
     assert_same(pair, rate=rate, seed=(4, 4))  # nothing is left over of the last state
     for without in ({"clip_norm": 0.0}, {"weight_decay": 1e-9}):
-        plain = TorchTrainer(pair.torch._task, replace(pair.settings, **without))
+        plain = TorchTrainer(pair.torch._task, pair.settings.changed(**without))
         others = pair.train(plain, rate=rate).update
         assert max(np.abs(others[name] - step).max() for name, step in found.update.items()) > 1e-4
 
@@ -270,7 +270,7 @@ def test_a_program_for_something_else_is_refused(net):
     with pytest.raises(ProgramError, match="no proximal term"):
         net.train(net.litert, proximal_mu=0.1)
     with pytest.raises(ProgramError, match="batches of 8 rows, batch-size is 16"):
-        LiteRTTrainer(net.program, Settings(batch_size=16))
+        LiteRTTrainer(net.program, Settings.of(batch_size=16))
 
 
 def test_a_description_that_does_not_fit_its_file_is_refused(net):

@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from flwr.app import Message
+from flwr.supercore.task_identity import TaskIdentity
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frugalfl.errors import UsageError
+from frugalfl import wire
+from frugalfl.errors import FrameError, UsageError
 from frugalfl.kinds import Scoring, kind_named
 from frugalfl.kinds.kind import CLASSIFICATION
 from frugalfl.settings import Settings
@@ -95,3 +98,22 @@ def test_training_ends_by_patience_and_says_which_measure_it_waited_for():
 def test_what_cannot_be_is_explained(config, message):
     with pytest.raises(UsageError, match=message):
         Settings.of(config)
+
+
+def asked(**changes):
+    request = wire.TrainRequest("run", 3, -1, 2, (0,), b"", "raw", learning_rate=0.02)
+    content = wire.pack_request(replace(request, **changes))
+    TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1  # no message without one
+    return Message(content, dst_node_id=1, message_type="train")
+
+
+def test_a_step_size_travels_only_if_the_server_alone_knows_it_and_is_checked_by_the_device():
+    assert wire.unpack_request(asked()).learning_rate == 0.02
+    plain = asked(learning_rate=0.0)
+    assert wire.LEARNING_RATE not in plain.content.config_records["config"]
+    assert wire.unpack_request(plain).learning_rate == 0.0
+    for wrong in (-0.1, float("nan"), float("inf"), "fast"):
+        message = asked()
+        message.content.config_records["config"][wire.LEARNING_RATE] = wrong
+        with pytest.raises(FrameError):
+            wire.unpack_request(message)

@@ -60,21 +60,21 @@ def test_options_follow_the_number():
 )
 def test_a_mistake_is_one_line_that_says_what_to_write(text, says):
     with pytest.raises(UsageError) as error:
-        Settings(trees=text)
+        Settings.of(trees=text)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    "others", [{"private": "last(1)"}, {"asynchronous": "fedbuff(3)", "clients_per_round": 4}]
+    "others", [{"private": "last(1)"}, {"asynchronous": "buffered(3)", "clients_per_round": 4}]
 )
 def test_trees_do_not_go_with_private_blocks_or_buffered_rounds(others):
     with pytest.raises(UsageError, match=r"trees have no private blocks and need whole rounds"):
-        Settings(trees="bagging(20)", **others)
+        Settings.of(trees="bagging(20)", **others)
 
 
 def test_counters_are_own_or_shared():
     with pytest.raises(UsageError, match=r"counters.*own or shared") as error:
-        Settings(counters="shard")
+        Settings.of(counters="shard")
     assert "\n" not in str(error.value)
-    assert not Settings().shares_counters
+    assert not Settings().train.shares_counters

@@ -95,14 +95,14 @@ def is_federated(settings: Settings, public: PublicData) -> bool:
     Raises:
         TaskError: Public rows are asked for, and the task gives none.
     """
-    if settings.calibration == "public" and public.calibration is None:
+    if settings.export.calibration == "public" and public.calibration is None:
         raise TaskError(
             'calibration is "public", but public_data() gives no calibration rows; add about 200 '
             'typical ones, or set calibration = "federated"'
         )
-    if settings.calibration == "auto":
+    if settings.export.calibration == "auto":
         return public.calibration is None
-    return settings.calibration == "federated"
+    return settings.export.calibration == "federated"
 
 
 def ask_clients(
@@ -230,10 +230,10 @@ def calibrate(federation: Federation, module: torch.nn.Module) -> FloatArray:
     # Without ranges there is no model: if nobody may be asked, somebody has to be.
     sound = [node for node in everybody if not clients.quarantine.rests(node)]
     nodes = [node for node in sound if federation.limits.may_answer(node)] or sound or everybody
-    wanted = max(settings.clients_per_round, FEWEST_CLIENTS)
+    wanted = max(settings.rounds.clients_per_round, FEWEST_CLIENTS)
     chosen = random.sample(nodes, min(len(nodes), wanted))
     question = wire.CalibrateRequest(
-        federation.run.name, number, -1, -1, b"", settings.calibration_percentile,
+        federation.run.name, number, -1, -1, b"", settings.export.calibration_percentile,
         resumed=clients.resumed,
     )  # fmt: skip
     federation.programs.follow(module)

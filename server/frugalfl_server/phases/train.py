@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from flwr.app import ArrayRecord
 
-from frugalfl.asynchronous import parse_asynchronous
 from frugalfl.blocks import Parameters
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.private import split
@@ -38,10 +37,10 @@ def train(federation: Federation, module: torch.nn.Module | None = None) -> torc
     settings = federation.settings
     if module is None:
         module = initial_model(federation.task, settings)
-    random.seed(settings.seed)  # clients are chosen from this generator
+    random.seed(settings.run.seed)  # clients are chosen from this generator
     with federation.telling():
-        _Rounds(federation, module, "train", settings.rounds, first=1).run()
-        if not settings.rounds:
+        _Rounds(federation, module, "train", settings.rounds.count, first=1).run()
+        if not settings.rounds.count:
             _begin_with(federation, module)
     return module
 
@@ -49,12 +48,14 @@ def train(federation: Federation, module: torch.nn.Module | None = None) -> torc
 def recover(federation: Federation, module: torch.nn.Module) -> None:
     """Run the recovery rounds on a pruned model."""
     settings = federation.settings
-    _Rounds(federation, module, "recover", settings.recover_rounds, settings.rounds + 1).run()
+    _Rounds(
+        federation, module, "recover", settings.export.recover_rounds, settings.rounds.count + 1
+    ).run()
 
 
 def _begin_with(federation: Federation, module: torch.nn.Module) -> None:
     """If no round trains: keep the model that the run begins with, and what it scores."""
-    if federation.settings.private:
+    if federation.settings.wire.private:
         return
     federation.sink.write_model(read_parameters(module), "train", 0)
     if federation.clients_measure:
@@ -86,9 +87,13 @@ class _Rounds:
     def run(self) -> None:
         """Run them, or those that are left of them."""
         federation, settings = self.federation, self.federation.settings
-        model, _ = split(read_parameters(self.module), settings.private)
-        drawn = settings.initial == "seeded" and self.phase == "train" and not settings.start_from
-        downlink = federation.downlink_from(model, self.first, settings.seed if drawn else None)
+        model, _ = split(read_parameters(self.module), settings.wire.private)
+        drawn = (
+            settings.run.initial == "seeded"
+            and self.phase == "train"
+            and not settings.run.start_from
+        )
+        downlink = federation.downlink_from(model, self.first, settings.run.seed if drawn else None)
         if self.rounds == 0:
             return
         federation.programs.follow(self.module)
@@ -107,15 +112,15 @@ class _Rounds:
             self._ended_early(str(over))
         finally:
             federation.clients.quarantine.keep(federation.sink)
-        if settings.asynchronous:
+        if settings.rounds.asynchronous:
             self._count_late()
 
     def _drive(self, model: Parameters, done: int) -> None:
         federation, settings = self.federation, self.federation.settings
-        buffered = parse_asynchronous(settings.asynchronous)
+        buffered = settings.rounds.buffered
         if buffered is not None:
-            steps = BufferedSteps(self._parts, buffered, settings.seed)
-            clients = settings.clients_per_round
+            steps = BufferedSteps(self._parts, buffered, settings.run.seed)
+            clients = settings.rounds.clients_per_round
             BufferedRounds(steps, federation.energy, self.first, clients).run(
                 federation.grid, pack(model), self.rounds, self._finish
             )

@@ -51,7 +51,7 @@ def step_size_after(
         settings: With ``schedule = "plateau(...)"``, or another one.
         number: The round, from 1; it tells training from recovery.
     """
-    plateau = settings.plateau
+    plateau = settings.train.plateau
     if plateau is None:
         return 0.0
     stalls = stalls_in(rounds, scoring, plateau.patience)

@@ -27,9 +27,9 @@ def check_stop(settings: Settings, scoring: Scoring) -> None:
     Raises:
         UsageError: So it is.
     """
-    if settings.stop_accuracy and scoring.kind.accuracy is None:
+    if settings.rounds.stop_accuracy and scoring.kind.accuracy is None:
         raise UsageError(
-            f"stop-accuracy is {settings.stop_accuracy:g}, but a {scoring.kind.name} has no "
+            f"stop-accuracy is {settings.rounds.stop_accuracy:g}, but a {scoring.kind.name} has no "
             f"accuracy: set stop-score, which is about its {words(scoring.headline)}"
         )
 
@@ -43,8 +43,8 @@ def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring
         scoring: What they were measured by.
     """
     limits = {
-        "stop-accuracy": (ACCURACY, settings.stop_accuracy),
-        "stop-score": (scoring.headline, settings.stop_score),
+        "stop-accuracy": (ACCURACY, settings.rounds.stop_accuracy),
+        "stop-score": (scoring.headline, settings.rounds.stop_score),
     }
     for key, (name, limit) in limits.items():
         mean = _mean(rounds, name)
@@ -56,10 +56,10 @@ def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring
                 f"{limit:g}"
             )
     trained = [record for record in rounds if record.phase == "train"]
-    if settings.stop_patience and stalls_in(trained, scoring, settings.stop_patience):
+    if settings.rounds.stop_patience and stalls_in(trained, scoring, settings.rounds.stop_patience):
         return (
             f"{words(scoring.headline)} has not become better in stop-patience "
-            f"{settings.stop_patience} rounds"
+            f"{settings.rounds.stop_patience} rounds"
         )
     # A threshold wants one number: the two kinds of joules add up here and are not reported so.
     spent_j = known_sum(
@@ -67,8 +67,14 @@ def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring
         for record in rounds
         for joules in (record.energy_measured_j, record.energy_estimated_j)
     )
-    if settings.stop_joules and spent_j is not None and spent_j >= settings.stop_joules:
-        return f"the clients have used {spent_j:.4g} J, of stop-joules {settings.stop_joules:g}"
+    if (
+        settings.rounds.stop_joules
+        and spent_j is not None
+        and spent_j >= settings.rounds.stop_joules
+    ):
+        return (
+            f"the clients have used {spent_j:.4g} J, of stop-joules {settings.rounds.stop_joules:g}"
+        )
     return ""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -52,8 +51,8 @@ def serve_app(
         say(warning)
     packed = pack(app, state / "app")
     with importable(app):
-        task = load_task(settings.task)
-        settings = replace(pin_start(settings, task), resume="")
+        task = load_task(settings.run.task)
+        settings = pin_start(settings, task).changed(resume="")
         if resume is None:
             run = RunDirectory.create(runs, task.name, settings, app)
             keep_app(run, app)
@@ -70,10 +69,10 @@ def serve_app(
             keys = Keys(place.keys, partial(register, flower), say)
         say(packed.line)
         with telling_how_to_go_on(run), Entrance(place, own, keys, state, say) as entrance:
-            settings = replace(settings, resume=str(run.path))
+            settings = settings.changed(resume=str(run.path))
             _to_the_end(
                 lambda: submit(flower, packed.folder, settings), flower, run,
-                settings.clients_per_round, say, own, entrance,
+                settings.rounds.clients_per_round, say, own, entrance,
             )  # fmt: skip
     return RunDirectory.open(run.path)
 

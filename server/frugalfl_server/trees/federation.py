@@ -18,7 +18,6 @@ from frugalfl.codec.buffer import Reader
 from frugalfl.energy import EnergyRecord, spent, totals
 from frugalfl.errors import FederationError, FrameError, TaskError
 from frugalfl.kinds import Scores, scoring_of
-from frugalfl.patience import parse_patience
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
 from frugalfl.task import FloatArray, Task
@@ -26,7 +25,7 @@ from frugalfl.text import printable
 from frugalfl.trees.bins import Bins, Sketch
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.lightgbm_text import to_lightgbm_text
-from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way, parse_way
+from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, REFIT, SKETCH, Way
 from frugalfl_server.cohort.client_names import Naming
 from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.quarantine import (
@@ -64,7 +63,7 @@ def grow(grid: Grid, settings: Settings, task: Task, run: RunDirectory) -> None:
         FederationError: Clients cannot go on.
         TaskError: The task is none of two classes.
     """
-    way = parse_way(settings.trees)
+    way = settings.train.tree_way
     assert way is not None  # the ServerApp asks before it comes here
     TreeFederation(grid, settings, task, run, way).conduct()
 
@@ -76,22 +75,24 @@ class TreeFederation:
         self, grid: Grid, settings: Settings, task: Task, run: RunDirectory, way: Way
     ) -> None:
         self._settings, self._task, self._run, self._way = settings, task, run, way
-        self._test = task.public_rows(settings.shares_counters).test
+        self._test = task.public_rows(settings.train.shares_counters).test
         if self._test.y.ndim != 1 or not np.isin(self._test.y, (0, 1)).all():
             raise TaskError(
                 f"task {task.name!r}: trees need targets 0 and 1, one a row; leave trees empty "
                 "for other tasks"
             )
-        rounds = way.trees if way.name == HISTOGRAM else settings.rounds
+        rounds = way.trees if way.name == HISTOGRAM else settings.rounds.count
         self._who = Identities(run.path)
         named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))
         self._progress = Progress(rounds, log=run.path / LOG, named=named)
         self._rounds = rounds
-        self._grid = RoundGrid(grid, settings.clients_per_round, settings.round_deadline)
+        self._grid = RoundGrid(
+            grid, settings.rounds.clients_per_round, settings.rounds.round_deadline
+        )
         self._scoring = scoring_of(task)
-        self._energy = server_energy(run.name, settings.grid)
-        aside = SetAside(parse_patience(settings.set_aside), settings.clients_per_round)
-        self._guard = Guard(aside, compares=bool(settings.norm_bound))
+        self._energy = server_energy(run.name, settings.energy.electricity)
+        aside = SetAside(settings.rounds.patience, settings.rounds.clients_per_round)
+        self._guard = Guard(aside, compares=bool(settings.rounds.norm_bound))
         self._scores = np.zeros(0)
 
     def conduct(self) -> None:
@@ -105,11 +106,11 @@ class TreeFederation:
         self._run.write_json(
             MEASURES, {"kind": self._scoring.kind.name, "measures": self._scoring.about()}
         )
-        random.seed(self._settings.seed)
-        if self._settings.shares_counters:
+        random.seed(self._settings.run.seed)
+        if self._settings.train.shares_counters:
             counters_into(
-                self._run, self._grid, self._settings.clients_per_round, self._score(0),
-                self._settings.counters_at_least, self._who,
+                self._run, self._grid, self._settings.rounds.clients_per_round, self._score(0),
+                self._settings.train.counters_at_least, self._who,
             )  # fmt: skip
         grown = self._agreed()
         strategy = self._strategy(grown)
@@ -130,7 +131,7 @@ class TreeFederation:
             FederationError: Nobody gave any, or there are rows of one class only.
         """
         traffic = Traffic(0, time.monotonic())
-        nodes = wait_for(self._grid, self._settings.clients_per_round)
+        nodes = wait_for(self._grid, self._settings.rounds.clients_per_round)
         traffic.clients = len(nodes)
         told, silent = Sketches(self._guard), set(nodes)
         for message in self._asked(nodes):
@@ -224,7 +225,7 @@ class TreeFederation:
         kind = kinds.get(self._way.name)
         if kind is None:
             return Histogram(
-                grown, self._way, self._run.name, self._progress.warn, self._settings.seed,
+                grown, self._way, self._run.name, self._progress.warn, self._settings.run.seed,
                 self._guard,
             )  # fmt: skip
         return kind(grown, self._way, self._run.name, self._progress.warn, self._guard)
