@@ -108,12 +108,15 @@ def killing_app(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pruned(killed, killing_app):
     """Killed in the third round, and in the first and the second one on the pruned model."""
-    return killed(killing_app, [*SMALL, "strategy=fedadam(0.01)"], "2 12", "2 10", "1 10")
+    settings = [*SMALL, "strategy=fedadam(0.01)", "schedule=plateau(0.5, 1)", "learning-rate=1.0"]
+    return killed(killing_app, settings, "2 12", "2 10", "1 10")
 
 
 @pytest.mark.slow
 def test_a_run_killed_in_training_and_in_recovery_ends_with_the_same_model(pruned):
     plain, resumed = pruned
+    for run in pruned:
+        assert "so the step size is" in (run.path / LOG).read_text()
     assert figures(resumed) == figures(plain)
     assert same_model(resumed, plain)
     int8 = "model/model_int8.tflite"
@@ -137,11 +140,9 @@ def test_error_feedback_and_private_blocks_go_on_where_they_were(killed, killing
     settings = [
         *SMALL, "prune=0.0", "private='8'", "refresh=full", "initial=exact", "sampling=sticky(4, 1)",
         "uplink=feedback(momentum 0.5, decay 0.9) | topk(5%) | sign | golomb",
-        "strategy=fedavgm(0.9)", "schedule=plateau(0.5, 1)", "learning-rate=2.0",
+        "strategy=fedavgm(0.9)",
     ]  # fmt: skip
     plain, resumed = killed(killing_app, settings, "2 14", "0 20")
-    for run in (plain, resumed):
-        assert "so the step size is" in (run.path / LOG).read_text()
     assert figures(resumed) == figures(plain)
     assert same_model(resumed, plain)
     for kind in ("model", "residual", "private"):

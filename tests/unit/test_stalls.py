@@ -12,9 +12,10 @@ from frugalfl import wire
 from frugalfl.errors import FrameError, UsageError
 from frugalfl.kinds import Scoring, kind_named
 from frugalfl.kinds.kind import CLASSIFICATION
+from frugalfl.metrics import Measure
 from frugalfl.settings import Settings
 from frugalfl_server.rounds.stalls import stalls_in, step_size_after
-from frugalfl_server.rounds.stopping import why_over
+from frugalfl_server.rounds.stopping import check_stop, why_over
 from frugalfl_server.run.records import RoundRecord
 
 ACCURACY = Scoring(CLASSIFICATION, {})
@@ -77,12 +78,24 @@ def test_plateau_divides_the_step_size_down_to_the_last_one_and_anew_in_recovery
 def test_training_ends_by_patience_and_says_which_measure_it_waited_for():
     settings = Settings.of({"stop-patience": 3})
     assert why_over(settings, accuracies(0.5, 0.4, 0.4), ACCURACY) == ""
-    assert "accuracy has not become better in stop-patience 3 rounds" in why_over(
+    assert "no better accuracy in 3 rounds, which is stop-patience" in why_over(
         settings, accuracies(0.5, 0.4, 0.4, 0.5), ACCURACY
     )
     assert why_over(settings, errors(0.5, 0.4, 0.3, 0.2), ERROR) == ""
     assert why_over(settings, errors(0.5, 0.6, 0.5, 0.5), ERROR)
     assert why_over(Settings(), accuracies(*[0.5] * 99), ACCURACY) == ""
+
+
+@pytest.mark.parametrize(
+    "config", [{"stop-patience": 2}, {"schedule": "plateau(0.5, 2)"}, {"stop-score": 0.5}]
+)
+def test_what_goes_by_a_measure_that_clients_cannot_tell_is_refused_by_name(config):
+    own = Scoring(CLASSIFICATION, {"gain": Measure(lambda *_: 0.0)})
+    settings = Settings.of(config)
+    check_stop(settings, own)
+    check_stop(settings, ACCURACY, clients_measure=True)
+    with pytest.raises(UsageError, match=f"{next(iter(config))}.* goes by gain.*leave one"):
+        check_stop(settings, own, clients_measure=True)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ class Federation:
             evaluate(first, self.public.test, self.scoring)  # a metric that fails, fails now
         self.clients_measure = bool(settings.wire.private) or not task.has_public_rows
         self.form = form_of(first, self.public.test, self.scoring)
-        check_stop(settings, self.scoring)
+        check_stop(settings, self.scoring, self.clients_measure)
         check_batches(settings, self.form)
         self.limits = Control(settings)
         self.programs = Programs(task, settings, self.public.test, self._compiled)

@@ -40,6 +40,11 @@ def stalls_in(rounds: Sequence[RoundRecord], scoring: Scoring, patience: int) ->
     return stalls
 
 
+def rounds_text(count: int) -> str:
+    """Say a number of rounds."""
+    return f"{count} round{'s' * (count != 1)}"
+
+
 def step_size_after(
     rounds: Sequence[RoundRecord], scoring: Scoring, settings: Settings, number: int
 ) -> float:
@@ -58,7 +63,7 @@ def step_size_after(
     rate = settings.learning_rate_at(number, stalls)
     if rounds and stalls > stalls_in(rounds[:-1], scoring, plateau.patience):
         _log.info(
-            f"round {number}: {words(scoring.headline)} has not become better in "
-            f"{plateau.patience} rounds, so the step size is {rate:g}"
+            f"round {number}: no better {words(scoring.headline)} in {rounds_text(plateau.patience)}, "
+            f"so the step size is {rate:g}"
         )
     return rate

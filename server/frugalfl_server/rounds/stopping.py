@@ -10,7 +10,7 @@ from frugalfl.errors import UsageError
 from frugalfl.kinds import ACCURACY, Scoring
 from frugalfl.metrics import words
 from frugalfl.settings import Settings
-from frugalfl_server.rounds.stalls import stalls_in
+from frugalfl_server.rounds.stalls import rounds_text, stalls_in
 from frugalfl_server.run.records import RoundRecord, score_of
 
 #: Rounds whose mean accuracy counts: a single one may be lucky.
@@ -21,17 +21,36 @@ class TrainingOver(Exception):  # noqa: N818 (nothing has gone wrong)
     """Leaves the fixed loop of Flower's strategies; the message says why, in one line."""
 
 
-def check_stop(settings: Settings, scoring: Scoring) -> None:
-    """Refuse an accuracy to stop at if models of this task have none.
+def check_stop(settings: Settings, scoring: Scoring, clients_measure: bool = False) -> None:
+    """Refuse what goes by a measure that this run's models never have.
+
+    Args:
+        settings: Of the run.
+        scoring: What its models are measured by.
+        clients_measure: Whether only clients measure them, and send sums.
 
     Raises:
         UsageError: So it is.
     """
-    if settings.rounds.stop_accuracy and scoring.kind.accuracy is None:
+    rounds, headline = settings.rounds, scoring.headline
+    if rounds.stop_accuracy and scoring.kind.accuracy is None:
         raise UsageError(
-            f"stop-accuracy is {settings.rounds.stop_accuracy:g}, but a {scoring.kind.name} has no "
-            f"accuracy: set stop-score, which is about its {words(scoring.headline)}"
+            f"stop-accuracy is {rounds.stop_accuracy:g}, but a {scoring.kind.name} has no "
+            f"accuracy: set stop-score, which is about its {words(headline)}"
         )
+    if not clients_measure or headline == ACCURACY or headline in scoring.kind.measures:
+        return
+    going_by_it = {
+        "stop-score": rounds.stop_score,
+        "stop-patience": rounds.stop_patience,
+        "schedule = plateau": settings.train.plateau,
+    }
+    for key, there in going_by_it.items():
+        if there:
+            raise UsageError(
+                f"{key} goes by {words(headline)}, a metric of the task's own, but with private "
+                "blocks only clients measure, and their sums do not tell it; leave one of them out"
+            )
 
 
 def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring) -> str:
@@ -58,8 +77,8 @@ def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring
     trained = [record for record in rounds if record.phase == "train"]
     if settings.rounds.stop_patience and stalls_in(trained, scoring, settings.rounds.stop_patience):
         return (
-            f"{words(scoring.headline)} has not become better in stop-patience "
-            f"{settings.rounds.stop_patience} rounds"
+            f"no better {words(scoring.headline)} in {rounds_text(settings.rounds.stop_patience)}, "
+            "which is stop-patience"
         )
     # A threshold wants one number: the two kinds of joules add up here and are not reported so.
     spent_j = known_sum(
