@@ -63,7 +63,7 @@ def step_size_after(
     rate = settings.learning_rate_at(number, stalls)
     if rounds and stalls > stalls_in(rounds[:-1], scoring, plateau.patience):
         _log.info(
-            f"round {number}: no better {words(scoring.headline)} in {rounds_text(plateau.patience)}, "
-            f"so the step size is {rate:g}"
+            f"round {number}: no better {words(scoring.headline)} in "
+            f"{rounds_text(plateau.patience)}, so the step size is {rate:g}"
         )
     return rate

@@ -61,9 +61,10 @@ def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring
         rounds: All rounds of one federation so far.
         scoring: What they were measured by.
     """
+    stop = settings.rounds
     limits = {
-        "stop-accuracy": (ACCURACY, settings.rounds.stop_accuracy),
-        "stop-score": (scoring.headline, settings.rounds.stop_score),
+        "stop-accuracy": (ACCURACY, stop.stop_accuracy),
+        "stop-score": (scoring.headline, stop.stop_score),
     }
     for key, (name, limit) in limits.items():
         mean = _mean(rounds, name)
@@ -75,9 +76,9 @@ def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring
                 f"{limit:g}"
             )
     trained = [record for record in rounds if record.phase == "train"]
-    if settings.rounds.stop_patience and stalls_in(trained, scoring, settings.rounds.stop_patience):
+    if stop.stop_patience and stalls_in(trained, scoring, stop.stop_patience):
         return (
-            f"no better {words(scoring.headline)} in {rounds_text(settings.rounds.stop_patience)}, "
+            f"no better {words(scoring.headline)} in {rounds_text(stop.stop_patience)}, "
             "which is stop-patience"
         )
     # A threshold wants one number: the two kinds of joules add up here and are not reported so.
@@ -86,14 +87,8 @@ def why_over(settings: Settings, rounds: Sequence[RoundRecord], scoring: Scoring
         for record in rounds
         for joules in (record.energy_measured_j, record.energy_estimated_j)
     )
-    if (
-        settings.rounds.stop_joules
-        and spent_j is not None
-        and spent_j >= settings.rounds.stop_joules
-    ):
-        return (
-            f"the clients have used {spent_j:.4g} J, of stop-joules {settings.rounds.stop_joules:g}"
-        )
+    if stop.stop_joules and spent_j is not None and spent_j >= stop.stop_joules:
+        return f"the clients have used {spent_j:.4g} J, of stop-joules {stop.stop_joules:g}"
     return ""
 
 
