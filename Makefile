@@ -40,9 +40,9 @@ types: $(VENV)/.dev ## check types, strictly
 	@$(BIN)/mypy simulations/fraud/task.py simulations/fraud/pilot.py
 	@$(BIN)/mypy .ci/audit.py .ci/lock.py
 
-# benchmarks/fleet.py does what benchmarks/faults.py does, and prints it.
-bench: $(VENV)/.dev ## measure every figure of the README again
-	@for program in $$(grep -l __main__ benchmarks/*.py | grep -v /faults.py); do echo "== $$program"; $(BIN)/python $$program || exit 1; done
+bench: $(VENV)/.dev ## measure every figure of the documents again (hours), and make their tables
+	@$(BIN)/python benchmarks/tables.py --commands | PATH="$(CURDIR)/$(BIN):$$PATH" sh -ex
+	@$(BIN)/python benchmarks/tables.py
 
 audit: $(VENV)/.dev ## look for secrets, shells, odd files, bandit's findings and known vulnerabilities
 	@$(BIN)/python .ci/audit.py

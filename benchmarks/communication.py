@@ -198,7 +198,8 @@ def _run(options: argparse.Namespace) -> None:
             progress.cell_done(_work(task, cohort))
         show([cells[task, cohort, name] for name in CATALOGUE if (task, cohort, name) in cells])
         # After every table, so that an hour's work is not lost to Ctrl-C.
-        finish(options, {"seeds": list(options.seeds), "cells": list(cells.values())})
+        told = [{**one, "text": CATALOGUE[one["scheme"]].text} for one in cells.values()]
+        finish(options, {"seeds": list(options.seeds), "cells": told})
         if options.plot is not None:
             options.plot.write_text(figure(list(cells.values())), encoding="utf-8")
 

@@ -28,7 +28,7 @@ from common import finish, parser_of
 
 import frugalfl.energy
 from frugalfl.energy import choose_meter, profile_named
-from frugalfl.energy.accounts import Metered
+from frugalfl.energy.accounts import MeterAccount
 from frugalfl.energy.host import busy_s
 from frugalfl.energy.meter import Meter
 from frugalfl.energy.sources import survey
@@ -105,7 +105,7 @@ def sampling(times: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        metered = [Metered(source) for finding in _fake(root) for source in finding.sources]
+        metered = [MeterAccount(source) for finding in _fake(root) for source in finding.sources]
         for name, meter in (
             ("process", choose_meter(profile_named("raspberry-pi-4b"))),
             ("sysfs", Meter(metered, busy=lambda: busy_s(Path("/")))),

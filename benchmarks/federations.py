@@ -50,8 +50,8 @@ def held_by(links: Machines, number: int) -> Held:
     """Return what a device has on its disk of the one run that it took part in."""
     store = Store(links.folder / f"device-{number}" / "store.sqlite")
     try:
-        (row,) = store._db.execute("SELECT run FROM runs")
-        return store.load(row[0])
+        (run,) = store.runs()
+        return store.load(run)
     finally:
         store.close()
 

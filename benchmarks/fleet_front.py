@@ -22,9 +22,11 @@ from tcp_proxy import TcpProxy
 
 from frugalfl_client.node.channel import Address, Channel, trust
 from frugalfl_client.node.flower import Fleet
-from frugalfl_server.serve.front.limits import Limits
+from frugalfl_server.serve.front.limits import FrontLimits
 from frugalfl_server.serve.front_process import FrontProcess
-from frugalfl_server.serve.keys import read_public_key
+from frugalfl_server.serve.key_folder import read_public_key
+from frugalfl_server.serve.lines import show_lines
+from frugalfl_server.serve.place import Place
 from frugalfl_server.serve.processes import Tls
 
 _INTERVAL_S = 30.0
@@ -63,12 +65,10 @@ class Way:
 def front(links: Machines, key: Path) -> Iterator[tuple[FrontProcess, int]]:
     """A front before a SuperLink, and its port."""
     port = free_port()
-    process = FrontProcess(
-        "127.0.0.1", port, links.port, Tls.of(links.folder), Limits(),
-        links.folder / "front.log", print,
-    )  # fmt: skip
+    place = Place("127.0.0.1", port, FrontLimits(), Tls.of(links.folder), None, "", links.folder)
+    process = FrontProcess(place, links.port, links.folder / "front.log")
     process.admit(frozenset({read_public_key(Path(f"{key}.pub"))}))
-    with process:
+    with show_lines(print), process:
         yield process, port
 
 

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import venv
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import finish, parser_of
@@ -259,8 +259,10 @@ def measure(extras: str, wheel: Path, temporary: Path, options: object) -> dict[
         print("".join(f"    {line}\n" for line in one.typed), end="", flush=True)
     finally:
         shutil.rmtree(one.folder)
-    row = asdict(one) | {"megabytes": size, "flwr": packages.get("flwr")}
-    return {name: row[name] for name in ("extras", "megabytes", "flwr", "typed")}
+    return {
+        "extras": one.extras, "megabytes": size, "packages": len(packages),
+        "flwr": packages.get("flwr"), "typed": one.typed,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from frugalfl.energy import EnergyRecord, Grid, Reading
+from frugalfl.energy import Electricity, EnergyRecord, Reading
 from frugalfl.energy.reading import COMPONENTS, SCOPES
 from frugalfl.energy.record import SERVER
 from frugalfl.text import printable
@@ -21,7 +21,7 @@ readings = st.builds(
     scope=st.sampled_from(SCOPES), uncertainty_rel=unknown | st.floats(0, 10),
 )  # fmt: skip
 grids = st.builds(
-    Grid, region=texts, g_per_kwh=st.floats(0, 2000), year=unknown | st.integers(1990, 2100),
+    Electricity, region=texts, g_per_kwh=st.floats(0, 2000), year=unknown | st.integers(1990, 2100),
     table=texts,
 )  # fmt: skip
 records = st.builds(

@@ -1,12 +1,12 @@
 """Made-up comparisons, for tests of what is made of them."""
 
 import numpy as np
-from fraud.estimates import Joules
-from fraud.evaluation import HeldOut, evaluate
-from fraud.notes import Disclosure, Notes, Preparation
-from fraud.rows import Bytes, Row
 
-from frugalfl.energy import parse_grid
+from frugalfl.energy import parse_electricity
+from frugalfl_sim.comparison.estimates import Joules
+from frugalfl_sim.comparison.notes import Disclosure, Notes, Preparation
+from frugalfl_sim.comparison.rows import Bytes, Row
+from frugalfl_sim.rare_cases.evaluation import HeldOut, evaluate
 
 BRANCHES = ("north", "south", "west")
 #: How far scores of frauds lie above those of others.
@@ -89,6 +89,6 @@ def notes(**changes) -> Notes:
         "settings": {"negatives kept": "10 %", "label delay": "7 days"},
         "energy": "Joules are estimated from CPU time, 4 W per busy core, ± 50 % (k = 2).",
         "currency": "EUR",
-        "grid": parse_grid("ES"),
+        "grid": parse_electricity("ES"),
     }  # fmt: skip
     return Notes(**(given | changes))

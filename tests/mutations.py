@@ -7,7 +7,7 @@ import zstandard
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
 
 from frugalfl.codec.buffer import Reader, varint
-from frugalfl.energy import bundle
+from frugalfl.energy import packed_records
 from frugalfl.wire import STYPE
 
 
@@ -98,7 +98,7 @@ def numberless(data, rng):
 
 def bombs():
     """Return energy records that unpack to a lot, or nest deeply."""
-    dictionary = bundle._DICTIONARY
+    dictionary = packed_records._DICTIONARY
     texts = [
         b"0" * 50_000_000, b"[" * 200_000, b'{"all":' * 50_000,
         b'{"all":{},"each":[' + b"{}," * 100_000 + b"{}]}", b"9" * 200_000, b"null", b'"x"',

@@ -24,7 +24,7 @@ from attacking.outcome import Outcome
 from frugalfl import wire
 from frugalfl.blocks import Parameters
 from frugalfl.energy import Head
-from frugalfl.energy.verify import verify_ledger
+from frugalfl.energy.verify_ledgers import verify_ledger
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app

@@ -33,7 +33,6 @@ from frugalfl.trees.ways import HISTOGRAM, SKETCH
 from frugalfl_client.app import app as client_app
 
 MOST = (1 << 31) - 1
-_TREES = "train.trees"
 
 
 @dataclass
@@ -73,34 +72,34 @@ class Liar:
         """Answer honestly, and change that."""
         reply = client_app(message, context)
         mine = context.node_config["partition-id"] == LIAR
-        if not mine or message.metadata.message_type != _TREES or reply.has_error():
+        if not mine or message.metadata.message_type != wire.TREES or reply.has_error():
             return reply
-        request = wire.unpack_request(message)
-        if request.uplink != SKETCH and self._lies.error is not None:
+        request = wire.unpack_trees_request(message)
+        if request.way != SKETCH and self._lies.error is not None:
             code = 2 if self._lies.error else ErrorCode.NODE_UNAVAILABLE
             return Message(Error(code, self._lies.error or "gone"), reply_to=message)
         content: Any = reply.content
         array = content["arrays"]["frames"]
         array.data = self._lies.frame(self._told(request, array.data))
-        if request.uplink != SKETCH:
+        if request.way != SKETCH:
             metrics = content["metrics"]
             metrics["num-examples"] = self._lies.rows(int(metrics["num-examples"]))
             if self._lies.held is not None:
                 content["config"]["held"] = self._lies.held
         return reply
 
-    def _told(self, request: wire.TrainRequest, frame: bytes) -> bytes:
+    def _told(self, request: wire.TreesRequest, frame: bytes) -> bytes:
         lies = self._lies
-        if request.uplink == SKETCH:
+        if request.way == SKETCH:
             reader = Reader(frame)
             positives, sketch = reader.varint(MOST), Sketch.from_bytes(bytes(reader.rest()))
             positives, sketch = lies.sketch(positives, sketch)
             return varint(positives) + sketch.to_bytes()
-        parcel = Parcel.unpack(request.frames)
+        parcel = Parcel.unpack(request.parcel)
         if parcel.bins:
             self._bins = Bins.from_bytes(parcel.bins)
         assert self._bins is not None
-        if request.uplink.startswith(HISTOGRAM):
+        if request.way.startswith(HISTOGRAM):
             return self._histograms(parcel.question, frame)
         if parcel.question:
             trees = decode_forest(parcel.question, len(self._bins)).trees

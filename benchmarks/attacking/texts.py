@@ -22,9 +22,9 @@ from machines import Machines
 
 from attacking.files import frugalfl, new_run
 from attacking.outcome import Outcome
-from frugalfl.energy import EnergyRecord, Reading, bundle, formats
+from frugalfl.energy import EnergyRecord, Reading, formats, packed_records
 from frugalfl.energy.parquet import write_records
-from frugalfl.energy.text import as_dict, canonical, from_dict
+from frugalfl.energy.record_json import as_dict, canonical, from_dict
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
@@ -95,7 +95,7 @@ def lying(message: Message, context: Context) -> Message:
             ledger["battery"], ledger["charging"] = 50.0, NASTY
         case 5:
             record = replace(_RECORD, phase=NASTY)
-            ledger["records"] = bundle.pack([record])
+            ledger["records"] = packed_records.pack([record])
         case 6:
             reply.content = RecordDict({NASTY: reply.content["metrics"]})
     return reply

@@ -24,6 +24,7 @@ from attacking.lying_about_trees import (
 )
 from attacking.outcome import Outcome
 from attacking.rare import BAD_PLACES, LIAR, PERIODS, TEST_ROWS, made
+from frugalfl import wire
 from frugalfl.errors import FrugalFLError
 from frugalfl.metrics import average_precision
 from frugalfl.settings import Settings
@@ -34,7 +35,6 @@ from frugalfl.trees.parcel import Parcel
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.kept_totals import totals_of
-from frugalfl_client.trees.state import forget
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.trees.federation import grow
 from frugalfl_sim.apps import quiet_flower
@@ -144,7 +144,6 @@ ATTACKS: dict[str, dict[str, Attack]] = {
 
 #: The way in which lies about counters are tried.
 _COUNTED = "refit"
-_QUESTION = "query.counters"
 Tables = dict[str, Table]
 
 
@@ -154,7 +153,7 @@ def counting(change: Callable[[Tables], Tables]) -> App:
     def app(message: Message, context: Context) -> Message:
         reply = client_app(message, context)
         mine = context.node_config["partition-id"] == LIAR
-        if mine and message.metadata.message_type == _QUESTION and reply.has_content():
+        if mine and message.metadata.message_type == wire.COUNTERS and reply.has_content():
             array: Any = reply.content["arrays"]["frames"]  # type: ignore[index]
             if array.data:
                 array.data = pack_tables(change(unpack_tables(array.data)))
@@ -203,7 +202,6 @@ def devices() -> Iterator[None]:
             yield
         finally:
             forget_devices()
-            forget()
 
 
 class Twice(InProcessGrid):

@@ -19,7 +19,7 @@ from frugalfl.codec import (
     parse_codec,
 )
 from frugalfl.codec.frame import write_outline
-from frugalfl.codec.kept import read_kept, write_kept
+from frugalfl.codec.kept_channels import read_kept, write_kept
 from frugalfl.errors import FrugalFLError
 from frugalfl_server.rounds.aggregate import Accumulator
 from fuzzing.decoder import Decoder

@@ -14,9 +14,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from flwr.supercore.task_identity import TaskIdentity
 
 from frugalfl import program_file, wire
-from frugalfl.energy import EnergyRecord, Head, bundle
+from frugalfl.energy import EnergyRecord, Head, packed_records
 from frugalfl.energy.reading import Reading
-from frugalfl.fold import fold, unfold
+from frugalfl.fold_message import fold, unfold
 from frugalfl.program import Mask, Program, Tensor, from_bytes, to_bytes
 from frugalfl.sums import Table, pack_tables, unpack_tables
 from fuzzing.decoder import Decoder
@@ -63,7 +63,7 @@ def decoders() -> Iterator[Decoder]:
     for name, (content, unpack) in sent.items():
         yield Decoder(name, [content, fold(content)], records_like, _as_message(unpack), 3)
     yield Decoder("folded message", [fold(sent["train reply"][0])], records_like, unfold, 3)
-    yield Decoder("energy bundle", [bundle.pack(_RECORDS)], _bundle_like, _energy_of, 3)
+    yield Decoder("energy bundle", [packed_records.pack(_RECORDS)], _bundle_like, _energy_of, 3)
     keys = np.array([1, 5, 900], np.uint32)
     tables = {"a": Table(keys, np.arange(12, dtype=np.uint32).reshape(3, 4)),
               "b": Table(keys, np.eye(3, 40, dtype=np.uint32))}  # fmt: skip
@@ -136,8 +136,8 @@ def _energy_of(data: bytes) -> None:
 def _bundle_like(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.2:
         return bytes_like(data, rng)
-    text = zlib.decompressobj(zdict=bundle._DICTIONARY).decompress(data)
-    deflater = zlib.compressobj(1, zdict=bundle._DICTIONARY)
+    text = zlib.decompressobj(zdict=packed_records._DICTIONARY).decompress(data)
+    deflater = zlib.compressobj(1, zdict=packed_records._DICTIONARY)
     return deflater.compress(json_like(text, rng)) + deflater.flush()
 
 

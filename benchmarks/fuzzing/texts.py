@@ -11,8 +11,8 @@ from typing import Any
 from frugalfl.asynchronous import parse_asynchronous
 from frugalfl.codec import parse_codec
 from frugalfl.delays import parse_delays
-from frugalfl.energy.fleet import parse_fleet
-from frugalfl.energy.grid import parse_grid
+from frugalfl.energy.device_mix import parse_device_mix
+from frugalfl.energy.electricity import parse_electricity
 from frugalfl.patience import parse_patience
 from frugalfl.plans import parse_plan
 from frugalfl.sampling import parse_sampling
@@ -34,8 +34,8 @@ _TEXTS: dict[str, tuple[Any, tuple[str, ...]]] = {
         "auto(nmse 0.05)", "dyadic(auto) | range",
     )),
     "plan text": (parse_plan, ("alternate(full, last(2))", "full", "last(1)")),
-    "fleet text": (parse_fleet, ("generic", "60% raspberry-pi-5, 40% generic")),
-    "electricity text": (parse_grid, ("ES", "world", "120 g/kWh")),
+    "fleet text": (parse_device_mix, ("generic", "60% raspberry-pi-5, 40% generic")),
+    "electricity text": (parse_electricity, ("ES", "world", "120 g/kWh")),
     "sampling text": (lambda text: parse_sampling(text, 8), ("uniform", "sticky(4, 1)")),
     "strategy text": (lambda text: parse_strategy(text, 8), (
         "fedavg", "fedadam(0.01)", "fedavgm(0.9)", "krum(2)", "fedtrimmedavg(0.2)", "fedprox(0.1)",

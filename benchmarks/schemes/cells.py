@@ -66,8 +66,9 @@ def earlier_cells(file: Path, seeds: Sequence[int], quick: bool) -> dict[Key, Ce
     try:
         figures = json.loads(file.read_text(encoding="utf-8"))
         cells = {(cell["task"], cell["cohort"], cell["scheme"]): cell for cell in figures["cells"]}
+        made_with = figures["seeds"], figures["about"]["quick"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} holds no figures of this benchmark: {error}") from error
-    if (figures["seeds"], figures["quick"]) != (list(seeds), quick):
+    if made_with != (list(seeds), quick):
         raise UsageError(f"{file} was made with other seeds, or with --quick; run all of it anew")
     return cells

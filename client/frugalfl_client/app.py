@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
@@ -10,221 +12,172 @@ from frugalfl import wire
 from frugalfl.blocks import Layout
 from frugalfl.codec import Codec, encode_frame, parse_codec
 from frugalfl.energy.level import BatteryLevel
-from frugalfl.errors import FrameError, TaskError, UsageError
-from frugalfl_client.answers import answer, answered, kept
+from frugalfl.errors import FrameError, UsageError
+from frugalfl_client.bring_up import bring_up, builds_on
+from frugalfl_client.calibrate import give_ranges
 from frugalfl_client.counters import share
-from frugalfl_client.device import Device, device_of
-from frugalfl_client.energy import RoundEnergy
+from frugalfl_client.exchange import Exchange
 from frugalfl_client.facts import tell
 from frugalfl_client.held import Held
-from frugalfl_client.training.trainer import Measured, Trainer
+from frugalfl_client.training.trainer import Measured, Trained, Trainer
 
 app = ClientApp()
 
-_Request = wire.TrainRequest | wire.CalibrateRequest
+
+def _action(message_type: str) -> str:
+    """Return what Flower's decorators call a message type: the part after its category."""
+    return message_type.partition(".")[2]
 
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Apply the frames, train the planned blocks, encode the update, write the ledger, answer."""
-    return answered(_train, message, context)
+    with Exchange(message, context) as exchange:
+        exchange.answer(wire.pack_reply(_train(exchange)))
+    return exchange.reply
 
 
-def _train(message: Message, context: Context) -> Message:
-    device = device_of(context)
-    request = wire.unpack_request(message)
-    device.check_allowed(request.run)
-    device.prepare(request.run)
-    device.fit(request.form)
-    device.check_batches()
-    held = _load(device, request)
-    battery = device.battery()
-    if battery is not None and battery.below(device.settings.energy.min_battery):
-        return answer(_declined(device, held, request, battery), message)
-    codec = _codec_of(request)
-    trainer = device.trainer(request.program, request.program_file)
-    if trainer is not None:
-        trainer.layout.check(request.blocks)
-    if trainer is None or (held.version != request.base and request.base >= 0):
-        # A training program is missing; or the disk was lost or damaged, or another server used
-        # this name for its run. What is held now decides what the next round brings.
-        return answer(
-            wire.TrainReply(
-                held.version, link=device.link, notice=held.damage,
-                trainer=device.trainer_name, programs=device.programs,
-            ),
-            message,
-        )  # fmt: skip
-    missed = held.missed(request.version)
-    epochs, kept_back = device.owner.epochs(request.epochs)
-    device.keep_back(kept_back)
-    energy = RoundEnergy(device, request, trainer.software)
-    energy.downloaded(request)
-    _bring_up(device, trainer, held, request, energy)
-    measured, scored = Measured(None), 0
-    if device.evaluated is not None:
-        with energy.window("evaluate", samples=len(device.evaluated)) as window:
-            device.check_rows(trainer, held.model | held.private)
-            received = trainer.measure(held.model, device.evaluated, device.kind)
-            window.correct = received.right
-        if device.measures_for_all:
-            measured, scored = received, len(device.evaluated)
-    with energy.window("train", samples=len(device.examples)):
-        rate = request.learning_rate or device.settings.learning_rate_at(request.round)
-        device.check_rows(trainer, held.model | held.private)
-        trained = trainer.train(
-            held.model, request.blocks, device.examples, rate, device.drawn(request.round),
-            held.private, request.proximal_mu, epochs, device.fewest_rows,
-        )  # fmt: skip
-        held.private = trained.private
-    if device.held_out is not None:
-        scored = len(device.held_out)
-        moved = {name: held.model[name] + step for name, step in trained.update.items()}
-        with energy.window("evaluate", samples=scored) as window:
-            whole = held.model | moved | held.private
-            measured = trainer.measure(whole, device.held_out, device.kind)
-            window.correct = measured.right
-        if scored < device.smallest_batch:  # sums over so few rows would tell single ones
-            measured, scored = Measured(None), 0
-    with energy.window("encode"):
-        frame, held.residual = encode_frame(
-            codec,
-            Layout.of(held.model),
-            trained.update,
-            base=request.version,
-            version=request.version,
-            residual=held.residual,
-            seed=_rounding_seed((device.settings.run.seed, device.number, request.round)),
-            missed=missed,
-        )
-
-    energy.uploading(len(frame))
-    records, head, unkept = kept(device, energy.take())
-    _save(device, request, held)
-    reply = wire.TrainReply(
-        held.version,
-        frame,
-        len(device.examples),
-        trained.loss,
-        records,
-        head,
-        link=device.link,
-        notice="; ".join(filter(None, (held.damage, device.take_notice(), unkept))),
-        accuracy=measured.share_of(scored),
-        scored=scored,
-        tally=measured.tally,
-        trainer=device.trainer_name,
-        battery=device.battery(),
-    )
-    return answer(reply, message)
-
-
-@app.train("trees")
+@app.train(_action(wire.TREES))
 def trees(message: Message, context: Context) -> Message:
     """Grow trees, or give the histograms that one is grown from."""
     from frugalfl_client.trees.rounds import work
 
-    return answered(work, message, context)
+    with Exchange(message, context) as exchange:
+        exchange.answer(wire.pack_trees_reply(work(exchange)))
+    return exchange.reply
 
 
-@app.query("counters")
+@app.query(_action(wire.COUNTERS))
 def counters(message: Message, context: Context) -> Message:
     """Give the tables of this device's counters, or take the sums of everybody's."""
-    return answered(share, message, context)
+    with Exchange(message, context) as exchange:
+        exchange.answer(wire.pack_counters_reply(share(exchange)))
+    return exchange.reply
 
 
-@app.query("facts")
+@app.query(_action(wire.FACTS))
 def facts(message: Message, context: Context) -> Message:
     """Say what this device's rows look like, to a server that has none of its own."""
-    return answered(tell, message, context)
+    with Exchange(message, context) as exchange:
+        exchange.answer(wire.pack_facts_reply(tell(exchange)))
+    return exchange.reply
 
 
-@app.query("calibrate")
+@app.query(_action(wire.CALIBRATE))
 def calibrate(message: Message, context: Context) -> Message:
     """Apply the frames, run this device's rows, answer with the ranges of the activations."""
-    return answered(_calibrate, message, context)
+    with Exchange(message, context) as exchange:
+        exchange.answer(wire.pack_calibrate_reply(give_ranges(exchange)))
+    return exchange.reply
 
 
-def _calibrate(message: Message, context: Context) -> Message:
-    device = device_of(context)
-    request = wire.unpack_calibrate_request(message)
-    device.check_allowed(request.run, "calibration")
+@dataclass(frozen=True)
+class _Tested:
+    """What was measured on rows that are not trained on, and how many there were."""
+
+    measured: Measured = field(default_factory=lambda: Measured(None))
+    rows: int = 0
+
+
+def _train(exchange: Exchange) -> wire.TrainReply:
+    """See whether this device can, and may, do what is asked; if so, do it."""
+    request = exchange.open(wire.unpack_request)
+    device = exchange.device
     device.prepare(request.run)
-    device.check_batches()
-    held = _load(device, request)
-    ranges, measured, scored = np.zeros((0, 2), np.float32), Measured(None), 0
+    device.rows.fit(request.form)
+    device.rows.check_batches()
+    held = exchange.load(request)
+    battery = device.battery()
+    if battery is not None and battery.below(device.settings.energy.min_battery):
+        return _declined(exchange, held, request, battery)
+    codec = _codec_of(request)
     trainer = device.trainer(request.program, request.program_file)
-    energy = RoundEnergy(device, request, "" if trainer is None else trainer.software)
-    energy.downloaded(request)
-    if trainer is not None and (held.version == request.base or request.base < 0):
-        _bring_up(device, trainer, held, request, energy)
-        with energy.window("calibrate", samples=len(device.examples)):
-            ranges = trainer.calibrate(held.model, device.examples, request.percentile)
-        _save(device, request, held)
-        if device.measures_for_all and device.evaluated is not None:
-            scored = len(device.evaluated)
-            with energy.window("evaluate", samples=scored) as window:
-                measured = trainer.measure(held.model, device.evaluated, device.kind)
-                window.correct = measured.right
-    energy.uploading(ranges.nbytes)
-    records, head, unkept = kept(device, energy.take())
-    notice = "; ".join(filter(None, (held.damage, device.take_notice(), unkept)))
-    reply = wire.CalibrateReply(
-        held.version, ranges, records, head, notice, device.trainer_name, device.programs,
-        measured.share_of(scored), scored, measured.tally,
+    if trainer is not None:
+        trainer.layout.check(request.blocks)
+    if trainer is None or not builds_on(held, request):
+        # A training program is missing; or the disk was lost or damaged, or another server used
+        # this name for its run. What is held now decides what the next round brings.
+        return wire.TrainReply(
+            held.version, link=device.link, notice=held.damage,
+            trainer=device.trainer_name, programs=device.programs,
+        )  # fmt: skip
+    return _trained(exchange, request, held, trainer, codec)
+
+
+def _trained(
+    exchange: Exchange, request: wire.TrainRequest, held: Held, trainer: Trainer, codec: Codec
+) -> wire.TrainReply:
+    """Bring the model up, train it, and answer with the encoded update."""
+    device, missed = exchange.device, held.missed(request.version)
+    epochs, kept_back = device.owner.epochs(request.epochs)
+    device.keep_back(kept_back)
+    energy = exchange.meter(request, trainer.software)
+    bring_up(exchange, trainer, held, request)
+    tested = _measure_received(exchange, trainer, held)
+    with energy.window("train", samples=len(device.rows.examples)):
+        rate = request.learning_rate or device.settings.learning_rate_at(request.round)
+        device.rows.check_model(trainer, held.model | held.private)
+        trained = trainer.train(
+            held.model, request.blocks, device.rows.examples, rate, device.drawn(request.round),
+            held.private, request.proximal_mu, epochs, device.rows.fewest,
+        )  # fmt: skip
+        held.private = trained.private
+    if device.rows.held_out is not None:
+        tested = _measure_trained(exchange, trainer, held, trained)
+    with energy.window("encode"):
+        frame, held.residual = encode_frame(
+            codec, Layout.of(held.model), trained.update, base=request.version,
+            version=request.version, residual=held.residual, missed=missed,
+            seed=_rounding_seed((device.settings.run.seed, device.number, request.round)),
+        )  # fmt: skip
+    records, head, notice = exchange.close(len(frame), held.damage)
+    exchange.save(request, held)
+    return wire.TrainReply(
+        held.version, frame, len(device.rows.examples), trained.loss, records, head, device.link,
+        notice, tested.measured.share_of(tested.rows), tested.rows, device.battery(),
+        device.trainer_name, tally=tested.measured.tally,
     )  # fmt: skip
-    return Message(wire.pack_calibrate_reply(reply), reply_to=message)
+
+
+def _measure_received(exchange: Exchange, trainer: Trainer, held: Held) -> _Tested:
+    """Measure the model that came, if this device does that; tell of it, if only devices can."""
+    device = exchange.device
+    if device.rows.evaluated is None:
+        return _Tested()
+    with exchange.energy.window("evaluate", samples=len(device.rows.evaluated)) as window:
+        device.rows.check_model(trainer, held.model | held.private)
+        received = trainer.measure(held.model, device.rows.evaluated, device.rows.kind)
+        window.correct = received.right
+    return (
+        _Tested(received, len(device.rows.evaluated)) if device.rows.measures_for_all else _Tested()
+    )
+
+
+def _measure_trained(exchange: Exchange, trainer: Trainer, held: Held, trained: Trained) -> _Tested:
+    """Measure this device's own model, of which nobody else has the private blocks."""
+    device = exchange.device
+    assert device.rows.held_out is not None
+    rows = len(device.rows.held_out)
+    moved = {name: held.model[name] + step for name, step in trained.update.items()}
+    with exchange.energy.window("evaluate", samples=rows) as window:
+        whole = held.model | moved | held.private
+        measured = trainer.measure(whole, device.rows.held_out, device.rows.kind)
+        window.correct = measured.right
+    # Sums over fewer rows would tell single ones.
+    return _Tested(measured, rows) if rows >= device.rows.smallest_batch else _Tested()
 
 
 def _declined(
-    device: Device, held: Held, request: wire.TrainRequest, battery: BatteryLevel
+    exchange: Exchange, held: Held, request: wire.TrainRequest, battery: BatteryLevel
 ) -> wire.TrainReply:
     """Say that the battery is too low: the model stays as it is, only the radio has worked."""
-    energy = RoundEnergy(device, request)
-    energy.downloaded(request)
-    energy.uploading(0)
-    records, head, unkept = kept(device, energy.take())
+    device = exchange.device
+    exchange.meter(request)
+    told = exchange.close(0, held.damage)
     return wire.TrainReply(
-        held.version, records=records, head=head, link=device.link, battery=battery,
-        notice="; ".join(filter(None, (held.damage, device.take_notice(), unkept))),
-        trainer=device.trainer_name, programs=device.programs,
+        held.version, records=told.records, head=told.head, link=device.link, battery=battery,
+        notice=told.notice, trainer=device.trainer_name, programs=device.programs,
     )  # fmt: skip
-
-
-def _bring_up(
-    device: Device, trainer: Trainer, held: Held, request: _Request, energy: RoundEnergy
-) -> None:
-    """Apply a request's frames to what is held.
-
-    Raises:
-        FrameError: The frames cannot be applied, or lead elsewhere. A difference to what is not
-            held would be refused again and again, so the device then holds no model any more:
-            the next request brings a whole one.
-    """
-    try:
-        with energy.window("decode"):
-            held.apply(request.frames, trainer.layout, trainer.limits)
-        if held.version != request.version:
-            raise FrameError(
-                f"the frames lead to version {held.version}, the request is for version "
-                f"{request.version}"
-            )
-    except (FrameError, TaskError) as error:
-        kept = _load(device, request)
-        kept.model, kept.version = {}, -1
-        _save(device, request, kept)
-        raise FrameError(str(error)) from error
-
-
-def _load(device: Device, request: _Request) -> Held:
-    """Return what is held, from before what was done in vain."""
-    return device.store.load(request.run, request.resumed, request.round if request.again else -1)
-
-
-def _save(device: Device, request: _Request, held: Held) -> None:
-    """Keep what a request left, and which request it was: a resumed run may ask for it again."""
-    held.round, held.attempt = request.round, len(request.resumed)
-    device.store.save(request.run, held)
 
 
 def _codec_of(request: wire.TrainRequest) -> Codec:

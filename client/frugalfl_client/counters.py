@@ -5,45 +5,31 @@ A device whose own settings say ``counters = "own"`` gives nothing, whatever a s
 
 from __future__ import annotations
 
-from flwr.app import Context, Message
-
 from frugalfl import wire
 from frugalfl.errors import FrameError
 from frugalfl.sums import pack_tables, unpack_tables
-from frugalfl_client.answers import answer, kept
-from frugalfl_client.device import Device, device_of
-from frugalfl_client.energy import RoundEnergy
+from frugalfl_client.exchange import Exchange
 from frugalfl_client.kept_totals import keep_totals
 
 
-def share(message: Message, context: Context) -> Message:
-    """Answer a question without frames by the tables, one with frames by keeping these sums.
+def share(exchange: Exchange) -> wire.CountersReply:
+    """Answer a question without sums by the tables, one with sums by keeping these.
 
     Raises:
         FrameError: This device does not share, or the sums are not of its own tables.
         RunError: The sums cannot be kept.
         TaskError: The task's counters raised.
     """
-    device = device_of(context)
-    request = wire.unpack_request(message)
-    device.check_allowed(request.run, "counters")
+    request = exchange.open(wire.unpack_counters_request, "counters")
+    device = exchange.device
     if not device.settings.train.shares_counters:
         raise FrameError("this device shares no counters: its setting counters is own")
-    energy = RoundEnergy(device, request)
-    energy.downloaded(request)
-    with energy.window("prepare"):
-        tables = b"" if request.frames else _own(device)
-        if request.frames:
-            unpack_tables(request.frames)  # damage is the server's to hear of, now
-            keep_totals(device.folder, request.run, request.frames)
-    energy.uploading(len(tables))
-    records, head, unkept = kept(device, energy.take())
-    reply = wire.TrainReply(
-        0, tables, records=records, head=head, link=device.link,
-        notice="; ".join(filter(None, (device.take_notice(), unkept))),
-    )  # fmt: skip
-    return answer(reply, message)
-
-
-def _own(device: Device) -> bytes:
-    return pack_tables(device.task.counters_of(device.number, device.of))
+    tables = b""
+    with exchange.meter(request).window("prepare"):
+        if request.sums:
+            unpack_tables(request.sums)  # damage is the server's to hear of, now
+            keep_totals(device.folder, request.run, request.sums)
+        else:
+            tables = pack_tables(device.task.counters_of(device.number, device.of))
+    records, head, notice = exchange.close(len(tables))
+    return wire.CountersReply(tables, records, head, device.link, notice)

@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from flwr.app import Context
 
 from frugalfl import wire
-from frugalfl.blocks import Parameters
-from frugalfl.energy import Ledger, Meter, choose_meter, parse_grid, profile_named
+from frugalfl.energy import Ledger, Meter, choose_meter, parse_electricity, profile_named
 from frugalfl.energy.host import is_this_machine
 from frugalfl.energy.level import BatteryLevel, battery_level
-from frugalfl.errors import FrameError, MissingExtraError, RunError, TaskError, UsageError
-from frugalfl.form import Form
-from frugalfl.kinds import Kind, kind_named
+from frugalfl.errors import MissingExtraError, RunError, UsageError
 from frugalfl.settings import TRAINERS, Settings
-from frugalfl.task import Examples, Task, load_task
+from frugalfl.task import Task, load_task
 from frugalfl_client.approvals import Approvals
 from frugalfl_client.chance import Chance
 from frugalfl_client.kept_totals import totals_of
 from frugalfl_client.owner import VOICE, Owner
+from frugalfl_client.rows import OwnRows
 from frugalfl_client.store import Store
-from frugalfl_client.training.batches import SMALLEST_BATCH, check_batch_size, check_rows
+from frugalfl_client.training.batches import SMALLEST_BATCH
 
 if TYPE_CHECKING:
     from frugalfl_client.programs import Programs
     from frugalfl_client.training.pytorch import TorchTrainer
     from frugalfl_client.training.trainer import Trainer
+    from frugalfl_client.trees.state import Holding
 
 _ROOT = Path("/")
-#: With private blocks nobody else can measure a device's model, and without public rows nobody else
-#: can measure any: a device keeps one row in so many for it.
-_HOLD_OUT_ONE_IN = 5
 
 
 class Device:
@@ -49,14 +43,13 @@ class Device:
         smallest_batch: int = SMALLEST_BATCH,
     ) -> None:  # fmt: skip
         self.number = number
-        self.smallest_batch = smallest_batch
         self._chance = Chance(folder, number, seed)
         self._battery_file = battery_file
         self.settings = settings
-        worn = settings.energy.fleet.of(number)
+        worn = settings.energy.device_mix.of(number)
         self.link = link or worn.link
         self.profile = worn.profile
-        self.grid = parse_grid(grid)
+        self.grid = parse_electricity(grid)
         self.trainer_name = _name_of_trainer(trainer)
         self.store = Store(folder / "store.sqlite")
         self.ledger, self._notice = _ledger(folder / "ledger.sqlite")
@@ -64,19 +57,15 @@ class Device:
         self.of = of
         self.folder = folder
         self.task = _task(settings.run.task)
-        self.held_out: Examples | None = None
-        #: Rows of its own on which it measures each model that it receives.
-        self.evaluated: Examples | None = None
+        self.rows = OwnRows(self.task, number, of, settings, smallest_batch)
         self._run = ""
-        self._checked: Examples | None = None
-        self._form: Form | None = None
-        #: What the server says that the task learns; ``None``: it does not say.
-        self.kind: Kind | None = None
         self.approvals = Approvals.of({}, folder)
         self.owner = Owner()
         self._kept_back: set[str] = set()
+        #: What it made of the trees in its store, so that it need not be made again.
+        self.trees: Holding | None = None
         if not settings.train.shares_counters:
-            self._use(self.task.rows_of(number, of))
+            self.rows.load()
 
     def prepare(self, run: str) -> None:
         """Make its rows, where these depend on the sums of all clients' counters in a run.
@@ -87,69 +76,13 @@ class Device:
         """
         if not self.settings.train.shares_counters or self._run == run:
             return
-        self._use(self.task.rows_of(self.number, self.of, totals_of(self.folder, run)))
+        self.rows.load(totals_of(self.folder, run))
         self._run = run
-
-    def _use(self, examples: Examples) -> None:
-        self.examples = examples
-        most = self.settings.rounds.evaluate_rows
-        if self.settings.wire.private:
-            self.examples, self.held_out = _hold_out(examples, self.settings.run.seed, self.number)
-        elif self.measures_for_all and self._has_rows_to_hold_out(len(examples)):
-            self.examples, held = _hold_out(examples, self.settings.run.seed, self.number)
-            self.evaluated = Examples(held.x[: most or None], held.y[: most or None])
-        elif most:
-            self.evaluated = Examples(examples.x[:most], examples.y[:most])
-
-    def _has_rows_to_hold_out(self, rows: int) -> bool:
-        """Say whether sums over what is held out are sums of enough rows, as those of batches."""
-        return rows > 1 and max(1, rows // _HOLD_OUT_ONE_IN) >= self.smallest_batch
-
-    @property
-    def measures_for_all(self) -> bool:
-        """Whether only clients can measure the model that all share: the server has no rows."""
-        return not self.task.has_public_rows and not self.settings.wire.private
 
     @property
     def name(self) -> str:
         """Which client it is, for messages."""
         return f"client {self.number} of {self.of}"
-
-    def fit(self, form: Form | None) -> None:
-        """Bring its rows into the form that the server says, if it does.
-
-        Raises:
-            FrameError: The server says a kind of task that is not known here.
-            TaskError: The rows have another form.
-        """
-        if form is None or form == self._form:
-            return
-        try:
-            self.kind = kind_named(form.kind)
-        except UsageError as error:
-            raise FrameError(f"the server's task is of no known kind: {error}") from error
-        self.examples = form.fit(self.examples, self.name)
-        few = replace(form, fewest=1)  # rows to measure on are in no batch
-        if self.held_out is not None:
-            self.held_out = few.fit(self.held_out, self.name)
-        if self.evaluated is not None:
-            self.evaluated = few.fit(self.evaluated, self.name)
-        self._form = form
-
-    @property
-    def fewest_rows(self) -> int:
-        """Rows of a batch: what its owner asks for, and what the model needs."""
-        return max(self.smallest_batch, 1 if self._form is None else self._form.fewest)
-
-    def check_rows(self, trainer: Trainer, parameters: Parameters) -> None:
-        """See once that a model takes this device's rows, so that a mistake is named as one.
-
-        Raises:
-            TaskError: It does not.
-        """
-        if self._checked is not self.examples:
-            trainer.check_rows(parameters, self.examples, self.name, self.kind)
-            self._checked = self.examples
 
     def battery(self) -> BatteryLevel | None:
         """Return how full its battery is, where the settings care; ``None``: not known.
@@ -187,15 +120,6 @@ class Device:
         """Return, once, what went wrong with the ledger, and what is kept back."""
         notice, self._notice = self._notice, ""
         return notice
-
-    def check_batches(self) -> None:
-        """Refuse to work on fewer rows at a time than this device's smallest batch.
-
-        Raises:
-            NotAllowedError: The settings' batches are smaller, or it has too few rows itself.
-        """
-        check_batch_size(self.settings.train.batch_size, self.smallest_batch)
-        check_rows(len(self.examples), self.smallest_batch)
 
     def drawn(self, number: int) -> tuple[int, ...]:
         """Return what order, dropout and samples of a round are drawn from.
@@ -313,20 +237,6 @@ def _ledger(path: Path) -> tuple[Ledger, str]:
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         return Ledger(path), f"{error}; it is set aside as {aside.name}, and a new one begins"
-
-
-def _hold_out(examples: Examples, seed: int, number: int) -> tuple[Examples, Examples]:
-    """Return rows to train on and rows to measure on; the same ones in every round of a run."""
-    if len(examples) < 2:
-        raise TaskError(
-            f"client {number} has one row; with private blocks it needs two, to measure on one"
-        )
-    order = np.random.default_rng((seed, number)).permutation(len(examples))
-    count = max(1, len(examples) // _HOLD_OUT_ONE_IN)
-    kept, held = np.sort(order[count:]), np.sort(order[:count])
-    return Examples(examples.x[kept], examples.y[kept]), Examples(
-        examples.x[held], examples.y[held]
-    )
 
 
 @lru_cache(maxsize=16)

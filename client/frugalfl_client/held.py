@@ -24,6 +24,8 @@ class Held:
         model: Tensors by name, on the grid of :func:`~frugalfl.blocks.snap`.
         residual: State of the uplink codec's error feedback.
         private: This device's own blocks, float32; never in a frame.
+        trees: In a run of trees, in place of a model: the agreed bins, then the segments, as they
+            came; ``version`` is the number of segments.
         round: Round of the request that left it so; 0: none.
         attempt: How often the run had been resumed by then.
         damage: What was lost of all that on the disk, in one line; empty: nothing.
@@ -33,6 +35,7 @@ class Held:
     model: Parameters = field(default_factory=dict)
     residual: Residual = field(default_factory=dict)
     private: Parameters = field(default_factory=dict)
+    trees: tuple[bytes, ...] = ()
     round: int = 0
     attempt: int = 0
     damage: str = ""

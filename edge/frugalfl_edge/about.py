@@ -6,7 +6,7 @@ import json
 import struct
 from typing import Any
 
-from frugalfl.about import ENTRY, MOST_BYTES
+from frugalfl.about_entry import ENTRY, MOST_BYTES
 from frugalfl.errors import MissingExtraError, UsageError
 from frugalfl_edge.interpreter import ModelSource, content_of, name_of
 

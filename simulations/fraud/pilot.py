@@ -23,18 +23,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fraud.bank import Bank
-from fraud.comparison import Comparison
 from fraud.config import load_config
 from fraud.federations import WAYS
 from fraud.pilot_report import notes_of, write_all
-from fraud.rows import Row
 from fraud.simulator import simulate, write_branches
 from fraud.study import COUNTERS, Study, rows_of
 from rich.console import Console
 
 from frugalfl.atomic import open_private, write_atomically
-from frugalfl.energy import parse_grid
+from frugalfl.energy import parse_electricity
 from frugalfl.errors import FrugalFLError, UsageError
+from frugalfl_sim.comparison.comparison import Comparison
+from frugalfl_sim.comparison.rows import Row
 
 BRANCHES = 8
 #: Divisions of a simulated bank; the first is the headline's.
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         jobs = _jobs(options)
-        parse_grid(options.grid)
+        parse_electricity(options.grid)
         comparison = Comparison(tuple(_done(jobs, options.jobs)), options.chosen)
         given = sys.argv[1:] if arguments is None else list(arguments)
         notes = notes_of(Bank(_settings(jobs[0])), comparison, _data(jobs), given, options.grid)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,15 @@ from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from frugalfl import wire
-from frugalfl.energy import counted
+from frugalfl.energy import countable_readings
 from frugalfl.energy.record import known_sum
 from frugalfl.errors import TaskError
 from frugalfl.form import Form
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task
-from frugalfl_client.answers import answered
 from frugalfl_client.device import device_of
+from frugalfl_client.exchange import Exchange
 from frugalfl_server.exchange.clock import SimulatedLaps
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.evaluate import evaluate, form_of, scoring_for
@@ -44,37 +43,41 @@ def _client(form: Form) -> ClientApp:
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        return answered(partial(_train, form), message, context)
+        with Exchange(message, context) as exchange:
+            exchange.answer(_train(form, message, context))
+        return exchange.reply
 
     return app
 
 
-def _train(form: Form, message: Message, context: Context) -> Message:
+def _train(form: Form, message: Message, context: Context) -> RecordDict:
     """Train the whole model and send all of it back, as any Flower quickstart does."""
     device = device_of(context)
-    device.fit(form)
+    device.rows.fit(form)
     parameters = unpack(message.content.array_records["arrays"])
     config: Mapping[str, Any] = message.content.config_records["config"]
     number = int(config["server-round"])
     trainer = device.trainer()
     assert trainer is not None  # only a LiteRT trainer has to wait for its program
-    device.check_rows(trainer, parameters)
+    device.rows.check_model(trainer, parameters)
     with device.meter.window("train") as window:
         trained = trainer.train(
             parameters,
             trainer.layout.everything,
-            device.examples,
+            device.rows.examples,
             config.get(wire.LEARNING_RATE, 0.0) or device.settings.learning_rate_at(number),
             (device.settings.run.seed, device.number, number),
-            smallest_batch=device.fewest_rows,
+            smallest_batch=device.rows.fewest,
         )
     local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
-    metrics = MetricRecord({"num-examples": len(device.examples), "train-loss": trained.loss})
+    metrics = MetricRecord({"num-examples": len(device.rows.examples), "train-loss": trained.loss})
     for measured, name in _JOULES.items():
-        joules = known_sum(r.energy_j for r in counted(window.readings) if r.measured is measured)
+        joules = known_sum(
+            r.energy_j for r in countable_readings(window.readings) if r.measured is measured
+        )
         if joules is not None:
             metrics[name] = joules
-    return Message(RecordDict({"arrays": pack(local), "metrics": metrics}), reply_to=message)
+    return RecordDict({"arrays": pack(local), "metrics": metrics})
 
 
 class _CountingGrid(InProcessGrid):

@@ -13,7 +13,6 @@ from frugalfl.settings import Settings
 from frugalfl.task import Task, load_task
 from frugalfl_client.device import forget_devices
 from frugalfl_client.owner import quiet_devices
-from frugalfl_client.trees.state import forget
 from frugalfl_server.app import app as server_app
 from frugalfl_server.app import keeping_status
 from frugalfl_server.phases.initial_model import pin_start
@@ -96,7 +95,6 @@ def simulate_app(
                     write_report(run)
         finally:
             forget_devices()
-            forget()
     return RunDirectory.open(run.path)
 
 

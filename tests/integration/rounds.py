@@ -18,7 +18,7 @@ from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.cohort.energy_limits import Control
 from frugalfl_server.cohort.quarantine import set_aside_of
 from frugalfl_server.cohort.training_programs import Programs
-from frugalfl_server.export import prune
+from frugalfl_server.export import prune_channels as prune
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import pack, unpack
@@ -49,6 +49,7 @@ class Rounds:
         self.clients = Clients(
             quarantine=set_aside_of(settings), limits=self.control, programs=self.programs
         )
+        self.aside = self.clients.quarantine
         self.warnings = []
         self.strategy = self._strategy()
         self.grid = InProcessGrid(

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from flwr.app import Message
 from flwr.clientapp import ClientApp
+from logged import Lines
 
 from frugalfl import wire
 from frugalfl.energy import Ledger
@@ -19,8 +20,9 @@ from frugalfl_client import app as client
 from frugalfl_client.held import Held
 from frugalfl_client.store import Store
 from frugalfl_server import export
-from frugalfl_server.phases.calibrate import ask_clients, keep_ranges, kept_ranges, merged
+from frugalfl_server.phases.calibrate import ask_clients, merged
 from frugalfl_server.phases.initial_model import initial_model
+from frugalfl_server.phases.kept_ranges import keep_ranges, kept_ranges
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.apps import importable, read_settings
 from frugalfl_sim.simulate import simulate_app
@@ -158,8 +160,8 @@ def calibrate(devices, app=client.app, before=lambda: None, percentile=100.0):
     write_parameters(module, rounds.model)
     question = wire.CalibrateRequest("run", 2, -1, -1, b"", percentile)
     answers = ask_clients(rounds.grid, rounds.downlink, rounds.grid.get_node_ids(), question)
-    warnings = []
-    return answers, merged(answers, module, (1, 8, 8), warnings.append), warnings
+    with Lines() as warnings:
+        return answers, merged(answers, module, (1, 8, 8)), warnings
 
 
 def huge(ranges):
@@ -218,7 +220,7 @@ def test_a_client_that_lost_its_model_is_sent_a_whole_one(tmp_path):
         answers, _, warnings = calibrate(tmp_path, before=lose)
     assert len(answers.ranges) == 6
     assert warnings == []
-    assert answers.downlink_bytes > 38_282  # more than a byte for each parameter
+    assert answers.cost.downlink_bytes > 38_282  # more than a byte for each parameter
 
 
 def test_a_percentile_narrows_the_ranges(honest, tmp_path):

@@ -22,7 +22,7 @@ from flwr.superlink.servicer.runtime import runtime_handlers
 
 from frugalfl import wire
 from frugalfl.carried import MOST_DOWN_BYTES, MOST_UP_BYTES
-from frugalfl.fold import FOLDED, fold, unfold
+from frugalfl.fold_message import FOLDED, fold, unfold
 from frugalfl_client.node import flower
 from frugalfl_client.node.channel import Answer
 from frugalfl_server.app import _carrying

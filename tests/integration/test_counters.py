@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from itertools import pairwise
 
 import numpy as np
@@ -10,15 +11,17 @@ import pytest
 import toy_rare
 from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
+from logged import Lines
 from mutations import damaged, sealed
 
 from frugalfl import wire
 from frugalfl.energy import SERVER
 from frugalfl.errors import FederationError, TaskError
 from frugalfl.sums import Table, pack_tables, unpack_tables
+from frugalfl.trees.ways import SKETCH
 from frugalfl_client.app import app as client_app
+from frugalfl_client.device import forget_devices
 from frugalfl_client.kept_totals import totals_of
-from frugalfl_client.trees.state import forget
 from frugalfl_server.phases.counter_bounds import made_up, overflowing
 from frugalfl_server.phases.share_counters import counters_into
 from frugalfl_server.rounds.evaluate import Scores
@@ -28,7 +31,6 @@ from frugalfl_sim.engine.grid import InProcessGrid
 from .tree_runs import CLIENTS, devices, model_of, run_of, said, settings_of
 
 pytest.importorskip("lightgbm")
-QUESTION = "query.counters"
 
 
 class Shared:
@@ -36,15 +38,13 @@ class Shared:
 
     def __init__(self, folder, client=client_app, task="counting", at_least=1):
         settings = settings_of("bagging", task=task, counters="shared", counters_at_least=at_least)
-        self.warnings, lines = [], []
-        with devices():
+        with devices(), Lines() as self.warnings, Lines(logging.INFO) as lines:
             self.run = RunDirectory.create(folder, task, settings, app=None)
             grid = InProcessGrid(client, CLIENTS, settings.as_config(), self.run.path / "devices")
             counters_into(
-                self.run, grid, CLIENTS, Scores(0.5, {}, 0), lines.append, self.warnings.append,
-                settings.train.counters_at_least,
-            )  # fmt: skip
-        self.line = lines[-1]
+                self.run, grid, CLIENTS, Scores(0.5, {}, 0), settings.train.counters_at_least
+            )
+        self.line = [line for line in lines if line not in self.warnings][-1]
 
     def folder(self, number):
         return self.run.path / "devices" / f"client-{number}"
@@ -126,7 +126,7 @@ def changing(change, who=(1,)):
 
     def app(message, context):
         reply = client_app(message, context)
-        asked = message.metadata.message_type == QUESTION and reply.has_content()
+        asked = message.metadata.message_type == wire.COUNTERS and reply.has_content()
         if asked and context.node_config["partition-id"] in who:
             frames = reply.content["arrays"]["frames"]
             frames.data = change(frames.data) if frames.data else frames.data
@@ -333,13 +333,13 @@ def losing(message, context):
     from pathlib import Path
 
     reply = client_app(message, context)
-    if message.metadata.message_type == QUESTION and context.node_config["partition-id"] == 3:
+    if message.metadata.message_type == wire.COUNTERS and context.node_config["partition-id"] == 3:
         (Path(context.node_config["state-dir"]) / "totals.bin").unlink(missing_ok=True)
-        forget()
+        forget_devices()
     return reply
 
 
-@pytest.mark.parametrize("kind", ["train", "train.trees"])
+@pytest.mark.parametrize("kind", [wire.TRAIN, wire.TREES])
 @pytest.mark.parametrize(
     ("left", "says"),
     [
@@ -356,10 +356,11 @@ def test_a_device_without_the_sums_refuses_in_one_line(kind, left, says, tmp_pat
         folder.mkdir()
         if left is not None:
             (folder / "totals.bin").write_bytes(left)
-        request = wire.TrainRequest("run", 1, -1, 0, (0,), b"", "sketch" if "." in kind else "raw")
-        message = Message(
-            wire.pack_request(request), dst_node_id=1000, message_type=kind, group_id="1"
-        )
+        content = {
+            wire.TRAIN: wire.pack_request(wire.TrainRequest("run", 1, -1, 0, (0,), b"", "raw")),
+            wire.TREES: wire.pack_trees_request(wire.TreesRequest("run", 1, -1, 0, b"", SKETCH)),
+        }
+        message = Message(content[kind], dst_node_id=1000, message_type=kind, group_id="1")
         (reply,) = grid.send_and_receive([message])
     assert reply.has_error()
     assert says in reply.error.reason

@@ -9,8 +9,8 @@ from flwr.app import Message
 
 from frugalfl import wire
 from frugalfl.energy import Head, Reading
-from frugalfl.energy.chain import link
-from frugalfl.energy.text import to_text
+from frugalfl.energy.hash_chain import link
+from frugalfl.energy.record_json import to_text
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from frugalfl.errors import ExportError, OverBudgetError
-from frugalfl_server.export import Cost, DeviceBudget, fit, measure, prune
+from frugalfl_server.export import DeviceBudget, DeviceCost, fit, measure, prune
 from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.gates import reasons
 
@@ -25,7 +25,7 @@ def mlp() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def line() -> list[Cost]:
+def line() -> list[DeviceCost]:
     """Every model that pruning with one ratio makes of the MLP, largest first."""
     kept, costs = None, []
     for step in range(200):
@@ -36,14 +36,14 @@ def line() -> list[Cost]:
     return costs
 
 
-def test_smaller_models_never_cost_more(line: list[Cost]) -> None:
+def test_smaller_models_never_cost_more(line: list[DeviceCost]) -> None:
     assert len(line) == 7
     for figure in ("file_bytes", "arena_bytes", "macs"):
         values = [getattr(cost, figure) for cost in line]
         assert values == sorted(values, reverse=True)
 
 
-def test_the_search_finds_the_largest_that_is_within_every_limit(line: list[Cost]) -> None:
+def test_the_search_finds_the_largest_that_is_within_every_limit(line: list[DeviceCost]) -> None:
     arena = line[1].arena_bytes
     assert arena is not None
     # The flash of one model to the byte, and one operation less than it does: the next one.
@@ -58,7 +58,7 @@ def test_the_search_finds_the_largest_that_is_within_every_limit(line: list[Cost
     assert len(said) <= 5  # seven models, bisected
 
 
-def test_the_weights_do_not_matter(line: list[Cost]) -> None:
+def test_the_weights_do_not_matter(line: list[DeviceCost]) -> None:
     other = mlp()
     with torch.no_grad():
         for parameter in other.parameters():
@@ -66,7 +66,7 @@ def test_the_weights_do_not_matter(line: list[Cost]) -> None:
     assert measure(other, (24,)) == line[0]
 
 
-def test_an_impossible_budget_says_by_how_much(line: list[Cost]) -> None:
+def test_an_impossible_budget_says_by_how_much(line: list[DeviceCost]) -> None:
     smallest = line[-1]
     budget = DeviceBudget(flash_bytes=1000, macs=smallest.macs - 1)
     with pytest.raises(OverBudgetError) as caught:
@@ -79,7 +79,7 @@ def test_an_impossible_budget_says_by_how_much(line: list[Cost]) -> None:
     assert "\n" not in said
 
 
-def test_a_target_takes_its_runtime_from_the_flash(line: list[Cost]) -> None:
+def test_a_target_takes_its_runtime_from_the_flash(line: list[DeviceCost]) -> None:
     budget = DeviceBudget.of("cortex-m3", flash="43KiB")
     found = fit(mlp(), EXAMPLE, budget)
     assert found.cost.file_bytes + budget.runtime_bytes <= 43 * 1024
@@ -96,7 +96,7 @@ def test_weights_that_are_nan_are_named() -> None:
 
 
 def test_ram_that_cannot_be_measured_is_not_passed_off_as_enough() -> None:
-    unknown = Cost(file_bytes=5000, arena_bytes=None, macs=100)
+    unknown = DeviceCost(file_bytes=5000, arena_bytes=None, macs=100)
     assert not reasons(budget_gates(unknown, DeviceBudget(flash_bytes=5000, macs=100)))
     with pytest.raises(ExportError, match="RAM cannot be measured here"):
         budget_gates(unknown, DeviceBudget(ram_bytes=1 << 20))

@@ -1,17 +1,19 @@
 """The fraud pilot on a bank's own files: what it says to mistakes, and what it goes on with."""
 
 import json
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pilot
 import pyarrow as pa
 import pytest
 from fraud.bank import Bank
-from fraud.comparison import Comparison
 from fraud.files import write_parquet
 from fraud.pilot_report import notes_of, write_all
 from fraud.study import Study, rows_of
@@ -19,8 +21,10 @@ from fraud_tables import FIRST, LAST, random_table
 from pyarrow import parquet
 
 from frugalfl.errors import MissingExtraError, TaskError
+from frugalfl_sim.comparison.comparison import Comparison
 
 pytest.importorskip("lightgbm")
+FRAUD = Path(pilot.__file__).parent
 SETTINGS = f"""
 first-day = {FIRST}
 last-day = {LAST}
@@ -202,3 +206,20 @@ def test_its_files_are_written(odd, tmp_path, capsys):
     assert "Three odd branches." in page and "shapes of trees" in page
     assert "genuine rows only" in page and "order of time" in page
     assert "report" in capsys.readouterr().out
+
+
+def test_a_copy_of_the_app_is_an_app(tmp_path):
+    """What somebody copies needs nothing else of the repository."""
+    copy = Path(shutil.copytree(FRAUD, tmp_path / "mine"))
+    settings = bank(tmp_path / "data", random_table(), random_table(seed=1))
+    program = (
+        "import fraud\n"
+        "from frugalfl.task import load_task\n"
+        "print(fraud.__file__, len(load_task('task:task').rows_of(1, 2)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=copy, capture_output=True, text=True, check=True,
+        env={**os.environ, "FRUGALFL_FRAUD": str(settings)},
+    )  # fmt: skip
+    file, rows = result.stdout.split()
+    assert Path(file).is_relative_to(copy) and int(rows) > 0

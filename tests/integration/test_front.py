@@ -28,13 +28,15 @@ from tcp_proxy import TcpProxy
 
 from frugalfl_client.node.channel import Address, Channel, trust
 from frugalfl_client.node.flower import Fleet
-from frugalfl_server.serve.front.limits import Limits
+from frugalfl_server.serve.front.limits import FrontLimits
 from frugalfl_server.serve.front_process import FrontProcess
-from frugalfl_server.serve.keys import read_public_key
+from frugalfl_server.serve.key_folder import read_public_key
+from frugalfl_server.serve.lines import show_lines
+from frugalfl_server.serve.place import Place
 from frugalfl_server.serve.processes import Tls
 
 #: As a server's, with less patience, and few strangers.
-LIMITS = Limits(
+LIMITS = FrontLimits(
     per_address=40,
     strangers=60,
     handshake_s=20,
@@ -56,10 +58,9 @@ class Guarded:
         self.admitted = read_public_key(Path(f"{self.key}.pub"))
         self.ca = self.machines.folder / "ca.crt"
         self.port, self.lines = free_port(), []
-        self.front = FrontProcess(
-            "127.0.0.1", self.port, self.machines.port, Tls.of(self.machines.folder), LIMITS,
-            self.machines.folder / "front.log", self.lines.append,
-        )  # fmt: skip
+        made = self.machines.folder
+        place = Place("127.0.0.1", self.port, LIMITS, Tls.of(made), None, "", made)
+        self.front = FrontProcess(place, self.machines.port, made / "front.log")
         self.front.admit(frozenset({self.admitted}))
         self.front.__enter__()
         channel = Channel(Address("127.0.0.1", self.port), trust(self.ca))
@@ -89,7 +90,8 @@ class Guarded:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
     started = Guarded(tmp_path_factory.mktemp("front"))
-    yield started
+    with show_lines(started.lines.append):
+        yield started
     started.fleet._channel.close()
     started.front.__exit__()
     started.machines.stop()

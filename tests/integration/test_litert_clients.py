@@ -97,7 +97,7 @@ def test_clients_of_both_kinds_agree_whatever_blocks_each_of_them_trains(tmp_pat
         question = wire.CalibrateRequest("run", 5, -1, -1, b"", 90.0)
         nodes = list(run.grid.get_node_ids())
         answers = ask_clients(run.grid, run.downlink, nodes, question, run.programs)
-    assert run.warnings == answers.complaints == []
+    assert run.warnings == answers.cost.failures == []
     assert run.updates == [CLIENTS] * 4
     assert len(answers.ranges) == CLIENTS
     assert client.trained.count((3,)) == 2  # its plan once its link was heard of
@@ -107,7 +107,7 @@ def test_clients_of_both_kinds_agree_whatever_blocks_each_of_them_trains(tmp_pat
     # for the pruned shapes. A client that has one for this model needs none to calibrate.
     sent = [traffic.program_bytes > 0 for traffic in run.traffic]
     assert sent == [True, True, False, True]
-    assert answers.program_bytes == 0
+    assert answers.cost.program_bytes == 0
     assert all(traffic.program_bytes < traffic.downlink_bytes for traffic in run.traffic)
 
 

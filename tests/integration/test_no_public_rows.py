@@ -59,9 +59,9 @@ def federate(tmp_path):
 def held_out(chosen, folder):
     """Return every client's held-out rows, pooled."""
     devices = [Device(n, CLIENTS, folder / f"held-{n}", chosen) for n in range(CLIENTS)]
-    assert [len(one.evaluated) for one in devices] == [8] * CLIENTS
-    assert [len(one.examples) for one in devices] == [32] * CLIENTS
-    return [np.concatenate([getattr(one.evaluated, k) for one in devices]) for k in ("x", "y")]
+    assert [len(one.rows.evaluated) for one in devices] == [8] * CLIENTS
+    assert [len(one.rows.examples) for one in devices] == [32] * CLIENTS
+    return [np.concatenate([getattr(one.rows.evaluated, k) for one in devices]) for k in ("x", "y")]
 
 
 def test_it_ends_with_a_model_and_the_numbers_of_pooled_rows(federate, tmp_path):
@@ -141,5 +141,5 @@ def test_a_real_device_sends_no_sums_of_few_rows(federate, tmp_path):
         few = type(rows)(rows.x[:count], rows.y[:count])
         object.__setattr__(module.task, "client_data", lambda *_, few=few: few)
         device = Device(0, 1, tmp_path / f"{count}", settings(), smallest_batch=4)
-        assert (device.evaluated and len(device.evaluated)) == measured
-        assert len(device.examples) == count - (measured or 0)
+        assert (device.rows.evaluated and len(device.rows.evaluated)) == measured
+        assert len(device.rows.examples) == count - (measured or 0)

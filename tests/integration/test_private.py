@@ -181,9 +181,9 @@ def test_rows_that_are_measured_on_are_never_trained_on(tmp_path, monkeypatch):
             for s in (settings, settings.changed(rounds=9))
         ]
     for device in devices:
-        trained = {row.tobytes() for row in device.examples.x}
-        assert not trained & {row.tobytes() for row in device.held_out.x}
-    np.testing.assert_array_equal(devices[0].held_out.x, devices[1].held_out.x)
+        trained = {row.tobytes() for row in device.rows.examples.x}
+        assert not trained & {row.tobytes() for row in device.rows.held_out.x}
+    np.testing.assert_array_equal(devices[0].rows.held_out.x, devices[1].rows.held_out.x)
 
 
 @pytest.fixture(scope="module")

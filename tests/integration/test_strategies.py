@@ -1,5 +1,8 @@
 """Every strategy that Flower ships, around frames."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Message
@@ -15,6 +18,7 @@ from frugalfl_sim.engine.grid import InProcessGrid
 
 from .test_rounds import CLIENTS, federate, spoiled  # noqa: F401
 
+DOCS = Path(__file__).parents[2] / "docs"
 #: Each with arguments that suit six clients.
 SHIPPED = {
     "Bulyan": flower.Bulyan,
@@ -119,6 +123,36 @@ def test_one_mean_gives_what_all_replies_give(name, tmp_path):
 def _sent(message):
     message.metadata.__dict__["_message_id"] = "1"
     return message
+
+
+def watched(kind, seen):
+    """A strategy that notes copies of the models that it makes; the server settles them after."""
+
+    class Watched(kind):
+        def aggregate_train(self, server_round, replies):
+            arrays, metrics = super().aggregate_train(server_round, replies)
+            seen.append({name: tensor.copy() for name, tensor in unpack(arrays).items()})
+            return arrays, metrics
+
+    return Watched
+
+
+def test_the_strategy_that_the_documents_show_goes_half_of_the_way(federate):  # noqa: F811
+    means, halves = [], []
+    text = (DOCS / "aggregation.md").read_text()
+    shown = {"__name__": "task"}
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    imports, shown_class = code.split("\n\n\n", 1)
+    exec(imports, shown)
+    shown["FedAvg"] = watched(FedAvg, means)
+    exec(shown_class, shown)
+    assert needs_only_mean(shown["HalfWay"]())
+    outcome = federate(inner=watched(shown["HalfWay"], halves), rounds=1)
+    assert [one.updates for one in outcome["traffic"]] == [CLIENTS]
+    (mean,), (half,) = means, halves
+    for name, start in outcome["start"].items():
+        assert not np.array_equal(mean[name], start)
+        np.testing.assert_allclose(half[name], (start + mean[name]) / 2, atol=1e-6)
 
 
 class Saves(flower.FedAdam):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from zoo import NETS
 
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 from frugalfl.blocks import Layout
 from frugalfl.errors import ExportError, TaskError
 from frugalfl.flow import check_flow

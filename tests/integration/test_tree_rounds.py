@@ -2,24 +2,31 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import toy_rare
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message
 from flwr.common.constant import ErrorCode
+from logged import Lines
 
 from frugalfl.energy import SERVER
-from frugalfl.errors import FederationError, FrugalFLError, RunError, TaskError
+from frugalfl.errors import FederationError, FrugalFLError, TaskError
 from frugalfl.metrics import two_class_average_precision
 from frugalfl.trees import agree, sketch
+from frugalfl.trees.parcel import Parcel
 from frugalfl.trees.ways import parse_way
+from frugalfl_client import kept_file
 from frugalfl_client.app import app as client_app
-from frugalfl_client.trees.state import forget
-from frugalfl_server.report.outcomes import read_outcomes
-from frugalfl_server.run.resume import to_resume
+from frugalfl_client.device import forget_devices
+from frugalfl_client.store import Store
+from frugalfl_server.report.final_outcomes import read_outcomes
 from frugalfl_server.trees.bagging import Bagging
+from frugalfl_server.trees.exchanges import Exchanges
 from frugalfl_server.trees.grown import Grown
+from frugalfl_server.trees.guard import Guard
+from frugalfl_server.trees.strategy import TreeStrategy
 from frugalfl_sim.engine.grid import InProcessGrid
 
 from .tree_runs import CLIENTS, WAYS, devices, model_of, run_of, said, scores_of, settings_of
@@ -124,7 +131,7 @@ def test_its_tables_say_what_travelled(honest, way):
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_seed_gives_the_same_bytes_though_clients_lose_their_memory(honest, way, tmp_path):
     """And each of them is sent each tree once, as its disk remembers the others."""
-    again = run_of(tmp_path, settings_of(way), Clients(before=lambda *_: forget()))
+    again = run_of(tmp_path, settings_of(way), Clients(before=lambda *_: forget_devices()))
     assert bytes_of(again) == bytes_of(honest(way))
     assert "holds version" not in said(again)
     if way != "histogram":
@@ -134,12 +141,32 @@ def test_the_same_seed_gives_the_same_bytes_though_clients_lose_their_memory(hon
         assert ours == theirs
 
 
+def test_a_client_that_kept_trees_in_a_file_of_their_own_goes_on_with_them(honest, tmp_path):
+    """As before there was a place for them in its store; the file is gone then."""
+
+    def downgrade(number, exchange, context):
+        if (number, exchange) != (2, 2):
+            return
+        folder = Path(context.node_config["state-dir"])
+        (run,) = (tmp_path / "latest").resolve().parent.glob("2*")
+        bins, *segments = Store(folder / "store.sqlite").load(run.name).trees
+        kept_file.keep(folder / "trees.bin", run.name, Parcel(bins, segments).pack(), "trees")
+        for file in folder.glob("store.sqlite*"):
+            file.unlink()
+        forget_devices()
+
+    run = run_of(tmp_path, settings_of("bagging"), Clients(before=downgrade))
+    assert bytes_of(run) == bytes_of(honest("bagging"))
+    assert "holds version" not in said(run)
+    assert not (run.path / "devices" / "client-2" / "trees.bin").exists()
+
+
 @pytest.mark.parametrize("way", PARALLEL)
 def test_a_client_that_lost_its_disk_is_sent_everything_and_contributes_again(way, tmp_path):
     def lose(number, exchange, context):
         if number == 2 and exchange == (3 if way == "refit" else 2):
             shutil.rmtree(context.node_config["state-dir"])
-            forget_everything()
+            forget_devices()
 
     clients = Clients(before=lose)
     run = run_of(tmp_path, settings_of(way, rounds=4), clients)
@@ -153,20 +180,13 @@ def test_a_client_that_lost_its_disk_is_sent_everything_and_contributes_again(wa
     assert precision(run) > toy_rare.RATE + 0.25
 
 
-def forget_everything():
-    from frugalfl_client.device import forget_devices
-
-    forget_devices()
-    forget()
-
-
 def test_a_client_that_lost_its_disk_is_sent_all_of_the_trees_that_histograms_are_of(
     honest, tmp_path
 ):
     def lose(number, exchange, context):
         if number == 2 and exchange == 9:
             shutil.rmtree(context.node_config["state-dir"])
-            forget_everything()
+            forget_devices()
 
     run = run_of(tmp_path, settings_of("histogram"), Clients(before=lose))
     assert "client 2: it holds version -1" in said(run)
@@ -267,19 +287,6 @@ def test_everybody_failing_stops_the_run_in_one_line(way, tmp_path):
     )
 
 
-def test_a_run_of_trees_that_was_stopped_says_that_it_cannot_be_resumed(tmp_path):
-    def all_fail(number, exchange, reply):
-        return "no battery" if exchange > 1 else reply
-
-    settings = settings_of("bagging")
-    with pytest.raises(FederationError):
-        run_of(tmp_path, settings, Clients(all_fail))
-    stopped = (tmp_path / "latest").resolve()
-    assert json.loads((stopped / "summary.json").read_text())["status"] == "failed"
-    with pytest.raises(RunError, match="grows trees, and such runs cannot be resumed"):
-        to_resume(stopped, settings)
-
-
 @pytest.mark.parametrize("way", WAYS)
 def test_clients_with_one_class_only(way, tmp_path):
     """They can grow no trees of their own; their rows count in bins, base and sums all the same."""
@@ -344,13 +351,14 @@ def test_wrong_counts_of_a_client_are_refused(tmp_path):
 
 
 def test_an_answer_counts_once_and_only_in_its_own_round(tmp_path):
-    complaints = []
     way = parse_way(WAYS["bagging"]["trees"])
     parts = [toy_rare.rows(number) for number in range(CLIENTS)]
     grown = Grown(agree([sketch(part.x) for part in parts], 16), -2.0)
-    strategy = Bagging(grown, way, "run", complaints.append)
+    guard = Guard()
+    bagging = Bagging(grown, way, guard)
+    strategy = TreeStrategy(bagging, grown, Exchanges(bagging, grown, way, "run", guard), guard)
     settings = settings_of("bagging")
-    with devices():
+    with devices(), Lines() as complaints:
         grid = InProcessGrid(client_app, CLIENTS, settings.as_config(), tmp_path)
 
         def replies(number):
@@ -359,15 +367,15 @@ def test_an_answer_counts_once_and_only_in_its_own_round(tmp_path):
 
         late, *others = replies(1)
         strategy.aggregate_train(1, [*others, *others[:2]])
-        assert strategy.traffic.updates == len(others) == CLIENTS - 1
+        assert strategy.cost.updates == len(others) == CLIENTS - 1
         assert len(grown.forest) == 4 * len(others)
         assert sum("no answer of it is awaited for round 1" in line for line in complaints) == 2
         assert sum("node 1000: no answer" in line for line in complaints) == 1
         complaints.clear()
         strategy.aggregate_train(2, [*replies(2), late])
-        assert strategy.traffic.updates == CLIENTS
+        assert strategy.cost.updates == CLIENTS
         assert complaints == [
             "round 2: node 1000: its answer of round 1 came too late",
         ]
         # What a late answer cost is counted all the same.
-        assert {record.round for record in strategy.traffic.energy} == {1, 2}
+        assert {record.round for record in strategy.cost.energy} == {1, 2}

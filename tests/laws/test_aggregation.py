@@ -19,7 +19,8 @@ from frugalfl.codec import (
     parse_codec,
     read_frame,
 )
-from frugalfl.codec.links import SameShapes
+from frugalfl.codec.chain import Chain
+from frugalfl.codec.links import Transform
 from frugalfl.codec.raw import Raw
 from frugalfl.errors import FrameError
 from frugalfl_server.rounds.aggregate import Accumulator
@@ -175,7 +176,7 @@ def test_a_frame_of_another_model_is_refused():
         Accumulator(LAYOUT).add(frame, 1)
 
 
-class Plus(SameShapes):
+class Plus(Transform):
     """Adds one; does not commute with doubling."""
 
     family = "exact"
@@ -187,7 +188,7 @@ class Plus(SameShapes):
         return [tensor - np.float32(1) for tensor in tensors]
 
 
-class Twice(SameShapes):
+class Twice(Transform):
     family = "exact"
 
     def forward(self, tensors, seed):
@@ -200,7 +201,7 @@ class Twice(SameShapes):
 @given(st.lists(st.sampled_from([Plus, Twice]), min_size=2, max_size=6))
 @settings(deadline=None)
 def test_links_run_forwards_on_the_client_and_backwards_on_the_server(kinds):
-    codec = Codec([parse_call("raw")], None, [kind() for kind in kinds], Raw())
+    codec = Codec([parse_call("raw")], None, Chain([kind() for kind in kinds], Raw()))
     payload, _ = codec.encode({"w": np.float32([3, -5])})
     sent = np.float32([3, -5])
     for kind in kinds:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugalfl.energy import profile_named
-from frugalfl.energy.accounts import Estimated, Metered
+from frugalfl.energy.accounts import EstimateAccount, MeterAccount
 from frugalfl.energy.host import ProcessorShare
 from frugalfl.energy.meter import Meter
 from frugalfl.energy.models import radio_reading
@@ -31,8 +31,8 @@ class World:
             Source("cpu", "rapl", "package", "board", 0.1, counter),
             Source("board", "hwmon", "ina", "board", 0.1, power),
         ]
-        accounts = [Metered(source, idle_w) for source in sources]
-        accounts.append(Estimated(profile_named("raspberry-pi-3b"), here=True))
+        accounts = [MeterAccount(source, idle_w) for source in sources]
+        accounts.append(EstimateAccount(profile_named("raspberry-pi-3b"), here=True))
         self.meter = Meter(accounts, busy=lambda: self.busy, clock=lambda: self.now,
                            cpu_clock=lambda: self.cpu)  # fmt: skip
 

@@ -9,13 +9,14 @@ import tracemalloc
 from fractions import Fraction
 
 import numpy as np
+import plain_decoder as plain
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from frugalfl.codec import entropy
-from frugalfl.codec.entropy import frame, plain, rounding, tables
+from frugalfl.codec.entropy import chance_tables, coded_tensors, rounding
 from frugalfl.errors import CodecError, FrameError
 
 EXTREMES = [0, 0, 0, 1, -1, 2, -2, 15, -16, 1000, -70000, 2**31 - 1, -(2**31)]
@@ -52,13 +53,13 @@ extreme = st.builds(
 def mode(request, monkeypatch):
     """Every law holds for both coders, and for frames that have both."""
     if request.param == "dense":
-        monkeypatch.setattr(frame, "LANES_FROM", 0)
-        monkeypatch.setattr(frame, "MAX_HITS", 0)
-        monkeypatch.setattr(frame, "DENSE_FROM", 0)
+        monkeypatch.setattr(coded_tensors, "LANES_FROM", 0)
+        monkeypatch.setattr(coded_tensors, "MAX_HITS", 0)
+        monkeypatch.setattr(coded_tensors, "DENSE_FROM", 0)
     if request.param == "mixed":
-        monkeypatch.setattr(frame, "LANES_FROM", 0)
-        monkeypatch.setattr(frame, "MAX_HITS", 30)
-        monkeypatch.setattr(frame, "DENSE_FROM", 20)
+        monkeypatch.setattr(coded_tensors, "LANES_FROM", 0)
+        monkeypatch.setattr(coded_tensors, "MAX_HITS", 30)
+        monkeypatch.setattr(coded_tensors, "DENSE_FROM", 20)
     return request.param
 
 
@@ -68,13 +69,13 @@ anyhow = settings(deadline=None, max_examples=120, suppress_health_check=list(He
 @anyhow
 @given(st.one_of(matrices, extreme))
 def test_round_trip_fast_and_plain(q):
-    data = entropy.encode_symbols(q)
-    out = entropy.decode_symbols(memoryview(data), *q.shape)
+    data = entropy.encode_tensors([q])
+    out = entropy.decode_tensors(memoryview(data), [q.shape])[0]
     assert out.dtype == np.int32 and out.shape == q.shape
     np.testing.assert_array_equal(out, q)
-    assert plain.decode_symbols(data, *q.shape) == q.tolist()
-    assert entropy.encode_symbols(q.astype(np.int32)) == data
-    assert len(data) <= 1.03 * entropy.ideal_bytes(q) + 16
+    assert plain.decode_tensors(data, [q.shape])[0] == q.tolist()
+    assert entropy.encode_tensors([q.astype(np.int32)]) == data
+    assert len(data) <= 1.03 * entropy.ideal_bits([q]) / 8 + 16
     assert (data == b"") == (not q.any())
 
 
@@ -101,21 +102,23 @@ def test_tensors_with_thresholds(qs, seed, hinted):
 def test_mixed_frames_hold_both_kinds(mode):
     qs = [draw(1, 30, 40, 0.3, 0.5), draw(2, 30, 1, 0.1, 0.5), draw(3, 10, 10, 0.0, 0.5)]
     data = entropy.encode_tensors(qs)
-    assert bool(data[0] & frame.LANED) == (mode != "scattered")
+    assert bool(data[0] & coded_tensors.LANED) == (mode != "scattered")
     assert plain.decode_tensors(data, [q.shape for q in qs]) == [q.tolist() for q in qs]
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint64, np.int64])
 def test_any_integer_dtype_and_memory_order(dtype):
     q = np.asfortranarray(np.abs(draw(5, 20, 30, 0.2, 0.5)).clip(0, 100).astype(dtype))[::2, ::-1]
-    np.testing.assert_array_equal(entropy.decode_symbols(entropy.encode_symbols(q), *q.shape), q)
+    np.testing.assert_array_equal(
+        entropy.decode_tensors(entropy.encode_tensors([q]), [q.shape])[0], q
+    )
 
 
 def test_large_realistic_frame_meets_its_size():
     q = draw(7, 700, 600, 0.1, 0.3)
-    data = entropy.encode_symbols(q)
-    np.testing.assert_array_equal(entropy.decode_symbols(data, 700, 600), q)
-    assert len(data) <= 1.03 * entropy.ideal_bytes(q) + 16
+    data = entropy.encode_tensors([q])
+    np.testing.assert_array_equal(entropy.decode_tensors(data, [(700, 600)])[0], q)
+    assert len(data) <= 1.03 * entropy.ideal_bits([q]) / 8 + 16
 
 
 @pytest.mark.parametrize("hinted", [False, True])
@@ -205,7 +208,7 @@ def outcome(decode, *args):
 @anyhow
 @given(matrices, st.data())
 def test_mutated_bytes_are_refused_or_decode_alike(q, data):
-    good = bytearray(entropy.encode_symbols(q))
+    good = bytearray(entropy.encode_tensors([q]))
     kind = data.draw(st.sampled_from(["flip", "cut", "grow", "noise", "shape"]))
     shape = q.shape
     if kind == "flip" and good:
@@ -233,7 +236,7 @@ def test_noise_costs_neither_time_nor_memory(seed):
     tracemalloc.start()
     begin = time.process_time()
     with contextlib.suppress(FrameError):
-        entropy.decode_symbols(noise.tobytes(), 300, 400)
+        entropy.decode_tensors(noise.tobytes(), [(300, 400)])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert time.process_time() - begin < 5
@@ -243,12 +246,12 @@ def test_noise_costs_neither_time_nor_memory(seed):
 @pytest.mark.parametrize("bad", [np.zeros(3, np.int64), np.zeros((2, 2)), np.full((1, 1), 2**31)])
 def test_refused_arrays(bad):
     with pytest.raises(CodecError):
-        entropy.encode_symbols(bad)
+        entropy.encode_tensors([bad])
 
 
 def test_every_truncation_of_a_dense_frame_is_refused():
     q = draw(1, 60, 50, 0.3, 0.5)
-    data = entropy.encode_symbols(q)
+    data = entropy.encode_tensors([q])
     for cut in range(1, len(data) - 4):
         assert outcome(entropy.decode_tensors, data[:cut], [q.shape]) != [q.tolist()]
 
@@ -259,13 +262,13 @@ def test_words_are_the_same_in_plain_python():
 
 
 def test_tables_follow_their_formulas():
-    assert list(tables.EXP2) == [round(65536 * 2 ** (-i / 64)) for i in range(65)]
-    assert list(tables.HAZARDS) == [
-        max(1, round(-np.log2(1 - p / 65536) * 65536)) for p in tables.CHANCES
+    assert list(chance_tables.EXP2) == [round(65536 * 2 ** (-i / 64)) for i in range(65)]
+    assert list(chance_tables.HAZARDS) == [
+        max(1, round(-np.log2(1 - p / 65536) * 65536)) for p in chance_tables.CHANCES
     ]
-    assert list(tables.CHANCES) == sorted(set(tables.CHANCES))
-    assert len(tables.LEVELS) == 64 and tables.LEVELS[40] == 2048
-    assert len(tables.SIGN_LEVELS) == 15 and tables.SIGN_LEVELS[7] == 2048
+    assert list(chance_tables.CHANCES) == sorted(set(chance_tables.CHANCES))
+    assert len(chance_tables.LEVELS) == 64 and chance_tables.LEVELS[40] == 2048
+    assert len(chance_tables.SIGN_LEVELS) == 15 and chance_tables.SIGN_LEVELS[7] == 2048
 
 
 def pinned() -> NDArray[np.int64]:
@@ -283,10 +286,10 @@ def test_the_bytes_are_pinned(mode):
     hinted = "800d3fcc94c075e862bb52f522ba763b9bc8"
     dense = "409508f4668379e6cd869d0cd8e502002e7005d07824cf39a9e4fb8d5a7eff4f00ea55"
     if mode == "scattered":
-        assert entropy.encode_symbols(q).hex() == scattered
+        assert entropy.encode_tensors([q]).hex() == scattered
         assert entropy.encode_tensors([q], [words]).hex() == hinted
     elif mode == "dense":
-        assert entropy.encode_symbols(q).hex() == dense
+        assert entropy.encode_tensors([q]).hex() == dense
     for text, hints in ((scattered, None), (hinted, words), (dense, None)):
         data = bytes.fromhex(text)
         out = entropy.decode_tensors(data, [(6, 9)], None if hints is None else [hints])[0]

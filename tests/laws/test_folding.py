@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugalfl.errors import FrameError
-from frugalfl.fold import FOLDED, MOST_BYTES, fold, unfold
+from frugalfl.fold_message import FOLDED, MOST_BYTES, fold, unfold
 
 NAMES = st.text(st.characters(exclude_characters="/", exclude_categories=("Cs",)), max_size=8)
 KEYS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)

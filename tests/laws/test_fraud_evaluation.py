@@ -1,11 +1,12 @@
 """Laws of the evaluation of fraud models, on rows nobody chose."""
 
 import numpy as np
-from fraud.alerts import DAY_S
-from fraud.calibration import probabilities
-from fraud.evaluation import HeldOut, evaluate
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from frugalfl_sim.rare_cases.alerts import DAY_S
+from frugalfl_sim.rare_cases.calibration import probabilities
+from frugalfl_sim.rare_cases.evaluation import HeldOut, evaluate
 
 ROW = st.tuples(
     st.integers(0, 1), st.integers(0, 4), st.integers(0, 5), st.integers(0, 50),

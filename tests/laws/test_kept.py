@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from frugalfl.blocks import Layout
 from frugalfl.codec import Cut, Limits, decode_bundle, encode_cut, encode_frame, parse_codec
-from frugalfl.codec.kept import read_kept, write_kept
+from frugalfl.codec.kept_channels import read_kept, write_kept
 from frugalfl.errors import FrameError
 from frugalfl.kept import take
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from frugalfl_server.export.convert import prepare
+from frugalfl_server.export.to_float_tflite import prepare
 
 LAYERS = st.lists(
     st.sampled_from(["conv", "wide", "bare", "depthwise", "norm", "relu", "pool", "dropout"]),

@@ -14,8 +14,8 @@ import litert_torch  # noqa: F401 - once, before anything is forked
 import pytest
 from every_write import Countdown, in_child
 
-from frugalfl.energy.verify import verify_run
-from frugalfl_server.phases.calibrate import kept_ranges
+from frugalfl.energy.verify_ledgers import verify_run
+from frugalfl_server.phases.kept_ranges import kept_ranges
 from frugalfl_server.report import write_report
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.apps import read_settings

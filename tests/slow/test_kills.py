@@ -9,7 +9,7 @@ import re
 import pytest
 from kills import Killing
 
-from frugalfl.energy.verify import verify_ledger
+from frugalfl.energy.verify_ledgers import verify_ledger
 
 KILLS = int(os.environ.get("FRUGALFL_KILLS", "300"))
 SEED = int(os.environ.get("FRUGALFL_SEED", "1"))

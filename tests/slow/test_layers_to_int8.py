@@ -8,7 +8,7 @@ import torch
 from cases.layers import IMAGE, LAYERS
 from torch import nn
 
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 from frugalfl.errors import ExportError
 from frugalfl_server import export
 from frugalfl_server.export.plain import is_plain

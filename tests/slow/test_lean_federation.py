@@ -54,7 +54,7 @@ def test_two_lean_nodes_and_a_stock_one_learn_digits(machines):
 
 def held_by(folder):
     store = Store(folder / "store.sqlite")
-    (run,) = [row[0] for row in store._db.execute("SELECT run FROM runs")]
+    (run,) = store.runs()
     held = store.load(run)
     store.close()
     return held

@@ -41,7 +41,9 @@ def test_a_full_disk_is_an_answer(machines):
     run = machines.run(ECHO, nodes=1, rounds=2, fill=100_000)
     run.wait_for("echo 2: .* 1 answers, errors .*File too large")
     assert len([line for line in node.lines if "query.echo failed" in line]) == 2
-    assert node.said.count("Traceback") == 2  # the app's own, for whoever mends it; the node goes on
+    assert (
+        node.said.count("Traceback") == 2
+    )  # the app's own, for whoever mends it; the node goes on
 
 
 def test_an_answer_that_a_cut_line_held_up_arrives_later(machines):

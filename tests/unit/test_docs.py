@@ -7,8 +7,8 @@ from pathlib import Path
 
 from attacking import SUBJECTS
 
-from frugalfl.codec.registry import CHOOSERS, CODERS, SHORT, TRANSFORMS
-from frugalfl.plans.registry import PLANS
+from frugalfl.codec.registry import ENDS, SHORT, TRANSFORMS
+from frugalfl.plans.parse import PLANS
 from frugalfl.settings.settings import places
 from frugalfl.sizes import size_text
 from frugalfl.targets import targets
@@ -40,9 +40,9 @@ def written(field):
 
 def test_every_codec_link_is_described():
     links = {name.partition("(")[0] for name in first_column((DOCS / "settings.md").read_text())}
-    assert links >= {*TRANSFORMS, *CODERS, *CHOOSERS, "feedback"}
+    assert links >= {*TRANSFORMS, *ENDS, "feedback"}
     wire = (DOCS / "wire-format.md").read_text()
-    assert all(f"`{name}`" in wire for name in {*TRANSFORMS, *CODERS, *CHOOSERS})
+    assert all(f"`{name}`" in wire for name in {*TRANSFORMS, *ENDS})
     assert all(f"`{word}` {byte:02X}" in wire for word, byte in SHORT.items())
 
 
@@ -63,12 +63,66 @@ def test_every_target_is_described_with_its_memory():
         )
 
 
-def test_links_between_documents_lead_somewhere():
+LINK = re.compile(r"\]\(([^)\s]*)\)")
+CODE_BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(rf"{CODE_BLOCK.pattern}|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+
+
+def documents():
     root = DOCS.parent
-    for document in [*DOCS.glob("*.md"), *root.glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-            if "://" not in target:
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+    return [
+        *DOCS.glob("*.md"),
+        *root.glob("*.md"),
+        *root.glob("[!.]*/*.md"),
+        root / "edge/firmware/README.md",
+    ]
+
+
+def anchors(document):
+    """The anchors of a document's headings, as GitHub makes them."""
+    found = []
+    for heading in re.findall(r"^#+ (.*)$", CODE_BLOCK.sub("", document.read_text()), re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found.append(f"{anchor}-{found.count(anchor)}" if anchor in found else anchor)
+    return found
+
+
+def broken_links(document):
+    for link in LINK.findall(CODE.sub("", document.read_text())):
+        target, _, anchor = link.partition("#")
+        if "://" not in target:
+            file = (document.parent / target).resolve() if target else document
+            if not file.exists() or (anchor and anchor not in anchors(file)):
+                yield link
+
+
+def test_links_between_documents_lead_somewhere():
+    broken = {document.name: list(broken_links(document)) for document in documents()}
+    assert not {name: links for name, links in broken.items() if links}
+
+
+def test_a_link_to_no_file_or_no_heading_is_found(tmp_path):
+    other = tmp_path / "other.md"
+    other.write_text("# A *title*: `code`\n```sh\n# no heading\n```\n## Twice\n## Twice\n")
+    good = "[a](other.md) [b](other.md#a-title-code) [c](#here) [d](other.md#twice-1)"
+    bad = ["none.md", "other.md#no-heading", "#there", "other.md#twice-2"]
+    for link in bad:
+        page = tmp_path / "page.md"
+        page.write_text(f"# Here\n{good} [x]({link}) `[in](code)`\n")
+        assert list(broken_links(page)) == [link]
+
+
+def test_every_document_is_in_one_place_of_the_index():
+    index = (DOCS / "README.md").read_text()
+    assert re.findall(r"^## (.*)$", index, re.MULTILINE) == [
+        "Start",
+        "Use",
+        "Understand",
+        "Formats",
+    ]
+    listed = [link for link in LINK.findall(index) if "/" not in link]
+    assert sorted(listed) == sorted(f.name for f in DOCS.glob("*.md") if f.name != "README.md")
 
 
 def test_every_row_of_who_can_do_what_names_what_shows_it():
@@ -104,3 +158,15 @@ def test_settings_that_security_md_speaks_of_exist():
     named = set(re.findall(r"`([a-z-]+) = ", text)) | {"smallest-batch", "counters-at-least"}
     known = (DOCS / "settings.md").read_text() + (DOCS / "litert-clients.md").read_text()
     assert not {name for name in named if f"`{name}`" not in known}
+
+
+def test_the_architecture_names_the_folders_that_there_are():
+    text = (DOCS / "architecture.md").read_text()
+    for path in re.findall(r"`((?:shared|client|server|edge|simulations)/[\w/.]+)`", text):
+        assert (DOCS.parent / path).exists(), path
+    rooms = set(re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE))
+    server = DOCS.parent / "server" / "frugalfl_server"
+    assert rooms == {folder.parent.name for folder in server.glob("*/__init__.py")}
+    answers = re.findall(r"^\| .*\? \| `([\w/.]+)` \| `(\w+\.py)` \|$", text, re.MULTILINE)
+    assert len(answers) == 10
+    assert all((DOCS.parent / folder / file).exists() for folder, file in answers)

@@ -9,8 +9,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from frugalfl.energy import choose_meter, counted, mac_reading, profile_named, radio_reading
-from frugalfl.energy.accounts import Estimated, Metered
+from frugalfl.energy import (
+    choose_meter,
+    countable_readings,
+    mac_reading,
+    profile_named,
+    radio_reading,
+)
+from frugalfl.energy.accounts import EstimateAccount, MeterAccount
 from frugalfl.energy.meter import Meter
 from frugalfl.energy.sources import Source
 from frugalfl.energy.sources.totals import Integral
@@ -23,7 +29,7 @@ def burn(seconds):
 
 
 def generic():
-    return Meter([Estimated(profile_named("generic"), here=True)])
+    return Meter([EstimateAccount(profile_named("generic"), here=True)])
 
 
 @dataclass
@@ -40,7 +46,7 @@ class Host:
 
     def __post_init__(self):
         source = Source("cpu", "rapl", "package", "board", 0.1, self.total_j, idle_s=0.5)
-        self.meter = Meter([Metered(source)], busy=lambda: self.busy, clock=lambda: self.now,
+        self.meter = Meter([MeterAccount(source)], busy=lambda: self.busy, clock=lambda: self.now,
                            cpu_clock=lambda: self.cpu, rest=self.run)  # fmt: skip
 
     def total_j(self):
@@ -88,7 +94,7 @@ def test_idle_joules_are_apart_and_unknown_where_unknown():
     with generic().window("train") as window:
         pass
     assert window.readings[0].idle_j is None
-    pi = Meter([Estimated(profile_named("raspberry-pi-4b"), here=True)])
+    pi = Meter([EstimateAccount(profile_named("raspberry-pi-4b"), here=True)])
     with pi.window("train") as window:
         burn(0.01)
     assert window.readings[0].idle_j == pytest.approx(2.286 * window.wall_s, rel=0.05)
@@ -97,7 +103,7 @@ def test_idle_joules_are_apart_and_unknown_where_unknown():
 def test_a_client_that_wears_a_slower_board_takes_longer_on_it():
     clock = iter(range(1000))
     profile = profile_named("raspberry-pi-zero-w")
-    meter = Meter([Estimated(profile, here=False)], cpu_clock=lambda: float(next(clock)),
+    meter = Meter([EstimateAccount(profile, here=False)], cpu_clock=lambda: float(next(clock)),
                   clock=time.monotonic)  # fmt: skip
     with meter.window("train") as window:
         pass
@@ -136,7 +142,7 @@ def test_a_source_that_cannot_be_read_gives_no_joules_and_the_reason():
     (reading,) = window.readings
     assert reading.energy_j is None
     assert "the sensor is gone" in reading.source
-    assert counted(window.readings) == ()
+    assert countable_readings(window.readings) == ()
     host.broken = False
     with host.meter.window("train"):
         host.run(1, ours_s=1, busy_w=5)
@@ -171,7 +177,7 @@ def test_background_samples_follow_a_power_that_changes():
     power = [10.0]
     source = Source("board", "hwmon", "ina226", "board", 0.05,
                     Integral(lambda: power[0], clock=lambda: host.now))  # fmt: skip
-    meter = Meter([Metered(source)], busy=lambda: host.busy, clock=lambda: host.now,
+    meter = Meter([MeterAccount(source)], busy=lambda: host.busy, clock=lambda: host.now,
                   cpu_clock=lambda: host.cpu)  # fmt: skip
     with meter.window("train") as window:
         for second in range(10):
@@ -222,14 +228,14 @@ CLIENT = """
 import sys, time
 from pathlib import Path
 from frugalfl.energy import host
-from frugalfl.energy.accounts import Metered
+from frugalfl.energy.accounts import MeterAccount
 from frugalfl.energy.meter import Meter
 from frugalfl.energy.sources import Source
 # A made-up package meter that counts 10 J for each second of real processor time of this real host.
 root = Path("/")
 first = host.busy_s(root)
 source = Source("cpu", "rapl", "package", "board", 0.1, lambda: 10 * (host.busy_s(root) - first))
-meter = Meter([Metered(source)], busy=lambda: host.busy_s(root))
+meter = Meter([MeterAccount(source)], busy=lambda: host.busy_s(root))
 began, total = time.process_time(), 0.0
 for _ in range(5):
     with meter.window("train") as window:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import frugalfl.energy
-from frugalfl.energy.fleet import parse_fleet
+from frugalfl.energy.device_mix import parse_device_mix
 from frugalfl.energy.profiles import links, profile_named, profiles
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
@@ -47,7 +47,7 @@ def test_unknown_profile():
 
 
 def test_a_fleet_goes_by_the_numbers_of_its_clients():
-    fleet = parse_fleet("raspberry-pi-zero-w on lte * 2, phone, cortex-m4 on lora")
+    fleet = parse_device_mix("raspberry-pi-zero-w on lte * 2, phone, cortex-m4 on lora")
     kinds = [fleet.of(number) for number in range(6)]
     assert [kind.profile for kind in kinds] == [
         "raspberry-pi-zero-w", "raspberry-pi-zero-w", "phone", "cortex-m4",
@@ -57,7 +57,7 @@ def test_a_fleet_goes_by_the_numbers_of_its_clients():
 
 
 def test_one_name_is_a_fleet_of_one_kind():
-    assert {parse_fleet("generic").of(number).profile for number in range(9)} == {"generic"}
+    assert {parse_device_mix("generic").of(number).profile for number in range(9)} == {"generic"}
 
 
 @pytest.mark.parametrize(

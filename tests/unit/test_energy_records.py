@@ -14,23 +14,23 @@ from hypothesis import strategies as st
 
 from frugalfl import wire
 from frugalfl.energy import (
-    Grid,
+    Electricity,
     Head,
     Reading,
-    bundle,
     formats,
     mac_reading,
-    parse_grid,
+    packed_records,
+    parse_electricity,
     profile_named,
     radio_reading,
     spent,
     totals,
 )
 from frugalfl.energy.codecarbon import any_grid
-from frugalfl.energy.grid import regions
+from frugalfl.energy.electricity import regions
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.energy.parquet import read_records, write_records
-from frugalfl.energy.text import from_dict, from_text, to_text
+from frugalfl.energy.record_json import from_dict, from_text, to_text
 from frugalfl.errors import FrameError, MissingExtraError, RunError, UsageError
 
 BOARD = Reading("board", 9.0, 20.0, True, "hwmon", "ina219", "board", 0.02)
@@ -80,7 +80,7 @@ def test_sums_do_not_depend_on_how_records_are_split(rows, cut):
 
 @given(st.lists(records, max_size=6))
 def test_any_records_survive_the_wire(rows):
-    assert bundle.unpack(bundle.pack(rows)) == tuple(rows)
+    assert packed_records.unpack(packed_records.pack(rows)) == tuple(rows)
 
 
 @given(records)
@@ -100,21 +100,21 @@ def test_any_records_survive_as_parquet(tmp_path_factory, rows):
 def test_rubbish_in_place_of_records_is_refused_in_one_line(data):
     if data:
         with pytest.raises(ValueError):
-            bundle.unpack(data)
+            packed_records.unpack(data)
 
 
 @given(st.lists(records, min_size=1, max_size=3), st.data())
 def test_damaged_bundles_are_refused_or_read_as_valid_records(rows, data):
-    packed = bytearray(bundle.pack(rows))
+    packed = bytearray(packed_records.pack(rows))
     packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises(ValueError):  # deflate's own checksum, if nothing before
-        bundle.unpack(bytes(packed))
+        packed_records.unpack(bytes(packed))
 
 
 def test_a_bundle_that_would_fill_the_memory_is_refused():
-    bomb = zlib.compressobj(9, zdict=bundle._DICTIONARY)
+    bomb = zlib.compressobj(9, zdict=packed_records._DICTIONARY)
     with pytest.raises(ValueError, match="longer than"):
-        bundle.unpack(bomb.compress(b" " * 50_000_000) + bomb.flush())
+        packed_records.unpack(bomb.compress(b" " * 50_000_000) + bomb.flush())
 
 
 @pytest.mark.parametrize(
@@ -209,14 +209,18 @@ def test_six_phases_and_the_ledgers_head_take_less_than_400_bytes():
 
 
 def test_grams_are_those_of_the_grid():
-    record = replace(RECORD, grid=parse_grid("360 g/kWh"), readings=(replace(CPU, energy_j=1e4),))
+    record = replace(
+        RECORD, grid=parse_electricity("360 g/kWh"), readings=(replace(CPU, energy_j=1e4),)
+    )
     assert record.estimated_g == pytest.approx(1.0)
     assert record.measured_g is None
 
 
 def test_the_table_of_countries_is_plausible_and_says_where_each_figure_is_from():
-    assert parse_grid("es") == Grid("ES", 174.0, 2023, "Our World in Data, via CodeCarbon 3.3.2")
-    assert parse_grid("") is None
+    assert parse_electricity("es") == Electricity(
+        "ES", 174.0, 2023, "Our World in Data, via CodeCarbon 3.3.2"
+    )
+    assert parse_electricity("") is None
     assert len(regions()) > 200
     for grid in regions().values():
         assert 5 <= grid.g_per_kwh <= 1000
@@ -226,7 +230,7 @@ def test_the_table_of_countries_is_plausible_and_says_where_each_figure_is_from(
 @pytest.mark.parametrize("text", ["Atlantis", "-1 g/kWh", "nan g/kWh", "g/kWh", "9e9 g/kWh"])
 def test_a_place_that_is_not_known(text):
     with pytest.raises(UsageError, match="grid"):
-        parse_grid(text)
+        parse_electricity(text)
 
 
 def test_codecarbons_regions_are_optional():
@@ -236,7 +240,7 @@ def test_codecarbons_regions_are_optional():
         assert "frugalfl[carbon]" in str(error)
     else:
         assert 100 < texas.g_per_kwh < 800
-    assert any_grid("ES") == parse_grid("ES")
+    assert any_grid("ES") == parse_electricity("ES")
 
 
 @given(st.lists(records, min_size=1, max_size=5))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from fraud.alerts import DAY_S, CardDays
 
 from frugalfl.errors import TaskError
+from frugalfl_sim.rare_cases.alerts import DAY_S, CardDays
 
 
 def card_days(rows, earlier=(), delay=7) -> CardDays:

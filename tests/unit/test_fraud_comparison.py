@@ -5,13 +5,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from fraud.alerts import Alerts
-from fraud.comparison import Cell, Comparison
-from fraud.estimates import Estimate, Joules, estimate, student_t, total
-from fraud.evaluation import Evaluation, Quality
-from fraud.rows import Bytes, Row
-from fraud.summary import summary
-from fraud.table import print_comparison
 from fraud_comparison import FEDERATED, made_up
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +12,13 @@ from rich.console import Console
 from scipy import stats
 
 from frugalfl.errors import RunError
+from frugalfl_sim.comparison.comparison import Cell, Comparison
+from frugalfl_sim.comparison.estimates import Estimate, Joules, estimate, student_t, total
+from frugalfl_sim.comparison.rows import Bytes, Row
+from frugalfl_sim.comparison.summary_json import summary
+from frugalfl_sim.comparison.terminal_table import print_comparison
+from frugalfl_sim.rare_cases.alerts import Alerts
+from frugalfl_sim.rare_cases.evaluation import Evaluation, Quality
 
 CELL = Cell("geography", "local")
 

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from fraud.calibration import BINS, calibration, probabilities
-from fraud.evaluation import HeldOut, evaluate, precision_recall
 from fraud_comparison import BRANCHES, held_out, logits
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
@@ -14,6 +12,8 @@ from sklearn.metrics import (
 )
 
 from frugalfl.errors import TaskError
+from frugalfl_sim.rare_cases.calibration import BINS, calibration, probabilities
+from frugalfl_sim.rare_cases.evaluation import HeldOut, evaluate, precision_recall
 
 
 def small(y, branch=None, branches=("only",)) -> HeldOut:

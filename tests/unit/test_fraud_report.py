@@ -4,12 +4,13 @@ import re
 from dataclasses import replace
 
 import pytest
-from fraud.comparison import Comparison
-from fraud.estimates import Joules
-from fraud.report import write_fraud_report
-from fraud.rows import METHODS
 from fraud_comparison import made_up, notes
 from html_page import Page
+
+from frugalfl_sim.comparison.comparison import Comparison
+from frugalfl_sim.comparison.estimates import Joules
+from frugalfl_sim.comparison.page import write_page
+from frugalfl_sim.comparison.rows import METHODS
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def comparison(rows) -> Comparison:
 
 @pytest.fixture(scope="module")
 def page(comparison, tmp_path_factory) -> Page:
-    return Page(write_fraud_report(comparison, notes(), tmp_path_factory.mktemp("page") / "r.html"))
+    return Page(write_page(comparison, notes(), tmp_path_factory.mktemp("page") / "r.html"))
 
 
 def some(rows, keep) -> Comparison:
@@ -78,9 +79,7 @@ def test_accuracy_is_nowhere(page):
 def test_one_federated_method_alone_makes_a_page(rows, tmp_path):
     lone = some(rows, lambda row: row.method == "bagging" and row.counters == "local"
                 and row.split == "segment" and row.seed == 1)  # fmt: skip
-    page = Page(
-        write_fraud_report(lone, notes(disclosures=(), preparation=(), grid=None), tmp_path / "r")
-    )
+    page = Page(write_page(lone, notes(disclosures=(), preparation=(), grid=None), tmp_path / "r"))
     assert "cannot be compared" in page.text
     assert "One seed only" in page.text
     assert "Nobody recorded what was revealed to whom." in page.text
@@ -93,7 +92,7 @@ def test_unknown_joules_are_unknown(rows, tmp_path):
         [replace(row, training=Joules(), scoring=Joules()) for row in rows],
         lambda row: row.split == "segment" and row.seed == 1,
     )
-    page = Page(write_fraud_report(lone, notes(), tmp_path / "r.html"))
+    page = Page(write_page(lone, notes(), tmp_path / "r.html"))
     assert "No joules are known" in page.text
     assert "figure-joules" not in page.ids
     assert page.part("table", "energy").count(">unknown<") == 4 * len(METHODS)
@@ -103,7 +102,7 @@ def test_measured_and_estimated_joules_are_named_apart(rows, tmp_path):
     both = Comparison(
         tuple(replace(row, training=Joules(3.0, 5.25)) for row in rows[:60]), "bagging"
     )
-    page = Page(write_fraud_report(both, notes(), tmp_path / "r.html"))
+    page = Page(write_page(both, notes(), tmp_path / "r.html"))
     assert "3.00 J measured + 5.25 J estimated" in page.part("table", "energy")
 
 
@@ -115,7 +114,7 @@ def test_a_branch_of_one_class_is_named_and_not_drawn_as_zero(rows, tmp_path):
         return replace(row, evaluation=replace(row.evaluation, branches=branches))
 
     seen = Comparison(tuple(blind(row) for row in rows if row.split == "segment"), "bagging")
-    page = Page(write_fraud_report(seen, notes(), tmp_path / "r.html"))
+    page = Page(write_page(seen, notes(), tmp_path / "r.html"))
     assert "average precision is unknown in west" in page.text
     assert page.part("table", "branches").count("unknown: one class") == 3
     assert "unknown: one class" in page.part("figure", "branches")
@@ -131,6 +130,6 @@ def test_names_from_outside_are_text(rows, tmp_path):
         return replace(row, branch=branch, split=evil, evaluation=replace(found, branches=branches))
 
     named = Comparison(tuple(renamed(r) for r in rows if r.split == "segment"), "bagging")
-    page = Page(write_fraud_report(named, notes(title=evil, currency=evil), tmp_path / "r.html"))
+    page = Page(write_page(named, notes(title=evil, currency=evil), tmp_path / "r.html"))
     assert "script" not in page.tags
     assert evil in page.text

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from frugalfl.blocks import Layout
-from frugalfl.codec.kept import write_kept
+from frugalfl.codec.kept_channels import write_kept
 from frugalfl.errors import ExportError
 from frugalfl.kept import take
 from frugalfl.modules import read_parameters
-from frugalfl_server.export import prune
-from frugalfl_server.export.kept import kept_entries
+from frugalfl_server.export import prune_channels as prune
+from frugalfl_server.export.kept_entries import kept_entries
 
 IMAGE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ROW = torch.zeros(1, 12)

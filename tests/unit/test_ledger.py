@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frugalfl.energy import Head, Ledger, Reading
-from frugalfl.energy.text import parse
+from frugalfl.energy.record_json import parse
 from frugalfl.errors import RunError
 
 APPENDS = 1000

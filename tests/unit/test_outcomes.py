@@ -17,7 +17,7 @@ from frugalfl.kinds import KINDS, kind_named
 from frugalfl.settings import Settings
 from frugalfl_server.report import write_report
 from frugalfl_server.report.confusion_figure import confusion_panels
-from frugalfl_server.report.outcomes import read_outcomes
+from frugalfl_server.report.final_outcomes import read_outcomes
 from frugalfl_server.report.scores_table import class_sheet, error_sheet, output_sheet
 from frugalfl_server.report.sheet import Sheet
 from frugalfl_server.report.spread_figure import spread_panels

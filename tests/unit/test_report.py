@@ -22,7 +22,7 @@ from report_runs import (
 )
 from rich.console import Console
 
-from frugalfl.energy import parse_grid
+from frugalfl.energy import parse_electricity
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
 from frugalfl_server.report import terminal, write_report
@@ -187,7 +187,7 @@ def test_ticks_are_not_cut_short(run):
 
 
 def test_the_servers_joules_and_grams_of_co2e_stand_apart(run):
-    energy = [replace(one, grid=parse_grid("100 g/kWh")) for one in ENERGY]
+    energy = [replace(one, grid=parse_electricity("100 g/kWh")) for one in ENERGY]
     fill(
         run, TRAINED, [*energy, record("server", "aggregate", 7.0), record("server", "export", 1.0)]
     )

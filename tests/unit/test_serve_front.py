@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugalfl_server.serve.front.crowd import Crowd, Guest
-from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.front.refused import Refused, RefusedError, printable
+from frugalfl_server.serve.front.limits import FrontLimits
+from frugalfl_server.serve.front.refused import Refusals, RequestRefusedError, printable
 
-LIMITS = Limits(per_address=3, strangers=6, per_key=2, connections=10)
+LIMITS = FrontLimits(per_address=3, strangers=6, per_key=2, connections=10)
 
 
 class Door:
@@ -50,7 +50,7 @@ def test_nodes_that_are_idle_make_room_and_those_at_work_do_not():
         door.enter("a", b"k%d" % number)
     door.enter("a", b"one more")
     assert door.gone == [idle] and not door.told
-    with pytest.raises(RefusedError, match="all are at work"):
+    with pytest.raises(RequestRefusedError, match="all are at work"):
         door.enter("a")
 
 
@@ -88,9 +88,9 @@ def test_no_bound_is_ever_passed(steps):
 
 def test_a_flood_is_a_few_lines():
     now, lines = [0.0], []
-    refused = Refused(lines.append, lambda: now[0])
+    refused = Refusals(lines.append, lambda: now[0])
     for number in range(5000):
-        error = RefusedError("request to /v1/control/start-run", "not served")
+        error = RequestRefusedError("request to /v1/control/start-run", "not served")
         refused.add(f"10.0.{number % 200}.1", error)
         refused.add("10.1.2.3", error)
         if number % 100 == 0:
@@ -115,9 +115,11 @@ def test_a_strangers_text_is_short_and_printable(text):
 
 def test_an_attacker_with_many_addresses_gets_no_more_lines():
     now, lines = [0.0], []
-    refused = Refused(lines.append, lambda: now[0])
+    refused = Refusals(lines.append, lambda: now[0])
     for number in range(6000):
-        refused.add(f"10.{number // 256}.{number % 256}.1", RefusedError("connection", "no TLS"))
+        refused.add(
+            f"10.{number // 256}.{number % 256}.1", RequestRefusedError("connection", "no TLS")
+        )
         now[0] += 0.05
         if number % 10 == 9:
             refused.tell()

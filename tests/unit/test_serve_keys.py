@@ -7,7 +7,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from frugalfl.errors import RunError
-from frugalfl_server.serve.keys import Keys, read_public_key
+from frugalfl_server.serve.key_folder import Keys, read_public_key
+from frugalfl_server.serve.lines import show_lines
 
 
 class Follow:
@@ -21,7 +22,7 @@ class Follow:
             0.0,
             False,
         )
-        self.keys = Keys(folder, self.register, self.lines.append, lambda: self.now)
+        self.keys = Keys(folder, self.register, lambda: self.now)
 
     def register(self, path):
         if self.refuses:
@@ -40,7 +41,9 @@ class Follow:
 
 @pytest.fixture
 def follow(tmp_path):
-    return Follow(tmp_path)
+    followed = Follow(tmp_path)
+    with show_lines(followed.lines.append):
+        yield followed
 
 
 def test_keys_come_and_go(follow):

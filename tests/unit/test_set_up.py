@@ -10,7 +10,7 @@ from frugalfl_server.phases.load_libraries import set_up
 
 RANGES = """
 import sys, numpy as np, torch
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 print(ranges_of(torch.nn.ReLU(), np.array([[-1, 2]], np.float32)).tolist())
 assert "torch._dynamo" not in sys.modules
 """

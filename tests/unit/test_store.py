@@ -124,13 +124,14 @@ def test_the_disk_is_bounded(tmp_path):
 def test_a_process_killed_while_it_saves_leaves_the_old_state(path):
     program = (
         "import os, signal, numpy as np\nfrom pathlib import Path\n"
+        "from frugalfl_client import kept_runs\n"
         "from frugalfl_client.held import Held\nfrom frugalfl_client.store import Store\n"
         f"store = Store(Path({str(path)!r}))\n"
-        "insert = store._insert\n"
+        "insert = kept_runs._insert\n"
         "def killed(*arguments):\n"
         "    insert(*arguments)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "store._insert = killed\n"
+        "kept_runs._insert = killed\n"
         "store.save('run', Held(version=4, model={'w': np.ones(9, np.float32)}))\n"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
@@ -277,3 +278,59 @@ def test_damage_to_the_newest_state_leaves_the_one_before(tmp_path):
     store = Store(store.path)
     assert store.load("run").version == -1
     same(store.load("run", (2,)), replace(HELD, version=1))
+
+
+TREES = Held(version=2, trees=(b"bins", b"base", bytes(range(256))), round=4)
+
+
+@pytest.fixture
+def grown(tmp_path):
+    """A store of a run of trees, beside one of a network."""
+    store = Store(tmp_path / "store.sqlite")
+    store.save("run", TREES)
+    store.save("other", HELD)
+    store.close()
+    return store.path
+
+
+def test_trees_are_there_after_a_restart_and_go_back_as_models_do(grown):
+    store = Store(grown)
+    assert store.load("run") == TREES
+    more = replace(TREES, version=3, trees=(*TREES.trees, b"more"), round=6)
+    store.save("run", more)
+    assert Store(grown).load("run").trees == more.trees
+    assert store.load("run", (6,)).trees == TREES.trees
+    same(store.load("other"), HELD)
+    assert store.load("other").trees == ()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE tensors SET data = x'00' WHERE kind = 'trees' AND place = 1",
+        "DELETE FROM tensors WHERE kind = 'trees' AND place = 2",
+        "DELETE FROM tensors WHERE kind = 'trees'",
+        "DELETE FROM parts WHERE kind = 'trees'",
+        "UPDATE slots SET version = 1 WHERE run = 'run'",
+    ],
+)
+def test_damaged_trees_are_noticed_and_sent_anew(grown, statement):
+    with sqlite3.connect(grown) as database:
+        database.execute(statement)
+    database.close()
+    held = Store(grown).load("run")
+    assert (held.version, held.trees) == (-1, ())
+    assert "trees lost" in held.damage
+    other = Store(grown).load("other")
+    same(other, HELD)
+
+
+def test_a_store_from_before_it_held_trees_is_read(path):
+    """A network's run has no part for them, then as now."""
+    with sqlite3.connect(path) as database:
+        (parts,) = database.execute(
+            "SELECT count(*) FROM parts WHERE kind LIKE 'trees%'"
+        ).fetchone()
+    database.close()
+    assert parts == 0
+    assert Store(path).load("run").damage == ""

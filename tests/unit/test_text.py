@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from frugalfl import cli
 from frugalfl.energy import formats
-from frugalfl.energy.text import from_text, to_text
+from frugalfl.energy.record_json import from_text, to_text
 from frugalfl.text import for_csv, for_file_name, is_printable, printable
 from frugalfl_client.cli import node
 from frugalfl_server.cli import serve
@@ -33,7 +33,7 @@ def _stop(text):
 
 
 #: Everything that prints what others say, as the programs call it.
-SINKS = {"progress": _progress, "an error": _stop, "node": node._say, "serve": serve._say}
+SINKS = {"progress": _progress, "an error": _stop, "node": node._say, "serve": serve._show_line}
 
 
 @pytest.mark.parametrize("sink", SINKS.values(), ids=SINKS)

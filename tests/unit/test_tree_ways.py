@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl.trees import Growth
+from frugalfl.trees.unused import _UNUSED
 from frugalfl.trees.ways import WAYS, Way, parse_way
 
 ways = st.builds(
@@ -71,6 +72,40 @@ def test_a_mistake_is_one_line_that_says_what_to_write(text, says):
 def test_trees_do_not_go_with_private_blocks_or_buffered_rounds(others):
     with pytest.raises(UsageError, match=r"trees have no private blocks and need whole rounds"):
         Settings.of(trees="bagging(20)", **others)
+
+
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [
+        ({"strategy": "fedadam(0.01)"}, "strategy = fedadam(0.01)"),
+        ({"prune": 0.25, "sampling": "sticky(20)"}, "prune = 0.25, sampling = sticky(20)"),
+        ({"refresh": "turns(2)"}, "refresh = turns(2)"),
+        ({"stop_joules": 9.0}, "stop-joules = 9.0"),
+        ({"ram": "16KiB"}, "ram = 16KiB"),
+        ({"export": False}, "export = False"),
+    ],
+)
+def test_what_trees_would_ignore_is_refused_by_name(others, named):
+    config = Settings.of(**others).as_config()
+    with pytest.raises(UsageError) as error:
+        Settings.of(config | {"trees": "bagging(20)"})
+    assert str(error.value) == (
+        f"trees have no use for {named}: leave that out, or leave trees empty for a network"
+    )
+
+
+def test_settings_of_a_network_without_promises_may_stand_beside_trees():
+    config = Settings.of(prune=0.0, recover_rounds=0, local_epochs=3, uplink="raw").as_config()
+    assert Settings.of(config | {"trees": "bagging(20)"}).train.trees
+
+
+def test_every_default_goes_with_trees():
+    """And each setting that is refused is one, with the default that it is said to have."""
+    default = Settings()
+    assert {name: getattr(default, name) for name in _UNUSED} == {
+        name: idle[0] for name, idle in _UNUSED.items()
+    }
+    assert Settings.of(default.as_config() | {"trees": "histogram(5)"}).train.trees
 
 
 def test_counters_are_own_or_shared():

@@ -14,7 +14,7 @@ from flwr.app import Context, Error, Message, RecordDict
 
 from frugalfl import wire
 from frugalfl.errors import FederationError, FrameError
-from frugalfl.fold import fold, unfold
+from frugalfl.fold_message import fold, unfold
 from frugalfl.text import printable
 from frugalfl_client.approvals import APP_HASH
 from frugalfl_client.node import flower
@@ -348,7 +348,7 @@ class Node:
             self._say("signed off")
 
 
-_DONE = {"train": "trained", "evaluate": "evaluated", "query.calibrate": "calibrated"}
+_DONE = {wire.TRAIN: "trained", "evaluate": "evaluated", wire.CALIBRATE: "calibrated"}
 _UNREGISTERED = (
     "this SuperLink takes registered nodes only: make a key with ssh-keygen -t ecdsa -b 384 -N '' "
     "-f KEY, have its operator run flwr supernode register KEY.pub, and start with "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
 from frugalfl.kinds import CLASSIFICATION, Kind, check_kind, kind_of

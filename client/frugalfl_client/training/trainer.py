@@ -118,7 +118,7 @@ class Trainer(Protocol):
         Args:
             parameters: The whole model.
             examples: This device's own rows.
-            percentile: As in :func:`~frugalfl.activations.ranges_of`.
+            percentile: As in :func:`~frugalfl.activation_ranges.ranges_of`.
 
         Returns:
             Shape ``(tensors, 2)``, float32: minimum and maximum, in the order of execution.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from flwr.app import Context, Message
 
 from frugalfl import wire
 from frugalfl.codec.buffer import varint
@@ -14,14 +13,14 @@ from frugalfl.trees.frame import decode_forest, encode_forest
 from frugalfl.trees.leaves import leaf_sums, shapes
 from frugalfl.trees.parcel import Parcel
 from frugalfl.trees.ways import HISTOGRAM, REFIT, SKETCH, Way, parse_way
-from frugalfl_client.answers import answer, kept
-from frugalfl_client.device import Device, device_of
-from frugalfl_client.energy import RoundEnergy
+from frugalfl_client.device import Device
+from frugalfl_client.exchange import Exchange
+from frugalfl_client.held import Held
 from frugalfl_client.trees.lightgbm import load_lightgbm, train
-from frugalfl_client.trees.state import Holding, holding_of, keep
+from frugalfl_client.trees.state import Holding, forget_old_file, holding_of
 
 
-def work(message: Message, context: Context) -> Message:
+def work(exchange: Exchange) -> wire.TreesReply:
     """Bring the device's trees up to date, do what is asked, write the ledger, answer.
 
     Raises:
@@ -29,49 +28,55 @@ def work(message: Message, context: Context) -> Message:
         RunError: The disk does not take what is to be kept.
         TaskError: The device's rows are nothing that trees can be grown on.
     """
-    device = device_of(context)
-    request = wire.unpack_request(message)
-    device.check_allowed(request.run, "trees")
+    request = exchange.open(wire.unpack_trees_request, "trees")
+    device = exchange.device
     device.prepare(request.run)
     _check_rows(device)
-    sketched = request.uplink == SKETCH
-    energy = RoundEnergy(device, request, "" if sketched else "lightgbm")
-    energy.downloaded(request)
-    held = holding_of(device, request.run)
+    sketched = request.way == SKETCH
+    energy = exchange.meter(request, "" if sketched else "lightgbm")
+    held = exchange.load(request)
+    trees = holding_of(device, request.run, held)
     frame, loss = b"", 0.0
     if sketched:
         with energy.window("prepare"):
             frame = _sketch(device)
-    elif request.base in (-1, held.version):
-        way = _way(request)
-        if way.name != HISTOGRAM:
-            load_lightgbm()
-        parcel = Parcel.unpack(request.frames)
-        if parcel.bins or parcel.segments:
-            with energy.window("decode"):
-                held.add(parcel, device)
-            keep(device, held)
-        if held.version != request.version:
-            raise FrameError(
-                f"the trees lead to version {held.version}, the request is for version "
-                f"{request.version}"
-            )
-        with energy.window("train", samples=len(device.examples)):
-            frame = _grown(device, held, way, request, parcel.question)
-        # Trees of histograms come with the questions, to whoever answers these.
-        scores = held.worker(device).scores if way.name == HISTOGRAM else held.scores
-        loss = _loss(scores, device.examples.y)
-    energy.uploading(len(frame))
-    records, head, unkept = kept(device, energy.take())
-    reply = wire.TrainReply(
-        held.version, frame, len(device.examples), loss, records, head, link=device.link,
-        notice="; ".join(filter(None, (device.take_notice(), unkept))),
+    elif request.base in (-1, trees.version):
+        frame, loss = _answer(exchange, request, held, trees)
+    told = exchange.close(len(frame), held.damage)
+    return wire.TreesReply(
+        trees.version, frame, len(device.rows.examples), loss, told.records, told.head, device.link,
+        told.notice,
     )  # fmt: skip
-    return answer(reply, message)
+
+
+def _answer(
+    exchange: Exchange, request: wire.TreesRequest, held: Held, trees: Holding
+) -> tuple[bytes, float]:
+    """Bring the trees to the request's version; return what is asked for, and the log loss."""
+    device, way = exchange.device, _way(request)
+    if way.name != HISTOGRAM:
+        load_lightgbm()
+    parcel = Parcel.unpack(request.parcel)
+    if parcel.bins or parcel.segments:
+        with exchange.energy.window("decode"):
+            trees.add(parcel, device)
+        held.trees, held.version = trees.packed, trees.version
+        exchange.save(request, held)
+        forget_old_file(device)
+    if trees.version != request.version:
+        raise FrameError(
+            f"the trees lead to version {trees.version}, the request is for version "
+            f"{request.version}"
+        )
+    with exchange.energy.window("train", samples=len(device.rows.examples)):
+        frame = _grown(device, trees, way, request, parcel.question)
+    # Trees of histograms come with the questions, to whoever answers these.
+    scores = trees.worker(device).scores if way.name == HISTOGRAM else trees.scores
+    return frame, _loss(scores, device.rows.examples.y)
 
 
 def _check_rows(device: Device) -> None:
-    y = device.examples.y
+    y = device.rows.examples.y
     if y.ndim != 1 or not np.isin(y, (0, 1)).all():
         raise TaskError(
             f"client {device.number}: trees need targets 0 and 1, one a row; this task has others"
@@ -80,13 +85,13 @@ def _check_rows(device: Device) -> None:
 
 def _sketch(device: Device) -> bytes:
     """Return the number of rows of class 1, and the quantiles of each feature."""
-    x = device.examples.x.reshape(len(device.examples), -1)
-    return varint(int(device.examples.y.sum())) + sketch(x).to_bytes()
+    x = device.rows.examples.x.reshape(len(device.rows.examples), -1)
+    return varint(int(device.rows.examples.y.sum())) + sketch(x).to_bytes()
 
 
-def _way(request: wire.TrainRequest) -> Way:
+def _way(request: wire.TreesRequest) -> Way:
     try:
-        way = parse_way(request.uplink)
+        way = parse_way(request.way)
     except UsageError as error:
         raise FrameError(f"the server wants trees in no known way: {error}") from error
     if way is None:
@@ -100,17 +105,17 @@ def _loss(scores: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> float:
 
 
 def _grown(
-    device: Device, held: Holding, way: Way, request: wire.TrainRequest, question: bytes
+    device: Device, trees: Holding, way: Way, request: wire.TreesRequest, question: bytes
 ) -> bytes:
     """Return new trees as a frame, or the sums that a question asks for."""
     if way.name == HISTOGRAM:
-        return held.worker(device).answer(question)
+        return trees.worker(device).answer(question)
     if question:
-        assert held.bins is not None
-        trees = decode_forest(question, len(held.bins)).trees
-        return leaf_sums(trees, held.binned, device.examples.y, held.scores).to_bytes()
+        assert trees.bins is not None
+        asked = decode_forest(question, len(trees.bins)).trees
+        return leaf_sums(asked, trees.binned, device.rows.examples.y, trees.scores).to_bytes()
     forest = train(
-        held.binned, device.examples.y, held.scores, way.growth, way.trees,
+        trees.binned, device.rows.examples.y, trees.scores, way.growth, way.trees,
         int(np.random.SeedSequence(device.drawn(request.round)).generate_state(1)[0] >> 1),
     )  # fmt: skip
     return encode_forest(shapes(forest) if way.name == REFIT else forest)

@@ -1,7 +1,7 @@
-"""What a device holds of a run's trees: the agreed bins and the model so far, also on its disk.
+"""What a device makes of the trees that its store holds: its rows in bins, and their scores.
 
-The raw scores of the device's own rows are kept beside them in memory, so that only new trees have
-to be run over the rows.
+These are kept in memory, so that only new trees have to be run over the rows; whatever the store
+says otherwise, they are made anew.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from frugalfl.trees.histogram import Grid
 from frugalfl.trees.parcel import Parcel
 from frugalfl_client import kept_file
 from frugalfl_client.device import Device
+from frugalfl_client.held import Held
 from frugalfl_client.trees.histograms import Worker
 
-_FILE = "trees.bin"
+#: Where devices kept trees before their store did.
+_OLD_FILE = "trees.bin"
 
 
 @dataclass
@@ -29,15 +31,13 @@ class Holding:
     """The trees that a device holds of one run.
 
     Attributes:
-        run: Name of the run.
-        packed: Bins and segments as they came; what is on the disk.
+        packed: Bins, then segments, as they came.
         bins: The agreed bins; ``None``: none yet.
         binned: The device's rows in bins, uint8, shape ``(rows, features)``.
         scores: Raw scores of the model on them (log odds), float64, shape ``(rows,)``.
     """
 
-    run: str
-    packed: Parcel = field(default_factory=Parcel)
+    packed: tuple[bytes, ...] = ()
     bins: Bins | None = None
     binned: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
     scores: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -46,7 +46,7 @@ class Holding:
     @property
     def version(self) -> int:
         """Segments that are held; -1: not even bins."""
-        return -1 if self.bins is None else len(self.packed.segments)
+        return len(self.packed) - 1
 
     def worker(self, device: Device) -> Worker:
         """Return what answers requests for histograms of these bins."""
@@ -55,7 +55,7 @@ class Holding:
             grid = Grid(self.bins.counts, seed=device.settings.run.seed)
             rows = np.arange(len(self.binned), dtype=np.uint64)
             keys = rows + (np.uint64(device.number) << np.uint64(40))
-            self._worker = Worker(self.binned, device.examples.y, grid, keys)
+            self._worker = Worker(self.binned, device.rows.examples.y, grid, keys)
         return self._worker
 
     def add(self, parcel: Parcel, device: Device) -> None:
@@ -65,14 +65,14 @@ class Holding:
             FrameError: They cannot be read, or are for other features than the device's rows have.
         """
         bins, packed, binned, scores = self.bins, self.packed, self.binned, self.scores
-        x = device.examples.x.reshape(len(device.examples), -1)
+        x = device.rows.examples.x.reshape(len(device.rows.examples), -1)
         if parcel.bins:
             bins = Bins.from_bytes(parcel.bins)
             if len(bins) != x.shape[1]:
                 raise FrameError(
                     f"the bins are of {len(bins)} features, this device's rows have {x.shape[1]}"
                 )
-            packed = Parcel(parcel.bins)
+            packed = (parcel.bins,)
             binned, scores = bins.of(x), np.zeros(len(x))
             self._worker = None
         if bins is None:
@@ -81,36 +81,43 @@ class Holding:
             forest = decode_forest(segment, len(bins))
             scores = scores + forest.raw_scores(binned)
         self.bins, self.binned, self.scores = bins, binned, scores
-        self.packed = Parcel(packed.bins, [*packed.segments, *parcel.segments])
+        self.packed = (*packed, *parcel.segments)
 
 
-_held: dict[Path, Holding] = {}
+def holding_of(device: Device, run: str, held: Held) -> Holding:
+    """Return what the device makes of the trees that it holds.
 
-
-def holding_of(device: Device, run: str) -> Holding:
-    """Return what the device holds of a run: from memory, from its disk, or nothing."""
-    held = _held.get(device.folder)
-    if held is None or held.run != run:
-        held = Holding(run)
-        data = kept_file.kept(device.folder / _FILE, run)
-        try:
-            if data is not None:
-                held.add(Parcel.unpack(data), device)
-        except FrameError:
-            held = Holding(run)  # the server sends it all again
-        _held[device.folder] = held
-    return held
-
-
-def keep(device: Device, held: Holding) -> None:
-    """Write what is held to the disk.
-
-    Raises:
-        RunError: The disk does not take it.
+    Args:
+        device: The device.
+        run: Name of the run.
+        held: What its store says of that run.
     """
-    kept_file.keep(device.folder / _FILE, held.run, held.packed.pack(), "the trees of this run")
+    packed = held.trees or _kept_before(device.folder, run)
+    if device.trees is None or device.trees.packed != packed:
+        device.trees = _made_of(packed, device)
+    return device.trees
 
 
-def forget() -> None:
-    """Drop what is held in memory."""
-    _held.clear()
+def forget_old_file(device: Device) -> None:
+    """Remove what was kept before the store kept it."""
+    (device.folder / _OLD_FILE).unlink(missing_ok=True)
+
+
+def _made_of(packed: tuple[bytes, ...], device: Device) -> Holding:
+    made = Holding()
+    try:
+        if packed:
+            made.add(Parcel(packed[0], packed[1:]), device)
+    except FrameError:
+        return Holding()  # the server sends it all again
+    return made
+
+
+def _kept_before(folder: Path, run: str) -> tuple[bytes, ...]:
+    """Return what a device kept in a file of its own; nothing, if that is of another run."""
+    data = kept_file.kept(folder / _OLD_FILE, run)
+    try:
+        parcel = Parcel.unpack(data or b"")
+    except FrameError:
+        return ()
+    return (parcel.bins, *parcel.segments) if parcel.bins else ()

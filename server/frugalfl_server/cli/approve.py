@@ -51,8 +51,10 @@ def approve(
         raise UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
 
     from frugalfl_server.serve.approve import approve as approved_of
+    from frugalfl_server.serve.lines import show_lines
 
-    approved = approved_of(app, checked, typer.echo)
+    with show_lines(typer.echo):
+        approved = approved_of(app, checked)
     out.write_text(to_text(approved), encoding="utf-8")
     typer.echo(
         f"{out}: {len(approved.apps)} app bundles, {len(approved.programs)} training programs"

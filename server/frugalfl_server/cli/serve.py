@@ -79,7 +79,7 @@ def serve(
     or Flower's own `flower-supernode`. A SuperLink that dies is started again; a run that was
     stopped in any way goes on with **--resume**. docs/serve.md has the whole of it.
     """
-    from frugalfl_server.serve.front.limits import Limits
+    from frugalfl_server.serve.front.limits import FrontLimits
     from frugalfl_server.serve.place import Place
     from frugalfl_server.serve.processes import Tls
 
@@ -95,17 +95,17 @@ def serve(
     folder, checked, resume = chosen(app, settings, resume, runs)
 
     where = host or ("127.0.0.1" if insecure else "0.0.0.0")
-    place = Place(where, port, Limits(per_address=per_address), found, nodes, superlink, state)
+    place = Place(where, port, FrontLimits(per_address=per_address), found, nodes, superlink, state)
     place.check()
 
+    from frugalfl_server.serve.lines import show_lines
     from frugalfl_server.serve.serve import serve_app
 
-    run = serve_app(
-        folder, checked, runs, resume, place, _say
-    )  # fmt: skip
+    with show_lines(_show_line):
+        run = serve_app(folder, checked, runs, resume, place)
     show(run.path, as_json)
 
 
-def _say(line: str) -> None:
+def _show_line(line: str) -> None:
     """Print a line; much of it is what the SuperLink and the devices say."""
     typer.echo(printable(line, MOST_OF_A_LINE), err=True)

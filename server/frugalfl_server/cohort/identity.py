@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from frugalfl.energy import EnergyRecord, Head
-from frugalfl.energy.chain import link
-from frugalfl.energy.text import to_text
-from frugalfl.energy.verify import IDENTITIES
+from frugalfl.energy.hash_chain import link
+from frugalfl.energy.record_json import to_text
+from frugalfl.energy.verify_ledgers import IDENTITIES
 from frugalfl.errors import FrameError
 from frugalfl_server.cohort.check_energy import Told, check_told
 from frugalfl_server.run.file_times import short_path

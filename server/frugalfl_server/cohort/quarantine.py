@@ -17,7 +17,8 @@ from typing import Any
 from frugalfl.errors import FederationError, TaskError
 from frugalfl.patience import Patience
 from frugalfl.settings import Settings
-from frugalfl_server.cohort.unfit import ClientFailedError, TaskFailedError, Unfit, failure_of
+from frugalfl_server.cohort.unfit import Unfit
+from frugalfl_server.exchange.failures import ClientFailedError, TaskFailedError, failure_of
 from frugalfl_server.run.records import QUARANTINE
 from frugalfl_server.run.sink import TakesJson
 

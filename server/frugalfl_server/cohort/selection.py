@@ -135,9 +135,10 @@ class Selection:
         skipped = sum(not limits.may_train(node) for node in there)
         why_over = ""
         if there and len(chosen) < limits.fewest:
+            needed = f", a round needs {limits.fewest}" if limits.fewest > 1 else ""
             why_over = (
-                f"{len(there) - skipped} of {len(there)} clients may still be asked, a round "
-                f"needs {limits.fewest}: {limits.why_left_out(there)}"
+                f"{len(there) - skipped} of {len(there)} clients may still be asked{needed}: "
+                f"{limits.why_left_out(there)}"
             )
         return Cohort(chosen, skipped, in_quarantine, why_over)
 

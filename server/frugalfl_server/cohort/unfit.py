@@ -9,27 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flwr.app import Message
-
-from frugalfl import wire
-from frugalfl.errors import FrameError, TaskError
+from frugalfl.errors import TaskError
 
 #: So many failures, without any update between them, may end a run.
 _ENOUGH = 2
-
-
-class ClientFailedError(FrameError):
-    """A client could not do what it was asked, or not in time: trouble, not garbage."""
-
-
-class TaskFailedError(ClientFailedError):
-    """A client's own task raised, or its rows cannot be trained on."""
-
-
-def failure_of(message: Message) -> ClientFailedError:
-    """Return what a client says in place of an answer."""
-    failed = message.error.code == wire.TASK_FAILED
-    return (TaskFailedError if failed else ClientFailedError)(message.error.reason)
 
 
 class Unfit:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from frugalfl.blocks import Shape
 from frugalfl.errors import ExportError, FrugalFLError, MissingExtraError
-from frugalfl_server.export.trace import Call, line_of, trace
+from frugalfl_server.export.record_calls import TracedCall, line_of, trace
 
 if TYPE_CHECKING:
     import torch
@@ -152,7 +152,7 @@ def _alike(called: str, word: str) -> bool:
     return called.startswith(word) or word.startswith(called)
 
 
-def _place(call: Call) -> str | None:
+def _place(call: TracedCall) -> str | None:
     if call.source is not None:
         return call.source
     return f"{type(call.module).__name__} at {call.path}" if call.path else None

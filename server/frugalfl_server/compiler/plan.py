@@ -15,7 +15,7 @@ from frugalfl.task import Loss
 from frugalfl_server.compiler.layers import Training
 from frugalfl_server.compiler.losses import WeightedLoss, weighted
 from frugalfl_server.compiler.optimizers import Optimizer
-from frugalfl_server.export.trace import line_of
+from frugalfl_server.export.record_calls import line_of
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from frugalfl.activations import recorder_class, single_operators
+from frugalfl.activation_ranges import recorder_class, single_operators
 from frugalfl_server.compiler.backward.steps import above_zero, one_hot
 from frugalfl_server.compiler.layers import Training
 from frugalfl_server.compiler.optimizers import clipped

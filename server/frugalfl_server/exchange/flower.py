@@ -24,7 +24,7 @@ from flwr.superlink.grid.http_grid import HttpGrid
 
 from frugalfl import wire
 from frugalfl.carried import MOST_DOWN_BYTES, size, ticket
-from frugalfl.fold import fold
+from frugalfl.fold_message import fold
 
 
 class CarryingGrid(HttpGrid):

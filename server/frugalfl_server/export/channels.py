@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from frugalfl.errors import ExportError
 from frugalfl.kept import Indices
 from frugalfl.modules import named_tensors
-from frugalfl_server.export.kept import kept_entries, number_entries
+from frugalfl_server.export.kept_entries import kept_entries, number_entries
 
 if TYPE_CHECKING:
     import torch
@@ -178,7 +178,7 @@ def channels_of(
     module.requires_grad_(True)
     with torch.enable_grad():
         graph = DependencyGraph().build_dependency(
-            module, example_input, output_transform=_marked, verbose=False
+            module, example_input, output_transform=_mark, verbose=False
         )
     names = _names(module)
     found: list[Channels] = []
@@ -214,8 +214,8 @@ def _groups(graph: Any) -> Iterator[tuple[Any, Any]]:
         yield layer, group
 
 
-def _marked(output: Any) -> Any:
-    """Do nothing, in a node of its own: the graph marks an output only where no layer made it."""
+def _mark(output: Any) -> Any:
+    """Do nothing, in a node of its own: the graph marks an output only if no layer made it."""
     return output * 1
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from frugalfl_server.export import flatbuffer
 
 if TYPE_CHECKING:
-    from frugalfl_server.export.trace import Trace
+    from frugalfl_server.export.record_calls import Trace
 
 Array = npt.NDArray[Any]
 _DENSE = "FULLY_CONNECTED"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from frugalfl.activations import row_ranges
+from frugalfl.activation_ranges import row_ranges
 from frugalfl.task import FloatArray
 
 if TYPE_CHECKING:

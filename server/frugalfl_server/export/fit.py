@@ -22,8 +22,8 @@ from frugalfl.errors import OverBudgetError
 from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.gates import reasons
-from frugalfl_server.export.measure import Cost, measure
-from frugalfl_server.export.prune import PruneReport, prune
+from frugalfl_server.export.measure import DeviceCost, measure
+from frugalfl_server.export.prune_channels import PruneReport, prune
 from frugalfl_server.export.prune_cut import (
     ROUND_TO,
     Narrowed,
@@ -41,14 +41,14 @@ class Fit:
     """The largest model that fits.
 
     Attributes:
-        ratio: Share of channels to prune, for :func:`~frugalfl_server.export.prune.prune`.
+        ratio: Share of channels to prune, for :func:`~frugalfl_server.export.prune_channels.prune`.
         report: What pruning at that ratio does.
         cost: What the model needs; of flash, without TFLite-Micro itself.
     """
 
     ratio: float
     report: PruneReport
-    cost: Cost
+    cost: DeviceCost
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -117,7 +117,7 @@ def _ratios(groups: Sequence[Narrowed]) -> list[float]:
     return list({kept: ratio for ratio, kept in reversed(models.items())}.values())[::-1]
 
 
-def _line(report: PruneReport, cost: Cost, fits: bool) -> str:
+def _line(report: PruneReport, cost: DeviceCost, fits: bool) -> str:
     arena = "" if cost.arena_bytes is None else f", arena {cost.arena_bytes:,} B"
     return (
         f"fit: {report.parameters_after:,} parameters, file {cost.file_bytes:,} B{arena}, "

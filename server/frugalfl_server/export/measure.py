@@ -13,12 +13,12 @@ import numpy as np
 
 from frugalfl.errors import MissingExtraError
 from frugalfl_edge import Interpreter
-from frugalfl_server.export.convert import convert, to_model_layout
-from frugalfl_server.export.cost import count_file_macs
-from frugalfl_server.export.micro import run_micro
+from frugalfl_server.export.macs import count_file_macs
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.strip import strip
+from frugalfl_server.export.tflite_micro import run_micro
+from frugalfl_server.export.to_float_tflite import convert, to_model_layout
 
 if TYPE_CHECKING:
     import torch
@@ -27,12 +27,12 @@ _ROWS = 4
 
 
 @dataclass(frozen=True)
-class Cost:
+class DeviceCost:
     """What one model needs of a device.
 
     Attributes:
         file_bytes: Size of the microcontroller's .tflite file (B).
-        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host (B); None where it does not
+        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host (B); None if it does not
             run.
         macs: Multiply-accumulates of one inference.
     """
@@ -42,7 +42,7 @@ class Cost:
     macs: int
 
 
-def measure(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Cost:
+def measure(module: torch.nn.Module, input_shape: tuple[int, ...]) -> DeviceCost:
     """Convert and quantize a model with random rows, and run it in TFLite-Micro.
 
     Args:
@@ -56,7 +56,7 @@ def measure(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Cost:
     float_model = convert(module, input_shape)
     int8_model = quantize(float_model, to_model_layout(rows, float_model))
     mcu_model = strip(int8_model)
-    return Cost(len(mcu_model), _arena_bytes(mcu_model), count_file_macs(float_model))
+    return DeviceCost(len(mcu_model), _arena_bytes(mcu_model), count_file_macs(float_model))
 
 
 def _arena_bytes(model: bytes) -> int | None:

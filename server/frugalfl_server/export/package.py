@@ -17,22 +17,22 @@ from frugalfl.metrics import Metric
 from frugalfl.task import Examples, FloatArray, PublicData
 from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export import gates
-from frugalfl_server.export.about import with_about
 from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.c_array import c_array
-from frugalfl_server.export.convert import convert, to_model_layout
-from frugalfl_server.export.cost import count_file_macs, count_parameters
 from frugalfl_server.export.device_budget import DeviceBudget
+from frugalfl_server.export.float_reference import Reference, of_pytorch
 from frugalfl_server.export.gates import Gate
-from frugalfl_server.export.lint import Advice, blamed, lint
-from frugalfl_server.export.measure import Cost
+from frugalfl_server.export.lint import Advice, blame_code, lint
+from frugalfl_server.export.macs import count_file_macs, count_parameters
+from frugalfl_server.export.measure import DeviceCost
 from frugalfl_server.export.operators import float_operators
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.ranges import Ranges, name_ranges
-from frugalfl_server.export.reference import Reference, of_pytorch
 from frugalfl_server.export.strip import strip
+from frugalfl_server.export.to_float_tflite import convert, to_model_layout
 from frugalfl_server.export.verify import Verification, verify
+from frugalfl_server.export.write_about import with_about
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ class ExportResult:
             signature; ``model_data.h`` and ``model_data.c``; ``model_card.json``.
         float_bytes: Size of the float file.
         int8_bytes: Size of the microcontroller's file.
-        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; None where it does not run.
+        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; None if it does not run.
         parameters: Trainable numbers.
         macs: Multiply-accumulate operations of one row.
         verification: The same rows in the framework, LiteRT and TFLite-Micro.
@@ -110,13 +110,13 @@ def export_model(
         module: Trained float module: one input, one output; left as it was.
         name: Of the model, for the C names and the card.
         public: Rows to prove the model with, and rows to calibrate with if ``ranges`` is None.
-        folder: Where the files go; made where it is missing.
+        folder: Where the files go; made if it is missing.
         model_card: What the caller knows about the model (JSON values); the measured figures are
             added to it.
         max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share; None to
             accept any loss, and any of the first measure.
         ranges: What clients recorded of the activations, shape ``(tensors, 2)``
-            (:mod:`frugalfl.activations`).
+            (:mod:`frugalfl.activation_ranges`).
         activations: ``int8`` or ``int16``; weights are int8, and so the files are called.
         budget: What the device has; None: no limits.
         metrics: The task's own, by name; not used with ``scoring``.
@@ -128,7 +128,7 @@ def export_model(
 
     Raises:
         ExportError: There is nothing to calibrate with, or the model cannot be converted or
-            quantized, or does not pass the proof; where the author's code is known to be the
+            quantized, or does not pass the proof; if the author's code is known to be the
             reason, with the line and what to write instead.
         OverBudgetError: It passes, and does not fit.
         TaskError: The public rows cannot be used, or a metric failed.
@@ -137,7 +137,7 @@ def export_model(
     shape = test.x.shape[1:]
     advice = lint(module, shape)
     scoring = scoring or scoring_by_targets(test.y, metrics or {})
-    with blamed(advice):
+    with blame_code(advice):
         float_model = convert(module, shape)
         calibration: FloatArray | Ranges
         if ranges is not None:
@@ -192,7 +192,7 @@ def prove_and_write(
         int8_model: Its int8 .tflite file.
         test: Rows to prove the model with, as the reference takes them.
         name: Of the model, for the C names and the card.
-        folder: Where the files go; made where it is missing.
+        folder: Where the files go; made if it is missing.
         parameters: Trainable numbers of the float model.
         model_card: What the caller knows about the model (JSON values).
         max_accuracy_drop: How far the int8 accuracy may lie below the reference's, as a share;
@@ -223,7 +223,7 @@ def prove_and_write(
         scoring=scoring,
     )
     proof = dataclasses.replace(proof, drawn=drawn)
-    cost = Cost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
+    cost = DeviceCost(len(mcu_model), proof.arena_bytes, count_file_macs(float_model))
     budget = budget or DeviceBudget()
     passed = (*proof.gates, *_device_gates(mcu_model, cost, budget))
     header, source = c_array(mcu_model, name, proof.arena_bytes)
@@ -253,7 +253,7 @@ def prove_and_write(
     return result
 
 
-def _device_gates(model: bytes, cost: Cost, budget: DeviceBudget) -> list[Gate]:
+def _device_gates(model: bytes, cost: DeviceCost, budget: DeviceBudget) -> list[Gate]:
     """Hold the model against its device, and name everything that it has too much of at once."""
     found = budget_gates(cost, budget)
     missing = gates.reasons(found)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from frugalfl_server.export.lint.subject import subject_of
-from frugalfl_server.export.trace import Call, Trace, place_of
+from frugalfl_server.export.record_calls import Trace, TracedCall, place_of
 
 if TYPE_CHECKING:
     import torch
@@ -52,17 +52,17 @@ def unusual(module: torch.nn.Module, input_shape: tuple[int, ...]) -> tuple[str,
     return tuple(dict.fromkeys(map(place_of, calls)))
 
 
-def _unusual(seen: Trace) -> list[Call]:
+def _unusual(seen: Trace) -> list[TracedCall]:
     return [call for call in seen.calls if call.computes and not _is_plain(call)]
 
 
-def _is_plain(call: Call) -> bool:
+def _is_plain(call: TracedCall) -> bool:
     made = getattr(call.output, "dtype", None)
     known = made is not None and made.is_floating_point and call.name in PLAIN
     return known and PLAIN[call.name](call)
 
 
-def _convolution(call: Call) -> bool:
+def _convolution(call: TracedCall) -> bool:
     from torch import nn
 
     layer = call.module
@@ -72,20 +72,20 @@ def _convolution(call: Call) -> bool:
     return layer.dilation == (1, 1) and (layer.groups == 1 or depthwise)
 
 
-def _batch_norm(call: Call) -> bool:
+def _batch_norm(call: TracedCall) -> bool:
     from torch import nn
 
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d)
     return type(call.module) in kinds and call.module.running_mean is not None
 
 
-def _linear(call: Call) -> bool:
+def _linear(call: TracedCall) -> bool:
     from torch import nn
 
     return type(call.module) is nn.Linear and call.tensors[0].ndim == _ROW
 
 
-def _pool(call: Call) -> bool:
+def _pool(call: TracedCall) -> bool:
     from torch import nn
 
     layer: Any = call.module
@@ -96,36 +96,36 @@ def _pool(call: Call) -> bool:
     return layer.padding in (0, (0, 0)) and not any(odd) and not dilated
 
 
-def _global_pool(call: Call) -> bool:
+def _global_pool(call: TracedCall) -> bool:
     return tuple(call.output.shape[2:]) == (1, 1)
 
 
-def _pad(call: Call) -> bool:
+def _pad(call: TracedCall) -> bool:
     from torch import nn
 
     return type(call.module) is nn.ZeroPad2d and min(call.module.padding) >= 0
 
 
-def _whole(call: Call) -> bool:
+def _whole(call: TracedCall) -> bool:
     """Say whether a flatten makes a row of an image, and does not cut one in pieces."""
     return call.output.ndim == _ROW and len(call.output) == 1
 
 
-def _sum(call: Call) -> bool:
+def _sum(call: TracedCall) -> bool:
     shapes = {tuple(one.shape) for one in call.tensors}
     return len(call.tensors) == 2 and len(shapes) == 1 and call.output.ndim in (_ROW, _IMAGE)
 
 
-def _relu6(call: Call) -> bool:
+def _relu6(call: TracedCall) -> bool:
     return (call.argument(1, "min_val", -1.0), call.argument(2, "max_val", 1.0)) == (0, 6)
 
 
-def _any(_call: Call) -> bool:
+def _any(_call: TracedCall) -> bool:
     return True
 
 
 #: By the name of a PyTorch function: whether this call of it is plain.
-PLAIN: Mapping[str, Callable[[Call], bool]] = {
+PLAIN: Mapping[str, Callable[[TracedCall], bool]] = {
     "conv2d": _convolution,
     "batch_norm": _batch_norm,
     "linear": _linear,

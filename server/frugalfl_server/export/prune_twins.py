@@ -16,7 +16,7 @@ import numpy as np
 from frugalfl.blocks import Parameters
 from frugalfl.kept import Indices, Kept, take
 from frugalfl_server.export.channels import Channels
-from frugalfl_server.export.kept import all_cuts
+from frugalfl_server.export.kept_entries import all_cuts
 from frugalfl_server.export.prune_cut import Narrowed
 
 

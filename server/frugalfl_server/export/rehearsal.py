@@ -10,14 +10,14 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from frugalfl.activations import ranges_of
+from frugalfl.activation_ranges import ranges_of
 from frugalfl.errors import ExportError
 from frugalfl.targets import Target
 from frugalfl.task import FloatArray
 from frugalfl_edge import Interpreter, run_rows
 from frugalfl_server.export import gates
 from frugalfl_server.export.blame import blame
-from frugalfl_server.export.convert import convert, to_model_layout
+from frugalfl_server.export.float_reference import of_pytorch
 from frugalfl_server.export.operators import (
     MICRO_OPERATORS,
     end_types,
@@ -25,12 +25,12 @@ from frugalfl_server.export.operators import (
     float_operators,
     operators,
 )
-from frugalfl_server.export.quantize import calibrated, quantize
+from frugalfl_server.export.quantize import calibrate_ranges, quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.ranges import Ranges, name_ranges
-from frugalfl_server.export.reference import of_pytorch
 from frugalfl_server.export.stages import Models, run_stages
 from frugalfl_server.export.strip import strip
+from frugalfl_server.export.to_float_tflite import convert, to_model_layout
 from frugalfl_server.export.verify import float_error
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def rehearse(
 
 def _any_ranges(float_model: bytes, rows: FloatArray) -> Ranges:
     """Give every tensor the same range: what untrained layers put out may be next to nothing."""
-    wanted = calibrated(float_model, to_model_layout(rows[:1], float_model))
+    wanted = calibrate_ranges(float_model, to_model_layout(rows[:1], float_model))
     return dict.fromkeys(wanted, (-1.0, 1.0))
 
 

@@ -7,19 +7,19 @@ import logging
 import torch
 
 from frugalfl.modules import read_parameters
-from frugalfl_server.phases.calibrate import calibrate, is_federated, keep_ranges
+from frugalfl_server.phases.calibrate import calibrate, is_federated
 from frugalfl_server.phases.dry_run import try_on_shapes
 from frugalfl_server.phases.export import export, why_private_is_not_exported
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import initial_model, model_with
+from frugalfl_server.phases.kept_ranges import keep_ranges
 from frugalfl_server.phases.prune import plan_pruning_of, prune, ratio_of
 from frugalfl_server.phases.share_counters import counters_into
 from frugalfl_server.phases.train import recover, train
 from frugalfl_server.rounds.evaluate import evaluate, outcomes_of
-from frugalfl_server.run.directory import versions
 from frugalfl_server.run.outcomes import write_outcomes
 from frugalfl_server.run.records import MEASURES
-from frugalfl_server.run.resume import begin, changed_versions, compilations_of
+from frugalfl_server.run.resume import begin, compilations_of, tell_of_resuming
 
 _log = logging.getLogger(__name__)
 
@@ -53,20 +53,9 @@ def _begin(federation: Federation) -> str:
         row, cost = federation.facts
         federation.sink.add_round(row, cost.energy, cost.heads)
     if federation.clients.resumed:
-        _tell_of_resuming(federation)
+        tell_of_resuming(run, federation.left_off)
         federation.compilations = compilations_of(run)
     return federation.left_off.phase if federation.left_off else ""
-
-
-def _tell_of_resuming(federation: Federation) -> None:
-    run = federation.run
-    _log.info(
-        f"resume after {len(run.rounds)} finished rounds"
-        if federation.left_off
-        else "resume: no round was finished, so it begins with the first one"
-    )
-    if changed := changed_versions(run, versions()):
-        _log.warning(f"{changed}: the bits may differ from those of an unbroken run")
 
 
 def _plan(federation: Federation) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from frugalfl.activations import with_zero
+from frugalfl.activation_ranges import with_zero
 from frugalfl.task import FloatArray
 
 #: How many times the median client's reach is too far. Honest clients with uneven shares of

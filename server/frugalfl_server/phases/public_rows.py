@@ -8,13 +8,13 @@ are never measured on: clients hold rows out, and send sums (:mod:`frugalfl.kind
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from flwr.serverapp import Grid
 
-from frugalfl.energy import spent
+from frugalfl import wire
 from frugalfl.errors import FrameError, UsageError
 from frugalfl.kinds import Scoring
 from frugalfl.metrics import words
@@ -22,16 +22,16 @@ from frugalfl.row_facts import RowFacts
 from frugalfl.settings import Settings
 from frugalfl.task import PublicData, Task
 from frugalfl_server.cohort.identity import Identities
-from frugalfl_server.phases.share_counters import Shared, ask_nodes, wait_for
+from frugalfl_server.exchange.ask import Question, ask, refuse
+from frugalfl_server.exchange.cost import Cost
+from frugalfl_server.phases.share_counters import wait_for
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.records import RoundRecord
 from frugalfl_server.run.sealed import reading
 
 _log = logging.getLogger(__name__)
-
 #: Where a run keeps what its clients' rows look like.
 FILE = "row_facts.json"
-QUESTION = "query.facts"
 PHASE = "facts"
 
 
@@ -51,7 +51,7 @@ def public_of(task: Task, settings: Settings, run: RunDirectory) -> PublicData:
 
 def ask_for_facts(
     task: Task, settings: Settings, run: RunDirectory, grid: Grid, who: Identities
-) -> tuple[RoundRecord, Shared] | None:  # fmt: skip
+) -> tuple[RoundRecord, Cost] | None:
     """Ask the clients of a first round what their rows look like, unless that is known already.
 
     Args:
@@ -79,22 +79,30 @@ def ask_for_facts(
         "no public rows: clients hold out one row in five, and measure each model they are sent"
     )
     nodes = wait_for(grid, settings.rounds.clients_per_round)[: settings.rounds.clients_per_round]
-    shared, complaints, told = Shared(who=who), list[str](), Counter[RowFacts]()
-    shared.clients = len(nodes)
-    for node, reply in ask_nodes(
-        grid, run.name, dict.fromkeys(nodes, b""), shared, complaints, QUESTION
-    ):
-        try:
-            told[RowFacts.from_bytes(reply.frame)] += 1
-            shared.uplink_bytes[node] = len(reply.frame)
-        except FrameError as error:
-            complaints.append(f"node {node}: {error}")
-    for complaint in complaints:
-        _log.warning(f"rows: {complaint}")
+    cost = Cost(0, clients=len(nodes), loss=0.0)
+    question = Question(run.name, 0, wire.FACTS, wire.unpack_facts_reply, who, "rows: ")
+    told = _facts_of(grid, question, nodes, cost)
+    for failure in cost.failures:
+        _log.warning(f"rows: {failure}")
     if not told:
-        raise shared.why_nobody("rows", "shapes", complaints)
+        raise cost.why_nobody("rows", "shapes")
     run.write_json(FILE, {"facts": _agreed(told).to_bytes().decode()})
-    return _cost(shared, len(nodes)), shared
+    return cost.record(PHASE), cost
+
+
+def _facts_of(
+    grid: Grid, question: Question[wire.FactsReply], nodes: Sequence[int], cost: Cost
+) -> Counter[RowFacts]:
+    """Ask what rows look like; return how many clients say the same."""
+    told = Counter[RowFacts]()
+    request = wire.pack_facts_request(wire.FactsRequest(question.run))
+    for answer in ask(grid, question, ((node, request) for node in nodes), cost):
+        try:
+            told[RowFacts.from_bytes(answer.reply.facts)] += 1
+        except FrameError as error:
+            refuse(answer, question, cost)
+            cost.fail(answer.node, error)
+    return told
 
 
 def without_rows(scoring: Scoring) -> Scoring:
@@ -114,13 +122,3 @@ def _agreed(told: Counter[RowFacts]) -> RowFacts:
     same = [one for one in told if (one.inputs, one.targets, one.whole) == form]
     labels, copies = (all(getattr(one, name) for one in same) for name in ("labels", "copies"))
     return replace(same[0], labels=labels, copies=copies)
-
-
-def _cost(shared: Shared, clients: int) -> RoundRecord:
-    energy = spent(shared.energy)
-    return RoundRecord(
-        federation="frugalfl", phase=PHASE, round=0, accuracy=None, loss=0.0, clients=clients,
-        updates=0, uplink_bytes=sum(shared.uplink_bytes.values()), downlink_bytes=0,
-        energy_measured_j=energy.measured_j, energy_estimated_j=energy.estimated_j,
-        wall_s=time.monotonic() - shared.started_s,
-    )  # fmt: skip

@@ -40,8 +40,8 @@ def write_report(run: RunDirectory) -> Path:
         RunError: A file of the run is damaged.
     """
     from frugalfl.atomic import write_atomically
-    from frugalfl_server.report.facts import read_facts
     from frugalfl_server.report.html import page
+    from frugalfl_server.report.run_facts import read_facts
     from frugalfl_server.run.directory import blaming
 
     with blaming(run.path):

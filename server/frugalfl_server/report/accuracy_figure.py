@@ -9,15 +9,14 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts, cumulative
 from frugalfl_server.report.headlines import BASELINE_NAME, comparison
+from frugalfl_server.report.marks import annotate, plot_rounds
+from frugalfl_server.report.run_facts import Facts, cumulative
 from frugalfl_server.report.svg import INK, MUTED, OTHER, OURS, PAPER, draw
 from frugalfl_server.report.texts import less
 from frugalfl_server.report.ticks import byte_limits, byte_ticks, only_grid, score_ticks
 from frugalfl_server.run.records import RoundRecord
 
-#: Beyond this many rounds a dot for each hides the line.
-_MOST_DOTS = 250
 _LEFT, _RIGHT, _TOP, _TOP_ALONE, _BOTTOM = 74, 16, 72, 32, 50
 #: A generous mean, to tell whether a text fits.
 _CHARACTER_PX = 7.4
@@ -32,9 +31,10 @@ def accuracy_figure(facts: Facts, width: int) -> str:
         _limits(axes, facts)
         for rounds, colour in ((facts.baseline, OTHER), (facts.ours, OURS)):
             if rounds:
-                _line(axes, facts, rounds, colour)
+                scores = list(map(facts.score, rounds))
+                plot_rounds(axes, rounds, cumulative(rounds), scores, colour)
         _target(axes, facts)
-        _pruned(axes, facts)
+        _mark_pruned(axes, facts)
         _end(axes, facts, facts.ours, OURS, "FrugalFL", above=32 if facts.baseline else 12)
         if facts.baseline:
             _end(axes, facts, facts.baseline, OTHER, BASELINE_NAME, above=54)
@@ -72,20 +72,6 @@ def _around(facts: Facts, least: float, most: float) -> tuple[float, float]:
     return least - room, most + room
 
 
-def _line(axes: Axes, facts: Facts, rounds: Sequence[RoundRecord], colour: str) -> None:
-    """One federation: a dot per round, hollow where the model is the pruned one."""
-    x, y = cumulative(rounds), list(map(facts.score, rounds))
-    axes.plot(x, y, color=colour, linewidth=1.8, zorder=3)
-    if len(rounds) > _MOST_DOTS:
-        return
-    for phase, face in (("train", colour), ("recover", PAPER)):
-        chosen = [place for place, record in enumerate(rounds) if record.phase == phase]
-        axes.plot(
-            [x[place] for place in chosen], [y[place] for place in chosen], "o", color=colour,
-            markersize=5 if len(rounds) < 40 else 3.8, markerfacecolor=face, zorder=4,
-        )  # fmt: skip
-
-
 def _target(axes: Axes, facts: Facts) -> None:
     if math.isnan(facts.target):
         return
@@ -93,13 +79,10 @@ def _target(axes: Axes, facts: Facts) -> None:
     text = facts.score_text(facts.target)
     if axes.bbox.width > _ROOMY_PX:
         text = f"{'both reach' if facts.baseline else 'reaches'} {text}"
-    axes.annotate(
-        text, (0, facts.target), xycoords=("axes fraction", "data"),
-        xytext=(4, 5), textcoords="offset points", color=INK,
-    )  # fmt: skip
+    annotate(axes, text, (0, facts.target), (4, 5), ("axes fraction", "data"), color=INK)
 
 
-def _pruned(axes: Axes, facts: Facts) -> None:
+def _mark_pruned(axes: Axes, facts: Facts) -> None:
     """Mark the first round on the pruned model."""
     if not facts.recovered:
         return
@@ -111,11 +94,9 @@ def _pruned(axes: Axes, facts: Facts) -> None:
         *point, "D", color=OURS, markersize=8, markerfacecolor=PAPER, markeredgewidth=2, zorder=5
     )
     aside = 40 if axes.bbox.width > _ROOMY_PX else 0
-    axes.annotate(
-        "pruned", point, xytext=(aside, -42), textcoords="offset points", ha="center",
-        color=OURS, zorder=6,
-        arrowprops={"arrowstyle": "-", "color": OURS, "shrinkA": 2, "shrinkB": 5},
-    )  # fmt: skip
+    arrow = {"arrowstyle": "-", "color": OURS, "shrinkA": 2, "shrinkB": 5}
+    style = {"ha": "center", "color": OURS, "zorder": 6, "arrowprops": arrow}
+    annotate(axes, "pruned", point, (aside, -42), "data", **style)
 
 
 def _end(
@@ -127,10 +108,9 @@ def _end(
         return
     top = axes.transAxes.inverted().transform((0, axes.bbox.y1 + above + 10))[1]
     low = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1]
-    axes.plot(
-        [x, x], [low, top], color=colour, linewidth=1, zorder=2, clip_on=False,
-        transform=axes.get_xaxis_transform(),
-    )  # fmt: skip
+    across = axes.get_xaxis_transform()
+    style: dict[str, Any] = {"color": colour, "linewidth": 1, "zorder": 2, "clip_on": False}
+    axes.plot([x, x], [low, top], transform=across, **style)
     text = f"{name}  {size_text(x)}"
     right = max(_from_left(axes, x) - 7, len(text) * _CHARACTER_PX - _LEFT)
     _above(axes, text, right, above, ha="right", color=colour, fontweight="bold")
@@ -139,10 +119,9 @@ def _end(
 def _ratio(axes: Axes, facts: Facts) -> None:
     """Span the two ends with an arrow that says how far apart they are."""
     ours, other = facts.total_bytes, facts.baseline_bytes
-    axes.annotate(
-        "", (ours, 1), (other, 1), xycoords=("data", "axes fraction"), annotation_clip=False,
-        arrowprops={"arrowstyle": "<->", "color": MUTED, "shrinkA": 0, "shrinkB": 0},
-    )  # fmt: skip
+    arrow = {"arrowstyle": "<->", "color": MUTED, "shrinkA": 0, "shrinkB": 0}
+    of = ("data", "axes fraction")
+    axes.annotate("", (ours, 1), (other, 1), of, arrowprops=arrow, annotation_clip=False)
     text = less(ours, other, "fewer bytes")
     half = len(text) * _CHARACTER_PX / 2
     middle = (_from_left(axes, ours) + _from_left(axes, other)) / 2
@@ -152,10 +131,7 @@ def _ratio(axes: Axes, facts: Facts) -> None:
 
 def _above(axes: Axes, text: str, x: float, y: float, **style: Any) -> None:
     """Write text so many px right of and above the axes' top left corner."""
-    axes.annotate(
-        text, (0, 1), xycoords="axes fraction", xytext=(x, y), textcoords="offset points",
-        annotation_clip=False, **style,
-    )  # fmt: skip
+    annotate(axes, text, (0, 1), (x, y), annotation_clip=False, **style)
 
 
 def _from_left(axes: Axes, x: float) -> float:

@@ -12,9 +12,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from frugalfl.kinds import ACCURACY
 from frugalfl.metrics import number
 from frugalfl.text import for_file_name
-from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.headlines import BASELINE_NAME
+from frugalfl_server.report.marks import annotate
 from frugalfl_server.report.panels import Panel, panel
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.sheet import Sheet
 from frugalfl_server.report.svg import INK, MUTED, OTHER, OURS
 from frugalfl_server.report.texts import measure_name, percent
@@ -104,10 +105,8 @@ def limits_of(axes: Axes, quantity: Quantity, values: Sequence[float]) -> None:
 def mark_pruned(axes: Axes, first: int) -> None:
     """Mark between which rounds the model was pruned."""
     axes.axvline(first - 0.5, color=MUTED, linestyle=(0, (2, 3)), linewidth=1.2)
-    axes.annotate(
-        "pruned", (first - 0.5, 0), xycoords=("data", "axes fraction"), xytext=(4, 5),
-        textcoords="offset points", color=MUTED, fontsize=12,
-    )  # fmt: skip
+    of = ("data", "axes fraction")
+    annotate(axes, "pruned", (first - 0.5, 0), (4, 5), of, color=MUTED, fontsize=12)
 
 
 def _panel(facts: Facts, quantity: Quantity) -> Panel:
@@ -117,10 +116,8 @@ def _panel(facts: Facts, quantity: Quantity) -> Panel:
     def paint(axes: Axes) -> None:
         for rounds, colour, name in drawn:
             dots = "o" if len(rounds) == 1 else None
-            axes.plot(
-                [record.round for record in rounds], [quantity.of(record) for record in rounds],
-                color=colour, linewidth=1.8, label=name, marker=dots,
-            )  # fmt: skip
+            x, y = [one.round for one in rounds], [quantity.of(one) for one in rounds]
+            axes.plot(x, y, color=colour, linewidth=1.8, label=name, marker=dots)
         limits_of(axes, quantity, [quantity.of(r) for rounds, *_ in drawn for r in rounds])
         axes.set_xlim(0.5, max(rounds[-1].round for rounds, *_ in drawn) + 0.5)
         if facts.recovered:

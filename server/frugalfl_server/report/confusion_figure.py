@@ -11,7 +11,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from frugalfl.text import printable
-from frugalfl_server.report.outcomes import STAGE_NAMES, Counts, Outcomes
+from frugalfl_server.report.final_outcomes import STAGE_NAMES, Counts, Outcomes
 from frugalfl_server.report.panels import WIDTH, Panel, panel
 from frugalfl_server.report.svg import GRID, INK, OTHER, OURS, PAPER
 
@@ -50,8 +50,8 @@ def _matrix(name: str, stage: str, table: Counts, outcomes: Outcomes) -> Panel:
     right, total = int(table.trace()), int(table.sum())
     bottom = 44 + (longest_px if turned else 12)
     title = f"{stage}: {right:,} of {total:,} {outcomes.counted} right"
-    return panel(name, title, f"Confusion matrix, {title}", paint, side + bottom + 34,
-                 (left, 16, 34, bottom))  # fmt: skip
+    label, margins = f"Confusion matrix, {title}", (left, 16, 34, bottom)
+    return panel(name, title, label, paint, side + bottom + 34, margins)
 
 
 def _shares(table: Counts) -> npt.NDArray[np.float64]:
@@ -89,10 +89,9 @@ def _numbers(axes: Axes, table: Counts, shares: npt.NDArray[np.float64]) -> None
     for (row, column), count in np.ndenumerate(table):
         if count:
             dark = _shade(float(shares[row, column])) > 0.6 * _SHADES
-            axes.text(
-                column, row, _short(int(count)), ha="center", va="center_baseline",
-                color=PAPER if dark else INK, fontsize=12 if len(table) > 6 else 13,
-            )  # fmt: skip
+            colour, size = PAPER if dark else INK, 12 if len(table) > 6 else 13
+            centred = {"ha": "center", "va": "center_baseline"}
+            axes.text(column, row, _short(int(count)), centred, color=colour, fontsize=size)
 
 
 def _short(count: int) -> str:

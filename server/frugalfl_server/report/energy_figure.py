@@ -1,4 +1,4 @@
-"""Figure 3: joules of each client, stacked by phase; hatched where they are estimated."""
+"""Figure 3: joules of each client, stacked by phase; hatched if they are estimated."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.joules import ClientJoules, by_client, phases_of
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.svg import GRID, INK, MUTED, PAPER, PHASE_COLOURS, draw
 from frugalfl_server.report.texts import energy
 from frugalfl_server.report.ticks import only_grid

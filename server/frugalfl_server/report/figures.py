@@ -10,10 +10,10 @@ from frugalfl_server.report.accuracy_figure import accuracy_figure
 from frugalfl_server.report.by_round import round_panels
 from frugalfl_server.report.confusion_figure import confusion_panels
 from frugalfl_server.report.energy_figure import energy_figure
-from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.joules import phases_of
 from frugalfl_server.report.joules_figure import has_joules, joules_figure
 from frugalfl_server.report.panels import Panel
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.sheet import svg_link
 from frugalfl_server.report.spread_figure import spread_panels
 from frugalfl_server.report.svg import as_file

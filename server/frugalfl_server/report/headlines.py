@@ -8,7 +8,7 @@ from pathlib import Path
 from frugalfl.energy import SERVER
 from frugalfl.metrics import number
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.texts import (
     carbon,
     duration,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from frugalfl.energy import SERVER, EnergyRecord, Reading, counted
+from frugalfl.energy import SERVER, EnergyRecord, Reading, countable_readings
 from frugalfl.energy.record import known_sum
 from frugalfl_server.report.texts import energy
 
@@ -46,7 +46,7 @@ class ClientJoules:
 
 
 @dataclass(frozen=True)
-class Source:
+class JouleSource:
     """Where joules come from, and how many.
 
     Attributes:
@@ -88,29 +88,31 @@ def of_clients(records: Iterable[EnergyRecord]) -> list[EnergyRecord]:
 
 def phases_of(records: Sequence[EnergyRecord]) -> list[str]:
     """Return the phases in which clients used joules, in the order they happen."""
-    seen = {record.phase for record, reading in _counted(of_clients(records)) if reading.energy_j}
+    seen = {
+        record.phase for record, reading in _readings_of(of_clients(records)) if reading.energy_j
+    }
     return [phase for phase in PHASES if phase in seen] + sorted(seen.difference(PHASES))
 
 
 def by_client(records: Sequence[EnergyRecord]) -> list[ClientJoules]:
     """Add up the known joules of each client, the most first."""
     groups: dict[tuple[str, bool], list[tuple[EnergyRecord, Reading]]] = defaultdict(list)
-    for record, reading in _counted(of_clients(records)):
+    for record, reading in _readings_of(of_clients(records)):
         groups[record.client, reading.measured].append((record, reading))
     clients = [_client(*key, group) for key, group in groups.items()]
     return sorted(clients, key=lambda one: (-one.total_j, one.client))
 
 
-def by_source(records: Sequence[EnergyRecord]) -> list[Source]:
+def by_source(records: Sequence[EnergyRecord]) -> list[JouleSource]:
     """Group the readings by how their joules were obtained, the clients' before the server's."""
     groups: dict[tuple[bool, Reading], list[tuple[str, float | None]]] = defaultdict(list)
     for record in records:
-        known = counted(record.readings)
+        known = countable_readings(record.readings)
         for reading in known or record.readings:
             key = (record.client == SERVER, _without_joules(reading))
             groups[key].append((record.client, reading.energy_j))
     return [
-        Source(
+        JouleSource(
             whose="server" if own else "clients",
             component=reading.component,
             measured=reading.measured,
@@ -126,17 +128,14 @@ def by_source(records: Sequence[EnergyRecord]) -> list[Source]:
     ]
 
 
-def _counted(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord, Reading]]:
+def _readings_of(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord, Reading]]:
     for record in records:
-        for reading in counted(record.readings):
+        for reading in countable_readings(record.readings):
             yield record, reading
 
 
 def _without_joules(reading: Reading) -> Reading:
-    return Reading(
-        reading.component, None, None, reading.measured, reading.method, reading.source,
-        reading.scope, reading.uncertainty_rel,
-    )  # fmt: skip
+    return replace(reading, energy_j=None, idle_j=None)
 
 
 def _client(

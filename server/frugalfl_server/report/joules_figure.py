@@ -10,15 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from frugalfl_server.report.facts import Facts
 from frugalfl_server.report.headlines import BASELINE_NAME
-from frugalfl_server.report.svg import GRID, INK, OTHER, OURS, PAPER, draw
+from frugalfl_server.report.marks import plot_rounds
+from frugalfl_server.report.run_facts import Facts
+from frugalfl_server.report.svg import GRID, INK, OTHER, OURS, draw
 from frugalfl_server.report.texts import energy
 from frugalfl_server.report.ticks import only_grid, score_ticks
 from frugalfl_server.run.records import RoundRecord
 
-#: Beyond this many rounds a dot for each hides the line.
-_MOST_DOTS = 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 16, 40, 50
 _STYLES: dict[str, Any] = {"measured": "-", "estimated": (0, (4, 2))}
 
@@ -58,11 +57,8 @@ def joules_figure(facts: Facts, width: int) -> str:
     last = facts.score_text(facts.score(facts.ours[-1]))
     ended = f"{last} after {energy(facts.summary['energy_j'])}"
     top = _TOP if wide else _TOP + 22
-    return draw(
-        f"joules-{width}", (width, 320 + top),
-        f"{facts.drawn_title} against joules: {ended}", paint,
-        (_LEFT, _RIGHT, top, _BOTTOM),
-    )  # fmt: skip
+    label, margins = f"{facts.drawn_title} against joules: {ended}", (_LEFT, _RIGHT, top, _BOTTOM)
+    return draw(f"joules-{width}", (width, 320 + top), label, paint, margins)
 
 
 def _kinds(rounds: Sequence[RoundRecord]) -> list[str]:
@@ -78,12 +74,4 @@ def _line(axes: Axes, facts: Facts, rounds: Sequence[RoundRecord], kind: str, co
     name = f"energy_{kind}_j"
     x = list(accumulate(getattr(record, name) or 0.0 for record in rounds))
     y = list(map(facts.score, rounds))
-    axes.plot(x, y, color=colour, linestyle=_STYLES[kind], linewidth=1.8, zorder=3)
-    if len(rounds) > _MOST_DOTS:
-        return
-    for phase, face in (("train", colour), ("recover", PAPER)):
-        chosen = [place for place, record in enumerate(rounds) if record.phase == phase]
-        axes.plot(
-            [x[place] for place in chosen], [y[place] for place in chosen], "o", color=colour,
-            markersize=5 if len(rounds) < 40 else 3.8, markerfacecolor=face, zorder=4,
-        )  # fmt: skip
+    plot_rounds(axes, rounds, x, y, colour, _STYLES[kind])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
+from frugalfl_server.report.marks import annotate
 from frugalfl_server.report.svg import INK, draw
 
 #: Width of a panel (px).
@@ -29,9 +30,13 @@ class Panel:
 
 
 def panel(
-    name: str, title: str, label: str, paint: Callable[[Axes], None],
-    height: int = 280, margins: tuple[int, int, int, int] = (58, 14, 34, 48),
-) -> Panel:  # fmt: skip
+    name: str,
+    title: str,
+    label: str,
+    paint: Callable[[Axes], None],
+    height: int = 280,
+    margins: tuple[int, int, int, int] = (58, 14, 34, 48),
+) -> Panel:
     """Draw one panel with its title.
 
     Args:
@@ -45,9 +50,7 @@ def panel(
 
     def titled(axes: Axes) -> None:
         paint(axes)
-        axes.annotate(
-            title, (0, 1), xycoords="axes fraction", xytext=(4 - margins[0], 14),
-            textcoords="offset points", color=INK, fontweight="bold", annotation_clip=False,
-        )  # fmt: skip
+        style = {"color": INK, "fontweight": "bold", "annotation_clip": False}
+        annotate(axes, title, (0, 1), (4 - margins[0], 14), **style)
 
     return Panel(name, title, draw(name, (WIDTH, height), label, titled, margins))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from frugalfl_server.report.outcomes import STAGE_NAMES, Outcomes
+from frugalfl_server.report.final_outcomes import STAGE_NAMES, Outcomes
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.texts import measure_name
 

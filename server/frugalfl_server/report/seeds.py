@@ -15,9 +15,9 @@ from frugalfl.errors import UsageError
 from frugalfl.kinds import ACCURACY
 from frugalfl.text import for_file_name
 from frugalfl_server.report.by_round import Quantity, limits_of, mark_pruned, quantities
-from frugalfl_server.report.facts import Facts, read_facts
 from frugalfl_server.report.headlines import scored_on
 from frugalfl_server.report.panels import Panel, panel
+from frugalfl_server.report.run_facts import Facts, read_facts
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.svg import INK, OURS, PHASE_COLOURS
 from frugalfl_server.report.texts import measure_name
@@ -111,7 +111,7 @@ def round_sheet(compared: Compared) -> Sheet:
     drawn = quantities(compared.facts[0])
     rows: list[list[Cell]] = [
         [facts.run.name, facts.about["settings"].get("seed"), record.phase, record.round,
-         *(_known(one.of(record)) for one in drawn)]
+         *(_or_none(one.of(record)) for one in drawn)]
         for facts in compared.facts
         for record in facts.done
     ]  # fmt: skip
@@ -164,11 +164,11 @@ def _differences(facts: Sequence[Facts]) -> dict[str, list[str]]:
         for one in facts
     ]  # fmt: skip
     names = dict.fromkeys(name for one in shared for name in one if name not in _FREE)
-    told = {name: [_told(one.get(name)) for one in shared] for name in names}
+    told = {name: [_text_of(one.get(name)) for one in shared] for name in names}
     return {name: values for name, values in told.items() if len(set(values)) > 1}
 
 
-def _told(value: Any) -> str:
+def _text_of(value: Any) -> str:
     return "–" if value is None else "empty" if value == "" else str(value)
 
 
@@ -194,21 +194,20 @@ def _band(axes: Axes, compared: Compared, quantity: Quantity) -> None:
         [quantity.of(facts.done[place]) for facts in compared.facts]
         for place in range(compared.rounds)
     ]
-    axes.fill_between(rounds, [min(one) for one in columns], [max(one) for one in columns],
-                      color=OURS, alpha=0.25, linewidth=0)  # fmt: skip
-    axes.plot(rounds, [fmean(one) for one in columns], color=OURS, linewidth=1.8,
-              marker="o" if len(rounds) == 1 else None)  # fmt: skip
+    lowest, highest = list(map(min, columns)), list(map(max, columns))
+    axes.fill_between(rounds, lowest, highest, color=OURS, alpha=0.25, linewidth=0)
+    dot = "o" if len(rounds) == 1 else None
+    axes.plot(rounds, list(map(fmean, columns)), color=OURS, linewidth=1.8, marker=dot)
 
 
 def _lines(axes: Axes, compared: Compared, quantity: Quantity) -> None:
     for place, facts in enumerate(compared.facts):
-        axes.plot(
-            [record.round for record in facts.done], [quantity.of(one) for one in facts.done],
-            color=PHASE_COLOURS[place % len(PHASE_COLOURS)], linewidth=1.6,
-            linestyle="-" if place < len(PHASE_COLOURS) else "--", label=f"run {place + 1}",
-        )  # fmt: skip
+        x, y = [one.round for one in facts.done], [quantity.of(one) for one in facts.done]
+        again, colour = divmod(place, len(PHASE_COLOURS))
+        style, name = "--" if again else "-", f"run {place + 1}"
+        axes.plot(x, y, style, color=PHASE_COLOURS[colour], linewidth=1.6, label=name)
     axes.legend(loc="best", frameon=False, labelcolor=INK, handlelength=1.4, fontsize=12)
 
 
-def _known(value: float) -> float | None:
+def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, fields
+from dataclasses import astuple, fields
 from typing import Any
 
 from frugalfl.kinds import ACCURACY
 from frugalfl_server.report.by_round import round_sheet
 from frugalfl_server.report.changed import settings_of, settings_sheet
-from frugalfl_server.report.clients import client_rows, client_sheet
-from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.client_rows import client_rows, client_sheet
 from frugalfl_server.report.headlines import BASELINE_NAME
-from frugalfl_server.report.joules import Source, by_client, by_source, phases_of
+from frugalfl_server.report.joules import JouleSource, by_client, by_source, phases_of
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.scores_table import class_sheet, error_sheet, output_sheet
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.tables import STAGES, SlimRow, comparison_rows, slim_rows
@@ -37,8 +37,8 @@ def sheets(facts: Facts) -> dict[str, Sheet]:
 
 def _energy(facts: Facts) -> Sheet:
     phases = phases_of(facts.run.energy)
-    header = ["client", "rounds", *(f"{phase} (J)" for phase in phases), "total (J)", "kind",
-              "relative uncertainty (k = 2)"]  # fmt: skip
+    header = ["client", "rounds", *(f"{phase} (J)" for phase in phases)]
+    header += ["total (J)", "kind", "relative uncertainty (k = 2)"]
     rows = [
         [one.client, one.rounds, *(one.phases.get(phase) for phase in phases), one.total_j,
          one.word, one.uncertainty_rel]
@@ -48,7 +48,7 @@ def _energy(facts: Facts) -> Sheet:
 
 
 def _sources(facts: Facts) -> Sheet:
-    header = [one.name for one in fields(Source)]
+    header = [one.name for one in fields(JouleSource)]
     rows: list[list[Any]] = [list(astuple(one)) for one in by_source(facts.run.energy)]
     return Sheet("sources", header, [[_word(cell) for cell in row] for row in rows])
 
@@ -61,8 +61,8 @@ def _model(facts: Facts) -> Sheet:
     if facts.export is None:
         return Sheet("model", [], [])
     export, proof = facts.export, facts.export["verification"]
-    by_name = {**proof.get("metrics", {}), ACCURACY: proof["accuracy"],
-               "agrees with the reference": proof["agreement"]}  # fmt: skip
+    by_name = {**proof.get("metrics", {}), ACCURACY: proof["accuracy"]}
+    by_name["agrees with the reference"] = proof["agreement"]
     header = ["stage", *by_name, "file (B)", "latency on the host (µs)"]
     rows = [
         [name, *(values[stage] for values in by_name.values()),
@@ -79,8 +79,4 @@ def _federation(facts: Facts) -> Sheet:
 
 
 def _slim(facts: Facts) -> list[list[Cell]]:
-    return [
-        [*(value for name, value in asdict(one).items() if name != "metrics"),
-         "; ".join(one.metrics)]
-        for one in slim_rows(facts)
-    ]  # fmt: skip
+    return [[*astuple(one)[:-1], "; ".join(one.metrics)] for one in slim_rows(facts)]

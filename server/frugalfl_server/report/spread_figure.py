@@ -12,7 +12,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from frugalfl.metrics import number
-from frugalfl_server.report.outcomes import STAGE_NAMES, Counts, Outcomes
+from frugalfl_server.report.final_outcomes import STAGE_NAMES, Counts, Outcomes
 from frugalfl_server.report.panels import Panel, panel
 from frugalfl_server.report.svg import GRID, INK, MUTED, OTHER, OURS
 from frugalfl_server.report.ticks import only_grid
@@ -41,10 +41,8 @@ def _against(outcomes: Outcomes, stage: str, table: Counts) -> Panel:
     edges = outcomes.edges
 
     def paint(axes: Axes) -> None:
-        axes.plot(
-            [edges[0], edges[-1]], [edges[0], edges[-1]], color=MUTED, linewidth=1.2,
-            linestyle=(0, (5, 4)), zorder=2,
-        )  # fmt: skip
+        ends, dashed = [edges[0], edges[-1]], (0, (5, 4))
+        axes.plot(ends, ends, color=MUTED, linewidth=1.2, linestyle=dashed, zorder=2)
         _cells(axes, table, edges)
         axes.set(xlim=(edges[0], edges[-1]), ylim=(edges[0], edges[-1]))
         axes.set_xlabel(with_unit("true value", outcomes), labelpad=6)

@@ -62,9 +62,12 @@ _DPI = 72
 
 
 def draw(
-    name: str, size: tuple[int, int], label: str, paint: Callable[[Axes], None],
+    name: str,
+    size: tuple[int, int],
+    label: str,
+    paint: Callable[[Axes], None],
     margins: tuple[int, int, int, int],
-) -> str:  # fmt: skip
+) -> str:
     """Draw one figure.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 
 from frugalfl.metrics import number
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.texts import (
     carbon,
     duration,
@@ -30,7 +30,7 @@ STAGES = (
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One figure of the federation beside the baseline's."""
 
     name: str
@@ -73,16 +73,18 @@ class File:
     size: str
 
 
-def comparison_rows(facts: Facts) -> list[Row]:
-    """Return the federation beside the baseline; dashes where there is no baseline."""
+def comparison_rows(facts: Facts) -> list[ComparisonRow]:
+    """Return the federation beside the baseline; dashes if there is no baseline."""
     if not facts.ours:
         return []
     ours, other = facts.summary, facts.summary["baseline"] or {}
     return [
         *_metric_rows(facts, other),
         *_accuracy_rows(facts, ours["accuracy"], other.get("accuracy")),
-        Row("rounds", _rounds(ours), _rounds(other), ""),
-        Row("updates", f"{ours['updates']:,}", f"{other['updates']:,}" if other else "–", ""),
+        ComparisonRow("rounds", _rounds(ours), _rounds(other), ""),
+        ComparisonRow(
+            "updates", f"{ours['updates']:,}", f"{other['updates']:,}" if other else "–", ""
+        ),
         _bytes_row("uplink", ours["uplink_bytes"], other.get("uplink_bytes")),
         _bytes_row("downlink", ours["downlink_bytes"], other.get("downlink_bytes")),
         _bytes_row("both directions", facts.total_bytes, facts.baseline_bytes or None),
@@ -94,38 +96,38 @@ def comparison_rows(facts: Facts) -> list[Row]:
         ),
         _energy_row(ours["energy_j"], other.get("energy_j")),
         *_carbon_rows(facts),
-        Row("energy on the server", energy(ours["server_energy_j"]), "–", ""),
-        Row(
+        ComparisonRow("energy on the server", energy(ours["server_energy_j"]), "–", ""),
+        ComparisonRow(
             "wall time of the rounds",
             duration(ours["wall_s"]),
             duration(other["wall_s"]) if other else "–",
             "",
         ),
-        *_simulated(ours["simulated_s"], other.get("simulated_s")),
+        *_simulated_time(ours["simulated_s"], other.get("simulated_s")),
     ]
 
 
-def _simulated(ours: float | None, other: float | None) -> list[Row]:
+def _simulated_time(ours: float | None, other: float | None) -> list[ComparisonRow]:
     if ours is None:
         return []
     shown = "–" if other is None else duration(other)
-    return [Row("wall time with the simulated delays", duration(ours), shown, "")]
+    return [ComparisonRow("wall time with the simulated delays", duration(ours), shown, "")]
 
 
-def _accuracy_rows(facts: Facts, ours: float | None, other: float | None) -> list[Row]:
+def _accuracy_rows(facts: Facts, ours: float | None, other: float | None) -> list[ComparisonRow]:
     if not facts.has_accuracy:
         return []
-    return [_accuracy_row("accuracy after training", ours, other), *_recovered(facts, other)]
+    return [_accuracy_row("accuracy after training", ours, other), *_recovery(facts, other)]
 
 
-def _accuracy_row(name: str, ours: float | None, other: float | None) -> Row:
+def _accuracy_row(name: str, ours: float | None, other: float | None) -> ComparisonRow:
     apart = ""
     if ours is not None and other is not None:
         apart = f"{(ours - other) * 100:+.1f} points".replace("-", "−")
-    return Row(name, percent(ours), percent(other), apart)
+    return ComparisonRow(name, percent(ours), percent(other), apart)
 
 
-def _metric_rows(facts: Facts, other: Mapping[str, Any]) -> list[Row]:
+def _metric_rows(facts: Facts, other: Mapping[str, Any]) -> list[ComparisonRow]:
     rows = []
     for name in facts.metrics:
         theirs = other.get("metrics", {}).get(name)
@@ -136,7 +138,9 @@ def _metric_rows(facts: Facts, other: Mapping[str, Any]) -> list[Row]:
             known = ours is not None and theirs is not None
             apart = _apart(ours - theirs) if known else ""
             rows.append(
-                Row(f"{measure_name(name)} after {moment}", number(ours), number(theirs), apart)
+                ComparisonRow(
+                    f"{measure_name(name)} after {moment}", number(ours), number(theirs), apart
+                )
             )
     return rows
 
@@ -146,7 +150,7 @@ def _apart(difference: float) -> str:
     return f"{'−' if difference < 0 else '+'}{number(abs(difference))}"
 
 
-def _recovered(facts: Facts, other: float | None) -> list[Row]:
+def _recovery(facts: Facts, other: float | None) -> list[ComparisonRow]:
     if not facts.recovered:
         return []
     return [_accuracy_row("accuracy after pruning and recovery", facts.ours[-1].accuracy, other)]
@@ -183,8 +187,8 @@ def slim_rows(facts: Facts) -> list[SlimRow]:
     ]
 
 
-def _bytes_row(name: str, ours: float | None, other: float | None) -> Row:
-    return Row(
+def _bytes_row(name: str, ours: float | None, other: float | None) -> ComparisonRow:
+    return ComparisonRow(
         name,
         "–" if ours is None else size_text(ours),
         "–" if other is None else size_text(other),
@@ -192,7 +196,7 @@ def _bytes_row(name: str, ours: float | None, other: float | None) -> Row:
     )
 
 
-def _to_target(facts: Facts) -> list[Row]:
+def _to_target(facts: Facts) -> list[ComparisonRow]:
     """Return the bytes to the same accuracy: totals flatter whoever stops early."""
     if not facts.baseline:
         return []
@@ -201,14 +205,16 @@ def _to_target(facts: Facts) -> list[Row]:
     return [_bytes_row(f"both directions, to {target}", *reached)]
 
 
-def _energy_row(ours: Mapping[str, float | None], other: Mapping[str, float | None] | None) -> Row:
-    return Row("energy on the clients", energy(ours), energy(other) if other else "–", "")
+def _energy_row(
+    ours: Mapping[str, float | None], other: Mapping[str, float | None] | None
+) -> ComparisonRow:
+    return ComparisonRow("energy on the clients", energy(ours), energy(other) if other else "–", "")
 
 
-def _carbon_rows(facts: Facts) -> list[Row]:
+def _carbon_rows(facts: Facts) -> list[ComparisonRow]:
     if not facts.grids:
         return []
-    return [Row("carbon of the clients", carbon(facts.summary["carbon_g"]), "–", "")]
+    return [ComparisonRow("carbon of the clients", carbon(facts.summary["carbon_g"]), "–", "")]
 
 
 def model_rows(facts: Facts) -> list[ModelRow]:
@@ -234,7 +240,7 @@ def model_rows(facts: Facts) -> list[ModelRow]:
     return rows
 
 
-def _drawn(proof: Mapping[str, Any]) -> str:
+def _row_note(proof: Mapping[str, Any]) -> str:
     """Say that the rows are nobody's, if the server had none."""
     if not proof.get("drawn"):  # older exports do not say
         return ""
@@ -253,14 +259,14 @@ def model_facts(facts: Facts) -> list[tuple[str, str]]:
     return [
         ("parameters", f"{export['parameters']:,}"),
         ("multiply-accumulates per row", f"{export['macs']:,}"),
-        ("test rows", f"{proof['rows']:,}{_drawn(proof)}"),
+        ("test rows", f"{proof['rows']:,}{_row_note(proof)}"),
         ("TFLite-Micro against LiteRT's reference kernels", apart),
         ("SQNR, int8 against float", f"{proof['sqnr_db']:.1f} dB"),
-        ("operators", ", ".join(_counted(proof["operators"]))),
+        ("operators", ", ".join(_count_text(proof["operators"]))),
     ]
 
 
-def _counted(operators: Sequence[str]) -> list[str]:
+def _count_text(operators: Sequence[str]) -> list[str]:
     return [
         f"{operators.count(one)} × {one}" if operators.count(one) > 1 else one
         for one in dict.fromkeys(operators)

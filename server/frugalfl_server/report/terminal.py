@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from frugalfl.text import MOST_OF_A_LINE, printable
-from frugalfl_server.report.facts import Facts, read_facts
 from frugalfl_server.report.headlines import headlines, missing, status
+from frugalfl_server.report.run_facts import Facts, read_facts
 from frugalfl_server.run.directory import RunDirectory, blaming
 
 _WIDTH = 80

@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.svg import GRID
 
 _STEPS = ((1, 10, 100), (1, 3, 10, 30, 100, 300), (1, 2, 5, 10, 20, 50, 100, 200, 500))
@@ -17,7 +17,7 @@ _UNITS = (1, 1 << 10, 1 << 20, 1 << 30, 1 << 40)
 
 
 def byte_ticks(axis: Axis, low: float, high: float) -> None:
-    """Put ticks on 1, 10 and 100 B, KiB, MiB and so on; closer where only few would show."""
+    """Put ticks on 1, 10 and 100 B, KiB, MiB and so on; closer if only few would show."""
     for steps in _STEPS:
         shown = [step * unit for unit in _UNITS for step in steps if low <= step * unit <= high]
         if len(shown) > 2:

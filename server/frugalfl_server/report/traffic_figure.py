@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from frugalfl.sizes import size_text
-from frugalfl_server.report.facts import Facts
+from frugalfl_server.report.marks import annotate
+from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.svg import MUTED, OTHER, OURS, draw
 from frugalfl_server.report.ticks import byte_limits, byte_ticks, only_grid
 from frugalfl_server.run.records import RoundRecord
@@ -39,18 +41,16 @@ def traffic_figure(facts: Facts, width: int) -> str:
     def paint(axes: Axes) -> None:
         _axes(axes, lines)
         for line in lines:
-            axes.plot(
-                line.rounds, line.counts, color=line.colour, linewidth=1.8,
-                linestyle=(0, (4, 2)) if line.dashed else "-",
-            )  # fmt: skip
+            style: Any = (0, (4, 2)) if line.dashed else "-"
+            axes.plot(line.rounds, line.counts, color=line.colour, linewidth=1.8, linestyle=style)
         _names(axes, lines)
         if facts.recovered:
-            _pruned(axes, facts.recovered[0].round)
+            _mark_pruned(axes, facts.recovered[0].round)
 
     means = "; ".join(f"{line.name}: {size_text(line.mean)}" for line in lines)
     right = 140 if width > 600 else 124
-    return draw(f"traffic-{width}", (width, 320), f"Mean bytes of a round. {means}", paint,
-                (60, right, _TOP, _BOTTOM))  # fmt: skip
+    label, margins = f"Mean bytes of a round. {means}", (60, right, _TOP, _BOTTOM)
+    return draw(f"traffic-{width}", (width, 320), label, paint, margins)
 
 
 def _lines(facts: Facts) -> list[_Line]:
@@ -95,16 +95,12 @@ def _names(axes: Axes, lines: Sequence[_Line]) -> None:
     for line in sorted(lines, key=lambda one: one.counts[-1]):
         height = float(axes.transData.transform((1, line.counts[-1]))[1] - axes.bbox.y0)
         floor = max(height, floor + _LABEL_PX)
-        axes.annotate(
-            f"{line.name}\nmean {size_text(line.mean)}", (1, 0), xycoords="axes fraction",
-            xytext=(8, floor), textcoords="offset points", color=line.colour, va="center",
-            annotation_clip=False,
-        )  # fmt: skip
+        text = f"{line.name}\nmean {size_text(line.mean)}"
+        style = {"color": line.colour, "va": "center", "annotation_clip": False}
+        annotate(axes, text, (1, 0), (8, floor), **style)
 
 
-def _pruned(axes: Axes, first: int) -> None:
+def _mark_pruned(axes: Axes, first: int) -> None:
     axes.axvline(first - 0.5, color=MUTED, linestyle=(0, (2, 3)), linewidth=1.2)
-    axes.annotate(
-        "pruned", (first - 0.5, 1), xycoords=("data", "axes fraction"), xytext=(0, 8),
-        textcoords="offset points", ha="center", color=MUTED, annotation_clip=False,
-    )  # fmt: skip
+    of, style = ("data", "axes fraction"), {"ha": "center", "annotation_clip": False}
+    annotate(axes, "pruned", (first - 0.5, 1), (0, 8), of, color=MUTED, **style)

@@ -106,7 +106,7 @@ class BufferedSteps:
         wanted = max(self._at_a_time - len(at_work), 0)
         chosen = self._turns.next(filter(self._may_start, {*nodes} - {*at_work}), wanted)
         self.parts.questions.forget_nodes(chosen)
-        self.parts.intake.expect(chosen)
+        self.parts.intake.opener.expect(chosen)
         self._asks.update(chosen)
         return self.parts.ask([readdress(self._template, node) for node in chosen], self._uplink)
 
@@ -144,7 +144,7 @@ class BufferedSteps:
             intake.refuse(update.message, ClientFailedError(old))
             return
         update = replace(update, share=self._buffered.step * staleness_weight(behind))
-        known = intake.rows.comparable and not self._wait_for_rows
+        known = intake.opener.rows.comparable and not self._wait_for_rows
         if known or intake.bound.judge is not None:
             intake.add(update, self._sums, intake.bound.judge)
         else:

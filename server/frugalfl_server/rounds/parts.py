@@ -25,6 +25,7 @@ from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import unpack
 from frugalfl_server.rounds.intake import Intake
 from frugalfl_server.rounds.model_step import ModelStep
+from frugalfl_server.rounds.open_answers import Opener
 from frugalfl_server.rounds.questions import Questions
 from frugalfl_server.rounds.rate_control import Steering
 from frugalfl_server.rounds.stopping import TrainingOver
@@ -99,10 +100,9 @@ class Parts:
         questions = Questions(
             run, downlink, planner, clients.limits, clients.programs, clients.resumed, form
         )
-        intake = Intake(
-            strategy, questions, selection, clients.identities, settings.rounds.norm_bound,
-            in_rounds=settings.rounds.buffered is None,
-        )  # fmt: skip
+        in_rounds = settings.rounds.buffered is None
+        opener = Opener(strategy, questions, selection, clients.identities, in_rounds)
+        intake = Intake(opener, selection, settings.rounds.norm_bound, in_rounds)
         step = ModelStep(strategy, steering, clients.quarantine, quorum)
         return cls(strategy, steering, selection, questions, intake, step, first_round)
 
@@ -180,7 +180,7 @@ class Parts:
             "steering": self.steering.state(),
             "sampler": None if sampler is None else sampler.state(),
             "bound": self.intake.bound.state(),
-            "rows": self.intake.rows.state(),
+            "rows": self.intake.opener.rows.state(),
             "inner": strategy_state.state_of(self.strategy),
         }
 
@@ -193,5 +193,7 @@ class Parts:
             self.selection.sampler.restore(state["sampler"])
         self.intake.bound.restore(state["bound"])
         # Checkpoints from before rows had a place of their own keep them with the bound.
-        self.intake.rows.restore(state["rows"] if "rows" in state else state["bound"]["rows"])
+        self.intake.opener.rows.restore(
+            state["rows"] if "rows" in state else state["bound"]["rows"]
+        )
         strategy_state.restore(self.strategy, state["inner"])

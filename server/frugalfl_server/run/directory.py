@@ -24,35 +24,32 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
-from importlib import metadata
+from dataclasses import asdict
 from pathlib import Path
-from types import UnionType
-from typing import Any, BinaryIO, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
-import pyarrow as pa
 
-import frugalfl
 from frugalfl.atomic import make_private_folder, write_atomically, write_json
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
-from frugalfl.energy.parquet import read_records, read_rows, write_records, write_table
-from frugalfl.energy.text import from_text, to_text
+from frugalfl.energy.parquet import read_records, read_rows, write_records
+from frugalfl.energy.record_json import from_text, to_text
 from frugalfl.errors import RunError
 from frugalfl.foreign_arrays import read_arrays
 from frugalfl.settings import Settings
 from frugalfl.text import for_file_name
 from frugalfl_server.run.records import HeadRecord, RoundRecord
 from frugalfl_server.run.sealed import read_sealed, reading, write_sealed
+from frugalfl_server.run.tables import write_rows
+from frugalfl_server.run.versions import versions
 
 #: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
 _FLUSH_EVERY_S = 2.0
 #: A flush writes the tables anew. It may take one part in so many of a run's time, however long.
 _FLUSH_SHARE = 20
-_VERSIONS_OF = ("flwr", "numpy", "torch", "litert-torch", "ai-edge-quantizer", "tflite-micro")
 #: JSON files without a checksum: their figures are computed anew from the tables.
 _UNSEALED = ("summary.json",)
 #: Of which phase and round ``checkpoints/model.npz`` is.
@@ -61,7 +58,6 @@ _STATUSES = ("finished", "interrupted", "failed", "unfinished")
 _Record = TypeVar("_Record")
 #: Folders of a run, which files are written into.
 _FOLDERS = ("app", "checkpoints", "devices", "model", "slim")
-_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 @contextmanager
@@ -251,8 +247,8 @@ class RunDirectory:
     def flush(self) -> None:
         """Write the tables and the newest model."""
         began = time.monotonic()
-        self._table("rounds.parquet", RoundRecord, [one.as_row() for one in self.rounds])
-        self._table("heads.parquet", HeadRecord, [asdict(one) for one in self.heads])
+        write_rows(self.path / "rounds.parquet", RoundRecord, [one.as_row() for one in self.rounds])
+        write_rows(self.path / "heads.parquet", HeadRecord, [asdict(one) for one in self.heads])
         write_atomically(
             self.path / "energy.parquet", lambda file: write_records(file, self.energy), True
         )
@@ -288,14 +284,6 @@ class RunDirectory:
                 if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
                     raise ValueError(f"{name!r:.40} is not an array of finite float32 numbers")
         return parameters
-
-    def _table(self, name: str, kind: type, rows: Sequence[dict[str, Any]]) -> None:
-        schema = _schema(kind)
-        for column in dict.fromkeys(column for row in rows for column in row):
-            if column not in schema.names:  # a metric of the task
-                schema = schema.append(pa.field(column, pa.float64()))
-        table = pa.Table.from_pylist(rows, schema=schema)
-        write_atomically(self.path / name, lambda file: write_table(table, file), True)
 
     def _check_may_lack(self, path: Path) -> None:
         if self.status()[0] == "finished":
@@ -344,28 +332,3 @@ def _point(link: Path, target: str) -> None:
     part.unlink(missing_ok=True)
     part.symlink_to(target, target_is_directory=True)
     os.replace(part, link)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what decides about a run's figures, by package."""
-    versions = {"frugalfl": frugalfl.__version__, "python": platform.python_version()}
-    for package in _VERSIONS_OF:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def _schema(kind: type) -> pa.Schema:
-    """Derive a Parquet schema from a dataclass of plain fields; ``X | None`` is nullable."""
-    hints = get_type_hints(kind)
-    columns = []
-    for field in fields(kind):
-        hint = hints[field.name]
-        if get_origin(hint) is Mapping:
-            continue  # its entries are columns of their own
-        optional = isinstance(hint, UnionType)
-        plain = next(arg for arg in get_args(hint) if arg is not type(None)) if optional else hint
-        columns.append(pa.field(field.name, _ARROW[plain], nullable=optional))
-    return pa.schema(columns)

@@ -9,6 +9,7 @@ of the client).
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,9 @@ from frugalfl_server.run.checkpoint import CANNOT, FILE, Tree, read_checkpoint
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.file_times import short_path
 from frugalfl_server.run.sealed import reading, write_sealed
+from frugalfl_server.run.versions import versions
 
+_log = logging.getLogger(__name__)
 #: With which round the run was begun, and each time resumed.
 ATTEMPTS = "attempts.json"
 #: What is known of training programs that were compiled for clients.
@@ -82,17 +85,13 @@ def refuse_unresumable(run: RunDirectory) -> None:
     """Say so where there is nothing left to do, or no way to go on.
 
     Raises:
-        RunError: The run is finished, grew trees, or was buffered: what clients were at work on is
-            not known any more.
+        RunError: The run is finished, or was buffered: what clients were at work on is not known
+            any more.
     """
     if run.status()[0] == "finished":
         raise RunError(
             f"{short_path(run.path)} is finished: there is nothing to resume; look at it with "
             f"frugalfl report {short_path(run.path)}"
-        )
-    if run.read_json("run.json")["settings"].get("trees"):
-        raise RunError(
-            f"{short_path(run.path)} grows trees, and such runs cannot be resumed; begin a new one"
         )
     if run.read_json("run.json")["settings"].get("asynchronous"):
         raise RunError(
@@ -158,6 +157,8 @@ def begin(run: RunDirectory) -> tuple[Stopped | None, tuple[int, ...]]:
     else:  # its first round may be in the tables, and its checkpoint not there yet
         run.rounds, run.energy, run.heads = [], [], []
     first = 1 + max((record.round for record in run.rounds), default=0)
+    if stopped is not None:  # a tree may take several exchanges, of which clients count each
+        first = stopped.tree.get("next", first)
     firsts = [*_attempts(run), first]
     write_sealed(run.path / ATTEMPTS, {"first_rounds": firsts}, durable=True)
     return stopped, tuple(firsts[1:])
@@ -181,9 +182,21 @@ def _stopped(run: RunDirectory, tree: Tree) -> Stopped:
     run.go_back_to(tree["tables"])
     stopped = Stopped(tree["phase"], tree["done"], tree["model"], tree)
     newest = [record for record in run.rounds if record.phase in _PHASES]
-    if newest:
+    if newest and stopped.model:  # trees are in files of their own
         run.checkpoint(stopped.model, phase=newest[-1].phase, round=newest[-1].round)
     return stopped
+
+
+def tell_of_resuming(run: RunDirectory, stopped: Stopped | None) -> None:
+    """Say from where a run goes on, and warn if that may not be to the same bits."""
+    _log.info(
+        f"resume after {len(run.rounds)} finished rounds"
+        if stopped
+        else "resume: no round was finished, so it begins with the first one"
+    )
+    changed = changed_versions(run, versions())
+    if changed:
+        _log.warning(f"{changed}: the bits may differ from those of an unbroken run")
 
 
 def compilations_of(run: RunDirectory) -> list[dict[str, Any]]:

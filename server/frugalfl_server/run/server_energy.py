@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 
 import frugalfl
-from frugalfl.energy import SERVER, choose_meter, parse_grid, profile_named
+from frugalfl.energy import SERVER, choose_meter, parse_electricity, profile_named
 from frugalfl.energy.recorder import Recorder
 
 #: The server is none of the devices that the setting ``device`` speaks of.
@@ -19,6 +19,6 @@ def server_energy(run: str, grid: str) -> Recorder:
         run=run,
         client=SERVER,
         device=_PROFILE,
-        grid=parse_grid(grid),
+        grid=parse_electricity(grid),
         software=f"frugalfl {frugalfl.__version__}, flwr {metadata.version('flwr')}",
     )

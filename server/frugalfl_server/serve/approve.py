@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,18 @@ from frugalfl_server.run.app_directory import importable
 from frugalfl_server.run.pack_app import bundle_of, pack
 from frugalfl_server.serve.block_sets import block_sets
 
+_log = logging.getLogger(__name__)
+
 #: Most programs that are compiled; each takes seconds, and a device would keep few of them.
 _MOST_PROGRAMS = 64
 
 
-def approve(app: Path, settings: Settings, say: Callable[[str], None]) -> Approved:
+def approve(app: Path, settings: Settings) -> Approved:
     """Pack an app and compile its training programs, as a server with these settings would.
 
     Args:
         app: Folder of a Flower app.
         settings: Of the runs to be approved; those that no program depends on may differ later.
-        say: Takes one line for a person at each step.
 
     Raises:
         ExportError: The settings can lead to more programs than can be compiled, or the model
@@ -51,9 +53,9 @@ def approve(app: Path, settings: Settings, say: Callable[[str], None]) -> Approv
     name = _name_of(app)
     apps = tuple(ApprovedApp(f"{name}, as {how} sends it", one) for how, one in hashes.items())
     for one in apps:
-        say(f"app {one.name}: {one.hash}")
+        _log.info(f"app {one.name}: {one.hash}")
     with importable(app):
-        return Approved(apps, tuple(_programs(load_task(settings.run.task), settings, say)))
+        return Approved(apps, tuple(_programs(load_task(settings.run.task), settings)))
 
 
 def _name_of(app: Path) -> str:
@@ -62,27 +64,25 @@ def _name_of(app: Path) -> str:
     return f"{project['tool']['flwr']['app']['publisher']}/{about['name']} {about['version']}"
 
 
-def _programs(
-    task: Task, settings: Settings, say: Callable[[str], None]
-) -> Iterator[ApprovedProgram]:
+def _programs(task: Task, settings: Settings) -> Iterator[ApprovedProgram]:
     """Compile the programs of all phases, one after the other."""
     why = _none_is_needed(settings)
     if why:
-        say(f"no training programs: {why}")
+        _log.info(f"no training programs: {why}")
         return
     public = task.public_rows(settings.train.shares_counters)
     figures: list[dict[str, Any]] = []
     compiler = Programs(task, settings, public.test, figures.append)
-    for phase, module in _models(task, settings, public, say):
+    for phase, module in _models(task, settings, public):
         compiler.follow(module)
         for purpose, trained, proximal in _purposes(settings, module):
             try:
                 sent = compiler.program_for(trained, proximal)
             except ExportError as error:
-                say(f"no training programs, so only clients with PyTorch can train: {error}")
+                _log.info(f"no training programs, so only clients with PyTorch can train: {error}")
                 return
             made = ApprovedProgram(f"{phase}: {purpose}", sent.digest)
-            say(f"program {made.purpose}: {made.digest} ({len(sent.file)} B)")
+            _log.info(f"program {made.purpose}: {made.digest} ({len(sent.file)} B)")
             yield made
 
 
@@ -94,16 +94,14 @@ def _none_is_needed(settings: Settings) -> str:
     return "private blocks need PyTorch" if settings.wire.private else ""
 
 
-def _models(
-    task: Task, settings: Settings, public: PublicData, say: Callable[[str], None]
-) -> Iterator[tuple[str, Module]]:
+def _models(task: Task, settings: Settings, public: PublicData) -> Iterator[tuple[str, Module]]:
     """Return the model of each phase; the shapes of a pruned one do not depend on its weights."""
     module = initial_model(task, settings)
     yield "train", module
     ratio = settings.export.prune
     budget = DeviceBudget.of_settings(settings)
     if budget.limited:
-        ratio = fit(module, example_of(public.test), budget, say).ratio
+        ratio = fit(module, example_of(public.test), budget, _log.info).ratio
     if ratio and (plan := plan_for(task, settings, public.test, ratio)).narrowed:
         yield "recover", prune_as_planned(plan, task, module, public.test)[0]
 

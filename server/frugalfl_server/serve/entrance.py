@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
 
 from frugalfl_server.serve.front_process import FrontProcess
-from frugalfl_server.serve.keys import Keys
+from frugalfl_server.serve.key_folder import Keys
 from frugalfl_server.serve.place import Place
 from frugalfl_server.serve.processes import SuperLink
+
+_log = logging.getLogger(__name__)
 
 
 class Entrance:
     """Open for as long as the ``with`` block lasts; every key is registered before it is."""
 
-    def __init__(
-        self, place: Place, own: SuperLink | None, keys: Keys | None, state: Path,
-        say: Callable[[str], None],
-    ) -> None:  # fmt: skip
+    def __init__(self, place: Place, own: SuperLink | None, keys: Keys | None, state: Path) -> None:
         """Say what to open; nothing is yet.
 
         Args:
@@ -25,17 +24,13 @@ class Entrance:
             own: The SuperLink behind it; ``None``: one of the operator's own, and no front.
             keys: Whose nodes may join; ``None``: any node.
             state: Folder for the front's log.
-            say: Takes lines for a person.
         """
-        self._keys, self._say = keys, say
+        self._keys = keys
         self._front: FrontProcess | None = None
         self._where = place.superlink
         if own is not None:
             self._where = f"{place.host}:{place.port}"
-            self._front = FrontProcess(
-                place.host, place.port, own.port, place.tls, place.limits,
-                state / "front.log", say,
-            )  # fmt: skip
+            self._front = FrontProcess(place, own.port, state / "front.log")
 
     def __enter__(self) -> Entrance:
         """Register the keys, then let nodes connect.
@@ -46,12 +41,12 @@ class Entrance:
         """
         admitted = None if self._keys is None else self._keys.begin()
         if self._front is None:
-            self._say(f"SuperLink at {self._where}: your own, with no front before it but yours")
+            _log.info(f"SuperLink at {self._where}: your own, with no front before it but yours")
             return self
         if admitted is not None:
             self._front.admit(admitted)
         self._front.__enter__()
-        self._say(f"nodes connect to {self._where}")
+        _log.info(f"nodes connect to {self._where}")
         return self
 
     def __exit__(self, *_: object) -> None:

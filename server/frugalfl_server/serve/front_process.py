@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from frugalfl.errors import RunError
-from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.processes import Tls, end_with_parent
+from frugalfl_server.serve.place import Place
+from frugalfl_server.serve.processes import end_with_parent
+
+_log = logging.getLogger(__name__)
 
 #: Most seconds until it listens, and until it has ended.
 _START_S, _END_S = 30.0, 5.0
@@ -29,28 +31,23 @@ class FrontProcess:
     its output: nothing is on its command line, and it ends when this process does.
     """
 
-    def __init__(
-        self, host: str, port: int, superlink: int, tls: Tls | None, limits: Limits,
-        log: Path, say: Callable[[str], None],
-    ) -> None:  # fmt: skip
+    def __init__(self, place: Place, superlink: int, log: Path) -> None:
         """Say what to start; nothing is started yet.
 
         Args:
-            host: Address to listen on.
-            port: Port to listen on.
+            place: Where to listen, with which certificates, and what may be asked.
             superlink: Port of the SuperLink on this machine.
-            tls: Certificates; ``None``: without TLS, to both sides.
-            limits: What may be asked of it.
             log: File for what only its makers understand.
-            say: Takes its lines.
         """
-        files = tls and {name: str(file) for name, file in asdict(tls).items()}
+        tls = place.tls
         self._order = {
-            "listen": [host, port], "superlink": ["127.0.0.1", superlink], "tls": files,
-            "limits": asdict(limits),
-        }  # fmt: skip
+            "listen": [place.host, place.port],
+            "superlink": ["127.0.0.1", superlink],
+            "tls": tls and {name: str(file) for name, file in asdict(tls).items()},
+            "limits": asdict(place.limits),
+        }
         self._keys: list[str] | None = None
-        self._log, self._say = log, say
+        self._log = log
         self._see = f"see the end of {log}"
         self._rest = b""
         self._child: subprocess.Popen[bytes] | None = None
@@ -98,7 +95,7 @@ class FrontProcess:
         self._hear()
         child = self._child
         if child is not None and child.poll() is not None:
-            self._say(f"the front ended ({child.returncode}): starts again")
+            _log.info(f"the front ended ({child.returncode}): starts again")
             self.__exit__()
             self._start()
             self.revived += 1
@@ -107,9 +104,11 @@ class FrontProcess:
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "frugalfl_server.serve.front"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
                 preexec_fn=end_with_parent,  # noqa: PLW1509 (this process has one thread)
-            )  # fmt: skip
+            )
         assert self._child.stdout is not None
         os.set_blocking(self._child.stdout.fileno(), False)
         self._tell(self._order | {"admitted": self._keys})
@@ -142,7 +141,7 @@ class FrontProcess:
 
     def _hear(self) -> None:
         for line in self._lines(0.0):
-            self._say(line)
+            _log.info(line)
 
     def _lines(self, seconds: float = 0.2) -> list[str]:
         """Return the whole lines that it has written since; wait so long for some."""

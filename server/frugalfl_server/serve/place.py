@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frugalfl.errors import UsageError
-from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.keys import read_public_key
+from frugalfl_server.serve.front.limits import FrontLimits
+from frugalfl_server.serve.key_folder import read_public_key
 from frugalfl_server.serve.processes import Tls
 
 #: Longest wait for a SuperLink that should be there already (s).
@@ -33,7 +33,7 @@ class Place:
 
     host: str
     port: int
-    limits: Limits
+    limits: FrontLimits
     tls: Tls | None
     keys: Path | None
     superlink: str

@@ -8,6 +8,7 @@ Inside one process (Flower's default) the ServerApp would die with it.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import secrets
 import signal
@@ -15,13 +16,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from frugalfl.atomic import check_private_key, open_private, write_atomically
 from frugalfl.errors import RunError, UsageError
+
+_log = logging.getLogger(__name__)
 
 #: Most seconds until a SuperLink that was started takes connections.
 _START_S = 120.0
@@ -86,20 +89,18 @@ class Flower:
         """Call ``flwr`` and wait for it."""
         return subprocess.run(
             [_program("flwr"), *arguments],
-            env=self.environment, capture_output=True, text=True, check=False, umask=_UMASK,
-        )  # fmt: skip
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            umask=_UMASK,
+        )
 
 
 class SuperLink:
     """A SuperLink and its SuperExec, for as long as the ``with`` block lasts."""
 
-    def __init__(
-        self,
-        flower: Flower,
-        tls: Tls | None,
-        registered_only: bool,
-        say: Callable[[str], None],
-    ) -> None:
+    def __init__(self, flower: Flower, tls: Tls | None, registered_only: bool) -> None:
         """Say what to start; nothing is started yet.
 
         It listens on loopback only: who reaches it may start runs and stop them.
@@ -108,29 +109,27 @@ class SuperLink:
             flower: Where its files are.
             tls: Certificates; ``None``: without TLS.
             registered_only: Only nodes whose keys are registered may join; needs TLS.
-            say: Told one line when it is started again.
         """
         self._flower = flower
-        self._say = say
         #: Its port on this machine, the same for as long as this object lives.
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         secret = flower.state / "superexec.secret"
         shared = ["--superexec-auth-secret-file", str(secret)]
         trust = ["--insecure"]
-        self._link = [_program("flower-superlink"), "--isolation", "process", *shared,
-                      "--host", "127.0.0.1", "--port", str(self.port),
-                      "--database", str(flower.state / "superlink.db")]  # fmt: skip
+        self._link = [_program("flower-superlink"), "--isolation", "process", *shared]
+        self._link += ["--host", "127.0.0.1", "--port", str(self.port)]
+        self._link += ["--database", str(flower.state / "superlink.db")]
         if tls is None:
             self._link.append("--insecure")
         else:
             trust = ["--root-certificates", str(tls.ca)]
-            self._link += ["--ssl-ca-certfile", str(tls.ca), "--ssl-certfile",
-                           str(tls.certificate), "--ssl-keyfile", str(tls.key)]  # fmt: skip
+            self._link += ["--ssl-ca-certfile", str(tls.ca)]
+            self._link += ["--ssl-certfile", str(tls.certificate), "--ssl-keyfile", str(tls.key)]
         if registered_only:
             self._link.append("--enable-supernode-auth")
-        self._exec = [sys.executable, "-m", "frugalfl_server.serve.superexec", *trust, *shared,
-                      "--runtime-api-address", self.address]  # fmt: skip
+        self._exec = [sys.executable, "-m", "frugalfl_server.serve.superexec", *trust, *shared]
+        self._exec += ["--runtime-api-address", self.address]
         self._secret = secret
         #: How often the SuperLink was started again.
         self.revived = 0
@@ -173,7 +172,7 @@ class SuperLink:
         """
         for name, command in (("superlink", self._link), ("superexec", self._exec)):
             if self._children[name].poll() is not None:
-                self._say(f"the {name} ended ({self._children[name].returncode}): starts again")
+                _log.info(f"the {name} ended ({self._children[name].returncode}): starts again")
                 self._start(name, command)
                 if name == "superlink":
                     self.revived += 1
@@ -183,9 +182,14 @@ class SuperLink:
         log_file = open_private(self._flower.state / f"{name}.log", os.O_WRONLY | os.O_APPEND)
         with os.fdopen(log_file, "ab") as log:
             self._children[name] = subprocess.Popen(
-                command, env=self._flower.environment, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, umask=_UMASK, preexec_fn=end_with_parent,  # noqa: PLW1509 (this process has one thread)
-            )  # fmt: skip
+                command,
+                env=self._flower.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                umask=_UMASK,
+                preexec_fn=end_with_parent,  # noqa: PLW1509 (this process has one thread)
+            )
 
     def _wait(self) -> None:
         log = self._flower.state / "superlink.log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -21,16 +22,17 @@ from frugalfl_server.run.resume import to_resume
 from frugalfl_server.serve.again import Attempts, DiedError, EndedError, FailedError, Watch
 from frugalfl_server.serve.entrance import Entrance
 from frugalfl_server.serve.interrupted import telling_how_to_go_on
-from frugalfl_server.serve.keys import Keys
+from frugalfl_server.serve.key_folder import Keys
 from frugalfl_server.serve.place import Place
 from frugalfl_server.serve.processes import Flower, SuperLink
 from frugalfl_server.serve.submitted import connect, follow, register, stop, submit
 
+_log = logging.getLogger(__name__)
+
 
 def serve_app(
-    app: Path, settings: Settings, runs: Path, resume: Path | None, place: Place,
-    say: Callable[[str], None],
-) -> RunDirectory:  # fmt: skip
+    app: Path, settings: Settings, runs: Path, resume: Path | None, place: Place
+) -> RunDirectory:
     """Run an app's federation with the nodes that connect, and return the run directory.
 
     Args:
@@ -39,7 +41,6 @@ def serve_app(
         runs: Folder for the run directory.
         resume: A stopped run to go on with.
         place: Where to serve.
-        say: Takes lines for a person.
 
     Raises:
         FrugalFLError: What the branches of :mod:`frugalfl.errors` say; what was finished is in the
@@ -48,7 +49,7 @@ def serve_app(
     state = place.state.resolve()
     make_private_folder(state)
     if warning := open_to_others(state):
-        say(warning)
+        _log.info(warning)
     packed = pack(app, state / "app")
     with importable(app):
         task = load_task(settings.run.task)
@@ -61,26 +62,28 @@ def serve_app(
     flower = Flower(state)
     own = None
     if not place.superlink:
-        own = SuperLink(flower, place.tls, place.keys is not None, say)
+        own = SuperLink(flower, place.tls, place.keys is not None)
     with own or nullcontext():
         connect(flower, place.superlink if own is None else own.address, place.tls)
         keys = None
         if place.keys is not None:
-            keys = Keys(place.keys, partial(register, flower), say)
-        say(packed.line)
-        with telling_how_to_go_on(run), Entrance(place, own, keys, state, say) as entrance:
+            keys = Keys(place.keys, partial(register, flower))
+        _log.info(packed.line)
+        with telling_how_to_go_on(run), Entrance(place, own, keys, state) as entrance:
             settings = settings.changed(resume=str(run.path))
-            _to_the_end(
-                lambda: submit(flower, packed.folder, settings), flower, run,
-                settings.rounds.clients_per_round, say, own, entrance,
-            )  # fmt: skip
+            begin = partial(submit, flower, packed.folder, settings)
+            _run_to_the_end(begin, flower, run, settings.rounds.clients_per_round, own, entrance)
     return RunDirectory.open(run.path)
 
 
-def _to_the_end(
-    begin: Callable[[], str], flower: Flower, run: RunDirectory, nodes: int,
-    say: Callable[[str], None], own: SuperLink | None, entrance: Entrance,
-) -> None:  # fmt: skip
+def _run_to_the_end(
+    begin: Callable[[], str],
+    flower: Flower,
+    run: RunDirectory,
+    nodes: int,
+    own: SuperLink | None,
+    entrance: Entrance,
+) -> None:
     """Run an app, again and again if its ServerApp is killed, until it has said its last word.
 
     A SuperLink gives each message once. One that dies, or a front that does, may have lost some,
@@ -104,20 +107,20 @@ def _to_the_end(
 
     attempts = Attempts(run)
     watch, number = Watch(run), begin()
-    say(
+    _log.info(
         f"waiting for {nodes} nodes; an idle node asks every {IDLE_S:.0f} s, so the first round "
         "may take that much longer"
     )
     while True:
         try:
-            return follow(flower, number, run, watch, say, meanwhile)
+            return follow(flower, number, run, watch, meanwhile)
         except (DiedError, EndedError, FailedError) as error:
             tend()
             alone = deaths() == revived
             if alone and not isinstance(error, DiedError):
                 raise
             wait_s, told = attempts.next("died" if alone else "was cut off from its nodes")
-            say(told)
+            _log.info(told)
             time.sleep(wait_s)
             tend()
             stop(flower, number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from frugalfl_server.run.pack_app import toml_lines
 from frugalfl_server.run.progress import LOG
 from frugalfl_server.serve.again import DiedError, EndedError, FailedError, Watch
 from frugalfl_server.serve.processes import Flower, Tls
+
+_log = logging.getLogger(__name__)
 
 #: Flower's name of the connection.
 _CONNECTION = "serve"
@@ -83,9 +86,8 @@ def stop(flower: Flower, number: str) -> None:
 
 
 def follow(
-    flower: Flower, number: str, run: RunDirectory, watch: Watch, say: Callable[[str], None],
-    meanwhile: Callable[[], None],
-) -> None:  # fmt: skip
+    flower: Flower, number: str, run: RunDirectory, watch: Watch, meanwhile: Callable[[], None]
+) -> None:
     """Show what the ServerApp says, until the run is over.
 
     Args:
@@ -93,7 +95,6 @@ def follow(
         number: Flower's number of the run.
         run: Its directory, written by the ServerApp.
         watch: Of that directory, since before the app was sent.
-        say: Takes its lines.
         meanwhile: Called again and again.
 
     Raises:
@@ -107,7 +108,7 @@ def follow(
     while changed_ns(summary) == before:
         time.sleep(_LOOK_S)
         meanwhile()
-        at = _show(log, at, say)
+        at = _show(log, at)
         # What it has to say, the ServerApp writes before it lets go of the run.
         if watch.gone() and changed_ns(summary) == before:
             raise DiedError("the ServerApp died")
@@ -115,17 +116,17 @@ def follow(
             asked_s = time.monotonic()
             state, why = _state(flower, number)
             if _UNHEARD in why:
-                _give_up(watch, say)
+                _give_up(watch)
             if state.startswith("finished") and changed_ns(summary) == before:
                 raise EndedError(
                     f"the ServerApp ended in the middle of the run ({state}); go on with: "
                     f"frugalfl serve --resume {short_path(run.path)}"
                 )
-    _show(log, at, say)
+    _show(log, at)
     figures = run.read_json("summary.json")
     if figures["status"] != "finished":
         if _UNHEARD in _state(flower, number)[1]:
-            _give_up(watch, say)  # it failed because the SuperLink did not know it any more
+            _give_up(watch)  # it failed because the SuperLink did not know it any more
         raise FailedError(f"the run {figures['status']}: {figures['reason']}")
     ends_s = time.monotonic() + _REPORT_S
     while time.monotonic() < ends_s and not _state(flower, number)[0].startswith("finished"):
@@ -141,13 +142,13 @@ def _last_words(done: CompletedProcess[str]) -> str:
     return " ".join(said.strip().split("\n\n")[-1].split())[-300:]
 
 
-def _give_up(watch: Watch, say: Callable[[str], None]) -> NoReturn:
+def _give_up(watch: Watch) -> NoReturn:
     """End a ServerApp that the SuperLink has given up.
 
     Raises:
         DiedError: Always: it is to be started again.
     """
-    say(
+    _log.info(
         "the SuperLink has not heard of the ServerApp for a minute (stopped, or this machine is "
         "short of processor or memory) and has given it up: it is ended"
     )
@@ -165,15 +166,15 @@ def _state(flower: Flower, number: str) -> tuple[str, str]:
         return "", ""
 
 
-def _show(log: Path, at: int, say: Callable[[str], None]) -> int:
-    """Hand on the whole lines of a log from a place on; return the place after them."""
+def _show(log: Path, at: int) -> int:
+    """Show the whole lines of a log from a place on; return the place after them."""
     if not log.exists():
         return at
     with log.open("rb") as file:
         file.seek(at)
         lines, newline, _ = file.read().rpartition(b"\n")
     for line in lines.decode(errors="replace").splitlines():
-        say(line)
+        _log.info(line)
     return at + len(lines) + len(newline)
 
 

@@ -44,10 +44,11 @@ class _Hiding:
         hidden = ["--token-file", f"/proc/self/fd/{token}"]
         try:
             return subprocess.Popen(
-                [*command[:at], *hidden, *command[at + 2 :]], pass_fds=(token,),
+                [*command[:at], *hidden, *command[at + 2 :]],
+                pass_fds=(token,),
                 preexec_fn=end_with_parent,  # noqa: PLW1509 (one call to the system, no lock)
                 **options,
-            )  # fmt: skip
+            )
         finally:
             os.close(token)
 

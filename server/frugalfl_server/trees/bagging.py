@@ -7,8 +7,9 @@ theirs. (Flower's FedXgbBagging concatenates trees without a weight.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import median_low
+from typing import Any
 
 import numpy as np
 
@@ -20,29 +21,42 @@ from frugalfl_server.trees.believable import check_shapes, check_values
 from frugalfl_server.trees.grown import Grown
 from frugalfl_server.trees.guard import Guard
 from frugalfl_server.trees.peers import Vector, against, probes, too_long
-from frugalfl_server.trees.strategy import TreeStrategy
-
-#: Of one step; all clients in turn, however many there are.
-_MOST_TURNS = 10_000
 
 
-class Bagging(TreeStrategy):
+class Bagging:
     """The mean, by rows, of what the clients grew."""
 
-    def __init__(
-        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None,
-        guard: Guard | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(grown, way, run, on_failure, guard)
+    tries = 1
+
+    def __init__(self, grown: Grown, way: Way, guard: Guard) -> None:
+        """Begin.
+
+        Args:
+            grown: The model.
+            way: What clients are to grow.
+            guard: What is known of the clients.
+        """
+        self._grown = grown
+        self._way = way
+        self._guard = guard
         self._given: dict[int, Forest] = {}
         self._probes = probes(grown.bins.counts)
 
-    def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
+    @property
+    def begins(self) -> bool:
+        """Whether the next exchange is the first one of a step: each is."""
+        return True
+
+    def whom(self, nodes: Sequence[int]) -> Sequence[int]:
         """Ask everybody."""
         self._given = {}
         return nodes
 
-    def take_in(self, node: int, reply: wire.TrainReply) -> None:
+    def question(self, node: int) -> bytes:
+        """Ask for new trees, without more words."""
+        return b""
+
+    def take_in(self, node: int, reply: wire.TreesReply) -> None:
         """Read the client's new trees.
 
         Raises:
@@ -80,6 +94,13 @@ class Bagging(TreeStrategy):
         rows = sum(counted.values())
         return total(list(self._given.values()), [counted[node] / rows for node in self._given])
 
+    def state(self) -> dict[str, Any]:
+        """Return what is kept between steps: nothing."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+
 
 def _rms(scores: Vector) -> float:
     return float(np.sqrt(np.mean(scores**2)))
@@ -88,31 +109,22 @@ def _rms(scores: Vector) -> float:
 class Cyclic(Bagging):
     """Clients take turns: one a round, and its trees count in full; who fails loses its turn."""
 
-    def __init__(
-        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None,
-        guard: Guard | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(grown, way, run, on_failure, guard)
-        self._nodes: Sequence[int] = ()
-        self._turn = self._lost = 0
+    def __init__(self, grown: Grown, way: Way, guard: Guard) -> None:
+        """Begin; the arguments are those of :class:`Bagging`."""
+        super().__init__(grown, way, guard)
+        self._turn = 0
 
-    def most_exchanges(self, steps: int) -> int:
-        """Return how often clients are asked: as often as it takes, while not all of them fail."""
-        return steps * _MOST_TURNS
-
-    def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
+    def whom(self, nodes: Sequence[int]) -> Sequence[int]:
         """Ask the client whose turn it is."""
-        self._given, self._nodes = {}, nodes
+        self._given, self.tries = {}, len(nodes)
         node = nodes[self._turn % len(nodes)]
         self._turn += 1
         return [node]
 
-    def gives_up(self) -> bool:
-        """Return whether every client has lost its turn, one after the other."""
-        self._lost += 1
-        return self._lost >= len(self._nodes)
+    def state(self) -> dict[str, Any]:
+        """Return whose turn it is."""
+        return {"turn": self._turn}
 
-    def step(self) -> Forest:
-        """Return the new trees as they are."""
-        self._lost = 0
-        return super().step()
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self._turn = state["turn"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from typing import Any
+
 from frugalfl.trees.bins import Bins
 from frugalfl.trees.forest import Forest
 from frugalfl.trees.frame import decode_forest, encode_forest
@@ -35,6 +39,33 @@ class Grown:
         self._held: dict[int, int] = {}
         self.add(Forest(base))
 
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> Grown:
+        """Go on with what :meth:`state` returned.
+
+        Raises:
+            FrameError: It is damaged.
+        """
+        grown = cls(Bins.from_bytes(state["bins"]), 0.0)
+        grown.segments, grown.forest = [], Forest()
+        for segment in state["segments"]:
+            grown.take_over(segment)
+        grown._held = {node: version for node, version in state["held"]}
+        return grown
+
+    def state(self) -> dict[str, Any]:
+        """Return the model, and what each client holds of it, for a checkpoint."""
+        return {
+            "bins": self._packed_bins,
+            "segments": self.segments,
+            "held": list(self._held.items()),
+        }
+
+    @property
+    def chance(self) -> float | None:
+        """Of each row, before the first tree: all have the same; ``None``: there are trees."""
+        return None if self.forest.trees else 1 / (1 + math.exp(-self.forest.base))
+
     @property
     def version(self) -> int:
         """Number of segments."""
@@ -42,9 +73,22 @@ class Grown:
 
     def add(self, step: Forest) -> None:
         """Add trees to the model; ``added`` is what they are for everybody."""
-        self.segments.append(encode_forest(step))
-        self.added = decode_forest(self.segments[-1], len(self.bins))
+        self.take_over(encode_forest(step))
+
+    def take_over(self, segment: bytes) -> None:
+        """Add a tree frame to the model.
+
+        Raises:
+            FrameError: It is damaged, or for other bins.
+        """
+        self.segments.append(segment)
+        self.added = decode_forest(segment, len(self.bins))
         self.forest += self.added
+
+    def steps(self) -> Iterator[Forest]:
+        """Yield what the model was added up from, in that order; the base alone comes first."""
+        for segment in self.segments:
+            yield decode_forest(segment, len(self.bins))
 
     def parcel_for(self, node: int, version: int, question: bytes = b"") -> tuple[int, Parcel]:
         """Return which version a client must hold, -1 for none, and what it is sent.

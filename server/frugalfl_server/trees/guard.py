@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from frugalfl.errors import FrameError
-from frugalfl.text import printable
-from frugalfl_server.cohort.quarantine import Sentence, SetAside, TaskFailedError
+from frugalfl_server.cohort.quarantine import Sentence, SetAside
 from frugalfl_server.rounds.row_claims import MOST_ROWS, capped_rows
+from frugalfl_server.trees.believable import Rows
 
 #: A device's rows may grow while a run goes on, but not by more than this factor.
 _GROWS_BY = 2
@@ -41,11 +42,13 @@ class Guard:
         aside: Who sent garbage how often, and is not asked for that.
         compares: Whether clients are compared with each other.
         positives: Rows of class 1 that each client claims, by node.
+        faulty: Clients of which an answer since the last step was not as it should be.
     """
 
     aside: SetAside = field(default_factory=lambda: SetAside(None))
     compares: bool = True
     positives: dict[int, int] = field(default_factory=dict)
+    faulty: set[int] = field(default_factory=set)
     _rows: dict[int, int] = field(default_factory=dict)
     _silent: dict[int, int] = field(default_factory=dict)
     _waits: dict[int, int] = field(default_factory=dict)
@@ -71,9 +74,20 @@ class Guard:
         """Return which part of each client's sums counts: 1, but for those that are capped."""
         return {node: rows / self._rows[node] for node, rows in self.counted(nodes).items()}
 
-    def claim_of(self, node: int) -> tuple[int, int] | None:
-        """Return rows and rows of class 1 as a client claimed them first; ``None``: it did not."""
-        return None if node not in self.positives else (self._rows[node], self.positives[node])
+    def claim_of(self, node: int, samples: int, chance: float | None) -> Rows | None:
+        """Return what a client's sums have to fit, by what it claimed first.
+
+        Args:
+            node: The client.
+            samples: Rows that it says it has now.
+            chance: As of :class:`~frugalfl_server.trees.believable.Rows`.
+
+        Returns:
+            ``None``: it never claimed any, or has others now.
+        """
+        if node not in self.positives or self._rows[node] != samples:
+            return None
+        return Rows(samples, self.positives[node], chance)
 
     def newly_capped(self, nodes: Iterable[int]) -> list[str]:
         """Return a line for each of these clients whose rows do not all count, once a client."""
@@ -103,20 +117,22 @@ class Guard:
         self.aside.check_enough(len(there), nodes)
         return [node for node in there if node not in self._waits] or there
 
-    def right(self, node: int) -> None:
-        """Note an answer as it should be."""
-        self.aside.right(node)
-        self._silent.pop(node, None)
+    def settle(self, nodes: Iterable[int]) -> None:
+        """Note that a step is made: these clients' answers were as they should be, but for some."""
+        for node in set(nodes) - self.faulty:
+            self.aside.right(node)
+            self._silent.pop(node, None)
+        self.faulty = set()
 
     def wrong(self, node: int, round_: int, why: str) -> list[Sentence]:
         """Note an answer that no working client gives; return what follows."""
         self._silent.pop(node, None)
         return self.aside.wrong(node, round_, why)
 
-    def task_failed(self, node: int, round_: int, error: TaskFailedError) -> str:
+    def task_failed(self, node: int, round_: int, why: str) -> str:
         """Set a client aside whose own task failed; return why, and for how long."""
         self._silent.pop(node, None)
-        return self.aside.task_failed(node, round_, printable(str(error)))
+        return self.aside.task_failed(node, round_, why)
 
     def silent(self, node: int) -> None:
         """Note that everybody waited for a client in vain: it is asked less often.
@@ -126,3 +142,19 @@ class Guard:
         times = self._silent[node] = self._silent.get(node, 0) + 1
         # A round is taken off as soon as the next one begins.
         self._waits[node] = 1 << min(times - 1, 10)
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known between steps, for a checkpoint."""
+        by_node = (self.positives, self._rows, self._silent, self._waits)
+        return {
+            "aside": self.aside.state(),
+            "by_node": [list(one.items()) for one in by_node],
+            "capped": sorted(self._capped),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+        self.aside.restore(state["aside"])
+        by_node = ({node: count for node, count in one} for one in state["by_node"])
+        self.positives, self._rows, self._silent, self._waits = by_node
+        self._capped = set(state["capped"])

@@ -6,7 +6,8 @@ all rows in one place (`docs/trees.md`). A round of Flower's is one question: a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from frugalfl import wire
 from frugalfl.errors import FrameError
@@ -19,32 +20,25 @@ from frugalfl_server.trees.branch import Branch, cells_of, weighed
 from frugalfl_server.trees.grown import Grown
 from frugalfl_server.trees.guard import Guard
 from frugalfl_server.trees.peers import against, directions, length_of, too_long
-from frugalfl_server.trees.strategy import TreeStrategy
-
-#: Clients hold bins and base as a segment; finished trees come with the questions.
-_VERSION = 1
 
 
-class Histogram(TreeStrategy):
+class Histogram:
     """Asks the same clients for all histograms of a tree; who fails is left out of the next try."""
 
-    needs_all = True
+    tries = 1
 
-    def __init__(
-        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None,
-        seed: int = 0, guard: Guard | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, grown: Grown, way: Way, guard: Guard, seed: int = 0) -> None:
         """Begin.
 
         Args:
-            grown: The model, to which this adds.
+            grown: The model.
             way: How trees grow, and how many.
-            run: Name of the run.
-            on_failure: Told one line about every client that contributed nothing.
+            guard: What is known of the clients.
             seed: Of the rounding of gradients.
-            guard: What is known of the clients, and who is set aside; by default nobody.
         """
-        super().__init__(grown, way, run, on_failure, guard)
+        self._grown = grown
+        self._way = way
+        self._guard = guard
         self._grid = Grid(grown.bins.counts, seed=seed)
         self._grower = Grower(self._grid, way.growth, way.trees, grown.forest)
         self._cohort: tuple[int, ...] = ()
@@ -58,20 +52,11 @@ class Histogram(TreeStrategy):
         self._shares: dict[int, float] = {}
 
     @property
-    def version(self) -> int:
-        """The version that clients are brought to by segments: bins and base."""
-        return _VERSION
-
-    def most_exchanges(self, steps: int) -> int:
-        """Return how often clients are asked at most: once for each split of each tree, twice."""
-        return 2 * steps * self._way.growth.leaves
-
-    @property
     def begins(self) -> bool:
         """Return whether a tree is begun, or begun again."""
         return not self._grower.splits
 
-    def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
+    def whom(self, nodes: Sequence[int]) -> Sequence[int]:
         """Ask those that the tree was begun with; where one of them is gone, begin it anew."""
         begun = bool(self._grower.splits)
         if begun and not set(self._cohort) <= set(nodes):
@@ -88,7 +73,7 @@ class Histogram(TreeStrategy):
         held = 0 if node in self._lacking else None
         return self._grower.request(held).to_bytes()
 
-    def take_in(self, node: int, reply: wire.TrainReply) -> None:
+    def take_in(self, node: int, reply: wire.TreesReply) -> None:
         """Read a client's histograms.
 
         Raises:
@@ -103,7 +88,8 @@ class Histogram(TreeStrategy):
             self._lack_now.add(node)
             return
         branch = self._branches.setdefault(node, Branch(self._grid))
-        branch.take(self._grower.splits, wanted, sums, self._rows_of(node, reply))
+        rows = self._guard.claim_of(node, reply.samples, self._grown.chance)
+        branch.take(self._grower.splits, wanted, sums, rows)
         self._given[node] = sums
 
     def outliers(self) -> dict[int, str]:
@@ -111,21 +97,12 @@ class Histogram(TreeStrategy):
         if self._grower.splits:
             return {}
         if not self._guard.compares:
-            return self._too_many()
+            return _too_many(self._given)
         cells = {node: cells_of(sums, self._grid) for node, sums in self._given.items()}
         rows = self._guard.counted(cells)
         long = too_long({node: length_of(*both, rows[node]) for node, both in cells.items()})
         first = not self._grower.forest.trees
-        return long | (against(directions(cells)) if first else {}) | self._too_many()
-
-    def _too_many(self) -> dict[int, str]:
-        """Return those with the most rows, until the others' sums have room."""
-        claimed = {node: int(sums.rows[0]) for node, sums in self._given.items()}
-        refused: dict[int, str] = {}
-        while sum(claimed.values()) > MAX_ROWS:
-            node = max(claimed, key=claimed.__getitem__)
-            refused[node] = f"its {claimed.pop(node)} rows leave no room for sums over all clients"
-        return refused
+        return long | (against(directions(cells)) if first else {}) | _too_many(self._given)
 
     def drop(self, node: int) -> None:
         """Forget a client's histograms."""
@@ -155,7 +132,7 @@ class Histogram(TreeStrategy):
 
     def _end_tree(self) -> None:
         for node in self._lacking:
-            self._faulty.add(node)
+            self._guard.faulty.add(node)
             self._guard.silent(node)  # each time, everybody was asked once more
         self._out, self._lacking, self._branches = set(), set(), {}
 
@@ -165,3 +142,20 @@ class Histogram(TreeStrategy):
         for node in lost:
             self._branches.pop(node, None)
             self._guard.silent(node)
+
+    def state(self) -> dict[str, Any]:
+        """Return what is kept between trees: nothing."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
+
+
+def _too_many(given: Mapping[int, Sums]) -> dict[int, str]:
+    """Return those with the most rows, until the others' sums have room."""
+    claimed = {node: int(sums.rows[0]) for node, sums in given.items()}
+    refused: dict[int, str] = {}
+    while sum(claimed.values()) > MAX_ROWS:
+        node = max(claimed, key=claimed.__getitem__)
+        refused[node] = f"its {claimed.pop(node)} rows leave no room for sums over all clients"
+    return refused

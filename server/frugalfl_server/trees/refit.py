@@ -7,7 +7,8 @@ without values; then for the sums of gradients and hessians in all their leaves,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,31 +21,34 @@ from frugalfl_server.trees.believable import check_leaf_sums, check_no_values, c
 from frugalfl_server.trees.grown import Grown
 from frugalfl_server.trees.guard import Guard
 from frugalfl_server.trees.peers import Vector, against, directions, length_of, too_long
-from frugalfl_server.trees.strategy import TreeStrategy
 
 #: A full Newton step is the mean of trees that each answer the whole loss; as their leaves are
 #: coarse, somewhat more is right, and twice as much still converged in every division tried.
 _STEP = 1.5
 
 
-class Refit(TreeStrategy):
+class Refit:
     """New shapes in one exchange, the values of their leaves in the next."""
 
-    def __init__(
-        self, grown: Grown, way: Way, run: str, on_failure: Callable[[str], None] = lambda _: None,
-        guard: Guard | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(grown, way, run, on_failure, guard)
+    tries = 1
+
+    def __init__(self, grown: Grown, way: Way, guard: Guard) -> None:
+        """Begin.
+
+        Args:
+            grown: The model.
+            way: What clients are to grow.
+            guard: What is known of the clients.
+        """
+        self._grown = grown
+        self._way = way
+        self._guard = guard
         self._new: dict[int, tuple[Tree, ...]] = {}
         self._asked: tuple[Tree, ...] = ()
         self._question = b""
         self._sums: dict[int, LeafSums] = {}
 
-    def most_exchanges(self, steps: int) -> int:
-        """Return how often clients are asked: twice a step."""
-        return 2 * steps
-
-    def whom(self, server_round: int, nodes: Sequence[int]) -> Sequence[int]:
+    def whom(self, nodes: Sequence[int]) -> Sequence[int]:
         """Ask everybody."""
         self._new, self._sums = {}, {}
         return nodes
@@ -58,7 +62,7 @@ class Refit(TreeStrategy):
         """Return the trees whose leaves are wanted; nothing where new trees are."""
         return self._question
 
-    def take_in(self, node: int, reply: wire.TrainReply) -> None:
+    def take_in(self, node: int, reply: wire.TreesReply) -> None:
         """Read a client's new trees, or its sums.
 
         Raises:
@@ -67,7 +71,8 @@ class Refit(TreeStrategy):
         if self._question:
             leaves = sum(tree.leaves for tree in self._asked)
             sums = LeafSums.from_bytes(reply.frame, leaves, reply.samples)
-            check_leaf_sums(self._asked, sums, self._rows_of(node, reply))
+            rows = self._guard.claim_of(node, reply.samples, self._grown.chance)
+            check_leaf_sums(self._asked, sums, rows)
             self._sums[node] = sums
         else:
             forest = decode_forest(reply.frame, len(self._grown.bins), self._way.trees)
@@ -101,6 +106,13 @@ class Refit(TreeStrategy):
             total += sums
         self._question = b""
         return refitted(self._asked, total, self._way.growth, _STEP)
+
+    def state(self) -> dict[str, Any]:
+        """Return what is kept between steps: nothing."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what :meth:`state` returned."""
 
 
 def _reals(sums: LeafSums) -> tuple[Vector, Vector]:

@@ -1,7 +1,6 @@
 """Update to bytes and back: codecs (chains of links) and frames (one encoded update)."""
 
-from frugalfl.codec.bundle import decode_bundle
-from frugalfl.codec.chain import Codec, parse_codec
+from frugalfl.codec.codec import Codec, parse_codec
 from frugalfl.codec.cut import Cut, encode_cut
 from frugalfl.codec.feedback import Residual
 from frugalfl.codec.frame import (
@@ -13,8 +12,8 @@ from frugalfl.codec.frame import (
     encode_frame,
     read_frame,
 )
-from frugalfl.codec.links import Compact, Product, Sparse
-from frugalfl.codec.stochastic import Steering
+from frugalfl.codec.frame_bundle import decode_bundle
+from frugalfl.codec.links import Compact, Product, Sparse, Steering
 
 __all__ = [
     "Codec",

@@ -25,15 +25,18 @@ import numpy as np
 
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity, below_one, unknown
-from frugalfl.codec.budget import Way, choose, most_rank, unit_rows, widest_step
+from frugalfl.codec.budget import TensorForm, choose, most_rank, unit_rows, widest_step
 from frugalfl.codec.buffer import Reader
+from frugalfl.codec.chain import Chain
 from frugalfl.codec.entropy.rounding import restore
-from frugalfl.codec.links import Chain, Family, Tensor
+from frugalfl.codec.links import Coder, Draws, Family, Tensor
 from frugalfl.codec.range import Range
-from frugalfl.codec.steps import read_step
+from frugalfl.codec.step_rules import read_step
 from frugalfl.errors import CodecError, FrameError, UsageError
 
 _DEFAULT = 0.1
+#: What its symbols were rounded by is no draw of a seed.
+_NOT_DRAWN = Draws(0)
 _LEAST = 1e-6
 _SHRINK = 0.98
 _TRIES = 100
@@ -67,8 +70,8 @@ class Rounded:
         ]
 
 
-class Auto:
-    """Rounds to one step, after factoring where that pays."""
+class Auto(Coder):
+    """Rounds to one step, after factoring if that pays."""
 
     families: frozenset[Family] = frozenset(["biased"])
 
@@ -76,7 +79,7 @@ class Auto:
         self._nmse = nmse
         self._coder = Range()
 
-    def encode(self, tensors: list[Tensor], seed: int) -> bytes:
+    def encode(self, tensors: list[Tensor], draws: Draws) -> bytes:
         """Return step, ranks and coded symbols.
 
         Raises:
@@ -84,26 +87,28 @@ class Auto:
         """
         if any(tensor.dtype != np.float32 for tensor in tensors):
             raise CodecError("auto takes float32; leave out the rounding link before it")
-        rounded = self._rounded(tensors, seed)
+        rounded = self._round(tensors, draws.seed)
         ranks = bytes(
             rank for rank, tensor in zip(rounded.ranks, tensors, strict=True) if tensor.ndim > 1
         )
-        coded = self._coder.encode(rounded.symbols, None)
+        coded = self._coder.encode(rounded.symbols, _NOT_DRAWN)
         return struct.pack("<f", rounded.step) + ranks + coded
 
-    def decode(self, data: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
+    def decode(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> list[Tensor]:
         """Return float32 tensors."""
         reader = Reader(data)
         step = read_step(reader)
         ranks = [_read_rank(reader, shape) if len(shape) > 1 else 0 for shape in shapes]
         coded = [
-            part for rank, shape in zip(ranks, shapes, strict=True) for part in _coded(rank, shape)
+            part
+            for rank, shape in zip(ranks, shapes, strict=True)
+            for part in _coded_shapes(rank, shape)
         ]
-        symbols = self._coder.decode(reader.rest(), coded, None)
+        symbols = self._coder.decode(reader.rest(), coded, _NOT_DRAWN)
         with np.errstate(over="ignore", invalid="ignore"):
             return list(Rounded(step, ranks, symbols).restored(shapes))
 
-    def _rounded(self, tensors: list[Tensor], seed: int) -> Rounded:
+    def _round(self, tensors: list[Tensor], seed: int) -> Rounded:
         largest = max((float(np.abs(t).max(initial=0)) for t in tensors), default=0.0)
         if largest == 0:
             return Rounded(0.0, [0] * len(tensors), [np.zeros(t.shape, np.int32) for t in tensors])
@@ -123,7 +128,7 @@ class Auto:
         return replace(rounded, step=min(max(rounded.step * largest, _SMALLEST), _LARGEST))
 
 
-def _at(step: float, ways: Sequence[Way]) -> Rounded:
+def _at(step: float, ways: Sequence[TensorForm]) -> Rounded:
     parts = [way.symbols_at(step) for way in ways]
     ranks = [len(part[0]) if len(part) > 1 else 0 for part in parts]
     return Rounded(step, ranks, [symbols for part in parts for symbols in part])
@@ -151,7 +156,7 @@ def _read_rank(reader: Reader, shape: Shape) -> int:
     return rank
 
 
-def _coded(rank: int, shape: Shape) -> list[Shape]:
+def _coded_shapes(rank: int, shape: Shape) -> list[Shape]:
     return [(rank, shape[0]), (rank, prod(shape[1:]))] if rank else [shape]
 
 

@@ -40,7 +40,7 @@ _SIZES = 256
 Floats = npt.NDArray[np.float64]
 
 
-class Way(Protocol):
+class TensorForm(Protocol):
     """How one tensor travels.
 
     Attributes:
@@ -58,7 +58,7 @@ class Way(Protocol):
     def symbols_at(self, step: float) -> list[Tensor]:
         """Return its int32 symbols: the entries, or left and right factors."""
 
-    def settled_at(self, step: float) -> Way:
+    def settled_at(self, step: float) -> TensorForm:
         """Return the same way with the rank that pays at a step, now for every step."""
 
 
@@ -71,20 +71,20 @@ class Entries:
         self._tensor = tensor
 
     def error_at(self, step: float) -> float:
-        """See :class:`Way`."""
-        return float(_lost(self._tensor.ravel()[None], step)[0])
+        """See :class:`TensorForm`."""
+        return float(_squared_errors(self._tensor.ravel()[None], step)[0])
 
     def cost_at(self, step: float) -> float:
-        """See :class:`Way`."""
+        """See :class:`TensorForm`."""
         coded = encode_tensors([round_nearest(as_matrix(self._tensor), step)])
         return 8 * len(coded) + _SLOPE * self.error_at(step) / step**2
 
     def symbols_at(self, step: float) -> list[Tensor]:
-        """See :class:`Way`."""
+        """See :class:`TensorForm`."""
         return [round_nearest(self._tensor, step)]
 
-    def settled_at(self, step: float) -> Way:
-        """See :class:`Way`."""
+    def settled_at(self, step: float) -> TensorForm:
+        """See :class:`TensorForm`."""
         return self
 
 
@@ -103,24 +103,24 @@ class Factors:
         self._rank: int | None = None
 
     def error_at(self, step: float) -> float:
-        """See :class:`Way`."""
+        """See :class:`TensorForm`."""
         return self._best(step)[1]
 
     def cost_at(self, step: float) -> float:
-        """See :class:`Way`."""
+        """See :class:`TensorForm`."""
         bits, error, _ = self._best(step)
         return bits + _SLOPE * error / step**2
 
     def symbols_at(self, step: float) -> list[Tensor]:
-        """See :class:`Way`; the right factor is the one that fits best to the rounded left one."""
+        """See :class:`TensorForm`; the right factor is the best for the rounded left one."""
         rank = self._best(step)[2]
         left = round_nearest(self._left[:rank], step)
         rows = unit_rows(left)
         right, *_ = np.linalg.lstsq(rows @ rows.T, rows @ self._matrix, rcond=1e-3)
         return [left, round_nearest(right.astype(np.float32), step)]
 
-    def settled_at(self, step: float) -> Way:
-        """See :class:`Way`."""
+    def settled_at(self, step: float) -> TensorForm:
+        """See :class:`TensorForm`."""
         settled = copy(self)
         settled._rank = max(1, self._best(step)[2])
         return settled
@@ -128,7 +128,7 @@ class Factors:
     def _best(self, step: float) -> tuple[float, float, int]:
         """Return bits, squared error and rank where they cost least."""
         bits = np.cumsum([0, *(_bits(self._left, step) + _bits(self._right, step))])
-        noise = _lost(self._left, step) + _lost(self._right, step)
+        noise = _squared_errors(self._left, step) + _squared_errors(self._right, step)
         errors = self._power + np.cumsum([0, *(noise - self._powers)])
         best = (bits + _SLOPE * errors / step**2).argmin()
         rank = int(best) if self._rank is None else self._rank
@@ -150,7 +150,9 @@ def unit_rows(symbols: Tensor) -> FloatArray:
     return scaled
 
 
-def choose(tensors: Sequence[FloatArray], budget: float, seed: int) -> tuple[list[Way], float]:
+def choose(
+    tensors: Sequence[FloatArray], budget: float, seed: int
+) -> tuple[list[TensorForm], float]:
     """Choose how each tensor travels, and the step, for about the fewest bytes.
 
     Args:
@@ -167,14 +169,14 @@ def choose(tensors: Sequence[FloatArray], budget: float, seed: int) -> tuple[lis
     return [way.settled_at(step) for way in ways], step
 
 
-def _cheapest(tensor: FloatArray, step: float, seed: int) -> Way:
+def _cheapest(tensor: FloatArray, step: float, seed: int) -> TensorForm:
     if not most_rank(tensor.shape) or not tensor.any():
         return Entries(tensor)
-    ways: list[Way] = [Entries(tensor), Factors(tensor, seed)]
+    ways: list[TensorForm] = [Entries(tensor), Factors(tensor, seed)]
     return min(ways, key=lambda way: way.cost_at(step))
 
 
-def widest_step(ways: Sequence[Way], budget: float, start: float) -> float:
+def widest_step(ways: Sequence[TensorForm], budget: float, start: float) -> float:
     """Return about the largest step at which the error is within the budget."""
     return _search(lambda step: sum(way.error_at(step) for way in ways), budget, start)
 
@@ -206,7 +208,7 @@ def _power(tensor: FloatArray) -> float:
     return float(np.vdot(tensor, tensor))
 
 
-def _lost(rows: FloatArray, step: float) -> Floats:
+def _squared_errors(rows: FloatArray, step: float) -> Floats:
     """Return the squared error of rounding each row to a step."""
     sizes = np.abs(rows)
     sizes -= np.float32(step) * np.floor(sizes * np.float32(1 / step) + _ROUND_UP)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from frugalfl.blocks import Layout
 from frugalfl.codec.buffer import Reader, varint
 from frugalfl.codec.frame import FORMAT, MAX_VERSION, Limits, write_outline
-from frugalfl.codec.kept import read_kept, write_kept
+from frugalfl.codec.kept_channels import read_kept, write_kept
 from frugalfl.errors import FrameError
 from frugalfl.kept import Kept
 

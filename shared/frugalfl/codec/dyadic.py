@@ -20,16 +20,16 @@ from frugalfl.blocks import GRID_BITS, Shape
 from frugalfl.calls import Call, arity, fraction
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import DEAD_ZONE, restore, round_nearest
-from frugalfl.codec.links import Family, SameShapes, Tensor
+from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.errors import CodecError, FrameError
 
-#: Share of ``auto`` where no server chooses one.
+#: Share of ``auto`` if no server chooses one.
 _UNSTEERED = 0.01
 #: Largest exponent of a step; with the smallest, -GRID_BITS, this fits one byte.
 _LARGEST = 64
 
 
-class Dyadic(SameShapes):
+class Dyadic(Transform):
     """Symbols are multiples of ``2**e``; the side information is ``e + GRID_BITS``, one byte."""
 
     def __init__(self, share: float | None) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.links import Family, SameShapes, Tensor
+from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.errors import CodecError
 
 
-class Float16(SameShapes):
+class Float16(Transform):
     """Symbols are the 16 bits of each value, as int32."""
 
     # Rounding to 11 significant bits is far below what training itself does not know.

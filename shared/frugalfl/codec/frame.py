@@ -18,11 +18,10 @@ from typing import NamedTuple
 
 from frugalfl.blocks import FloatArray, Layout, Shape
 from frugalfl.codec.buffer import Reader, varint
-from frugalfl.codec.chain import Codec, parse_codec
+from frugalfl.codec.codec import Codec, parse_codec
 from frugalfl.codec.feedback import Residual
-from frugalfl.codec.links import Compact
+from frugalfl.codec.links import Compact, Steering
 from frugalfl.codec.names import lengthen, shorten
-from frugalfl.codec.stochastic import Steering
 from frugalfl.errors import FrameError, UsageError
 
 MAGIC = b"fF"

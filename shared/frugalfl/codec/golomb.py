@@ -19,7 +19,7 @@ import numpy.typing as npt
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader, varint
-from frugalfl.codec.links import Sparse, Tensor, Thresholds
+from frugalfl.codec.links import Coder, Draws, Sparse, Tensor
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
 
@@ -27,10 +27,10 @@ Bits = npt.NDArray[np.uint8]
 _ONE = np.int8(1)
 
 
-class Golomb:
+class Golomb(Coder):
     """Codes symbols −1, 0 and 1."""
 
-    def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:
+    def encode(self, tensors: list[Tensor], draws: Draws) -> bytes:
         """Return count, Rice parameter and bit stream.
 
         Raises:
@@ -47,18 +47,14 @@ class Golomb:
         bits = np.concatenate([_unary(gaps >> rice), _binary(gaps, rice), symbols[places] < 0])
         return varint(places.size) + bytes([rice]) + np.packbits(bits).tobytes()
 
-    def decode(
-        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
-    ) -> list[Tensor]:
+    def decode(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> list[Tensor]:
         """Return int32 symbols."""
-        found = self.decode_sparse(data, shapes, thresholds)
+        found = self.decode_sparse(data, shapes, draws)
         symbols = np.zeros(entries(shapes), np.int32)
         symbols[found.places] = found.values
         return split(symbols, shapes)
 
-    def decode_sparse(
-        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
-    ) -> Sparse:
+    def decode_sparse(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> Sparse:
         """Return the nonzero symbols, as int8.
 
         Raises:

@@ -17,7 +17,8 @@ from math import prod
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader, varint
-from frugalfl.codec.links import Chain, Family, Tensor
+from frugalfl.codec.chain import Chain
+from frugalfl.codec.links import Coder, Draws, Tensor
 from frugalfl.errors import FrameError
 
 #: Keeps the randomness of the small tensors apart from that of the large ones.
@@ -25,34 +26,30 @@ _STREAM = 0x4C415247
 _MOST_BYTES = 1 << 40
 
 
-class Large:
+class Large(Coder):
     """Splits the tensors by size; each chain sees its own as if there were no others."""
 
     def __init__(self, size: int, large: Chain, small: Chain) -> None:
         self._size = size
         self._large = large
         self._small = small
+        self.families = large.families | small.families
 
-    @property
-    def families(self) -> frozenset[Family]:
-        """Families of both chains."""
-        return self._large.families | self._small.families
-
-    def encode(self, tensors: list[Tensor], seed: int) -> bytes:
+    def encode(self, tensors: list[Tensor], draws: Draws) -> bytes:
         """Return both payloads."""
         large = [tensor for tensor in tensors if self._is_large(tensor.shape)]
         small = [tensor for tensor in tensors if not self._is_large(tensor.shape)]
-        first = self._large.pack(large, seed) if large else b""
-        second = self._small.pack(small, seed ^ _STREAM) if small else b""
+        first = self._large.pack(large, draws.seed) if large else b""
+        second = self._small.pack(small, draws.seed ^ _STREAM) if small else b""
         return varint(len(first)) + first + second
 
-    def decode(self, data: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
+    def decode(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> list[Tensor]:
         """Return the tensors in their order."""
         reader = Reader(data)
         first = reader.bytes(reader.varint(_MOST_BYTES))
-        large = unpack_part(self._large, first, list(filter(self._is_large, shapes)), seed)
+        large = unpack_part(self._large, first, list(filter(self._is_large, shapes)), draws.seed)
         rest = [shape for shape in shapes if not self._is_large(shape)]
-        small = unpack_part(self._small, reader.rest(), rest, seed ^ _STREAM)
+        small = unpack_part(self._small, reader.rest(), rest, draws.seed ^ _STREAM)
         queues = {True: iter(large), False: iter(small)}
         return [next(queues[self._is_large(shape)]) for shape in shapes]
 

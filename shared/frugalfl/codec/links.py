@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,6 @@ import numpy.typing as npt
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy import mix
-
-if TYPE_CHECKING:
-    from frugalfl.codec.stochastic import Steering
 
 #: float32 values, or int32 symbols once a quantizing link has run.
 Tensor = npt.NDArray[Any]
@@ -62,16 +59,33 @@ class Product:
 Compact = Sparse | list[FloatArray | Product]
 
 
+@dataclass(frozen=True)
+class Steering:
+    """What a frame says to the server that steers the next round's steps.
+
+    Attributes:
+        step: Step of the rounding, in units of the parameters.
+        base: ``sum x² / sum |x|`` of the update before rounding, same units: the step at which
+            rounding adds as much power as the update has; ``None`` if no server steers.
+    """
+
+    step: float
+    base: float | None
+
+
 class Transform(Protocol):
     """A link before the last: tensors to tensors, with side information.
 
-    A transform whose :meth:`backward` treats each entry by itself, and leaves zeros zero, says so
-    with an attribute ``pointwise = True``: it then runs on the nonzero entries alone. One that
-    multiplies matrices may have a method ``factors`` beside :meth:`backward`, with the same
-    arguments, that returns the :class:`Product` in place of the product.
+    Attributes:
+        family: What it does to the mean of an update.
+        pointwise: Whether :meth:`backward` treats each entry by itself and leaves zeros zero: it
+            then runs on the nonzero entries alone.
+        rounds_by_seed: Whether it rounds by the thresholds that both ends draw from the seed.
     """
 
     family: Family
+    pointwise: bool = False
+    rounds_by_seed: bool = False
 
     def forward(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
         """Return the transformed tensors, and the bytes that :meth:`backward` needs.
@@ -93,99 +107,74 @@ class Transform(Protocol):
             seed: As in :meth:`forward`.
         """
 
+    def factors(
+        self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
+    ) -> Sequence[Tensor | Product]:
+        """Return what :meth:`backward` does, with products of matrices not multiplied yet."""
+        return self.backward(tensors, side, shapes, seed)
+
     def shapes_after(self, shapes: Sequence[Shape]) -> list[Shape]:
-        """Return the shapes that :meth:`forward` turns these into."""
-
-
-class SameShapes:
-    """For transforms that keep the number and the shapes of the tensors."""
-
-    def shapes_after(self, shapes: Sequence[Shape]) -> list[Shape]:
-        """Return the same shapes."""
+        """Return the shapes that :meth:`forward` turns these into; most transforms keep them."""
         return list(shapes)
+
+    def steering(self, side: Reader) -> Steering | None:
+        """Return what the side information says of a step that a server steers."""
+        return None
+
+
+class Draws(NamedTuple):
+    """What both ends draw from the seed of an update.
+
+    Attributes:
+        seed: Seed of the update's randomness, 32 bits.
+        rounded: Whether the last transform rounded by the seed's thresholds.
+    """
+
+    seed: int
+    rounded: bool = False
+
+    def thresholds(self, shapes: Sequence[Shape]) -> Thresholds | None:
+        """Return the thresholds that rounded tensors of these shapes, if any did."""
+        return shared_thresholds(shapes, self.seed) if self.rounded else None
 
 
 class Coder(Protocol):
-    """The last link: tensors to bytes.
+    """The last link: tensors to bytes; or a choice between chains, which does it with those.
 
-    A coder of nonzeros may have a method ``decode_sparse`` beside :meth:`decode`, with the same
-    arguments, that returns :class:`Sparse` symbols.
+    Attributes:
+        families: The family of each way that a tensor can take.
     """
 
-    def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:
+    families: frozenset[Family] = frozenset(["exact"])
+
+    def encode(self, tensors: list[Tensor], draws: Draws) -> bytes:
         """Return all tensors as bytes.
 
         Args:
-            tensors: What the last transform returned.
-            thresholds: Those that rounded the tensors, where the decoder knows them too.
-        """
-
-    def decode(
-        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
-    ) -> list[Tensor]:
-        """Return the tensors; must not take more memory than the shapes need.
-
-        Raises:
-            FrameError: The bytes are not what :meth:`encode` could have written.
-        """
-
-
-class Chain(Protocol):
-    """Transforms and what ends them, without error feedback: a codec, or a part of one."""
-
-    @property
-    def families(self) -> frozenset[Family]:
-        """The family of each way that a tensor can take through the chain."""
-
-    def pack(self, tensors: list[Tensor], seed: int) -> bytes:
-        """Return the payload of these tensors; at least one."""
-
-    def unpack(self, payload: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
-        """Return the tensors.
-
-        Raises:
-            FrameError: The payload does not fit the chain and the shapes.
-        """
-
-    def decode_compact(
-        self, payload: memoryview, shapes: Sequence[Shape], seed: int = 0
-    ) -> Compact:
-        """Return the same, no further unpacked than adding it needs.
-
-        Raises:
-            FrameError: As for :meth:`unpack`.
-        """
-
-    def steering(self, payload: memoryview) -> Steering | None:
-        """Return what a payload says of its step.
-
-        Raises:
-            FrameError: The payload does not fit the chain.
-        """
-
-
-@runtime_checkable
-class Chooser(Protocol):
-    """The last link of a chain that does not treat all tensors alike."""
-
-    @property
-    def families(self) -> frozenset[Family]:
-        """The family of each way that a tensor can take."""
-
-    def encode(self, tensors: list[Tensor], seed: int) -> bytes:
-        """Return all tensors as bytes, and what says which went which way.
-
-        Args:
             tensors: What the last transform returned; not to be changed.
-            seed: Seed of this update's randomness, 32 bits; the other end knows it.
+            draws: What the decoder can draw too.
         """
 
-    def decode(self, data: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
+    def decode(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> list[Tensor]:
         """Return the tensors; must not take more memory than the shapes need.
 
         Raises:
             FrameError: The bytes are not what :meth:`encode` could have written.
         """
+
+    def decode_sparse(
+        self, data: memoryview, shapes: Sequence[Shape], draws: Draws
+    ) -> Sparse | None:
+        """Return the nonzero symbols alone, from a coder that codes only those.
+
+        Raises:
+            FrameError: As for :meth:`decode`.
+        """
+        return None
+
+    def ideal_bytes(self, tensors: list[Tensor], draws: Draws) -> float | None:
+        """Return the length (B) under perfect coding with the coder's model, if it has one."""
+        return None
 
 
 class _SharedThresholds(Sequence[npt.NDArray[np.uint32]]):

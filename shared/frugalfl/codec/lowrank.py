@@ -18,14 +18,14 @@ import numpy as np
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.links import Family, Product, Tensor
+from frugalfl.codec.links import Family, Product, Tensor, Transform
 from frugalfl.errors import CodecError, FrameError
 
 _OVERSAMPLE = 6
 _MOST_RANK = 256
 
 
-class LowRank:
+class LowRank(Transform):
     """Tensors of two axes and more that gain by it become two factors; others stay."""
 
     family: Family = "biased"
@@ -38,7 +38,7 @@ class LowRank:
         out: list[Tensor] = []
         side = b""
         for tensor in tensors:
-            if not self._factored(tensor.shape):
+            if not self._pays(tensor.shape):
                 out.append(tensor)
                 continue
             left, values, right = factors(as_matrix(tensor), self._rank, seed)
@@ -66,7 +66,7 @@ class LowRank:
         parts = iter(tensors)
         return [
             self._product(next(parts), next(parts), side, shape)
-            if self._factored(shape)
+            if self._pays(shape)
             else next(parts)
             for shape in shapes
         ]
@@ -75,14 +75,14 @@ class LowRank:
         """Return two shapes for each factored tensor."""
         after: list[Shape] = []
         for shape in shapes:
-            if self._factored(shape):
+            if self._pays(shape):
                 rows, columns = shape[0], prod(shape[1:])
                 after += [(self._rank, rows), (self._rank, columns)]
             else:
                 after.append(shape)
         return after
 
-    def _factored(self, shape: Shape) -> bool:
+    def _pays(self, shape: Shape) -> bool:
         if len(shape) <= 1:
             return False
         rows, columns = shape[0], prod(shape[1:])

@@ -24,7 +24,7 @@ def shorten(text: str) -> bytes:
 
 
 def lengthen(data: bytes) -> str:
-    """Return the text, as :func:`~frugalfl.codec.chain.parse_codec` reads it.
+    """Return the text, as :func:`~frugalfl.codec.codec.parse_codec` reads it.
 
     Raises:
         FrameError: A byte stands for no word that is known here.

@@ -16,14 +16,14 @@ from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import CENTROIDS, centroids, restore, round_nearest
-from frugalfl.codec.links import Family, SameShapes, Tensor
-from frugalfl.codec.steps import StepRule, choose_step, read_step, step_rule
+from frugalfl.codec.links import Family, Tensor, Transform
+from frugalfl.codec.step_rules import StepRule, choose_step, read_step, step_rule
 from frugalfl.errors import FrameError
 
 _OFFSETS = struct.Struct(f"<{CENTROIDS}e")
 
 
-class Nearest(SameShapes):
+class Nearest(Transform):
     """Symbols are multiples of the step; side information: step, and offsets of sizes 1, 2, 3+."""
 
     family: Family = "biased"

@@ -16,14 +16,14 @@ from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, fraction
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy import mix
-from frugalfl.codec.links import Family, Tensor
+from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.codec.shapes import entries, split
 
 #: Keeps these places apart from the rounding thresholds of the same seed.
 _STREAM = 0x52414E44
 
 
-class RandomK:
+class RandomK(Transform):
     """Turns an update into one vector of ``ceil(share * entries)`` values."""
 
     family: Family = "unbiased"

@@ -10,47 +10,47 @@ import numpy as np
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.entropy import decode_nonzeros, decode_tensors, encode_tensors, ideal_bits
-from frugalfl.codec.links import Sparse, Tensor, Thresholds
+from frugalfl.codec.links import Coder, Draws, Sparse, Tensor
 from frugalfl.errors import CodecError
 
 
-class Range:
+class Range(Coder):
     """Codes int32 symbols, mostly zeros; a tensor is a matrix of its first axis and the others."""
 
-    def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:
+    def encode(self, tensors: list[Tensor], draws: Draws) -> bytes:
         """Return the entropy coder's bytes; none for an update of zeros.
 
         Raises:
             CodecError: The tensors are not symbols.
         """
-        return encode_tensors(_symbols(tensors), thresholds)
+        return encode_tensors(_symbols(tensors), draws.thresholds(_shapes(tensors)))
 
-    def ideal_bytes(self, tensors: list[Tensor], thresholds: Thresholds | None) -> float:
+    def ideal_bytes(self, tensors: list[Tensor], draws: Draws) -> float:
         """Return what :meth:`encode` would return under perfect coding with the same model (B).
 
         Raises:
             CodecError: The tensors are not symbols.
         """
-        return ideal_bits(_symbols(tensors), thresholds) / 8
+        return ideal_bits(_symbols(tensors), draws.thresholds(_shapes(tensors))) / 8
 
-    def decode(
-        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
-    ) -> list[Tensor]:
+    def decode(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> list[Tensor]:
         """Return int32 symbols."""
-        symbols = decode_tensors(data, list(map(_matrix, shapes)), thresholds)
+        symbols = decode_tensors(data, list(map(_matrix, shapes)), draws.thresholds(shapes))
         return [tensor.reshape(shape) for tensor, shape in zip(symbols, shapes, strict=True)]
 
-    def decode_sparse(
-        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
-    ) -> Sparse:
+    def decode_sparse(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> Sparse:
         """Return the nonzero symbols, as int32."""
-        return Sparse(*decode_nonzeros(data, list(map(_matrix, shapes)), thresholds))
+        return Sparse(*decode_nonzeros(data, list(map(_matrix, shapes)), draws.thresholds(shapes)))
 
 
 def _symbols(tensors: list[Tensor]) -> list[Tensor]:
     if any(not np.issubdtype(tensor.dtype, np.integer) for tensor in tensors):
         raise CodecError("range codes symbols; put stochastic, nearest or sign before it")
     return [tensor.reshape(_matrix(tensor.shape)) for tensor in tensors]
+
+
+def _shapes(tensors: list[Tensor]) -> list[Shape]:
+    return [tensor.shape for tensor in tensors]
 
 
 def _matrix(shape: Shape) -> tuple[int, int]:

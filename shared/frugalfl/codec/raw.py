@@ -8,15 +8,15 @@ import numpy as np
 
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
-from frugalfl.codec.links import Tensor, Thresholds
+from frugalfl.codec.links import Coder, Draws, Tensor
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
 
 
-class Raw:
+class Raw(Coder):
     """Little-endian float32, all tensors in order."""
 
-    def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:
+    def encode(self, tensors: list[Tensor], draws: Draws) -> bytes:
         """Return the values' bytes.
 
         Raises:
@@ -26,9 +26,7 @@ class Raw:
             raise CodecError("raw carries float32; end a chain of symbols with range")
         return b"".join(tensor.astype("<f4").tobytes() for tensor in tensors)
 
-    def decode(
-        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
-    ) -> list[Tensor]:
+    def decode(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> list[Tensor]:
         """Return float32 values."""
         if len(data) != 4 * entries(shapes):
             raise FrameError(f"the frame holds {len(data)} B, not 4 B for each of its entries")

@@ -23,13 +23,13 @@ from frugalfl.codec import (
     scaled,
     seeded,
     sign,
-    statistics,
     stochastic,
     topk,
     zstd,
 )
-from frugalfl.codec.links import Chain, Chooser, Coder, Transform
-from frugalfl.codec.steps import unknown_step
+from frugalfl.codec.chain import Chain
+from frugalfl.codec.links import Coder, Transform
+from frugalfl.codec.step_rules import unknown_step
 
 TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
     "dyadic": dyadic.build,
@@ -62,11 +62,13 @@ READERS: dict[str, Callable[[], Transform]] = {
 }
 
 #: Built from their call and from what builds the chains among its arguments.
-CHOOSERS: dict[str, Callable[[Call, Callable[[Call], Chain]], Chooser]] = {
+CHOOSERS: dict[str, Callable[[Call, Callable[[Call], Chain]], Coder]] = {
     "auto": auto.build,
     "large": large.build,
-    "statistics": statistics.build,
 }
+
+#: What a codec may end in; ``statistics`` is a whole codec.
+ENDS = frozenset({*CODERS, *CHOOSERS, "statistics"})
 
 #: Other links whose arguments matter to the encoder only, and that read without them as they are.
 ENCODER_ONLY = frozenset({"auto", "dyadic"})

@@ -14,14 +14,14 @@ import numpy as np
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.links import Family, SameShapes, Tensor
+from frugalfl.codec.links import Family, Tensor, Transform
 
 _BIAS = 128
 #: Exponents that keep float32 away from its ends.
 _MOST = 100
 
 
-class Scaled(SameShapes):
+class Scaled(Transform):
     """Values are divided by the power of two, whatever becomes of them later."""
 
     family: Family = "exact"

@@ -14,10 +14,10 @@ import numpy as np
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.links import Family, SameShapes, Tensor
+from frugalfl.codec.links import Family, Tensor, Transform
 
 
-class Sign(SameShapes):
+class Sign(Transform):
     """Symbols −1, 0, 1, and one float32 scale for the whole update."""
 
     family: Family = "biased"

@@ -3,7 +3,7 @@
 The running mean and variance of a batch norm are no weights: they follow the data, in steps that
 are orders of magnitude longer than a weight's. In one chain they would set the step for all, and
 the weights' updates would round to nothing. So a codec that loses anything keeps them apart, also
-where its text does not say so (:meth:`~frugalfl.codec.chain.Codec.for_tensors`).
+if its text does not say so (:meth:`~frugalfl.codec.codec.Codec.for_tensors`).
 
 Layout: length of the first chain's payload (varint), that payload; a varint, bit i of it set:
 tensor i is a statistic; the second chain's payload. A chain without tensors has no payload.
@@ -11,21 +11,19 @@ tensor i is a statistic; the second chain's payload. A chain without tensors has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from frugalfl.blocks import Shape
+from frugalfl.blocks import Shape, is_statistic
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader, varint
+from frugalfl.codec.chain import Chain
 from frugalfl.codec.large import unpack_part
-from frugalfl.codec.links import Chain, Compact, Family, Sparse, Tensor
-
-if TYPE_CHECKING:
-    from frugalfl.codec.stochastic import Steering
+from frugalfl.codec.links import Compact, Sparse, Steering, Tensor
 
 #: How running statistics travel beside any codec that loses something: rounded to a third of each
 #: tensor's root mean square. What that drops is in the next difference too, because statistics
@@ -39,39 +37,31 @@ _MOST_BYTES = 1 << 40
 class Statistics:
     """Splits the tensors as it is told; each chain sees its own as if there were no others."""
 
+    keeps_statistics_apart = True
+
     def __init__(self, weights: Chain, statistics: Chain) -> None:
-        self.weights = weights
+        self._weights = weights
         self._statistics = statistics
+        self.families = weights.families | statistics.families
 
-    @property
-    def families(self) -> frozenset[Family]:
-        """Families of both chains."""
-        return self.weights.families | self._statistics.families
-
-    def encode(self, tensors: list[Tensor], seed: int, apart: Sequence[bool] = ()) -> bytes:
-        """Return both payloads.
-
-        Args:
-            tensors: All tensors, in order; not changed.
-            seed: Seed of this update's randomness, 32 bits.
-            apart: For each tensor whether it is a statistic; empty: none is.
-        """
-        marks = list(apart) or [False] * len(tensors)
-        weights = [t for t, mark in zip(tensors, marks, strict=True) if not mark]
-        statistics = [t for t, mark in zip(tensors, marks, strict=True) if mark]
-        first = self.weights.pack(weights, seed) if weights else b""
+    def pack_named(self, named: Mapping[str, Tensor], seed: int) -> bytes:
+        """Return both payloads of tensors, by name."""
+        marks = list(map(is_statistic, named))
+        weights = [t for t, mark in zip(named.values(), marks, strict=True) if not mark]
+        statistics = [t for t, mark in zip(named.values(), marks, strict=True) if mark]
+        first = self._weights.pack(weights, seed) if weights else b""
         second = self._statistics.pack(statistics, seed ^ _STREAM) if statistics else b""
         bits = sum(1 << place for place, mark in enumerate(marks) if mark)
         return varint(len(first)) + first + varint(bits) + second
 
-    def decode(self, data: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
+    def unpack(self, data: memoryview, shapes: Sequence[Shape], seed: int) -> list[Tensor]:
         """Return the tensors in their order."""
         first, marks, second = _open(data, len(shapes))
-        weights = unpack_part(self.weights, first, _of(shapes, marks, False), seed)
+        weights = unpack_part(self._weights, first, _of(shapes, marks, False), seed)
         statistics = self._unpack(second, _of(shapes, marks, True), seed)
         return _in_order(marks, weights, statistics)
 
-    def decode_compact(self, data: memoryview, shapes: Sequence[Shape], seed: int) -> Compact:
+    def unpack_compact(self, data: memoryview, shapes: Sequence[Shape], seed: int) -> Compact:
         """Return the nonzero entries if the weights' chain does, otherwise one item a tensor.
 
         Statistics are few, and are decoded in full.
@@ -79,17 +69,20 @@ class Statistics:
         first, marks, second = _open(data, len(shapes))
         if all(marks):
             return list(self._unpack(second, list(shapes), seed))
-        weights = self.weights.decode_compact(first, _of(shapes, marks, False), seed)
+        weights = self._weights.unpack_compact(first, _of(shapes, marks, False), seed)
         statistics = self._unpack(second, _of(shapes, marks, True), seed)
         if isinstance(weights, Sparse):
             return _together(weights, statistics, marks, shapes)
         return _in_order(marks, weights, statistics)
 
     def steering(self, data: memoryview) -> Steering | None:
-        """Return what the weights' payload says of its step; nothing where it has no weights."""
+        """Return what the weights' payload says of its step; nothing if it has no weights."""
         reader = Reader(data)
         first = reader.bytes(reader.varint(_MOST_BYTES))
-        return self.weights.steering(first) if first else None
+        return self._weights.steering(first) if first else None
+
+    def ideal_bytes(self, tensors: list[Tensor], seed: int) -> None:
+        """Two coders have no model in common."""
 
     def _unpack(self, data: memoryview, shapes: list[Shape], seed: int) -> list[Tensor]:
         tensors = unpack_part(self._statistics, data, shapes, seed ^ _STREAM)

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import restore, round_shared, step_for_noise
-from frugalfl.codec.links import Family, SameShapes, Tensor, shared_thresholds
-from frugalfl.codec.steps import (
+from frugalfl.codec.links import Family, Steering, Tensor, Transform, shared_thresholds
+from frugalfl.codec.step_rules import (
     StepRule,
     choose_step,
     largest_magnitude,
@@ -31,30 +30,16 @@ from frugalfl.codec.steps import (
 from frugalfl.errors import FrameError, UsageError
 
 _MOST_BITS = 8
-#: Noise of ``auto`` where no server steers it: safe from three clients a round up.
+#: Noise of ``auto`` if no server steers it: safe from three clients a round up.
 _UNSTEERED = 8.0
 
 
-@dataclass(frozen=True)
-class Steering:
-    """What a frame says to the server that steers the next round's steps.
-
-    Attributes:
-        step: Step of the rounding, in units of the parameters.
-        base: ``sum x² / sum |x|`` of the update before rounding, same units: the step at which
-            rounding adds as much power as the update has; ``None`` where no server steers.
-    """
-
-    step: float
-    base: float | None
-
-
-class Stochastic(SameShapes):
+class Stochastic(Transform):
     """Symbols are multiples of the step; the step, float32, is the side information."""
 
     family: Family = "unbiased"
     pointwise = True
-    shares_thresholds = True
+    rounds_by_seed = True
 
     def __init__(self, rule: StepRule) -> None:
         self._rule = rule
@@ -74,8 +59,22 @@ class Stochastic(SameShapes):
         self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
     ) -> list[Tensor]:
         """Multiply the symbols by the step."""
-        step = read_steering(side).step
+        step = self.steering(side).step
         return [restore(tensor, step) for tensor in tensors]
+
+    def steering(self, side: Reader) -> Steering:
+        """Read the side information.
+
+        Raises:
+            FrameError: A number is negative or not finite.
+        """
+        step = read_step(side)
+        if not len(side):
+            return Steering(step, None)
+        base = struct.unpack("<f", bytes(2) + bytes(side.bytes(2)))[0]
+        if not 0 <= base < float("inf"):
+            raise FrameError(f"the frame's base is {base}")
+        return Steering(step, base)
 
 
 class Steered(Stochastic):
@@ -95,21 +94,6 @@ class Steered(Stochastic):
         """Return int32 symbols, step and base."""
         symbols, side = super().forward(tensors, seed)
         return symbols, side + struct.pack("<f", _base(tensors))[2:]
-
-
-def read_steering(side: Reader) -> Steering:
-    """Read the side information.
-
-    Raises:
-        FrameError: A number is negative or not finite.
-    """
-    step = read_step(side)
-    if not len(side):
-        return Steering(step, None)
-    base = struct.unpack("<f", bytes(2) + bytes(side.bytes(2)))[0]
-    if not 0 <= base < float("inf"):
-        raise FrameError(f"the frame's base is {base}")
-    return Steering(step, base)
 
 
 def _base(tensors: Sequence[Tensor]) -> float:

@@ -13,14 +13,14 @@ import numpy as np
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, fraction
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.links import Family, SameShapes, Tensor
+from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.codec.shapes import split
 
 #: 7 % of 400 is 28.000000000000004 in floating point, and must stay 28.
 _ROUNDING = 1e-6
 
 
-class TopK(SameShapes):
+class TopK(Transform):
     """Keeps ``ceil(share * entries)`` entries by magnitude, over all tensors together."""
 
     family: Family = "biased"

@@ -9,8 +9,8 @@ import numpy as np
 
 from frugalfl.blocks import Parameters, Shape
 from frugalfl.calls import Call, parse_chain
-from frugalfl.codec.chain import parse_codec
-from frugalfl.codec.registry import CHOOSERS
+from frugalfl.codec.codec import parse_codec
+from frugalfl.codec.registry import CODERS
 from frugalfl.errors import CodecError, FrameError, UsageError
 
 #: Of the updates that are tried: two layers and a bias.
@@ -30,7 +30,7 @@ def check_works(text: str) -> None:
     for way in _ways(parse_chain(text).links):
         codec = parse_codec(" | ".join(map(str, way)).replace(_AUTO, _STEERED))
         try:
-            for update in _made():
+            for update in _made_updates():
                 payload, _ = codec.encode(update)
                 codec.decode(memoryview(payload), _SHAPES)
         except (CodecError, FrameError) as error:
@@ -40,7 +40,7 @@ def check_works(text: str) -> None:
 def _ways(links: tuple[Call, ...]) -> Iterator[tuple[Call, ...]]:
     """Yield the chains without choosers that a chain comes to: one for each codec to choose."""
     *front, last = links
-    codecs = [one for one in last.arguments if last.name in CHOOSERS and _is_codec(one)]
+    codecs = [one for one in last.arguments if last.name not in CODERS and _is_codec(one)]
     if not codecs:
         yield links
     for one in codecs:
@@ -53,7 +53,7 @@ def _is_codec(argument: Call) -> bool:
     return name[0].isalpha() and " " not in name
 
 
-def _made() -> Iterator[Parameters]:
+def _made_updates() -> Iterator[Parameters]:
     """Yield an update with many zeros and far outliers, as real ones have, and one of outliers."""
     chance = np.random.default_rng(0)
     for least in (0.01, 500.0):

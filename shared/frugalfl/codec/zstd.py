@@ -16,7 +16,7 @@ import zstandard
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.links import Tensor, Thresholds
+from frugalfl.codec.links import Coder, Draws, Tensor
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
 
@@ -24,10 +24,10 @@ _LEVEL = 9
 _KINDS = {2: "<i2", 4: "<f4"}
 
 
-class Zstd:
+class Zstd(Coder):
     """Codes float32 values, or symbols of 16 bits such as those of ``float16``."""
 
-    def encode(self, tensors: list[Tensor], thresholds: Thresholds | None) -> bytes:
+    def encode(self, tensors: list[Tensor], draws: Draws) -> bytes:
         """Return the width byte and one Zstandard frame.
 
         Raises:
@@ -42,9 +42,7 @@ class Zstd:
         planes = values.astype(_KINDS[width]).view(np.uint8).reshape(-1, width).T
         return bytes([width]) + zstandard.ZstdCompressor(level=_LEVEL).compress(planes.tobytes())
 
-    def decode(
-        self, data: memoryview, shapes: Sequence[Shape], thresholds: Thresholds | None
-    ) -> list[Tensor]:
+    def decode(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> list[Tensor]:
         """Return values or symbols; refuses a content size other than the shapes need."""
         reader = Reader(data)
         width = reader.byte()

@@ -3,64 +3,44 @@
 # Type checkers take it for true; the module typing alone is as large as all that a meter loads.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from frugalfl.energy.chain import Head
-    from frugalfl.energy.choose import choose_meter
-    from frugalfl.energy.grid import Grid, parse_grid
-    from frugalfl.energy.ledger import Ledger
-    from frugalfl.energy.meter import Meter, Window
-    from frugalfl.energy.models import mac_reading, radio_reading
-    from frugalfl.energy.profiles import DeviceProfile, profile_named
-    from frugalfl.energy.reading import Reading, counted
-    from frugalfl.energy.record import SERVER, EnergyRecord, record_of, tidied
-    from frugalfl.energy.sums import Totals, spent, totals
+    from frugalfl.energy.choose import choose_meter as choose_meter
+    from frugalfl.energy.electricity import Electricity as Electricity
+    from frugalfl.energy.electricity import parse_electricity as parse_electricity
+    from frugalfl.energy.hash_chain import Head as Head
+    from frugalfl.energy.ledger import Ledger as Ledger
+    from frugalfl.energy.meter import Meter as Meter
+    from frugalfl.energy.meter import Window as Window
+    from frugalfl.energy.models import mac_reading as mac_reading
+    from frugalfl.energy.models import radio_reading as radio_reading
+    from frugalfl.energy.profiles import DeviceProfile as DeviceProfile
+    from frugalfl.energy.profiles import profile_named as profile_named
+    from frugalfl.energy.reading import Reading as Reading
+    from frugalfl.energy.reading import countable_readings as countable_readings
+    from frugalfl.energy.record import SERVER as SERVER
+    from frugalfl.energy.record import EnergyRecord as EnergyRecord
+    from frugalfl.energy.record import record_of as record_of
+    from frugalfl.energy.record import round_reading as round_reading
+    from frugalfl.energy.record_sums import Totals as Totals
+    from frugalfl.energy.record_sums import spent as spent
+    from frugalfl.energy.record_sums import totals as totals
 
-#: Module of each name, loaded when the name is asked for: a meter needs no SQLite. No module here
-#: may be called as a name is, because it would take its place.
-_HOMES = {
-    "Head": "chain",
-    "choose_meter": "choose",
-    "Grid": "grid",
-    "parse_grid": "grid",
-    "Ledger": "ledger",
-    "Meter": "meter",
-    "Window": "meter",
-    "mac_reading": "models",
-    "radio_reading": "models",
-    "DeviceProfile": "profiles",
-    "profile_named": "profiles",
-    "Reading": "reading",
-    "counted": "reading",
-    "SERVER": "record",
-    "EnergyRecord": "record",
-    "record_of": "record",
-    "tidied": "record",
-    "Totals": "sums",
-    "spent": "sums",
-    "totals": "sums",
+#: Names by module, loaded when a name is asked for: a meter needs no SQLite. No module here may be
+#: called as a name is, because it would take its place.
+_NAMES = {
+    "hash_chain": "Head",
+    "choose": "choose_meter",
+    "electricity": "Electricity parse_electricity",
+    "ledger": "Ledger",
+    "meter": "Meter Window",
+    "models": "mac_reading radio_reading",
+    "profiles": "DeviceProfile profile_named",
+    "reading": "Reading countable_readings",
+    "record": "SERVER EnergyRecord record_of round_reading",
+    "record_sums": "Totals spent totals",
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = [
-    "SERVER",
-    "DeviceProfile",
-    "EnergyRecord",
-    "Grid",
-    "Head",
-    "Ledger",
-    "Meter",
-    "Reading",
-    "Totals",
-    "Window",
-    "choose_meter",
-    "counted",
-    "mac_reading",
-    "parse_grid",
-    "profile_named",
-    "radio_reading",
-    "record_of",
-    "spent",
-    "tidied",
-    "totals",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Carbon intensities from CodeCarbon's own files, where it is installed: for reports only.
+"""Carbon intensities from CodeCarbon's own files, if it is installed: for reports only.
 
 Its files are read without importing it, which would take more memory than all of ours.
 """
@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from frugalfl.calls import unknown
-from frugalfl.energy.grid import Grid, parse_grid
+from frugalfl.energy.electricity import Electricity, parse_electricity
 from frugalfl.errors import MissingExtraError, UsageError
 
 _PREFIX = "codecarbon:"
@@ -22,15 +22,15 @@ _KWH_PER_MWH = 1000.0
 _PLAUSIBLE_G_PER_KWH = (5.0, 1000.0)
 
 
-def any_grid(text: str) -> Grid | None:
-    """Read what :func:`~frugalfl.energy.grid.parse_grid` does, and ``codecarbon:us/texas``.
+def any_grid(text: str) -> Electricity | None:
+    """Read what :func:`parse_electricity` does, and ``codecarbon:us/texas``.
 
     Raises:
         UsageError: There is no such region, or its figure is not plausible.
         MissingExtraError: CodeCarbon is not installed.
     """
     if not text.startswith(_PREFIX):
-        return parse_grid(text)
+        return parse_electricity(text)
     owner, _, region = text.removeprefix(_PREFIX).partition("/")
     known = _states() if owner == "us" else _cloud(owner)
     if region not in known:
@@ -40,7 +40,7 @@ def any_grid(text: str) -> Grid | None:
     if not low <= value <= high:
         raise UsageError(f"{text} is {value:g} g/kWh in CodeCarbon's table, which cannot be right")
     version = metadata.version("codecarbon")
-    return Grid(f"{owner}/{region}", value, _YEARS[owner == "us"], f"CodeCarbon {version}")
+    return Electricity(f"{owner}/{region}", value, _YEARS[owner == "us"], f"CodeCarbon {version}")
 
 
 #: Of the cloud regions' file, and of the states' (EPA eGRID2023).

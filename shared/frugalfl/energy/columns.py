@@ -6,7 +6,7 @@ from typing import Any
 
 from frugalfl.energy.reading import COMPONENTS
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.text import as_dict
+from frugalfl.energy.record_json import as_dict
 
 #: What is computed from the readings; there for other tools, and not read back.
 DERIVED: dict[str, type] = {

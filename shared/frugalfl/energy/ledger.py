@@ -1,7 +1,7 @@
 """The energy ledger: one SQLite file on the device, written before anything is reported.
 
-Append-only and hash-chained (:mod:`frugalfl.energy.chain`). SQLite in write-ahead mode, and every
-commit is on the disk before :meth:`Ledger.append` returns (``synchronous = FULL``): neither a
+Append-only and hash-chained (:mod:`frugalfl.energy.hash_chain`). SQLite in write-ahead mode, and
+every commit is on the disk before :meth:`Ledger.append` returns (``synchronous = FULL``): neither a
 killed process nor a cut power supply loses or damages what was appended.
 
 It is bounded: once it holds more than ``most_bytes``, the older half of the records goes, and a
@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from frugalfl.atomic import claim_database
-from frugalfl.energy.chain import Entry, Head, fault, genesis, is_proven, link, mark_of, proven
+from frugalfl.energy.hash_chain import Entry, Head, fault, genesis, is_proven, link, mark_of, proven
 from frugalfl.energy.record import SCHEMA_VERSION, EnergyRecord, known_sum
-from frugalfl.energy.schema1 import COLUMNS, upgraded
-from frugalfl.energy.sums import totals
-from frugalfl.energy.text import canonical, from_text, parse, to_text
+from frugalfl.energy.record_json import canonical, from_text, parse, to_text
+from frugalfl.energy.record_sums import totals
+from frugalfl.energy.schema1 import COLUMNS, upgrade_row
 from frugalfl.errors import RunError
 
 #: A ledger takes at most about this much of the device's disk (B), and its write-ahead file 4 MB.
@@ -56,7 +56,7 @@ _PROVEN = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LedgerCheck:
     """What verifying found.
 
     Attributes:
@@ -74,7 +74,7 @@ class Ledger:
     """An append-only, hash-chained table of :class:`EnergyRecord`; create it or open it by path."""
 
     def __init__(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
-        """Open the ledger, creating it where there is none; one of schema 1 is brought up to date.
+        """Open the ledger, creating it if there is none; one of schema 1 is brought up to date.
 
         Raises:
             RunError: The file is not a ledger, or of a newer version than this program.
@@ -148,7 +148,7 @@ class Ledger:
                 continue  # a seal, or damage that the chain will name
         return found
 
-    def verify(self, seen: Mapping[int, bytes] | None = None) -> Verdict:
+    def verify(self, seen: Mapping[int, bytes] | None = None) -> LedgerCheck:
         """Follow the chain from its beginning to its end.
 
         Args:
@@ -169,7 +169,7 @@ class Ledger:
                 pass  # then the chain does not begin where it should, and record 1 is missing
         known = {number: hash for number, hash in (seen or {}).items() if number > start.number}
         records = len(entries) - len(seals)
-        return Verdict(records, sealed, fault(start, entries, end, known))
+        return LedgerCheck(records, sealed, fault(start, entries, end, known))
 
     def head(self) -> Head:
         """Return the chain's head.
@@ -262,7 +262,7 @@ class Ledger:
         columns = ", ".join(COLUMNS)
         rows = self._db.execute(f"SELECT {columns} FROM energy ORDER BY rowid").fetchall()
         self._db.execute("DROP TABLE energy")
-        return [upgraded(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+        return [upgrade_row(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
     def _add(self, texts: Iterable[str]) -> Head:
         head = self._about()[1]
@@ -317,7 +317,7 @@ class Ledger:
 
 
 class _Transaction:
-    """``BEGIN IMMEDIATE`` to ``COMMIT``, or to ``ROLLBACK`` where the block raises."""
+    """``BEGIN IMMEDIATE`` to ``COMMIT``, or to ``ROLLBACK`` if the block raises."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from frugalfl.energy.accounts import Account, Metered
+from frugalfl.energy.accounts import Account, MeterAccount
 from frugalfl.energy.host import ProcessorShare
 from frugalfl.energy.models import mac_reading
 from frugalfl.energy.profiles import DeviceProfile
@@ -74,7 +74,7 @@ class Meter:
             rest: Lets so many seconds pass.
         """
         self._accounts = tuple(accounts)
-        self._metered = [account for account in accounts if isinstance(account, Metered)]
+        self._metered = [account for account in accounts if isinstance(account, MeterAccount)]
         self._microcontroller = microcontroller
         self._busy = busy
         self._share = None if busy is None else ProcessorShare(busy)
@@ -148,7 +148,7 @@ class Meter:
             target=_sample, args=(weakref.ref(self), self._stop), name="energy", daemon=True
         ).start()
 
-    def _take_baseline(self, accounts: list[Metered], seconds: float) -> None:
+    def _take_baseline(self, accounts: list[MeterAccount], seconds: float) -> None:
         assert self._busy is not None
         try:
             busy_s = self._busy()

@@ -1,6 +1,6 @@
 """Estimates from counts: bytes and contacts of a radio, multiply-accumulates of a microcontroller.
 
-All return a :class:`Reading` whose joules are ``None``, with the reason, where there is no figure.
+All return a :class:`Reading` whose joules are ``None``, with the reason, if there is no figure.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def radio_reading(link: str, uplink_bytes: int, downlink_bytes: int, contacts: i
     figures = links().get(link)
     if figures is None:
         why = f"no figures for link {link!r}" if link else "the device does not name its link"
-        return _unknown("radio", "radio", why)
+        return _estimate("radio", "radio", why)
     energy_j = (
         figures.uplink_j_per_mb * uplink_bytes + figures.downlink_j_per_mb * downlink_bytes
     ) / _BYTES_PER_MB + figures.contact_j * contacts
-    return Reading("radio", energy_j, None, False, "radio", f"{link}: {figures.source}",
-                   "process", figures.uncertainty_rel)  # fmt: skip
+    source = f"{link}: {figures.source}"
+    return _estimate("radio", "radio", source, energy_j, figures.uncertainty_rel)
 
 
 def mac_reading(profile: DeviceProfile, macs: int | None) -> Reading:
@@ -41,11 +41,27 @@ def mac_reading(profile: DeviceProfile, macs: int | None) -> Reading:
     """
     if profile.nj_per_mac is None or macs is None:
         why = "its multiply-accumulates were not counted" if macs is None else "it has no nJ a MAC"
-        return _unknown("cpu", "macs", f"{profile.name}: {why}")
-    return Reading("cpu", profile.nj_per_mac * _J_PER_NJ * macs, None, False, "macs",
-                   f"{profile.name}: {profile.source}", "board",
-                   profile.uncertainty_rel)  # fmt: skip
+        return _estimate("cpu", "macs", f"{profile.name}: {why}")
+    energy_j = profile.nj_per_mac * _J_PER_NJ * macs
+    source = f"{profile.name}: {profile.source}"
+    return _estimate("cpu", "macs", source, energy_j, profile.uncertainty_rel, scope="board")
 
 
-def _unknown(component: str, method: str, why: str) -> Reading:
-    return Reading(component, None, None, False, method, why, "process", None)
+def _estimate(
+    component: str,
+    method: str,
+    source: str,
+    energy_j: float | None = None,
+    uncertainty_rel: float | None = None,
+    scope: str = "process",
+) -> Reading:
+    return Reading(
+        component=component,
+        energy_j=energy_j,
+        idle_j=None,
+        measured=False,
+        method=method,
+        source=source,
+        scope=scope,
+        uncertainty_rel=uncertainty_rel,
+    )

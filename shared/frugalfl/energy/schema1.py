@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from frugalfl.energy.text import from_dict
+from frugalfl.energy.record_json import from_dict
 
 #: Columns of schema 1, in a ledger and in ``energy.parquet``.
 COLUMNS = (
@@ -15,7 +15,7 @@ COLUMNS = (
 _READING = ("energy_j", "idle_j", "method", "source", "uncertainty_rel")
 
 
-def upgraded(row: Mapping[str, Any]) -> Any:
+def upgrade_row(row: Mapping[str, Any]) -> Any:
     """Return the record of today that says what a row of schema 1 said.
 
     Its ``download`` was the decoding of what came down: that is ``decode`` today.

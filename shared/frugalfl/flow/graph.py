@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl.errors import ProgramError
-from frugalfl.flow.tables import Table, root
+from frugalfl.flow.flat_tables import FlatTable, root
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -29,7 +29,7 @@ _MOST_ENTRIES = 1 << 28
 
 
 @dataclass(frozen=True)
-class Held:
+class GraphTensor:
     """One tensor: its shape, its numbers' type, and its values if it is a constant."""
 
     shape: Shape
@@ -45,7 +45,7 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options_type: int
-    options: Table | None
+    options: FlatTable | None
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Graph:
     """One signature: its tensors, its operators in their order, inputs and outputs by name."""
 
     name: str
-    tensors: tuple[Held, ...]
+    tensors: tuple[GraphTensor, ...]
     operators: tuple[Operator, ...]
     inputs: dict[str, int]
     outputs: dict[str, int]
@@ -87,18 +87,20 @@ def _need(holds: bool, what: str) -> None:
         raise ProgramError(f"the training program's file has {what}; it is refused")
 
 
-def _code(table: Table) -> int:
+def _code(table: FlatTable) -> int:
     """Return an operator's number; the schema has two fields for it, and the larger counts."""
     _need(not table.has(1), f"a custom operator {table.content(1)[:40]!r}")
     return max(table.whole(0, "b"), table.whole(3))
 
 
-def _graph(table: Table, signature: Table, codes: list[int], buffers: list[Table]) -> Graph:
+def _graph(
+    table: FlatTable, signature: FlatTable, codes: list[int], buffers: list[FlatTable]
+) -> Graph:
     name = _text(signature.content(2))
     tensors, operators = table.tables(0), table.tables(3)
     _need(max(len(tensors), len(operators)) <= _MOST, f"a graph of {len(operators)} operators")
-    inputs = _named(signature.tables(0), table.wholes(1), name)
-    outputs = _named(signature.tables(1), table.wholes(2), name)
+    inputs = _name_tensors(signature.tables(0), table.wholes(1), name)
+    outputs = _name_tensors(signature.tables(1), table.wholes(2), name)
     held = tuple(_tensor(one, buffers) for one in tensors)
     read = tuple(_operator(one, codes, len(held)) for one in operators)
     for place in (*inputs.values(), *outputs.values()):
@@ -106,7 +108,7 @@ def _graph(table: Table, signature: Table, codes: list[int], buffers: list[Table
     return Graph(name, held, read, inputs, outputs)
 
 
-def _named(tables: list[Table], listed: list[int], graph: str) -> dict[str, int]:
+def _name_tensors(tables: list[FlatTable], listed: list[int], graph: str) -> dict[str, int]:
     named = {_text(one.content(0)): one.whole(1, "I") for one in tables}
     _need(
         len(named) == len(tables) and sorted(named.values()) == sorted(listed),
@@ -115,7 +117,7 @@ def _named(tables: list[Table], listed: list[int], graph: str) -> dict[str, int]
     return named
 
 
-def _tensor(table: Table, buffers: list[Table]) -> Held:
+def _tensor(table: FlatTable, buffers: list[FlatTable]) -> GraphTensor:
     shape, kind = tuple(table.wholes(0)), table.whole(1, "b")
     _need(kind in TYPES, f"a tensor of type {kind}; only float32, int32, int64 and bool are read")
     _need(not table.whole(5, "B"), "a variable, which keeps what it holds")
@@ -133,10 +135,10 @@ def _tensor(table: Table, buffers: list[Table]) -> Held:
     )  # fmt: skip
     number = table.whole(2, "I")
     _need(number < len(buffers), f"a tensor of buffer {number} of {len(buffers)}")
-    return Held(shape, kind, _constant(buffers[number], shape, kind) if number else None)
+    return GraphTensor(shape, kind, _constant(buffers[number], shape, kind) if number else None)
 
 
-def _constant(buffer: Table, shape: Shape, kind: int) -> Array | None:
+def _constant(buffer: FlatTable, shape: Shape, kind: int) -> Array | None:
     _need(not buffer.has(1) and not buffer.has(2), "numbers outside of its tables")
     data = buffer.content(0)
     if not data:
@@ -148,7 +150,7 @@ def _constant(buffer: Table, shape: Shape, kind: int) -> Array | None:
     return np.frombuffer(data, dtype).reshape(shape)
 
 
-def _operator(table: Table, codes: list[int], tensors: int) -> Operator:
+def _operator(table: FlatTable, codes: list[int], tensors: int) -> Operator:
     number = table.whole(0, "I")
     _need(number < len(codes), f"an operator of kind {number} of {len(codes)}")
     inputs, outputs = tuple(table.wholes(1)), tuple(table.wholes(2))

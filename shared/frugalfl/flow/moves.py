@@ -7,20 +7,20 @@ from math import prod
 
 import numpy as np
 
-from frugalfl.flow.facts import (
+from frugalfl.flow.graph import Shape
+from frugalfl.flow.tensor_facts import (
     Fact,
     Knows,
     NotShownError,
-    Place,
+    RowAxis,
     Step,
     even_axes,
     is_even,
     is_index,
-    joined,
-    reshaped,
+    join_facts,
+    reshape_fact,
     with_rows,
 )  # fmt: skip
-from frugalfl.flow.graph import Shape
 
 
 def reshape(step: Step) -> list[Fact]:
@@ -31,7 +31,7 @@ def reshape(step: Step) -> list[Fact]:
     if -1 in shape:
         known = prod(axis for axis in shape if axis != -1)
         shape[shape.index(-1)] = prod(one.shape) // max(known, 1)
-    return [reshaped(one, tuple(shape))]
+    return [reshape_fact(one, tuple(shape))]
 
 
 def transpose(step: Step) -> list[Fact]:
@@ -44,7 +44,7 @@ def transpose(step: Step) -> list[Fact]:
         even = frozenset(order.index(axis) for axis in even_axes(one))
         return [Fact(shape, one.knows, even=even)]
     place = step.place(one)
-    return [with_rows(shape, Place(order.index(place.axis), place.run), one.zero)]
+    return [with_rows(shape, RowAxis(order.index(place.axis), place.run), one.zero)]
 
 
 def kept_axis(step: Step, one: Fact, shape: Shape, zero: bool) -> Fact:
@@ -95,7 +95,7 @@ def strided(step: Step) -> list[Fact]:
         shape.append(-(-(last - first) // by[axis]))
     kept = kept_axis(step, one, tuple(shape), one.zero)
     left = [length for axis, length in enumerate(shape) if not dropped >> axis & 1]
-    return [reshaped(kept, tuple(left))]
+    return [reshape_fact(kept, tuple(left))]
 
 
 def _within(place: int, length: int) -> int:
@@ -138,7 +138,7 @@ def join(step: Step) -> list[Fact]:
     if not rows:
         same = frozenset.intersection(*map(even_axes, facts)) - {axis}
         parts = [one.value for one in facts if one.value is not None and is_index(one, shape)]
-        made = Fact(shape, joined(facts), even=same)
+        made = Fact(shape, join_facts(facts), even=same)
         whole = len(parts) == len(facts)
         return [replace(made, value=np.concatenate(parts, axis)) if whole else made]
     place = step.place(rows[0])
@@ -167,7 +167,7 @@ def gather(step: Step) -> list[Fact]:
     place = step.place(one)
     if place.axis < axes:
         raise NotShownError("picks rows out of a batch by their numbers")
-    moved = Place(place.axis - axes + len(places.shape) - 1, place.run)
+    moved = RowAxis(place.axis - axes + len(places.shape) - 1, place.run)
     return [with_rows(shape, moved, one.zero)]
 
 

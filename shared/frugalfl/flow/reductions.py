@@ -6,14 +6,14 @@ which gives ranges, only the extremes of a whole tensor.
 
 from __future__ import annotations
 
-from frugalfl.flow.facts import Fact, Knows, NotShownError, Place, Rule, Step, with_rows
 from frugalfl.flow.graph import Shape
+from frugalfl.flow.tensor_facts import Fact, Knows, NotShownError, RowAxis, Rule, Step, with_rows
 
 #: Signatures whose outputs may hold sums over the batch.
 SUMMING = ("train", "evaluate")
 
 
-def summed(step: Step, shape: Shape, zero: bool) -> Fact:
+def sum_batch(step: Step, shape: Shape, zero: bool) -> Fact:
     """Return a sum over the batch.
 
     Args:
@@ -39,7 +39,7 @@ def reduction(name: str) -> Rule:
         if one.knows is Knows.RANGES:
             raise NotShownError("computes with the ranges of tensors")
         axes = _axes(step, len(one.shape))
-        shape = _reduced(one.shape, axes, bool(step.option(0, "B")))
+        shape = _reduce_shape(one.shape, axes, bool(step.option(0, "B")))
         if not one.rows:
             return [Fact(shape, one.knows)]
         place = step.place(one)
@@ -47,9 +47,9 @@ def reduction(name: str) -> Rule:
             kept = place.axis if step.option(0, "B") else place.axis - sum(
                 axis < place.axis for axis in axes
             )  # fmt: skip
-            return [with_rows(shape, Place(kept, place.run), one.zero)]
+            return [with_rows(shape, RowAxis(kept, place.run), one.zero)]
         if name in ("SUM", "MEAN"):
-            return [summed(step, shape, one.zero)]
+            return [sum_batch(step, shape, one.zero)]
         if step.signature == "calibrate" and len(axes) == len(one.shape):
             return [Fact(shape, Knows.RANGES)]
         raise NotShownError("chooses one row of a batch")
@@ -63,14 +63,14 @@ def place_of_largest(step: Step) -> list[Fact]:
     axes = _axes(step, len(one.shape))
     if len(axes) != 1 or one.knows is Knows.RANGES:
         raise NotShownError("compares what it should not")
-    shape = _reduced(one.shape, axes, keep=False)
+    shape = _reduce_shape(one.shape, axes, keep=False)
     if not one.rows:
         return [Fact(shape, one.knows)]
     place = step.place(one)
     if place.axis in axes:
         raise NotShownError("chooses one row of a batch")
     return [
-        with_rows(shape, Place(place.axis - sum(a < place.axis for a in axes), place.run), False)
+        with_rows(shape, RowAxis(place.axis - sum(a < place.axis for a in axes), place.run), False)
     ]
 
 
@@ -81,6 +81,6 @@ def _axes(step: Step, rank: int) -> set[int]:
     return {axis % rank for axis in axes}
 
 
-def _reduced(shape: Shape, axes: set[int], keep: bool) -> Shape:
+def _reduce_shape(shape: Shape, axes: set[int], keep: bool) -> Shape:
     left = [1 if axis in axes else length for axis, length in enumerate(shape)]
     return tuple(left if keep else [n for axis, n in enumerate(left) if axis not in axes])

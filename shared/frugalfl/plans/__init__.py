@@ -4,7 +4,7 @@ A plan is named by a short text, as a codec is: ``last(2)``, ``alternate(full, c
 ``by-link(full, lora, last(1))``. `docs/refresh.md` says what each one costs and saves.
 """
 
-from frugalfl.plans.plan import Plan, PlanContext
-from frugalfl.plans.registry import parse_plan
+from frugalfl.plans.parse import parse_plan
+from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan
 
-__all__ = ["Plan", "PlanContext", "parse_plan"]
+__all__ = ["PlanContext", "RefreshPlan", "parse_plan"]

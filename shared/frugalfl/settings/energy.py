@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from frugalfl.energy import parse_grid
-from frugalfl.energy.fleet import Fleet, parse_fleet
+from frugalfl.energy import parse_electricity
+from frugalfl.energy.device_mix import DeviceMix, parse_device_mix
 from frugalfl.settings.keys import need, setting
 
 
@@ -31,9 +31,9 @@ class EnergySettings:
     def __post_init__(self) -> None:
         need(0 <= self.budget < math.inf, "energy-budget", self.budget, "0 or more")
         need(0 <= self.min_battery < 100, "min-battery", self.min_battery, "from 0 to below 100")
-        _ = self.fleet, parse_grid(self.electricity)
+        _ = self.device_mix, parse_electricity(self.electricity)
 
     @cached_property
-    def fleet(self) -> Fleet:
+    def device_mix(self) -> DeviceMix:
         """Which device each simulated client is."""
-        return parse_fleet(self.device)
+        return parse_device_mix(self.device)

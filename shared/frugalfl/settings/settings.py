@@ -18,6 +18,7 @@ from frugalfl.settings.simulation import SimulationSettings
 from frugalfl.settings.together import check_together
 from frugalfl.settings.train import TrainSettings
 from frugalfl.settings.wire import WireSettings
+from frugalfl.trees.unused import refuse_unused
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,19 @@ class Settings:
             keys: More of them, with ``_`` for ``-``; they come first.
 
         Raises:
-            UsageError: An unknown key (with the nearest known one), a wrong type or value.
+            UsageError: An unknown key (with the nearest known one), a wrong type or value, or what
+                a run of trees would ignore.
         """
+        settings = cls._read({**(config or {}), **{dashed(k): v for k, v in keys.items()}})
+        if settings.train.trees:
+            refuse_unused(settings.as_config())
+        return settings
+
+    @classmethod
+    def _read(cls, config: Mapping[str, Any]) -> Settings:
         values: dict[str, dict[str, Any]] = {one.name: {} for one in fields(cls)}
         own = []
-        for key, value in {**(config or {}), **{dashed(k): v for k, v in keys.items()}}.items():
+        for key, value in config.items():
             if key.startswith(OWN):
                 own.append(own_key(key, value))
                 continue
@@ -67,9 +76,9 @@ class Settings:
         """Return these settings with other values at some keys, with ``_`` for ``-``.
 
         Raises:
-            UsageError: As :meth:`of`.
+            UsageError: As :meth:`of`, but for trees: on a device, what they ignore does no harm.
         """
-        return Settings.of(self.as_config(), **keys)
+        return self._read(self.as_config() | {dashed(k): v for k, v in keys.items()})
 
     def as_config(self) -> dict[str, Any]:
         """Return the settings as a run config, the app's own keys last."""

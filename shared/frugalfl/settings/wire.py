@@ -8,7 +8,7 @@ from functools import cached_property
 from frugalfl.codec import Codec, parse_codec
 from frugalfl.codec.trial import check_works
 from frugalfl.errors import UsageError
-from frugalfl.plans import Plan, parse_plan
+from frugalfl.plans import RefreshPlan, parse_plan
 from frugalfl.settings.keys import need, setting
 
 
@@ -65,7 +65,7 @@ class WireSettings:
         return self.uplink_codec.text.startswith("stochastic(auto)")
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> RefreshPlan:
         """Which blocks a client trains and exchanges."""
         return parse_plan(self.refresh)
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fraud.config import Config, day_number
-from fraud.hashing import digests
 from fraud.schema import DAY, Transactions
 from frugalfl.sums import Table
+from frugalfl_client.data.keyed_hash import digests
 
 #: Keys are numbers below this: two of 10,000 terminals share one with 5 % of them all together.
 BUCKETS = 1 << 24

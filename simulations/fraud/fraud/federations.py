@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fraud.estimates import Joules
-from fraud.rows import Bytes
-from fraud.trained import GROWTH, TREES, Logits, Trained, margin, network_scores
-from frugalfl.trees import Bins, Forest, decode_forest
+from frugalfl.trees import Bins, Forest, Growth, decode_forest
 from frugalfl.trees.parcel import Parcel
+from frugalfl_sim.comparison.estimates import Joules
+from frugalfl_sim.comparison.rows import Bytes
+from frugalfl_sim.comparison.trained import Logits, Trained, margin, network_scores
 
 if TYPE_CHECKING:
     from frugalfl.settings import Settings
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 APP = Path(__file__).resolve().parents[1]
 #: What $FRUGALFL_FRAUD says, `task.py` reads.
 VARIABLE = "FRUGALFL_FRAUD"
+#: Trees of every model that is not federated, and of the federated histogram.
+TREES = 30
+GROWTH = Growth(learning_rate=0.25, leaves=12)
 _GROWTH = f"rate {GROWTH.learning_rate:g}, leaves {GROWTH.leaves}"
 #: Settings of each federation, over those of the app.
 WAYS: dict[str, Sequence[str]] = {
@@ -105,7 +108,7 @@ def federate(
     return Federated(models, up, down, rounds)
 
 
-#: Phases of a run, in the order of the fields of :class:`~fraud.rows.Bytes`.
+#: Phases of a run, in the order of the fields of :class:`~frugalfl_sim.comparison.rows.Bytes`.
 _KINDS = (("train", "recover", "calibrate"), ("bins",), ("counters",))
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from rich.console import Console
 
 from fraud.bank import Bank
-from fraud.comparison import Cell, Comparison
 from fraud.federations import WAYS
-from fraud.notes import Disclosure, Notes, Preparation
 from fraud.prepare import split_of
-from fraud.report import write_fraud_report
-from fraud.summary import summary
-from fraud.table import print_comparison
 from frugalfl.atomic import write_atomically, write_json
-from frugalfl.energy import parse_grid
+from frugalfl.energy import parse_electricity
+from frugalfl_sim.comparison.comparison import Cell, Comparison
+from frugalfl_sim.comparison.notes import Disclosure, Notes, Preparation
+from frugalfl_sim.comparison.page import write_page
+from frugalfl_sim.comparison.summary_json import summary
+from frugalfl_sim.comparison.terminal_table import print_comparison
 
 _ENERGY = (
     "Joules are of the processor time of the pilot's processes, by the profile “generic”, unless "
@@ -53,7 +53,7 @@ def write_all(
     write_json(out / "summary.json", figures, shared=True)
     text = comparison.to_json()
     write_atomically(out / "comparison.json", text.encode(), shared=True)
-    page = write_fraud_report(comparison, notes, out / "report.html")
+    page = write_page(comparison, notes, out / "report.html")
     if also is not None:
         also.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print_comparison(comparison)
@@ -96,7 +96,7 @@ def notes_of(
             **{name: " ".join(way) for name, way in WAYS.items() if way},
         },
         energy=_ENERGY,
-        grid=parse_grid(grid),
+        grid=parse_electricity(grid),
     )
 
 

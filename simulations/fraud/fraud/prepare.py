@@ -12,11 +12,11 @@ import numpy.typing as npt
 from fraud.config import Config, day_of
 from fraud.counters import span_of
 from fraud.features import features
-from fraud.hashing import fraction, mixed
 from fraud.schema import DAY, Transactions
 from frugalfl import Examples
 from frugalfl.errors import TaskError
 from frugalfl.sums import Table
+from frugalfl_client.data.keyed_hash import fraction, mixed
 
 Mask = npt.NDArray[np.bool_]
 

@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fraud.bank import Bank, bank_of
-from fraud.estimates import Joules, total
-from fraud.evaluation import HeldOut, evaluate
-from fraud.federations import WAYS, federate, task_and_settings
+from fraud.federations import GROWTH, TREES, WAYS, federate, task_and_settings
 from fraud.prepare import Prepared, correction, need_both_classes, prepare, split_of
-from fraud.rows import Row
 from fraud.schema import DAY
-from fraud.trained import Logits, Trained, metered, network_of, trees_of
+from frugalfl import Examples
 from frugalfl.sums import Tables
+from frugalfl_sim.comparison.estimates import Joules, total
+from frugalfl_sim.comparison.rows import Row
+from frugalfl_sim.comparison.trained import Logits, Trained, measure, train_network, train_trees
+from frugalfl_sim.rare_cases.evaluation import HeldOut, evaluate
 
 #: Counters as rows and settings call them.
 COUNTERS = ("local", "shared")
@@ -89,24 +90,24 @@ class _Condition:
         """Train on all rows in one place: the forbidden upper bound."""
         study = self._study
         thinned = [part.train for part in self._parts]
-        yield self._row("central", trees_of(thinned, study.seed), self._correction)
+        yield self._row("central", self._trees(thinned), self._correction)
         if study.every_row:
             config = replace(self._bank.config, keep_negatives=1.0)
             whole = [
                 prepare(self._bank.transactions(branch), config, totals).train
                 for branch, totals in enumerate(self._totals)
             ]
-            yield self._row("central_all", trees_of(whole, study.seed), 0.0)
+            yield self._row("central_all", self._trees(whole), 0.0)
             del whole
         self._totals = ()  # the largest thing in memory, and of no more use
         if "mlp" in study.ways:
             task, settings = task_and_settings("mlp", study.settings, self._shared, study.seed)
-            trained = network_of(task, settings, thinned)
+            trained = train_network(task, settings, thinned)
             yield self._row("central_mlp", trained, self._correction)
 
     def alone(self) -> Iterator[Row]:
         """Train each branch by itself; score its own rows, and everybody's."""
-        models = [trees_of([part.train], self._study.seed) for part in self._parts]
+        models = [self._trees([part.train]) for part in self._parts]
         own = np.zeros(len(self._x))
         cost: list[Joules] = []
         for branch, model in enumerate(models):
@@ -140,13 +141,16 @@ class _Condition:
                     seconds=seconds,
                 )  # fmt: skip
 
+    def _trees(self, parts: Sequence[Examples]) -> Trained:
+        return train_trees(parts, GROWTH, TREES, self._study.seed)
+
     def _row(self, method: str, model: Trained, shift: float) -> Row:
         logits, scoring = self._scored(model, shift)
         return self._of(method, None, logits, model, scoring)
 
     def _scored(self, model: Trained, shift: float) -> tuple[Logits, Joules]:
         """Score the held-out rows; ``shift`` corrects for thinned negatives."""
-        logits, cost = metered(lambda: model.scores(self._x))
+        logits, cost = measure(lambda: model.scores(self._x))
         return logits + shift, cost.joules
 
     def _of(

@@ -25,7 +25,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from frugalfl.answer import why_no_answer
 from frugalfl.delays import parse_delays
-from frugalfl.energy.fleet import parse_fleet
+from frugalfl.energy.device_mix import parse_device_mix
 
 #: Node ids are free to choose; these look unlike client numbers, so that mix-ups show.
 _FIRST_NODE = 1000
@@ -62,7 +62,7 @@ class InProcessGrid(Grid):
         self._replies: dict[str, tuple[float, Message]] = {}  # when it is there; in sending order
         self._delays = parse_delays(str(config.get("delays", "")))
         self._now_s = 0.0
-        fleet = parse_fleet(str(config.get("device", "generic")))
+        fleet = parse_device_mix(str(config.get("device", "generic")))
         self._contexts: Mapping[int, Context] = {
             _FIRST_NODE + number: Context(
                 run_id=run_id,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from frugalfl_server.export.lint.subject import Finding, Subject
-from frugalfl_server.export.trace import Call
+from frugalfl_server.export.record_calls import TracedCall
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ def peak(model: Subject) -> Iterator[Finding]:
         yield Finding(calls[most], f"{top:,} B of activations at once, the rest {rest:,} B")
 
 
-def _bytes_alive(model: Subject, calls: list[Call]) -> Iterator[dict[int, int]]:
+def _bytes_alive(model: Subject, calls: list[TracedCall]) -> Iterator[dict[int, int]]:
     """Yield, for each call, the int8 bytes of every tensor that must be there meanwhile."""
     weights = {id(one) for one in [*model.module.parameters(), *model.module.buffers()]}
     root: dict[int, int] = {}
@@ -58,13 +58,13 @@ def _bytes_alive(model: Subject, calls: list[Call]) -> Iterator[dict[int, int]]:
         for one in read:
             note(one, step)
         free = call.name.strip("_") in FREE and read
-        for made in _made(call):
+        for made in _output_bytes(call):
             note(made, step, id(read[0]) if free else None)
     for step in range(len(calls)):
         yield {name: size[name] for name in size if born[name] <= step <= dies[name]}
 
 
-def _made(call: Call) -> list[Any]:
+def _output_bytes(call: TracedCall) -> list[Any]:
     import torch
 
     outputs = call.output if isinstance(call.output, tuple | list) else [call.output]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from frugalfl_server.export.lint.subject import Finding, Subject
-from frugalfl_server.export.trace import Call
+from frugalfl_server.export.record_calls import TracedCall
 
 Finder = Callable[[Subject], Iterator[Finding]]
 
@@ -247,7 +247,7 @@ def gates(model: Subject) -> Iterator[Finding]:
                 yield Finding(call)
 
 
-def _adds_axes(call: Call) -> bool:
+def _adds_axes(call: TracedCall) -> bool:
     """Say whether a call makes an image of one point out of a row."""
     return (
         call.name.strip("_") in {"view", "reshape", "getitem", "unsqueeze", "unflatten"}

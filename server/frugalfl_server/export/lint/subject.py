@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from frugalfl_server.export.as_2d import as_2d
 from frugalfl_server.export.batch_norm import fold_batch_norms
-from frugalfl_server.export.trace import Call, Trace, trace
+from frugalfl_server.export.record_calls import Trace, TracedCall, trace
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ class Finding:
         detail: Filled into the rule's text, as ``{detail}``.
     """
 
-    call: Call
+    call: TracedCall
     detail: str = ""
 
 
@@ -44,20 +44,20 @@ class Subject:
     converted: torch.nn.Module
     is_series: bool
 
-    def calls(self, names: Iterable[str]) -> Iterator[Call]:
+    def calls(self, names: Iterable[str]) -> Iterator[TracedCall]:
         """Yield the calls of functions with these names."""
         wanted = frozenset(names)
         return (call for call in self.trace.calls if call.name.strip("_") in wanted)
 
-    def reads_input(self, call: Call) -> bool:
+    def reads_input(self, call: TracedCall) -> bool:
         """Say whether a call is handed the model's own input."""
         return any(one is self.trace.input for one in call.tensors)
 
-    def is_output(self, call: Call) -> bool:
+    def is_output(self, call: TracedCall) -> bool:
         """Say whether a call makes the model's output."""
         return call.output is self.trace.output
 
-    def parameters_of(self, call: Call) -> list[torch.Tensor]:
+    def parameters_of(self, call: TracedCall) -> list[torch.Tensor]:
         """Return the trained tensors that a call reads."""
         known = {id(one) for one in self.module.parameters()}
         return [one for one in call.tensors if id(one) in known]

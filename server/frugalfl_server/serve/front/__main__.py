@@ -20,8 +20,8 @@ from typing import Any
 
 from frugalfl_server.serve.front.credentials import Credentials
 from frugalfl_server.serve.front.front import BACKLOG, Front
-from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.front.superlink import Link
+from frugalfl_server.serve.front.limits import FrontLimits
+from frugalfl_server.serve.front.superlink import SuperLinkClient
 
 #: Longest line of input, with all keys in it (B).
 _LINE = 1 << 26
@@ -72,11 +72,11 @@ def _front(order: dict[str, Any]) -> Front:
         tls.load_cert_chain(order["tls"]["certificate"], order["tls"]["key"])
         tls.num_tickets = 1  # a node keeps one, and each has 250 B
         trust = ssl.create_default_context(cafile=order["tls"]["ca"])
-    limits = Limits(**order["limits"])
+    limits = FrontLimits(**order["limits"])
     keys = order["admitted"]
     credentials = Credentials(None if keys is None else frozenset(key.encode() for key in keys))
     host, port = order["superlink"]
-    return Front(limits, credentials, tls, lambda: Link(host, port, trust, limits), _say)
+    return Front(limits, credentials, tls, lambda: SuperLinkClient(host, port, trust, limits), _say)
 
 
 async def _tell(front: Front) -> None:

@@ -1,4 +1,4 @@
-"""One connection from its first byte to its end: read a head, judge it, hand the request on."""
+"""One connection from its first byte to its end: read a head, check it, hand the request on."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import h11
 
 from frugalfl_server.serve.front.credentials import Credentials
 from frugalfl_server.serve.front.flight import Flight
-from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.front.refused import RefusedError
-from frugalfl_server.serve.front.rules import Admitted, check
-from frugalfl_server.serve.front.superlink import Link
-from frugalfl_server.serve.front.wire import Wire
+from frugalfl_server.serve.front.http_connection import Wire
+from frugalfl_server.serve.front.limits import FrontLimits
+from frugalfl_server.serve.front.refused import RequestRefusedError
+from frugalfl_server.serve.front.request_rules import Admitted, check
+from frugalfl_server.serve.front.superlink import SuperLinkClient
 
 #: Headers of an answer that a node reads.
 _ANSWER = frozenset({b"content-type", b"content-length", b"date"})
@@ -26,9 +26,16 @@ class Attendant:
     """Serves one connection."""
 
     def __init__(
-        self, wire: Wire, link: Link, limits: Limits, credentials: Credentials, flight: Flight,
-        named: Callable[[bytes], None], idle: Callable[[bool], None],
-    ) -> None:  # fmt: skip
+        self,
+        wire: Wire,
+        link: SuperLinkClient,
+        limits: FrontLimits,
+        credentials: Credentials,
+        flight: Flight,
+        *,
+        named: Callable[[bytes], None],
+        idle: Callable[[bool], None],
+    ) -> None:
         """Put the parts together.
 
         Args:
@@ -56,7 +63,7 @@ class Attendant:
         try:
             while await self._serve_one():
                 self._wire.http.start_next_cycle()
-        except RefusedError as error:
+        except RequestRefusedError as error:
             await self._refuse(error)
             raise
         finally:
@@ -83,18 +90,20 @@ class Attendant:
         if not await self._wire.wait(limits.idle_s if self._known else limits.head_s):
             if self._known or self._wire.ended:
                 return None
-            raise RefusedError("connection", f"nothing was said on it for {limits.head_s:.0f} s")
+            raise RequestRefusedError(
+                "connection", f"nothing was said on it for {limits.head_s:.0f} s"
+            )
         try:
             event = await self._wire.receive(limits.head_s)
         except TimeoutError as error:
             why = f"its head was not complete within {limits.head_s:.0f} s"
-            raise RefusedError("request", why, 408) from error
+            raise RequestRefusedError("request", why, 408) from error
         except h11.RemoteProtocolError as error:
             if self._wire.ended:
                 return None
             long = error.error_status_hint == 431
             why = "its head is too long" if long else "it is not valid HTTP/1.1"
-            raise RefusedError("request", why, error.error_status_hint) from error
+            raise RequestRefusedError("request", why, error.error_status_hint) from error
         return event if isinstance(event, h11.Request) else None
 
     async def _hand_on(self, request: Admitted) -> None:
@@ -109,7 +118,9 @@ class Attendant:
             self._link.close()
             if self._answered or self._wire.ended:
                 raise ConnectionError("the connection broke in the middle of an answer") from error
-            raise RefusedError("request", "the SuperLink does not answer just now", 503) from error
+            raise RequestRefusedError(
+                "request", "the SuperLink does not answer just now", 503
+            ) from error
         except BaseException:
             self._link.close()
             raise
@@ -119,9 +130,9 @@ class Attendant:
             async with asyncio.timeout(self._limits.body_s(length)):
                 await self._copy_body()
         except TimeoutError as error:
-            raise RefusedError("request", "its body comes too slowly", 408) from error
+            raise RequestRefusedError("request", "its body comes too slowly", 408) from error
         except h11.RemoteProtocolError as error:
-            raise RefusedError("request", "its body broke off") from error
+            raise RequestRefusedError("request", "its body broke off") from error
 
     async def _copy_body(self) -> None:
         while True:
@@ -143,7 +154,7 @@ class Attendant:
             await self._wire.send(h11.Data(data=bytes(data.data)), self._limits.pause_s)
         await self._wire.send(h11.EndOfMessage(), self._limits.pause_s)
 
-    async def _refuse(self, error: RefusedError) -> None:
+    async def _refuse(self, error: RequestRefusedError) -> None:
         """Answer a request that goes no further, and end the connection."""
         if not error.status or self._wire.http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self._wire.abort()

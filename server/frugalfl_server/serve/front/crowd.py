@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.front.refused import RefusedError
+from frugalfl_server.serve.front.limits import FrontLimits
+from frugalfl_server.serve.front.refused import RequestRefusedError
 
 _K = TypeVar("_K", bytes, str)
 
@@ -37,7 +37,9 @@ class Crowd:
     nothing on them takes the place of his own earlier ones only.
     """
 
-    def __init__(self, limits: Limits, told: Callable[[str, RefusedError], None]) -> None:
+    def __init__(
+        self, limits: FrontLimits, told: Callable[[str, RequestRefusedError], None]
+    ) -> None:
         """Begin with nobody; ``told`` is given an address and why its connection had to go."""
         self._limits, self._told = limits, told
         self._all: dict[Guest, None] = {}
@@ -92,7 +94,7 @@ class Crowd:
             (guest for guest in self._all if guest.idle), None
         )
         if going is None:
-            raise RefusedError("connection", "there are too many, and all are at work")
+            raise RequestRefusedError("connection", "there are too many, and all are at work")
         if going.key:  # it asked nothing just now, and will connect again: nobody was refused
             self.leave(going)
             going.leave()
@@ -100,7 +102,7 @@ class Crowd:
             self._drop(going, "too many in all")
 
     def _drop(self, guest: Guest, why: str) -> None:
-        self._told(guest.address, RefusedError("connection", why))
+        self._told(guest.address, RequestRefusedError("connection", why))
         self.leave(guest)
         guest.leave()
 

@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 import h11
 
@@ -14,10 +15,10 @@ from frugalfl_server.serve.front.attendant import Attendant
 from frugalfl_server.serve.front.credentials import Credentials
 from frugalfl_server.serve.front.crowd import Crowd, Guest
 from frugalfl_server.serve.front.flight import Flight
-from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.front.refused import Refused, RefusedError
-from frugalfl_server.serve.front.superlink import Link
-from frugalfl_server.serve.front.wire import Wire
+from frugalfl_server.serve.front.http_connection import Wire
+from frugalfl_server.serve.front.limits import FrontLimits
+from frugalfl_server.serve.front.refused import Refusals, RequestRefusedError
+from frugalfl_server.serve.front.superlink import SuperLinkClient
 
 #: Connections that the system keeps until they are taken.
 BACKLOG = 1024
@@ -31,9 +32,13 @@ class Front:
     """Takes connections, and lets those go on that may."""
 
     def __init__(
-        self, limits: Limits, credentials: Credentials, tls: ssl.SSLContext | None,
-        link: Callable[[], Link], say: Callable[[str], None],
-    ) -> None:  # fmt: skip
+        self,
+        limits: FrontLimits,
+        credentials: Credentials,
+        tls: ssl.SSLContext | None,
+        link: Callable[[], SuperLinkClient],
+        say: Callable[[str], None],
+    ) -> None:
         """Put the parts together.
 
         Args:
@@ -44,7 +49,7 @@ class Front:
             say: Takes a line for the operator.
         """
         self._limits, self._credentials, self._tls, self._link = limits, credentials, tls, link
-        self.refused = Refused(say)
+        self.refused = Refusals(say)
         self._crowd = Crowd(limits, self.refused.add)
         self._flight = Flight(limits.flight_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,7 +76,7 @@ class Front:
         guest.leave = task.cancel
         try:
             self._crowd.enter(guest)
-        except RefusedError as error:
+        except RequestRefusedError as error:
             self.refused.add(address, error)
             task.cancel()
             connection.close()
@@ -86,13 +91,13 @@ class Front:
             try:
                 await self._attendant(wire, guest).attend()
                 await wire.close()
-            except RefusedError:
+            except RequestRefusedError:
                 await wire.close()
                 raise
             except BaseException:
                 wire.abort()
                 raise
-        except RefusedError as error:
+        except RequestRefusedError as error:
             self.refused.add(guest.address, error)
         except (OSError, h11.ProtocolError):
             pass  # a line that broke
@@ -103,10 +108,9 @@ class Front:
         def idle(now: bool) -> None:
             guest.idle = now
 
-        return Attendant(
-            wire, self._link(), self._limits, self._credentials, self._flight,
-            lambda key: self._crowd.name(guest, key), idle,
-        )  # fmt: skip
+        named = partial(self._crowd.name, guest)
+        parts = (self._link(), self._limits, self._credentials, self._flight)
+        return Attendant(wire, *parts, named=named, idle=idle)
 
     async def _shake_hands(self, connection: socket.socket) -> Wire:
         """Agree about TLS, and return the connection.
@@ -123,7 +127,7 @@ class Front:
                 lambda: protocol, connection, ssl=self._tls, ssl_handshake_timeout=seconds
             )
         except OSError as error:
-            raise RefusedError("connection", "it came to no TLS on it") from error
+            raise RequestRefusedError("connection", "it came to no TLS on it") from error
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         return Wire(h11.SERVER, reader, writer, self._limits.head_bytes)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Limits:
+class FrontLimits:
     """Bounds on connections, times (s) and sizes (B); the defaults are those of a server.
 
     A *stranger* is a connection on which no request with a right key and signature came yet.

@@ -8,18 +8,20 @@ from collections.abc import AsyncIterator, Sequence
 
 import h11
 
-from frugalfl_server.serve.front.limits import Limits
-from frugalfl_server.serve.front.wire import Wire
+from frugalfl_server.serve.front.http_connection import Wire
+from frugalfl_server.serve.front.limits import FrontLimits
 
 #: Longest head of an answer, which a SuperLink of one's own makes (B).
 _HEAD_BYTES = 65536
 _CONNECT_S = 10.0
 
 
-class Link:
+class SuperLinkClient:
     """A connection to the SuperLink, made when it is needed."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, limits: Limits) -> None:
+    def __init__(
+        self, host: str, port: int, tls: ssl.SSLContext | None, limits: FrontLimits
+    ) -> None:
         """Say where it is; nothing is sent yet."""
         self._host, self._port, self._tls, self._limits = host, port, tls, limits
         self._wire: Wire | None = None

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from frugalfl.errors import FrameError
 
-from . import statistics
+from . import tensor_statistics
+from .chance_tables import LEVELS, SIGN_LEVELS
 from .lanes import Bits, Lanes
-from .rangecoder import Coder, code_signed, fresh
-from .tables import LEVELS, SIGN_LEVELS
+from .rangecoder import SymbolCoder, code_signed, fresh
 
 RAW_SIGN = 7
 UNARY = 14
@@ -39,7 +39,7 @@ def _live(nonzero: Bits, rows: Ints, cols: Ints) -> Bits:
 
 def _levels(groups: NDArray[np.integer], bits: Bits, count: int) -> list[int]:
     cells = np.bincount(groups, minlength=count)
-    return statistics.levels(cells, np.bincount(groups[bits], minlength=count))
+    return tensor_statistics.levels(cells, np.bincount(groups[bits], minlength=count))
 
 
 @dataclass
@@ -63,7 +63,7 @@ class DenseTensor:
 class DenseCoder:
     """Codes the dense tensors of one frame; the tables' statistics are shared among them."""
 
-    def __init__(self, coder: Coder, lanes: Lanes) -> None:
+    def __init__(self, coder: SymbolCoder, lanes: Lanes) -> None:
         self._coder = coder
         self._lanes = lanes
         self._counts = fresh(_TAIL + 34)
@@ -71,7 +71,7 @@ class DenseCoder:
 
     def code(self, rows: int, cols: int, known: NDArray[np.int32] | None) -> DenseTensor:
         """Code a (rows, cols) tensor; `known` is its flat content, None when decoding."""
-        seen = None if known is None else statistics.survey(known, rows, cols)
+        seen = None if known is None else tensor_statistics.survey(known, rows, cols)
         row_class = self._classes(rows, seen.row_class if seen else None)
         col_class = self._classes(cols, seen.col_class if seen else None)
         sign_class = self._classes(
@@ -142,7 +142,7 @@ class DenseCoder:
                 wanted = None
                 if ones is not None:
                     cells = int(row_sizes[row] * col_sizes[col])
-                    wanted = statistics.level(int(ones[row << 4 | col]), cells, predicted)
+                    wanted = tensor_statistics.level(int(ones[row << 4 | col]), cells, predicted)
                 line.append(self._level(_PAIR, predicted, wanted))
                 levels[row << 4 | col] = line[-1]
             above = line
@@ -171,7 +171,7 @@ class DenseCoder:
             cells = np.bincount(bucket, minlength=16)
             wanted = None
             if larger is not None:
-                wanted = statistics.levels(cells, np.bincount(bucket[larger], minlength=16))
+                wanted = tensor_statistics.levels(cells, np.bincount(bucket[larger], minlength=16))
             levels = np.zeros(16, np.intp)
             last = EVEN
             for index in cells.nonzero()[0].tolist():
@@ -188,7 +188,7 @@ class DenseCoder:
         """`count` integers >= 1: exponents in unary by passes, then the bits below the first."""
         exponent = np.zeros(count, np.int64)
         alive = np.arange(count)
-        goal = None if known is None else statistics.exponents(known)
+        goal = None if known is None else tensor_statistics.exponents(known)
         while alive.size:
             more = None if goal is None else goal[alive] > exponent[alive]
             wanted = None if more is None else _levels(np.zeros_like(alive), more, 1)[0]

@@ -43,7 +43,7 @@ def _learn(counts: list[int], at: int, value: int) -> None:
         halve(counts, at)
 
 
-class Coder(Protocol):
+class SymbolCoder(Protocol):
     """What the models need of an encoder, a decoder or a cost counter."""
 
     def bit(self, counts: list[int], index: int, value: int) -> int:
@@ -57,7 +57,7 @@ class Coder(Protocol):
         """
 
 
-class PickCoder(Coder, Protocol):
+class PickCoder(SymbolCoder, Protocol):
     """What a model of weighted choices needs besides."""
 
     def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
@@ -281,7 +281,7 @@ class Decoder:
         return len(self.data) - 4 - self.at
 
 
-class Meter:
+class BitCounter:
     """Counts the ideal cost of decisions, in bits."""
 
     def __init__(self) -> None:
@@ -313,7 +313,7 @@ class Meter:
         return value
 
 
-def code_signed(coder: Coder, counts: list[int], first: int, value: int) -> int:
+def code_signed(coder: SymbolCoder, counts: list[int], first: int, value: int) -> int:
     """Code a signed integer, adaptively: 34 decisions from `first` on."""
     size = coder.integer(counts, first + 1, abs(value))
     if size and coder.bit(counts, first, int(value < 0)):

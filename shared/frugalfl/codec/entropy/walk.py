@@ -17,6 +17,7 @@ import numpy as np
 
 from frugalfl.errors import FrameError
 
+from .chance_tables import EXP2
 from .rangecoder import (
     CORRUPT,
     DECISIONS,
@@ -39,7 +40,6 @@ from .scatter import (
     Model,
     hit_chance,
 )
-from .tables import EXP2
 
 # Where the counters of a row's signs are: the tally is counted in twos from the middle.
 _EVEN, _LAST = SIGN_CONTEXTS - 1, 2 * (SIGN_CONTEXTS - 1)
@@ -193,7 +193,7 @@ def _decode_round(
     sizes: list[int],
     tally: dict[int, int],
 ) -> None:
-    """Append the places and values of a round's nonzeros; IndexError where the bytes end."""
+    """Append the places and values of a round's nonzeros; IndexError if the bytes end."""
     chances = _chances()
     stop = len(sums) - 1
     reach = _reach(sums)

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frugalfl.energy.sources import Finding, Source
+from frugalfl.energy.sources import FoundSources, Source
 from frugalfl.energy.sources.totals import Integral, children, number, word
 
 #: Fuel gauges refresh every 1 to 30 s and are trimmed for charge, not for power (our judgement).
 _UNCERTAINTY = 0.2
 
 
-def find(root: Path) -> Finding:
+def find(root: Path) -> FoundSources:
     """Look for batteries of the machine itself, not of its mouse."""
     batteries = _batteries(root)
     if not batteries:
-        return Finding("battery", (), "no battery under /sys/class/power_supply, or (Android) "
-                       "none that an app may see")  # fmt: skip
+        why = "no battery under /sys/class/power_supply, or (Android) none that an app may see"
+        return FoundSources("battery", (), why)
     try:
         total = Integral(lambda: _drawn_w(batteries))
     except (OSError, ValueError) as error:
-        return Finding("battery", (), str(error))
+        return FoundSources("battery", (), str(error))
     names = " + ".join(battery.name for battery in batteries)
     source = Source("board", "battery", f"{names}, discharging", "board", _UNCERTAINTY, total)
-    return Finding("battery", (source,), f"{names}, while discharging")
+    return FoundSources("battery", (source,), f"{names}, while discharging")
 
 
 def level(root: Path) -> tuple[float, bool] | None:

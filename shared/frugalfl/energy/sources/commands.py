@@ -22,9 +22,13 @@ def output_of(*command: str) -> str:
 
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S,
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_S,
             check=False,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         raise OSError(f"{command[0]} did not answer in {_TIMEOUT_S:g} s") from None
     if done.returncode:

@@ -11,7 +11,7 @@ import math
 import os
 from pathlib import Path
 
-from frugalfl.energy.sources import Finding, Source
+from frugalfl.energy.sources import FoundSources, Source
 from frugalfl.energy.sources.totals import Counter, Integral
 
 VARIABLE = "FRUGALFL_ENERGY_FILE"
@@ -20,11 +20,13 @@ _WATTS = {"W": 1.0, "mW": 1e-3}
 _SCOPES = ("wall", "board", "container")
 
 
-def find(root: Path) -> Finding:
+def find(root: Path) -> FoundSources:
     """Look at the file that the environment names."""
     name = os.environ.get(VARIABLE)
     if not name:
-        return Finding("file", (), f"{VARIABLE} is not set; a meter's or a host's file goes there")
+        return FoundSources(
+            "file", (), f"{VARIABLE} is not set; a meter's or a host's file goes there"
+        )
     path = root / name.lstrip("/") if root != Path("/") else Path(name)
     try:
         _, unit, scope = _parse(path)
@@ -33,10 +35,10 @@ def find(root: Path) -> Finding:
         else:
             total = Counter(lambda: _value(path, unit))
     except (OSError, ValueError) as error:
-        return Finding("file", (), f"{VARIABLE}: {error}")
+        return FoundSources("file", (), f"{VARIABLE}: {error}")
     # Its meter's uncertainty is not ours to know.
-    return Finding("file", (Source("board", "file", f"{path} ({unit})", scope, None, total),),
-                   f"{path}, in {unit}")  # fmt: skip
+    source = Source("board", "file", f"{path} ({unit})", scope, None, total)
+    return FoundSources("file", (source,), f"{path}, in {unit}")
 
 
 def _value(path: Path, unit: str) -> float:

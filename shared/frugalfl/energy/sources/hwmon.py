@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from frugalfl.energy.sources import Finding, Source
+from frugalfl.energy.sources import FoundSources, Source
 from frugalfl.energy.sources.totals import Integral, children, number, word
 
 _INA2XX = re.compile(r"ina2\d\d$")
 _INA3221 = ("ina3221", "ina3221x")
-#: The rail that feeds all the others, where a Jetson has one.
+#: The rail that feeds all the others, if a Jetson has one.
 _INPUT = re.compile(r"VDD_IN$|POM_5V_IN$|VIN_SYS", re.IGNORECASE)
 #: Sensor, shunt and update rate together (k = 2); a wrong shunt value in the device tree is not.
 _UNCERTAINTY = 0.05
@@ -25,7 +25,7 @@ _BASELINE_S = 0.5
 _Rail = tuple[str, Callable[[], float]]
 
 
-def find(root: Path) -> Finding:
+def find(root: Path) -> FoundSources:
     """Look for sensors of the board's supply."""
     supplies: list[_Rail] = []
     problems = []
@@ -39,13 +39,13 @@ def find(root: Path) -> Finding:
         except (OSError, ValueError) as error:
             problems.append(f"{name}: {error}")
     if not supplies:
-        return Finding("hwmon", (), "; ".join(problems) or
-                       "no INA2xx or INA3221 current sensor under /sys/class/hwmon")  # fmt: skip
+        why = "no INA2xx or INA3221 current sensor under /sys/class/hwmon"
+        return FoundSources("hwmon", (), "; ".join(problems) or why)
     # Of several sensors one feeds the rest: the one with the most power is upstream.
     label, watts = max(supplies, key=lambda rail: rail[1]())
-    source = Source("board", "hwmon", label, "board", _UNCERTAINTY, Integral(watts),
-                    idle_s=_BASELINE_S)  # fmt: skip
-    return Finding("hwmon", (source,), label)
+    total = Integral(watts)
+    source = Source("board", "hwmon", label, "board", _UNCERTAINTY, total, idle_s=_BASELINE_S)
+    return FoundSources("hwmon", (source,), label)
 
 
 def _single(sensor: Path, name: str) -> _Rail:
@@ -60,7 +60,7 @@ def _single(sensor: Path, name: str) -> _Rail:
 
 
 def _triple(sensor: Path, name: str) -> _Rail:
-    """Return the rail that feeds the module, or the sum of all rails where none does."""
+    """Return the rail that feeds the module, or the sum of all rails if none does."""
     rails: list[_Rail] = []
     for channel in "123":
         # Channels that nothing is soldered to are switched off, or have no label.

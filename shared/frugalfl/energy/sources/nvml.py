@@ -1,4 +1,4 @@
-"""NVIDIA GPUs: the total energy counter of NVML (Volta and later), where ``pynvml`` is installed.
+"""NVIDIA GPUs: the total energy counter of NVML (Volta and later), if ``pynvml`` is installed.
 
 The counter is of a whole GPU. Our part is one over the number of processes that compute on it, as
 NVML lists them; a GPU that this process does not compute on gives no reading.
@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from frugalfl.energy.sources import Finding, Share, Source
+from frugalfl.energy.sources import FoundSources, Share, Source
 from frugalfl.energy.sources.totals import Counter
 
 #: NVIDIA states 5 % for its power readings.
@@ -18,20 +18,20 @@ _UNCERTAINTY = 0.05
 _BASELINE_S = 0.5
 
 
-def find(root: Path) -> Finding:
+def find(root: Path) -> FoundSources:
     """Look for GPUs that count joules."""
     try:
         import pynvml
     except ImportError:
-        return Finding("nvml", (), "pynvml is not installed; for NVIDIA GPUs: "
-                       "pip install nvidia-ml-py")  # fmt: skip
+        why = "pynvml is not installed; for NVIDIA GPUs: pip install nvidia-ml-py"
+        return FoundSources("nvml", (), why)
     try:
         pynvml.nvmlInit()
         sources = [_source(pynvml, number) for number in range(int(pynvml.nvmlDeviceGetCount()))]
     except (OSError, ValueError, pynvml.NVMLError) as error:
-        return Finding("nvml", (), f"NVML: {error}")
+        return FoundSources("nvml", (), f"NVML: {error}")
     note = ", ".join(source.source for source in sources) or "NVML sees no GPU"
-    return Finding("nvml", tuple(sources), note)
+    return FoundSources("nvml", tuple(sources), note)
 
 
 def _source(pynvml: Any, number: int) -> Source:
@@ -43,8 +43,9 @@ def _source(pynvml: Any, number: int) -> Source:
         except pynvml.NVMLError as error:
             raise OSError(f"NVML: {error}") from None
 
-    return Source("gpu", "nvml", f"GPU {number} total energy counter", "board", _UNCERTAINTY,
-                  Counter(read_j), idle_s=_BASELINE_S, share=_share(pynvml, device))  # fmt: skip
+    name, share = f"GPU {number} total energy counter", _share(pynvml, device)
+    total, idle_s = Counter(read_j), _BASELINE_S
+    return Source("gpu", "nvml", name, "board", _UNCERTAINTY, total, idle_s=idle_s, share=share)
 
 
 def _share(pynvml: Any, device: Any) -> Share:

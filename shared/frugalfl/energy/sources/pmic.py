@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from frugalfl.energy.sources import Finding, Source
+from frugalfl.energy.sources import FoundSources, Source
 from frugalfl.energy.sources.commands import output_of, path_of
 from frugalfl.energy.sources.totals import Integral
 
@@ -24,18 +24,20 @@ _LEAST_S = 0.25
 _BASELINE_S = 1.0
 
 
-def find(root: Path) -> Finding:
+def find(root: Path) -> FoundSources:
     """Ask the chip once."""
     command = path_of(_COMMAND)
     if command is None:
-        return Finding("pmic", (), "no vcgencmd on PATH: not a Raspberry Pi, or not its own system")
+        return FoundSources(
+            "pmic", (), "no vcgencmd on PATH: not a Raspberry Pi, or not its own system"
+        )
     try:
         total = Integral(lambda: board_w(output_of(command, "pmic_read_adc")), least_s=_LEAST_S)
     except (OSError, ValueError) as error:
-        return Finding("pmic", (), f"{error}; {_advice(str(error))}")
-    source = Source("board", "pmic", "vcgencmd pmic_read_adc, 1.1451 x sum + 0.5879 W", "board",
-                    _UNCERTAINTY, total, idle_s=_BASELINE_S)  # fmt: skip
-    return Finding("pmic", (source,), "vcgencmd pmic_read_adc")
+        return FoundSources("pmic", (), f"{error}; {_advice(str(error))}")
+    name = "vcgencmd pmic_read_adc, 1.1451 x sum + 0.5879 W"
+    source = Source("board", "pmic", name, "board", _UNCERTAINTY, total, idle_s=_BASELINE_S)
+    return FoundSources("pmic", (source,), "vcgencmd pmic_read_adc")
 
 
 def board_w(text: str) -> float:

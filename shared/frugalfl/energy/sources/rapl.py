@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from frugalfl.energy.sources import Finding, Source
+from frugalfl.energy.sources import FoundSources, Source
 from frugalfl.energy.sources.totals import Counter, children, number, word
 
 _ZONE = re.compile(r"[a-z-]*rapl[a-z-]*(:\d+)+$")
@@ -20,7 +20,7 @@ _UNCERTAINTY = 0.1
 _BASELINE_S = 0.5
 
 
-def find(root: Path) -> Finding:
+def find(root: Path) -> FoundSources:
     """Look for packages, and for the memory beside them."""
     powercap = root / "sys/class/powercap"
     packages: dict[str, Path] = {}
@@ -34,12 +34,15 @@ def find(root: Path) -> Finding:
         elif name == "dram" and "mmio" not in zone.name:
             memories[zone.name] = zone
     if not packages:
-        return Finding("rapl", (), "no RAPL package under /sys/class/powercap: not an x86 "
-                       "processor, or hidden in a virtual machine or container")  # fmt: skip
+        why = (
+            "no RAPL package under /sys/class/powercap: not an x86 processor, or hidden in a "
+            "virtual machine or container"
+        )
+        return FoundSources("rapl", (), why)
     try:
         sources = [_source("cpu", list(packages.values()))]
     except (OSError, ValueError) as error:
-        return Finding("rapl", (), _explain(error))
+        return FoundSources("rapl", (), _explain(error))
     note = sources[0].source
     if memories:
         try:
@@ -47,14 +50,17 @@ def find(root: Path) -> Finding:
             note += " and memory"
         except (OSError, ValueError) as error:
             note += f"; without memory: {_explain(error)}"
-    return Finding("rapl", tuple(sources), note)
+    return FoundSources("rapl", tuple(sources), note)
 
 
 def _source(component: str, zones: list[Path]) -> Source:
     counters = [_counter(zone) for zone in zones]
-    names = " + ".join(zone.name for zone in zones)
-    return Source(component, "rapl", f"{names} energy_uj", "board", _UNCERTAINTY,
-                  lambda: sum(counter() for counter in counters), idle_s=_BASELINE_S)  # fmt: skip
+    name = " + ".join(zone.name for zone in zones) + " energy_uj"
+
+    def total_j() -> float:
+        return sum(counter() for counter in counters)
+
+    return Source(component, "rapl", name, "board", _UNCERTAINTY, total_j, idle_s=_BASELINE_S)
 
 
 def _counter(zone: Path) -> Counter:

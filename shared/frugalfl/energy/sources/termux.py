@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from frugalfl.energy.sources import Finding, Source
+from frugalfl.energy.sources import FoundSources, Source
 from frugalfl.energy.sources.commands import output_of, path_of
 from frugalfl.energy.sources.totals import Integral, number
 
@@ -20,21 +20,21 @@ _UNCERTAINTY, _UNCERTAINTY_NOMINAL = 0.25, 0.3
 _LEAST_S = 1.0
 
 
-def find(root: Path) -> Finding:
+def find(root: Path) -> FoundSources:
     """Ask once."""
     command = path_of(_COMMAND)
     if command is None:
-        return Finding("termux", (), f"no {_COMMAND} on PATH; on a phone: pkg install termux-api, "
-                       "and the Termux:API app")  # fmt: skip
+        why = f"no {_COMMAND} on PATH; on a phone: pkg install termux-api, and the Termux:API app"
+        return FoundSources("termux", (), why)
     gauge = root / "sys/class/power_supply/battery/voltage_now"
     try:
         _, known = battery_w(output_of(command), gauge)
         total = Integral(lambda: battery_w(output_of(command), gauge)[0], least_s=_LEAST_S)
     except (OSError, ValueError) as error:
-        return Finding("termux", (), str(error))
+        return FoundSources("termux", (), str(error))
     told = _COMMAND if known else f"{_COMMAND}, at {_NOMINAL_V} V"
     spread = _UNCERTAINTY if known else _UNCERTAINTY_NOMINAL
-    return Finding("termux", (Source("board", "termux", told, "board", spread, total),), told)
+    return FoundSources("termux", (Source("board", "termux", told, "board", spread, total),), told)
 
 
 def level() -> tuple[float, bool] | None:

@@ -1,0 +1,134 @@
+"""An answer of a round, opened: who sent it, what it used, and the update in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+from flwr.app import Message
+from flwr.serverapp.strategy import QFedAvg, Strategy
+
+from frugalfl import wire
+from frugalfl.asynchronous import staleness_weight
+from frugalfl.errors import FrameError
+from frugalfl_server.cohort.check_energy import Told
+from frugalfl_server.cohort.identity import Identities
+from frugalfl_server.cohort.quarantine import failure_of
+from frugalfl_server.cohort.selection import Selection
+from frugalfl_server.rounds.questions import Questions
+from frugalfl_server.rounds.row_claims import Rows
+from frugalfl_server.rounds.sums import Update
+from frugalfl_server.rounds.traffic import Traffic
+
+_MOST_SAMPLES = 1 << 31
+_MOST_LOSS = 1e15
+
+_log = logging.getLogger(__name__)
+
+
+class Opener:
+    """Opens the answers of a phase's rounds, and counts what they cost."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        questions: Questions,
+        selection: Selection,
+        identities: Identities,
+        in_rounds: bool,
+    ) -> None:
+        """Begin a phase.
+
+        Args:
+            strategy: Flower's, which may ask for losses above 0.
+            questions: Know what was asked.
+            selection: Its limits learn what clients used.
+            identities: Know who is who.
+            in_rounds: An answer that comes after its round counts less.
+        """
+        # QFedAvg takes a root of the loss.
+        self._least_loss = 0.0 if isinstance(strategy, QFedAvg) else -_MOST_LOSS
+        self._questions = questions
+        self._selection = selection
+        self._who = identities
+        self._in_rounds = in_rounds
+        self.rows = Rows()
+        #: What each node's newest answer tells, until that is taken or refused.
+        self._told: dict[int, Told] = {}
+        self._heard: set[tuple[int, int]] = set()
+        self._traffic = Traffic(0)
+
+    def begin(self, traffic: Traffic) -> None:
+        """Begin a step of the model; ``traffic`` counts what it costs."""
+        self._traffic = traffic
+        self._heard = set()
+
+    def expect(self, nodes: Iterable[int]) -> None:
+        """Let nodes answer once more in this step."""
+        again = set(nodes)
+        self._heard = {key for key in self._heard if key[0] not in again}
+
+    def open(self, message: Message) -> Update | None:
+        """Unpack an answer and count it; ``None``: the client had nothing to give this time.
+
+        Raises:
+            FrameError: The client failed, or its answer is not as it should be.
+        """
+        node = message.metadata.src_node_id
+        self._traffic.answers += 1
+        if message.has_error():
+            raise failure_of(message)
+        number, asked = self._questions.answered_by(message)
+        if (node, number) in self._heard:
+            raise FrameError("it has answered in this round already")
+        self._heard.add((node, number))
+        reply = wire.unpack_reply(message)
+        self._traffic.uplink_bytes += len(reply.frame)
+        self._told[node] = self._who.check(
+            node, reply.records, reply.head, self._questions.run, number, asked.at_s
+        )
+        self._tell(node, reply)
+        if reply.notice:
+            _log.warning(f"node {node}: {reply.notice}")
+        if not reply.frame:
+            return None
+        possible = self._least_loss <= reply.loss <= _MOST_LOSS
+        if not 0 < reply.samples <= _MOST_SAMPLES or not possible:
+            raise FrameError(f"it trained on {reply.samples} rows, with a loss of {reply.loss}")
+        self.rows.claim(node, reply.samples)
+        return Update(message, self._discount(reply, number), asked, reply.samples)
+
+    def believe(self, node: int) -> None:
+        """Take a node's newest answer's word for who sent it and what it used.
+
+        Raises:
+            ClaimError: It is somebody else's number, or ledger.
+        """
+        told = self._told[node]
+        for line in self._who.bind(told):
+            _log.warning(line)
+        self._traffic.take(told)
+
+    def take_back(self, node: int) -> None:
+        """Take back what an answer told, if it was the node's first one, and wrong."""
+        told = self._told.get(node)
+        if told is not None and self._who.withdraw(told):
+            self._traffic.give_back(told)
+
+    def _tell(self, node: int, reply: wire.TrainReply) -> None:
+        """Tell everybody who keeps account of this client what it says of itself."""
+        self._questions.downlink.confirm(node, reply.held)
+        self._questions.planner.heard(node, reply)
+        if self._selection.limits is not None:
+            self._selection.limits.heard(node, reply)
+        if self._questions.programs is not None:
+            self._questions.programs.heard(node, reply, worked=bool(reply.frame))
+
+    def _discount(self, reply: wire.TrainReply, number: int) -> wire.TrainReply:
+        """Give an update less weight that was computed on an older round's model."""
+        late = self._traffic.round - number
+        if not late or not self._in_rounds:
+            return reply
+        self._traffic.late += 1
+        return replace(reply, samples=max(int(reply.samples * staleness_weight(late)), 1))
