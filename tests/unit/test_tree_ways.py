@@ -78,9 +78,10 @@ def test_trees_do_not_go_with_private_blocks_or_buffered_rounds(others):
     ("others", "named"),
     [
         ({"strategy": "fedadam(0.01)"}, "strategy = fedadam(0.01)"),
-        ({"prune": 0.25, "sampling": "sticky(20)"}, "prune = 0.25, sampling = sticky(20)"),
-        ({"refresh": "turns(2)"}, "refresh = turns(2)"),
+        ({"prune": 0.25, "sampling": "sticky(20, 1)"}, "prune = 0.25, sampling = sticky(20, 1)"),
+        ({"refresh": "last(2)"}, "refresh = last(2)"),
         ({"stop_joules": 9.0}, "stop-joules = 9.0"),
+        ({"stop_patience": 3}, "stop-patience = 3"),
         ({"ram": "16KiB"}, "ram = 16KiB"),
         ({"export": False}, "export = False"),
     ],
@@ -101,11 +102,9 @@ def test_settings_of_a_network_without_promises_may_stand_beside_trees():
 
 def test_every_default_goes_with_trees():
     """And each setting that is refused is one, with the default that it is said to have."""
-    default = Settings()
-    assert {name: getattr(default, name) for name in _UNUSED} == {
-        name: idle[0] for name, idle in _UNUSED.items()
-    }
-    assert Settings.of(default.as_config() | {"trees": "histogram(5)"}).train.trees
+    default = Settings().as_config()
+    assert {key: default[key] for key in _UNUSED} == {key: idle[0] for key, idle in _UNUSED.items()}
+    assert Settings.of(default | {"trees": "histogram(5)"}).train.trees
 
 
 def test_counters_are_own_or_shared():
