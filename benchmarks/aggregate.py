@@ -191,7 +191,7 @@ def only_sum(frames: list[bytes], clients: int, repeats: int) -> dict[str, float
 
 
 def strategy_for(clients: int) -> FrugalStrategy:
-    settings = Settings(
+    settings = Settings.of(
         clients=clients, clients_per_round=clients, downlink="float16 | zstd", uplink="zstd"
     )
     return FrugalStrategy.wrap(picking(clients), settings)

@@ -21,7 +21,6 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -62,19 +61,19 @@ HEADINGS = (
 
 def run(way: str, steps: int, seed: int, biased: bool) -> dict[str, Any]:
     """Run one federation; return its figures under names with units, and its curve."""
-    settings = replace(
-        read_settings(DIGITS), seed=seed, rounds=steps, prune=0.0, evaluate_rows=0,
+    settings = read_settings(DIGITS).changed(
+        seed=seed, rounds=steps, prune=0.0, evaluate_rows=0,
         asynchronous=way, delays=DELAYS, task="slow_digits:task" if biased else "task:task",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as runs, importable(DIGITS), quiet_flower():
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         run = RunDirectory.create(Path(runs), task.name, settings, DIGITS)
         devices = run.path / "devices"
-        grid = InProcessGrid(client_app, settings.clients, settings.as_config(), devices)
+        grid = InProcessGrid(client_app, settings.simulation.clients, settings.as_config(), devices)
         model = train(Federation(grid, settings, task, run, quiet=True))
         forget_devices()
         scores = {
-            name: accuracy(model, rows_of(task, settings.clients, slow))
+            name: accuracy(model, rows_of(task, settings.simulation.clients, slow))
             for name, slow in (("slow_rows", True), ("quick_rows", False))
         }
     each = [record.accuracy for record in run.rounds]

@@ -94,7 +94,7 @@ class Bench:
         workload, rounds = WORKLOADS[task], self.rounds(task, cohort)
 
         def run_at(rate: float, seed: int, watch: Watch) -> Curve:
-            settings = Settings(
+            settings = Settings.of(
                 seed=seed, initial="seeded", rounds=rounds, clients=workload.clients,
                 clients_per_round=cohort, learning_rate=rate, final_learning_rate=rate / 5,
                 prune=0.0,

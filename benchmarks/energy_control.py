@@ -126,15 +126,17 @@ class Fleet:
 
 def run(fleet: str, name: str, changes: dict[str, Any], seed: int, quick: bool) -> dict[str, Any]:
     """Run one federation; return its figures under names with units."""
-    settings = replace(
-        read_settings(DIGITS), device=fleet, seed=seed, rounds=6 if quick else ROUNDS, prune=0.0,
+    settings = read_settings(DIGITS).changed(
+        device=fleet, seed=seed, rounds=6 if quick else ROUNDS, prune=0.0,
         evaluate_rows=0, **changes,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as runs, importable(DIGITS), quiet_flower():
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         run = RunDirectory.create(Path(runs), task.name, settings, DIGITS)
         client = Fleet(Path(runs) if name.startswith("batteries") else None)
-        grid = InProcessGrid(client, settings.clients, settings.as_config(), run.path / "devices")
+        grid = InProcessGrid(
+            client, settings.simulation.clients, settings.as_config(), run.path / "devices"
+        )
         train(Federation(grid, settings, task, run, quiet=True))
         forget_devices()
     accuracy = [record.accuracy for record in run.rounds]

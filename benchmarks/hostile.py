@@ -51,18 +51,18 @@ DEFENCES = {
 
 def run(attack: Attack | None, strategy: str, bound: float, seed: int, rounds: int) -> float:
     """Run one federation; return its accuracy, 0.1 (a guess) where it could not go on."""
-    settings = Settings(
+    settings = Settings.of(
         strategy=strategy, norm_bound=bound, seed=seed, rounds=rounds, clients=10,
         clients_per_round=10, local_epochs=2, uplink="float16 | zstd", downlink="zstd",
     )  # fmt: skip
     scores = []
     with tempfile.TemporaryDirectory() as folder, importable(DIGITS), quiet_flower():
         random.seed(seed)
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         module = initial_model(task, settings)
         model = read_parameters(module)
         grid = InProcessGrid(
-            attacking(attack, BAD), settings.clients, settings.as_config(), Path(folder)
+            attacking(attack, BAD), settings.simulation.clients, settings.as_config(), Path(folder)
         )
         wrapped = FrugalStrategy.wrap(strategy_of(settings), settings)
 

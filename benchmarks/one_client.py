@@ -65,11 +65,11 @@ def answer(trainer: str, folder: Path) -> dict[str, float]:
     from frugalfl_client.app import app
 
     TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1
-    settings = Settings(task="one_client:task", trainer=trainer, prune=0.0)
+    settings = Settings.of(task="one_client:task", trainer=trainer, prune=0.0)
     program = (folder / "program").read_bytes() if trainer == wire.LITERT else b""
     digest = (folder / "digest").read_text() if program else ""
     request = wire.TrainRequest(
-        "run", 1, -1, 1, (0, 1, 2, 3), (folder / "frames").read_bytes(), settings.uplink,
+        "run", 1, -1, 1, (0, 1, 2, 3), (folder / "frames").read_bytes(), settings.wire.uplink,
         program=digest, program_file=program,
     )  # fmt: skip
     context = Context(

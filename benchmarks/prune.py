@@ -14,7 +14,6 @@ import json
 import statistics
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from frugalfl_server.run.summary import OURS, SLIM
 from frugalfl_sim.simulate import simulate_app
 
 RESIDUAL = Path(__file__).parent / "tasks" / "residual"
-SETTINGS = Settings(
+SETTINGS = Settings.of(
     rounds=20,
     recover_rounds=20,
     uplink="statistics(large(128, stochastic(8 sigma) | range, zstd), zstd)",
@@ -51,8 +50,8 @@ def figures_of(run: RunDirectory, federation: str, folder: str) -> dict[str, flo
 
 def run_seed(settings: Settings) -> dict[str, dict[str, float]]:
     """Run the three federations of one seed."""
-    whole = replace(
-        settings, rounds=settings.rounds + settings.recover_rounds, recover_rounds=0, prune=0.0
+    whole = settings.changed(
+        rounds=settings.rounds.count + settings.export.recover_rounds, recover_rounds=0, prune=0.0
     )
     with tempfile.TemporaryDirectory() as folder:
         dense = simulate_app(RESIDUAL, whole, Path(folder), baseline=False)
@@ -67,9 +66,9 @@ def run_seed(settings: Settings) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Run all seeds and print a row a model and the two ratios that pruning promises."""
     options = arguments(__doc__)
-    settings = replace(SETTINGS, rounds=3, recover_rounds=2) if options.quick else SETTINGS
+    settings = SETTINGS.changed(rounds=3, recover_rounds=2) if options.quick else SETTINGS
     seeds = SEEDS[:1] if options.quick else SEEDS
-    results = [run_seed(replace(settings, seed=seed)) for seed in seeds]
+    results = [run_seed(settings.changed(seed=seed)) for seed in seeds]
     table: dict[str, Any] = {}
     print(f"{'':8}{'float':>24}{'int8':>24}{'MACs':>12}{'file, B':>10}{'arena, B':>10}")
     for name in results[0]:

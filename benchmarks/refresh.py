@@ -15,7 +15,6 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +57,15 @@ def client(message: Message, context: Context) -> Message:
 
 def run(plan: str, seed: int, quick: bool) -> dict[str, float]:
     """Run one federation; return its figures under names with units."""
-    settings = replace(read_settings(DIGITS), refresh=plan, seed=seed, prune=0.0, evaluate_rows=0)
+    settings = read_settings(DIGITS).changed(refresh=plan, seed=seed, prune=0.0, evaluate_rows=0)
     if quick:
-        settings = replace(settings, rounds=6)
+        settings = settings.changed(rounds=6)
     with tempfile.TemporaryDirectory() as runs, importable(DIGITS), quiet_flower():
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         run = RunDirectory.create(Path(runs), task.name, settings, DIGITS)
-        grid = InProcessGrid(client, settings.clients, settings.as_config(), run.path / "devices")
+        grid = InProcessGrid(
+            client, settings.simulation.clients, settings.as_config(), run.path / "devices"
+        )
         train(Federation(grid, settings, task, run, quiet=True))
         forget_devices()
     # Neither the server's joules nor the radio's, which depend on the link and not on the plan.

@@ -55,7 +55,7 @@ REPEATS, QUICK_REPEATS = 9, 3
 SEEDS = (0, 1, 2)
 #: Rows of a client are one in so many of the net's training rows.
 CLIENTS = 8
-SETTINGS = Settings(local_epochs=1, prune=0.0)
+SETTINGS = Settings.of(local_epochs=1, prune=0.0)
 RATE, SEED = 0.05, (0, 1)
 EXTRAS = {
     "frugalfl[client,edge]": {"client", "edge"},
@@ -78,9 +78,9 @@ def compare(net: Net, head_only: bool, repeats: int) -> dict[str, Any]:
     planned = layout.everything[-1:] if head_only else layout.everything
     rows = net.task.rows_of(0, CLIENTS)
     program = compile_program(
-        module, loss=net.task.loss, optimizer=Sgd(momentum=SETTINGS.momentum),
-        planned=layout.names(planned), batch=SETTINGS.batch_size, input_shape=rows.x.shape[1:],
-        target_shape=rows.y.shape[1:], signatures=SIGNATURES,
+        module, loss=net.task.loss, optimizer=Sgd(momentum=SETTINGS.train.momentum),
+        planned=layout.names(planned), batch=SETTINGS.train.batch_size,
+        input_shape=rows.x.shape[1:], target_shape=rows.y.shape[1:], signatures=SIGNATURES,
     )  # fmt: skip
     trainers: dict[str, Trainer] = {
         "torch": TorchTrainer(net.task, SETTINGS), "litert": LiteRTTrainer(program, SETTINGS),
@@ -109,13 +109,13 @@ def compare(net: Net, head_only: bool, repeats: int) -> dict[str, Any]:
 
 def peaks_of_clients() -> dict[str, float]:
     """Return the peak resident set (MB) of a client's process that trains for one round."""
-    settings = Settings(prune=0.0)
+    settings = Settings.of(prune=0.0)
     module = one_client.task.new_model()
     parameters = read_parameters(module)
     program = pack(
         compile_program(
-            module, loss="cross_entropy", optimizer=Sgd(momentum=settings.momentum),
-            planned=list(parameters), batch=settings.batch_size, input_shape=(1, 8, 8),
+            module, loss="cross_entropy", optimizer=Sgd(momentum=settings.train.momentum),
+            planned=list(parameters), batch=settings.train.batch_size, input_shape=(1, 8, 8),
             signatures=SIGNATURES,
         )
     )  # fmt: skip
@@ -123,7 +123,7 @@ def peaks_of_clients() -> dict[str, float]:
     for trainer in ("torch", "litert"):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            (folder / "frames").write_bytes(Downlink(parameters, settings.downlink, 1).full())
+            (folder / "frames").write_bytes(Downlink(parameters, settings.wire.downlink, 1).full())
             (folder / "program").write_bytes(program)
             (folder / "digest").write_text(digest_of(program))
             command = [sys.executable, one_client.__file__, trainer, folder]

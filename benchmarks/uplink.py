@@ -46,13 +46,13 @@ COHORTS = {10: 100, 3: 200}
 def run(name: str, cohort: int, rounds: int, seed: int) -> dict[str, float]:
     """Run ours and the baseline; return accuracies and bytes."""
     folder, clients, rate = TASKS[name]
-    settings = Settings(
+    settings = Settings.of(
         seed=seed, rounds=rounds, clients=clients, clients_per_round=cohort, local_epochs=2,
         learning_rate=rate, final_learning_rate=rate / 5, prune=0.0, uplink=UPLINK,
         downlink="zstd",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as runs, importable(folder), quiet_flower():
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         run = RunDirectory.create(Path(runs), name, settings, folder)
         grid = InProcessGrid(client_app, clients, settings.as_config(), run.path / "devices")
         train(Federation(grid, settings, task, run, quiet=True))

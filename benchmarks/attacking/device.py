@@ -105,7 +105,7 @@ def on_bundles(folder: Path) -> Iterator[Outcome]:
 def on_programs(folder: Path, program: Program) -> Iterator[Outcome]:
     """Send a device another program for the role of one that it ran: one byte is altered."""
     honest, evil = pack(program), pack(altered(program))
-    settings = Settings(batch_size=program.batch)
+    settings = Settings.of(batch_size=program.batch)
     store, loaded = Store(folder / "store.sqlite"), Programs()
     pinned = Approvals(Pins(folder), app=_APP)
     loaded.trainer(digest_of(honest), honest, store, settings, pinned)

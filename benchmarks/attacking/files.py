@@ -54,7 +54,7 @@ def attacks(folder: Path, quick: bool) -> Iterator[Outcome]:
 
 def new_run(root: Path, **settings: Any) -> RunDirectory:
     """Make a run with a model in it."""
-    run = RunDirectory.create(root, "digits", Settings(**settings), app=None)
+    run = RunDirectory.create(root, "digits", Settings.of(**settings), app=None)
     run.checkpoint({"weight": np.ones(4, np.float32)}, round=1)
     run.flush()
     return run

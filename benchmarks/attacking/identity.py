@@ -40,7 +40,7 @@ DIGITS = Path(__file__).parents[2] / "simulations" / "digits"
 CLIENTS = 5
 #: What this grid calls the node of client 0.
 FIRST_NODE = 1000
-SETTINGS = Settings(
+SETTINGS = Settings.of(
     clients=CLIENTS, clients_per_round=CLIENTS, rounds=2, local_epochs=1, prune=0, recover_rounds=0,
     uplink="float16 | zstd", downlink="zstd",
 )  # fmt: skip
@@ -85,10 +85,10 @@ class Held:
 
 def hold(folder: Path, app: App = client_app, **changes: Any) -> Held:
     """Hold a federation of digits under a folder."""
-    settings = replace(SETTINGS, **changes)
+    settings = SETTINGS.changed(**changes)
     torch.set_num_threads(1)  # tensors too small to share between threads
     with importable(DIGITS), quiet_flower(), np.errstate(all="ignore"):
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         run = RunDirectory.create(folder, "digits", settings, DIGITS)
         grid = InProcessGrid(app, CLIENTS, settings.as_config(), run.path / "devices")
         try:

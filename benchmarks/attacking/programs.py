@@ -49,7 +49,7 @@ def attacks(folder: Path, quick: bool) -> Iterator[Outcome]:
 
 def stolen(program: Program, how: Copy, rows: Examples) -> int:
     """Return how many of a device's rows are in the update, if nothing checks the program."""
-    settings = Settings(local_epochs=1, batch_size=BATCH, prune=0.0)
+    settings = Settings.of(local_epochs=1, batch_size=BATCH, prune=0.0)
     start = model_of(program)
     with patch("frugalfl_client.training.litert.check_flow"):
         trainer = LiteRTTrainer(program, settings)
@@ -81,8 +81,10 @@ class Client:
     def refusal_of(self, program: Program, batch_size: int = BATCH) -> str:
         """Send a program; return what the client says against it, empty if it trained."""
         self._round += 1
-        settings = Settings(task="attacking.row_task:task", local_epochs=1, batch_size=batch_size)
-        downlink = Downlink(model_of(program), settings.downlink, version=_VERSION)
+        settings = Settings.of(
+            task="attacking.row_task:task", local_epochs=1, batch_size=batch_size
+        )
+        downlink = Downlink(model_of(program), settings.wire.downlink, version=_VERSION)
         file = pack(program)
         request = wire.TrainRequest(
             f"run-{self._round}", self._round, -1, _VERSION, downlink.layout.everything,

@@ -104,12 +104,12 @@ def lying(message: Message, context: Context) -> Message:
 def clients(folder: Path, rounds: int) -> Iterator[Outcome]:
     """Run a real strategy with clients that say nasty things; look at screen and log."""
     log = folder / "progress.log"
-    settings = Settings(clients=7, clients_per_round=7, rounds=rounds, local_epochs=1)
+    settings = Settings.of(clients=7, clients_per_round=7, rounds=rounds, local_epochs=1)
     screen = io.StringIO()
     with importable(DIGITS), quiet_flower(), contextlib.redirect_stderr(screen):
         progress = Progress(rounds, log=log)
         folder.mkdir()
-        module = initial_model(load_task(settings.task), settings)
+        module = initial_model(load_task(settings.run.task), settings)
         model = read_parameters(module)
         grid = InProcessGrid(lying, 7, settings.as_config(), folder / "devices")  # type: ignore[arg-type]
         strategy = FrugalStrategy.wrap(strategy_of(settings), settings)

@@ -228,12 +228,12 @@ def run_of(
     Raises:
         FrugalFLError: It could not go on.
     """
-    settings = Settings(
+    settings = Settings.of(
         task=f"attacking.rare:{task}", clients=clients, clients_per_round=clients,
         **{**WAYS[way], **changes},
     )  # fmt: skip
     with devices():
-        loaded = load_task(settings.task)
+        loaded = load_task(settings.run.task)
         run = RunDirectory.create(folder, loaded.name, settings, app=None)
         grid = way_there(client, clients, settings.as_config(), run.path / "devices")
         grow(grid, settings, loaded, run)

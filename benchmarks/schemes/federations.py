@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,7 +60,7 @@ def run(scheme: Scheme, settings: Settings, app: Path, watch: Watch) -> Curve:
 
     with tempfile.TemporaryDirectory() as folder, importable(app), quiet_flower():
         try:
-            scheme.federate(settings, load_task(settings.task), Path(folder), look)
+            scheme.federate(settings, load_task(settings.run.task), Path(folder), look)
         except EnoughError:
             seen.stopped = True
         except (TaskError, CodecError, FrameError) as error:
@@ -114,10 +114,10 @@ class Product:
 
     def federate(self, settings: Settings, task: Task, folder: Path, watch: Watch) -> None:
         """Run the training rounds of `frugalfl simulate`."""
-        settings = replace(settings, **self.changes)
+        settings = settings.changed(**self.changes)
         run = _watched_run(settings, task, folder, watch)
         grid = InProcessGrid(
-            client_app, settings.clients, settings.as_config(), run.path / "devices"
+            client_app, settings.simulation.clients, settings.as_config(), run.path / "devices"
         )
         train(Federation(grid, settings, task, run, quiet=True))
 
@@ -143,7 +143,7 @@ class Peer:
         parameters = read_parameters(module)
         link = _Link(self, settings, task)
         curve = Curve()
-        random.seed(settings.seed)  # Flower samples clients from this generator
+        random.seed(settings.run.seed)  # Flower samples clients from this generator
 
         def finish_round(number: int, arrays: ArrayRecord) -> None:
             if number == 0:
@@ -153,9 +153,11 @@ class Peer:
             link.up_bytes = link.down_bytes = 0
             watch(curve)
 
-        grid = InProcessGrid(link.client_app(), settings.clients, settings.as_config(), folder)
+        grid = InProcessGrid(
+            link.client_app(), settings.simulation.clients, settings.as_config(), folder
+        )
         averaging(settings).start(
-            grid, pack(parameters), num_rounds=settings.rounds, evaluate_fn=finish_round
+            grid, pack(parameters), num_rounds=settings.rounds.count, evaluate_fn=finish_round
         )
 
 
@@ -167,7 +169,7 @@ class _Link:
         self._peer = peer
         self._settings = settings
         self._trainer = TorchTrainer(task, settings)
-        self._rows = cache(lambda number: task.rows_of(number, settings.clients))
+        self._rows = cache(lambda number: task.rows_of(number, settings.simulation.clients))
         self._residuals: dict[int, Parameters] = {}
 
     def client_app(self) -> ClientApp:
@@ -180,7 +182,7 @@ class _Link:
             number = int(context.node_config["partition-id"])
             turn = int(message.content.config_records["config"]["server-round"])  # type: ignore[arg-type]
             rows = self._rows(number)
-            seed = (self._settings.seed, number, turn)
+            seed = (self._settings.run.seed, number, turn)
             trained = self._trainer.train(
                 self._down(model),
                 self._trainer.layout.everything,

@@ -88,7 +88,7 @@ def _train(exchange: Exchange) -> wire.TrainReply:
     device.rows.check_batches()
     held = exchange.load(request)
     battery = device.battery()
-    if battery is not None and battery.below(device.settings.min_battery):
+    if battery is not None and battery.below(device.settings.energy.min_battery):
         return _declined(exchange, held, request, battery)
     codec = _codec_of(request)
     trainer = device.trainer(request.program, request.program_file)
@@ -115,7 +115,7 @@ def _trained(
     bring_up(exchange, trainer, held, request)
     tested = _measure_received(exchange, trainer, held)
     with energy.window("train", samples=len(device.rows.examples)):
-        rate = device.settings.learning_rate_at(request.round)
+        rate = request.learning_rate or device.settings.learning_rate_at(request.round)
         device.rows.check_model(trainer, held.model | held.private)
         trained = trainer.train(
             held.model, request.blocks, device.rows.examples, rate, device.drawn(request.round),
@@ -128,7 +128,7 @@ def _trained(
         frame, held.residual = encode_frame(
             codec, Layout.of(held.model), trained.update, base=request.version,
             version=request.version, residual=held.residual, missed=missed,
-            seed=_rounding_seed((device.settings.seed, device.number, request.round)),
+            seed=_rounding_seed((device.settings.run.seed, device.number, request.round)),
         )  # fmt: skip
     records, head, notice = exchange.close(len(frame), held.damage)
     exchange.save(request, held)

@@ -19,6 +19,7 @@ from typing import Any
 
 from frugalfl.approved import Approved, read_approved
 from frugalfl.errors import ProgramError, RunError, UsageError
+from frugalfl.optimizers import LocalOptimizer
 from frugalfl.program import Program
 from frugalfl.settings import Settings
 from frugalfl_client.pins import Pins
@@ -135,6 +136,15 @@ class Approvals:
 
 def role_of(program: Program, settings: Settings) -> str:
     """Return a name of what a program is for: all of its description, and what is compiled in."""
-    about = asdict(program) | {"model": "", "task": settings.task, "momentum": settings.momentum}
+    about = asdict(program) | {
+        "model": "",
+        "task": settings.run.task,
+        "momentum": settings.train.momentum,
+    }
+    rule = settings.train.local_optimizer
+    if rule != LocalOptimizer(
+        momentum=settings.train.momentum
+    ):  # pins from before know plain SGD only
+        about["optimizer"] = asdict(rule)
     text = json.dumps(about, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

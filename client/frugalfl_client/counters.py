@@ -22,7 +22,7 @@ def share(exchange: Exchange) -> wire.CountersReply:
     """
     request = exchange.open(wire.unpack_counters_request, "counters")
     device = exchange.device
-    if not device.settings.shares_counters:
+    if not device.settings.train.shares_counters:
         raise FrameError("this device shares no counters: its setting counters is own")
     tables = b""
     with exchange.meter(request).window("prepare"):

@@ -12,7 +12,6 @@ from flwr.app import Context
 
 from frugalfl import wire
 from frugalfl.energy import Ledger, Meter, choose_meter, parse_electricity, profile_named
-from frugalfl.energy.device_mix import parse_device_mix
 from frugalfl.energy.host import is_this_machine
 from frugalfl.energy.level import BatteryLevel, battery_level
 from frugalfl.errors import MissingExtraError, RunError, UsageError
@@ -47,7 +46,7 @@ class Device:
         self._chance = Chance(folder, number, seed)
         self._battery_file = battery_file
         self.settings = settings
-        worn = parse_device_mix(settings.device).of(number)
+        worn = settings.energy.device_mix.of(number)
         self.link = link or worn.link
         self.profile = worn.profile
         self.grid = parse_electricity(grid)
@@ -57,7 +56,7 @@ class Device:
         self.meter = _meter(worn.profile)
         self.of = of
         self.folder = folder
-        self.task = _task(settings.task)
+        self.task = _task(settings.run.task)
         self.rows = OwnRows(self.task, number, of, settings, smallest_batch)
         self._run = ""
         self.approvals = Approvals.of({}, folder)
@@ -65,7 +64,7 @@ class Device:
         self._kept_back: set[str] = set()
         #: What it made of the trees in its store, so that it need not be made again.
         self.trees: Holding | None = None
-        if not settings.shares_counters:
+        if not settings.train.shares_counters:
             self.rows.load()
 
     def prepare(self, run: str) -> None:
@@ -75,7 +74,7 @@ class Device:
             RunError: The sums are not here.
             TaskError: The task has no rows for this device.
         """
-        if not self.settings.shares_counters or self._run == run:
+        if not self.settings.train.shares_counters or self._run == run:
             return
         self.rows.load(totals_of(self.folder, run))
         self._run = run
@@ -91,7 +90,7 @@ class Device:
         A device that is only simulated does not speak for the battery of the machine it is on.
         """
         here = self._battery_file or is_this_machine(profile_named(self.profile), _ROOT)
-        if not self.settings.min_battery or not here:
+        if not self.settings.energy.min_battery or not here:
             return None
         return battery_level(_ROOT, self._battery_file)
 
@@ -128,7 +127,7 @@ class Device:
         Raises:
             RunError: The disk does not keep the secret that is part of it.
         """
-        return self._chance.of_round(self.settings.seed, number)
+        return self._chance.of_round(self.settings.run.seed, number)
 
     def trainer(self, program: str = "", program_file: bytes = b"") -> Trainer | None:
         """Return the trainer; ``None``: it needs a training program that is not here.
@@ -187,9 +186,9 @@ def device_of(context: Context) -> Device:
     home = Path(os.environ.get("FRUGALFL_HOME") or Path.home() / ".frugalfl")
     folder = context.node_config.get("state-dir") or home / f"client-{number}"
     link = str(context.node_config.get("link", ""))
-    grid = str(context.node_config.get("grid", settings.grid))
+    grid = str(context.node_config.get("grid", settings.energy.electricity))
     battery_file = str(context.node_config.get("battery-file", ""))
-    trainer = str(context.node_config.get("trainer", settings.trainer))
+    trainer = str(context.node_config.get("trainer", settings.train.trainer))
     device = _device(
         number, of, Path(str(folder)), settings, link, grid, battery_file, trainer,
         _whole(context, "seed", 0), _whole(context, "smallest-batch", 1) or SMALLEST_BATCH,
@@ -257,7 +256,7 @@ def _torch_trainer(settings: Settings) -> TorchTrainer:
         from frugalfl_client.training.pytorch import TorchTrainer
     except ImportError as error:
         raise MissingExtraError("training with PyTorch", "torch") from error
-    return TorchTrainer(_task(settings.task), settings)
+    return TorchTrainer(_task(settings.run.task), settings)
 
 
 @lru_cache(maxsize=1)

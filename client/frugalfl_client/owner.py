@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from frugalfl.calls import unknown
@@ -91,25 +91,25 @@ class Owner:
         Raises:
             NotAllowedError: They go further than the owner allows.
         """
-        if self.task and settings.task != self.task:
-            raise _refusal("task", settings.task, self.task)
-        if self.counters == "own" and settings.shares_counters:
-            raise _refusal("counters", settings.counters, self.counters)
-        if self.trees and settings.trees:
-            raise _refusal("trees", settings.trees, self.trees)
+        if self.task and settings.run.task != self.task:
+            raise _refusal("task", settings.run.task, self.task)
+        if self.counters == "own" and settings.train.shares_counters:
+            raise _refusal("counters", settings.train.counters, self.counters)
+        if self.trees and settings.train.trees:
+            raise _refusal("trees", settings.train.trees, self.trees)
         # The same patterns, so that one with a slip of the pen keeps the device out, not in.
-        if not _patterns(self.private) <= _patterns(settings.private):
-            raise _refusal("private", settings.private, self.private)
+        if not _patterns(self.private) <= _patterns(settings.wire.private):
+            raise _refusal("private", settings.wire.private, self.private)
         kept = []
-        if self.evaluate_rows is not None and settings.evaluate_rows > self.evaluate_rows:
-            kept.append(_less("evaluate-rows", settings.evaluate_rows, self.evaluate_rows))
-            settings = replace(settings, evaluate_rows=self.evaluate_rows)
-        if self.local_epochs is not None and settings.local_epochs > self.local_epochs:
-            kept.append(_less("local-epochs", settings.local_epochs, self.local_epochs))
-            settings = replace(settings, local_epochs=self.local_epochs)
+        if self.evaluate_rows is not None and settings.rounds.evaluate_rows > self.evaluate_rows:
+            kept.append(_less("evaluate-rows", settings.rounds.evaluate_rows, self.evaluate_rows))
+            settings = settings.changed(evaluate_rows=self.evaluate_rows)
+        if self.local_epochs is not None and settings.train.epochs > self.local_epochs:
+            kept.append(_less("local-epochs", settings.train.epochs, self.local_epochs))
+            settings = settings.changed(local_epochs=self.local_epochs)
         if self.min_battery is not None:
-            settings = replace(
-                settings, min_battery=max(settings.min_battery, self.min_battery)
+            settings = settings.changed(
+                min_battery=max(settings.energy.min_battery, self.min_battery)
             )  # nothing to say: the device declines when it comes to that
         return settings, kept
 

@@ -69,11 +69,13 @@ class OwnRows:
         """
         examples = self._task.rows_of(self._number, self._of, totals)
         self.examples = examples
-        most = self._settings.evaluate_rows
-        if self._settings.private:
-            self.examples, self.held_out = _hold_out(examples, self._settings.seed, self._number)
+        most = self._settings.rounds.evaluate_rows
+        if self._settings.wire.private:
+            self.examples, self.held_out = _hold_out(
+                examples, self._settings.run.seed, self._number
+            )
         elif self.measures_for_all and self._has_rows_to_hold_out(len(examples)):
-            self.examples, held = _hold_out(examples, self._settings.seed, self._number)
+            self.examples, held = _hold_out(examples, self._settings.run.seed, self._number)
             self.evaluated = Examples(held.x[: most or None], held.y[: most or None])
         elif most:
             self.evaluated = Examples(examples.x[:most], examples.y[:most])
@@ -85,7 +87,7 @@ class OwnRows:
     @property
     def measures_for_all(self) -> bool:
         """Whether only clients can measure the model that all share: the server has no rows."""
-        return not self._task.has_public_rows and not self._settings.private
+        return not self._task.has_public_rows and not self._settings.wire.private
 
     def fit(self, form: Form | None) -> None:
         """Bring its rows into the form that the server says, if it does.
@@ -129,7 +131,7 @@ class OwnRows:
         Raises:
             NotAllowedError: The settings' batches are smaller, or it has too few rows itself.
         """
-        check_batch_size(self._settings.batch_size, self.smallest_batch)
+        check_batch_size(self._settings.train.batch_size, self.smallest_batch)
         check_rows(len(self.examples), self.smallest_batch)
 
     @property

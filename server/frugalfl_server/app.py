@@ -31,17 +31,17 @@ def main(grid: Grid, context: Context) -> None:
     already; without it, a new one is made under ``runs`` in the working folder.
     """
     settings = Settings.of(context.run_config)
-    task = load_task(settings.task)
+    task = load_task(settings.run.task)
     settings = pin_start(settings, task)
     given = context.node_config.get("run-dir")
     if given is not None:
         run = RunDirectory.open(Path(str(given)))
-    elif settings.resume:
-        run = to_resume(Path(settings.resume), settings)
+    elif settings.run.resume:
+        run = to_resume(Path(settings.run.resume), settings)
     else:
         run = RunDirectory.create(Path("runs"), task.name, settings, app=None)
     with claimed(run), keeping_status(run):
-        if settings.trees:
+        if settings.train.trees:
             from frugalfl_server.trees.federation import grow
 
             grow(_carrying(grid), settings, task, run)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Context, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from frugalfl import wire
 from frugalfl.energy import countable_readings
 from frugalfl.energy.record import known_sum
 from frugalfl.errors import TaskError
@@ -26,6 +26,7 @@ from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.evaluate import evaluate, form_of, scoring_for
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import averaging
+from frugalfl_server.rounds.stalls import step_size_after
 from frugalfl_server.run import summary
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import Progress
@@ -54,7 +55,8 @@ def _train(form: Form, message: Message, context: Context) -> RecordDict:
     device = device_of(context)
     device.rows.fit(form)
     parameters = unpack(message.content.array_records["arrays"])
-    number = int(message.content.config_records["config"]["server-round"])  # type: ignore[arg-type]
+    config: Mapping[str, Any] = message.content.config_records["config"]
+    number = int(config["server-round"])
     trainer = device.trainer()
     assert trainer is not None  # only a LiteRT trainer has to wait for its program
     device.rows.check_model(trainer, parameters)
@@ -63,8 +65,8 @@ def _train(form: Form, message: Message, context: Context) -> RecordDict:
             parameters,
             trainer.layout.everything,
             device.rows.examples,
-            device.settings.learning_rate_at(number),
-            (device.settings.seed, device.number, number),
+            config.get(wire.LEARNING_RATE, 0.0) or device.settings.learning_rate_at(number),
+            (device.settings.run.seed, device.number, number),
             smallest_batch=device.rows.fewest,
         )
     local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
@@ -117,19 +119,23 @@ def _array_bytes(message: Message) -> int:
 def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool = False) -> None:
     """Run the baseline's rounds into the run directory: as many as ours trained, where it did."""
     ours = sum((r.federation, r.phase) == (summary.OURS, "train") for r in run.rounds)
-    rounds = ours or settings.rounds
+    rounds = ours or settings.rounds.count
     progress = Progress(rounds, quiet)
     progress.say("baseline: Flower's stock FedAvg, float32, same seed and rounds")
-    public = task.public_rows(settings.shares_counters)
+    public = task.public_rows(settings.train.shares_counters)
     module = initial_model(task, settings)
     scoring = scoring_for(task, module, public.test, "public_data().test")
     form = form_of(module, public.test, scoring)
-    random.seed(settings.seed)
-    stock = replace(settings, trainer="torch")
+    random.seed(settings.run.seed)
+    stock = settings.changed(trainer="torch")
     grid = _CountingGrid(
-        _client(form), settings.clients, stock.as_config(), Path(run.path) / "devices" / "baseline"
+        _client(form),
+        settings.simulation.clients,
+        stock.as_config(),
+        Path(run.path) / "devices" / "baseline",
     )
     started, simulated = time.monotonic(), SimulatedLaps(grid)
+    told, done = ConfigRecord(), list[RoundRecord]()
 
     def finish_round(number: int, arrays: object) -> MetricRecord | None:
         nonlocal started
@@ -157,10 +163,14 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
         )
         run.add_round(record)
         progress.round_done(record)
+        done.append(record)
+        if rate := step_size_after(done, scoring, settings, number + 1):
+            told[wire.LEARNING_RATE] = rate
         grid.reset()
         started = time.monotonic()
         return None
 
     averaging(settings).start(
-        grid, pack(read_parameters(module)), num_rounds=rounds, evaluate_fn=finish_round
-    )
+        grid, pack(read_parameters(module)), num_rounds=rounds, evaluate_fn=finish_round,
+        train_config=told,
+    )  # fmt: skip

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from flwr.clientapp import ClientApp
 
-from frugalfl.asynchronous import parse_asynchronous
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
@@ -23,21 +22,23 @@ def check_simulable(settings: Settings) -> None:
     Raises:
         UsageError: There is such a one; the message names it.
     """
-    if settings.min_battery:
+    if settings.energy.min_battery:
         raise UsageError(
-            f"min-battery is {settings.min_battery}, and simulated clients have no batteries of "
-            "their own: add min-battery=0; frugalfl serve keeps to it"
+            f"min-battery is {settings.energy.min_battery}, and simulated clients have no "
+            "batteries of their own: add min-battery=0; frugalfl serve keeps to it"
         )
-    if settings.round_deadline:
+    if settings.rounds.round_deadline:
         raise UsageError(
-            f"round-deadline is {settings.round_deadline:g} s, and simulated clients train one "
-            "after the other, none of them late: add round-deadline=0; frugalfl serve keeps to it"
+            f"round-deadline is {settings.rounds.round_deadline:g} s, and simulated clients train "
+            "one after the other, none of them late: add round-deadline=0; frugalfl serve keeps to "
+            "it"
         )
-    buffered = parse_asynchronous(settings.asynchronous)
-    if buffered is not None and buffered.updates > settings.clients:
+    buffered = settings.rounds.buffered
+    if buffered is not None and buffered.updates > settings.simulation.clients:
         raise UsageError(
-            f"asynchronous is {settings.asynchronous}, but there are only {settings.clients} "
-            "clients, each of which gives one update to a step of the model"
+            f"asynchronous is {settings.rounds.asynchronous}, but there are only "
+            f"{settings.simulation.clients} clients, each of which gives one update to a step of "
+            "the model"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -50,12 +49,12 @@ def simulate_app(
         FrugalFLError: What the branches of :mod:`frugalfl.errors` say; the run directory then
             holds everything up to the last finished round.
     """
-    if baseline and settings.private:
+    if baseline and settings.wire.private:
         raise UsageError(
             "--baseline has nothing to compare with private blocks: Flower's FedAvg makes one "
             "model for all; leave --baseline out"
         )
-    if baseline and not settings.rounds:
+    if baseline and not settings.rounds.count:
         raise UsageError("--baseline needs rounds to compare with; leave it out with rounds = 0")
     if slim:
         check_slim(settings)
@@ -64,26 +63,26 @@ def simulate_app(
     torch.set_num_threads(1)
     with importable(app), quiet_flower(), quiet_devices():
         client_app = client_of(app)
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         settings = pin_start(settings, task)
         if baseline and not task.has_public_rows:
             raise UsageError(
                 "--baseline is measured on public rows, and this task has none; leave it out"
             )
         unfit = unfit_partitions(task, settings)
-        if resume is None and settings.resume:
-            resume = Path(settings.resume)
-        settings = replace(settings, resume="")
+        if resume is None and settings.run.resume:
+            resume = Path(settings.run.resume)
+        settings = settings.changed(resume="")
         if resume is None:
             run = RunDirectory.create(runs, task.name, settings, app)
             keep_app(run, app)
         else:
             run = to_resume(resume, settings)
         for why in unfit:
-            Progress(settings.rounds, log=run.path / LOG).warn(why)
+            Progress(settings.rounds.count, log=run.path / LOG).warn(why)
         try:
             grid = InProcessGrid(
-                client_app, settings.clients, settings.as_config(), run.path / "devices"
+                client_app, settings.simulation.clients, settings.as_config(), run.path / "devices"
             )
             server_app(grid, server_context(settings.as_config(), {"run-dir": str(run.path)}))
             for wanted, other in ((baseline, run_baseline), (slim, run_slim)):
@@ -105,14 +104,14 @@ def unfit_partitions(task: Task, settings: Settings) -> list[str]:
     Raises:
         TaskError: No client's can.
     """
-    if settings.shares_counters:
+    if settings.train.shares_counters:
         return []
     found = []
-    for number in range(settings.clients):
+    for number in range(settings.simulation.clients):
         try:
-            task.rows_of(number, settings.clients)
+            task.rows_of(number, settings.simulation.clients)
         except TaskError as error:
             found.append(error)
-    if len(found) == settings.clients:
+    if len(found) == settings.simulation.clients:
         raise found[0]
     return list(map(str, found))

@@ -6,8 +6,6 @@ rounds. Same clients, seed, codecs and number of rounds, recovery included.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from frugalfl.blocks import Shape
 from frugalfl.errors import ExportError, UsageError
 from frugalfl.modules import read_parameters
@@ -32,13 +30,13 @@ def check_slim(settings: Settings) -> None:
     Raises:
         UsageError: Nothing is pruned, or the rounds of the large model are in another run.
     """
-    if not settings.prunes:
+    if not settings.export.prunes:
         raise UsageError("--slim compares with a pruned model: set prune, or a budget")
-    if not settings.recover_rounds:
+    if not settings.export.recover_rounds:
         raise UsageError(
             "--slim compares with a pruned model that was trained on: set recover-rounds"
         )
-    if settings.start_from:
+    if settings.run.start_from:
         raise UsageError(
             "--slim trains for as many rounds as the pruned model had, and with start-from most "
             "of those are in another run; leave one of the two out"
@@ -60,12 +58,12 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
         progress.say("slim: nothing was pruned, so there is nothing to compare")
         return
     progress.say("slim: the pruned model's architecture from scratch, same seed, codecs and rounds")
-    own = replace(
-        settings, rounds=rounds, prune=0.0, target="", flash="", ram="", macs=0,
-        stop_joules=0.0, stop_accuracy=0.0, stop_score=0.0,
+    own = settings.changed(
+        rounds=rounds, prune=0.0, target="", flash="", ram="", macs=0,
+        stop_joules=0.0, stop_accuracy=0.0, stop_score=0.0, stop_patience=0,
     )  # fmt: skip
     grid = InProcessGrid(
-        client_app, own.clients, own.as_config(), run.path / "devices" / summary.SLIM
+        client_app, own.simulation.clients, own.as_config(), run.path / "devices" / summary.SLIM
     )
     federation = Federation(grid, own, task, run, sink=RowsOnly(run, summary.SLIM))
     module = train(federation, slim_model(task, own, shapes))

@@ -20,12 +20,12 @@ from .rounds import digits
 def throw_requests(folder, count, seed):
     """Throw them; return to how many the client said no, in one line, and stayed sound."""
     TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1
-    settings = Settings(clients=40, local_epochs=1)
+    settings = Settings.of(clients=40, local_epochs=1)
     rng = np.random.default_rng(seed)
     refused = 0
     with digits():
         model = read_parameters(load_task("task:task").new_model())
-        downlink = Downlink(model, settings.downlink, version=4)
+        downlink = Downlink(model, settings.wire.downlink, version=4)
         blocks = downlink.layout.everything
         honest = wire.TrainRequest("run", 3, -1, 4, blocks, downlink.full(), "raw")
         context = Context(

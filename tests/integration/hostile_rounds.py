@@ -72,7 +72,7 @@ def silent(message, context):
 
 def throw(folder, throwers, rounds, seed, change=reply_like, **settings):
     """Do rounds with mutations and without; return both."""
-    chosen = Settings(
+    chosen = Settings.of(
         clients=GOOD + throwers, clients_per_round=GOOD + throwers, local_epochs=1, rounds=rounds,
         set_aside="never", **settings,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import random
 from contextlib import contextmanager
-from dataclasses import replace
 
 import torch
 from flwr.app import ConfigRecord
@@ -36,11 +35,13 @@ class Rounds:
 
     def __init__(self, settings, devices, run="run", client=client_app, inner=None):
         self.settings, self.run, self.inner = settings, run, inner
-        self.task = load_task(settings.task)
+        self.task = load_task(settings.run.task)
         parameters = read_parameters(initial_model(self.task, settings))
-        self.model, _ = split(parameters, settings.private)
+        self.model, _ = split(parameters, settings.wire.private)
         self.start = self.model
-        self.downlink = Downlink(self.model, settings.downlink, budget_b=settings.downlink_budget)
+        self.downlink = Downlink(
+            self.model, settings.wire.downlink, budget_b=settings.wire.downlink_budget
+        )
         self.programs = Programs(self.task, settings, self.task.public_rows().test)
         self.programs.follow(self.task.new_model())
         control = Control(settings)
@@ -51,14 +52,16 @@ class Rounds:
         self.aside = self.clients.quarantine
         self.warnings = []
         self.strategy = self._strategy()
-        self.grid = InProcessGrid(client, settings.clients, settings.as_config(), devices)
+        self.grid = InProcessGrid(
+            client, settings.simulation.clients, settings.as_config(), devices
+        )
         self.updates = []
         self.traffic = []
 
     def _strategy(self, first=1):
         settings = self.settings
-        if self.inner is None and settings.sampling == Settings().sampling:
-            settings = replace(settings, clients_per_round=settings.clients)  # everybody
+        if self.inner is None and settings.rounds.sampling == Settings().rounds.sampling:
+            settings = settings.changed(clients_per_round=settings.simulation.clients)  # everybody
         self.parts = Parts.of(
             settings, self.inner or FedAvg(fraction_evaluate=0.0), self.downlink, self.run,
             self.clients, first,

@@ -8,7 +8,6 @@ from flwr.app import Error
 from flwr.common.constant import ErrorCode
 
 from frugalfl import wire
-from frugalfl.settings import Settings
 from frugalfl_client.device import forget_devices
 
 from .rounds import digits
@@ -56,8 +55,7 @@ class LossyGrid(SlowGrid):
 @pytest.fixture
 def run(tmp_path):
     def three_rounds(killed_in_the_second, grid=KilledGrid, slow=(), **changes):
-        settings = Settings(**{
-            **SETTINGS.__dict__, "clients_per_round": 4, "round_deadline": 20.0, "private": "8",
+        settings = SETTINGS.changed(**{"clients_per_round": 4, "round_deadline": 20.0, "private": "8",
             "uplink": "feedback(momentum 0.5) | topk(5%) | sign | golomb", **changes,
         })  # fmt: skip
         folder = tmp_path / f"devices-{len(list(tmp_path.iterdir()))}"

@@ -29,7 +29,7 @@ CLIENTS = 6
 
 
 def small(**changes):
-    return Settings(
+    return Settings.of(
         **{
             "clients": CLIENTS, "clients_per_round": 3, "rounds": 4, "local_epochs": 1,
             "prune": 0.0, "initial": "seeded", "asynchronous": "buffered(2)",
@@ -42,9 +42,11 @@ def small(**changes):
 def federate(settings, folder, client=client_app, capsys=None):
     """Train; return the run, its model, and what was said meanwhile."""
     with digits():
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         run = RunDirectory.create(folder, task.name, settings, DIGITS)
-        grid = InProcessGrid(client, settings.clients, settings.as_config(), run.path / "devices")
+        grid = InProcessGrid(
+            client, settings.simulation.clients, settings.as_config(), run.path / "devices"
+        )
         module = train(Federation(grid, settings, task, run, quiet=capsys is None))
     said = capsys.readouterr().err if capsys else ""
     return run, read_parameters(module), said
@@ -102,7 +104,7 @@ class Ones:
 
     def __init__(self, settings):
         with digits():
-            self._model = read_parameters(load_task(settings.task).new_model())
+            self._model = read_parameters(load_task(settings.run.task).new_model())
         self.asked = []
 
     def __call__(self, message, context):
@@ -127,7 +129,7 @@ def moves(settings, folder, client, capsys=None):
     """Return the run, by how much all steps together moved the model, and what was said."""
     run, model, said = federate(settings, folder, client, capsys)
     with digits():
-        start = read_parameters(initial_model(load_task(settings.task), settings))
+        start = read_parameters(initial_model(load_task(settings.run.task), settings))
     return run, float((model["0.bias"] - start["0.bias"]).mean()), said
 
 

@@ -31,7 +31,9 @@ def normed_model():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Rounds with nothing set but their number, and what they ended with."""
-    settings = Settings(rounds=ROUNDS, clients=10, clients_per_round=10, local_epochs=3, prune=0.0)
+    settings = Settings.of(
+        rounds=ROUNDS, clients=10, clients_per_round=10, local_epochs=3, prune=0.0
+    )
     with digits(), pytest.MonkeyPatch.context() as patch:
         import task
 

@@ -8,7 +8,7 @@ CLIENTS = 4
 
 
 def settings(**changes):
-    return Settings(
+    return Settings.of(
         **{"clients": CLIENTS, "clients_per_round": CLIENTS, "local_epochs": 1, "prune": 0.0}
         | changes
     )

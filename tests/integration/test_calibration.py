@@ -87,12 +87,15 @@ def test_it_is_within_two_decibels_of_all_rows_in_one_place(calibrated_run):
     settings = Settings.of(run.read_json("run.json")["settings"])
     parameters = run.load_checkpoint()
     with importable(app):
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         module = resize(task.new_model(), {name: one.shape for name, one in parameters.items()})
         write_parameters(module, parameters)
         test = task.public_rows().test
         everything = np.concatenate(
-            [task.rows_of(number, settings.clients).x for number in range(settings.clients)]
+            [
+                task.rows_of(number, settings.simulation.clients).x
+                for number in range(settings.simulation.clients)
+            ]
         )
     float_model = export.convert(module, test.x.shape[1:])
     pooled = export.quantize(float_model, export.to_model_layout(everything, float_model))
@@ -146,7 +149,9 @@ def liar(change, nodes):
 
 def calibrate(devices, app=client.app, before=lambda: None, percentile=100.0):
     """Train a round and calibrate; return the ranges by node, those merged, and the warnings."""
-    settings = Settings(clients=6, clients_per_round=6, local_epochs=1, initial="seeded", prune=0.0)
+    settings = Settings.of(
+        clients=6, clients_per_round=6, local_epochs=1, initial="seeded", prune=0.0
+    )
     rounds = Rounds(settings, devices, client=app)
     rounds.next()
     rounds.downlink.advance(rounds.model)

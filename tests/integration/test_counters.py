@@ -41,7 +41,9 @@ class Shared:
         with devices(), Lines() as self.warnings, Lines(logging.INFO) as lines:
             self.run = RunDirectory.create(folder, task, settings, app=None)
             grid = InProcessGrid(client, CLIENTS, settings.as_config(), self.run.path / "devices")
-            counters_into(self.run, grid, CLIENTS, Scores(0.5, {}, 0), settings.counters_at_least)
+            counters_into(
+                self.run, grid, CLIENTS, Scores(0.5, {}, 0), settings.train.counters_at_least
+            )
         self.line = [line for line in lines if line not in self.warnings][-1]
 
     def folder(self, number):

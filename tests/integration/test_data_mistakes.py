@@ -41,7 +41,7 @@ def federation(tmp_path, monkeypatch):
 
     def begin(kind, clients=3, **settings):
         monkeypatch.setenv("KIND", kind)
-        chosen = Settings(
+        chosen = Settings.of(
             **{
                 "clients": clients, "clients_per_round": clients, "rounds": 2, "prune": 0.0,
                 "recover_rounds": 0, "local_epochs": 1, "batch_size": 8, "evaluate_rows": 8,

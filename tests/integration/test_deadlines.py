@@ -23,7 +23,7 @@ from frugalfl_sim.engine.grid import InProcessGrid
 
 from .rounds import Rounds, digits
 
-SETTINGS = Settings(
+SETTINGS = Settings.of(
     clients=4, clients_per_round=2, local_epochs=1, evaluate_rows=0, recover_rounds=0, prune=0.0
 )
 
@@ -69,10 +69,12 @@ class SlowRounds(Rounds):
 
     def __init__(self, settings, devices):
         super().__init__(settings, devices, inner=strategy_of(settings))
-        self.slow = SlowGrid(self.grid._client_app, settings.clients, settings.as_config(), devices)
+        self.slow = SlowGrid(
+            self.grid._client_app, settings.simulation.clients, settings.as_config(), devices
+        )
         self.round_grid = RoundGrid(
-            self.slow, settings.clients_per_round, settings.round_deadline,
-            close_early=settings.over_select > 0, clock=self.slow.clock,
+            self.slow, settings.rounds.clients_per_round, settings.rounds.round_deadline,
+            close_early=settings.rounds.over_select > 0, clock=self.slow.clock,
             sleep=self.slow.sleep,
         )  # fmt: skip
 
@@ -99,7 +101,7 @@ class SlowRounds(Rounds):
 @pytest.fixture
 def rounds(tmp_path):
     def begin(**changes):
-        settings = Settings(**{**SETTINGS.__dict__, "round_deadline": 20.0, **changes})
+        settings = SETTINGS.changed(**{"round_deadline": 20.0, **changes})
         return SlowRounds(settings, tmp_path / "devices")
 
     with digits():
@@ -197,7 +199,7 @@ def test_replies_come_in_the_order_of_the_messages(rounds):
 
 def test_who_waits_for_nodes_says_for_how_many(tmp_path):
     with digits():
-        few = Settings(**{**SETTINGS.__dict__, "clients": 2})
+        few = SETTINGS.changed(clients=2)
         grid = InProcessGrid(None, 2, few.as_config(), tmp_path)
         waiting = RoundGrid(grid, 3)
         with Lines(logging.INFO) as said:

@@ -17,7 +17,7 @@ from .rounds import Rounds, digits
 
 CLIENTS = 4
 #: The downlink drops most of a difference, so that clients' models are not the server's.
-SETTINGS = Settings(
+SETTINGS = Settings.of(
     clients=CLIENTS, clients_per_round=CLIENTS, rounds=3, local_epochs=1, uplink="qsgd(6) | range",
     strategy="dpfedavg(0.5, 0.25)",
 )  # fmt: skip
@@ -59,7 +59,7 @@ def test_the_model_moves_by_the_mean_of_clipped_decoded_updates(tmp_path, clip):
 
 
 def test_noise_is_that_of_the_setting(tmp_path):
-    chosen = Settings(**{**SETTINGS.__dict__, "strategy": "dpfedavg(400, 0.01)"})
+    chosen = SETTINGS.changed(**{"strategy": "dpfedavg(400, 0.01)"})
     with digits():
         run = Rounds(chosen, tmp_path, inner=strategy_of(chosen))
         run.next()
@@ -80,7 +80,7 @@ def test_an_update_of_zeros_does_not_end_the_run(tmp_path):
 
 def test_steps_that_the_server_steers_are_refused():
     with pytest.raises(UsageError, match="dpfedavg does not go with stochastic"):
-        Settings(strategy="dpfedavg(0.5, 1)")
+        Settings.of(strategy="dpfedavg(0.5, 1)")
 
 
 def test_local_noise_after_the_codec_is_refused(tmp_path):

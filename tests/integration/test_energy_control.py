@@ -31,7 +31,7 @@ EPOCH_J, UPLOAD_J = 2.0, 1.0
 
 
 def small(**changes):
-    return Settings(
+    return Settings.of(
         **{"clients": CLIENTS, "clients_per_round": CLIENTS, "local_epochs": 2, "prune": 0.0}
         | changes
     )
@@ -198,10 +198,13 @@ def test_a_fleets_link_is_what_its_simulated_clients_are_connected_by(tmp_path):
 
 def train(settings, folder, devices=None):
     with digits():
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         run = RunDirectory.create(folder, task.name, settings, DIGITS)
         grid = InProcessGrid(
-            devices or Devices(), settings.clients, settings.as_config(), run.path / "devices"
+            devices or Devices(),
+            settings.simulation.clients,
+            settings.as_config(),
+            run.path / "devices",
         )
         phase.train(Federation(grid, settings, task, run, quiet=True))
     return run
@@ -211,7 +214,7 @@ def test_a_run_that_is_stopped_is_the_beginning_of_one_that_is_not(tmp_path):
     settings = small(rounds=5, clients_per_round=3, refresh="alternate(full, last(1))")
     whole = train(settings, tmp_path / "whole")
     # Three clients use 5 J a round: 15, 30.
-    stopped = train(replace(settings, stop_joules=29.0), tmp_path / "stopped")
+    stopped = train(settings.changed(stop_joules=29.0), tmp_path / "stopped")
     same = [
         [(r.round, r.accuracy, r.loss, r.uplink_bytes, r.downlink_bytes) for r in run.rounds]
         for run in (whole, stopped)
@@ -225,7 +228,7 @@ def test_a_run_that_is_stopped_is_the_beginning_of_one_that_is_not(tmp_path):
 
 def test_limits_that_are_far_off_change_nothing(tmp_path):
     settings = small(rounds=2, clients_per_round=3)
-    far = replace(settings, energy_budget=1e6, stop_joules=1e9, stop_accuracy=1.0, min_battery=5)
+    far = settings.changed(energy_budget=1e6, stop_joules=1e9, stop_accuracy=1.0, min_battery=5)
     rounds = [
         [(r.round, r.accuracy, r.loss, r.uplink_bytes, r.skipped) for r in run.rounds]
         for run in (train(settings, tmp_path / "without"), train(far, tmp_path / "with"))
@@ -263,7 +266,7 @@ def test_a_budget_keeps_back_enough_to_recover_a_pruned_model(tmp_path):
         clients=4, clients_per_round=4, rounds=6, recover_rounds=3, prune=0.5, energy_budget=30.0,
     )  # fmt: skip
     with digits():
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         run = RunDirectory.create(tmp_path, task.name, settings, DIGITS)
         grid = InProcessGrid(devices, 4, settings.as_config(), run.path / "devices")
         conduct(Federation(grid, settings, task, run, quiet=True))

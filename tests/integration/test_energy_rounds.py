@@ -14,7 +14,7 @@ from frugalfl_client.app import app as client_app
 
 from .rounds import Rounds, digits
 
-SETTINGS = Settings(
+SETTINGS = Settings.of(
     clients=4, clients_per_round=4, rounds=2, local_epochs=1, evaluate_rows=16, grid="ES"
 )
 
@@ -24,7 +24,7 @@ def rounds(tmp_path):
     """Rounds with a given client app and settings."""
     with digits():
         yield lambda client=client_app, **changes: Rounds(
-            replace(SETTINGS, **changes), tmp_path / "devices", client=client
+            SETTINGS.changed(**changes), tmp_path / "devices", client=client
         )
 
 
@@ -73,7 +73,7 @@ def test_what_a_client_gets_right_is_counted_on_its_own_rows(rounds):
 def test_without_rows_to_evaluate_there_is_no_such_record_and_the_model_is_the_same(
     rounds, tmp_path
 ):
-    with_it, without = rounds(), Rounds(replace(SETTINGS, evaluate_rows=0), tmp_path / "others")
+    with_it, without = rounds(), Rounds(SETTINGS.changed(evaluate_rows=0), tmp_path / "others")
     with_it.next()
     without.next()
     assert "evaluate" not in {record.phase for record in without.traffic[0].energy}

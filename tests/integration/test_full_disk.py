@@ -68,7 +68,7 @@ def test_so_does_the_ledger(disk):
 
 
 def test_a_round_goes_on_without_the_device_and_later_ones_with_it(disk, tmp_path):
-    settings = Settings(clients=3, clients_per_round=3, rounds=4, local_epochs=1)
+    settings = Settings.of(clients=3, clients_per_round=3, rounds=4, local_epochs=1)
     devices = tmp_path / "devices"
     devices.mkdir()
     (devices / "client-2").symlink_to(disk.folder, target_is_directory=True)
@@ -101,7 +101,7 @@ def test_a_ledger_that_cannot_grow_costs_the_record_and_not_the_update(tmp_path,
         return opened(disk.folder / path.name if path.parent.name == "client-0" else path)
 
     monkeypatch.setattr(device, "_ledger", on_the_small_disk)
-    settings = Settings(clients=2, clients_per_round=2, rounds=3, local_epochs=1)
+    settings = Settings.of(clients=2, clients_per_round=2, rounds=3, local_epochs=1)
     try:
         with digits():
             run = Rounds(settings, devices)

@@ -23,7 +23,9 @@ FINE = {"uplink": "float16 | zstd", "downlink": "zstd", "local_epochs": 2}
 
 def hostile(tmp_path, app, rounds=ROUNDS, **settings):
     """Run a few rounds; return them, and the accuracy at their end."""
-    chosen = Settings(clients=CLIENTS, clients_per_round=CLIENTS, rounds=ENOUGH, **FINE | settings)
+    chosen = Settings.of(
+        clients=CLIENTS, clients_per_round=CLIENTS, rounds=ENOUGH, **FINE | settings
+    )
     with digits(), np.errstate(all="ignore"):
         run = Rounds(chosen, tmp_path, client=app, inner=strategy_of(chosen))
         for _ in range(rounds):

@@ -25,7 +25,7 @@ CLIENTS = 4
 
 def small(**changes):
     options = {"trainer": "litert", "uplink": "raw", "local_epochs": 1, "prune": 0.0} | changes
-    return Settings(clients=CLIENTS, clients_per_round=CLIENTS, **options)
+    return Settings.of(clients=CLIENTS, clients_per_round=CLIENTS, **options)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,7 +34,7 @@ def compiled_once():
     kept, compiling = {}, Programs._compile
 
     def once(self, purpose):
-        key = (purpose, self._settings.momentum, self._settings.batch_size)
+        key = (purpose, self._settings.train.momentum, self._settings.train.batch_size)
         if key not in kept:
             kept[key] = compiling(self, purpose)
         return kept[key]

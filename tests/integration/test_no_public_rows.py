@@ -28,7 +28,7 @@ CLIENTS = 6
 
 
 def settings(**changes):
-    return Settings(
+    return Settings.of(
         **{
             "clients": CLIENTS, "clients_per_round": 4, "rounds": 3, "prune": 0.0,
             "recover_rounds": 0, "local_epochs": 2, "batch_size": 8, "downlink": "raw",

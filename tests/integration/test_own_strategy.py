@@ -23,7 +23,7 @@ from frugalfl_sim.engine.grid import InProcessGrid
 
 from .rounds import digits
 
-SETTINGS = Settings(
+SETTINGS = Settings.of(
     clients=6, clients_per_round=4, rounds=2, local_epochs=1, prune=0.0, recover_rounds=0
 )
 
@@ -55,7 +55,9 @@ def task():
 
 def trained(task, settings, folder):
     run = RunDirectory.create(folder, task.name, settings, app=None)
-    grid = InProcessGrid(client_app, settings.clients, settings.as_config(), folder / "devices")
+    grid = InProcessGrid(
+        client_app, settings.simulation.clients, settings.as_config(), folder / "devices"
+    )
     module = train(Federation(grid, settings, task, run, quiet=True))
     return run, read_parameters(module)
 
@@ -65,21 +67,21 @@ def moved(start, end):
 
 
 def test_the_hook_of_a_task_makes_the_steps(task, tmp_path):
-    one_round = replace(SETTINGS, rounds=1, uplink="raw", downlink="raw")
+    one_round = SETTINGS.changed(rounds=1, uplink="raw", downlink="raw")
     start = read_parameters(initial_model(task, one_round))
     run, whole = trained(task, one_round, tmp_path / "whole")
     own = replace(task, strategy=lambda settings: HalfSteps(fraction_evaluate=0.0))
     same, half = trained(own, one_round, tmp_path / "half")
     assert moved(start, half) == pytest.approx(moved(start, whole) / 2, rel=1e-4)
     # It was shown exactly the clients of the round, and these alone were asked.
-    assert len(HalfSteps.asked) == SETTINGS.clients_per_round == same.rounds[0].clients
+    assert len(HalfSteps.asked) == SETTINGS.rounds.clients_per_round == same.rounds[0].clients
     assert same.rounds[0].uplink_bytes == run.rounds[0].uplink_bytes
 
 
 def test_the_hook_is_checked(task):
     with pytest.raises(UsageError, match="fedadam.*strategy of its own; leave one of the two out"):
         own = replace(task, strategy=lambda settings: FedAvg())
-        strategy_of(replace(SETTINGS, strategy="fedadam(0.1)"), own)
+        strategy_of(SETTINGS.changed(strategy="fedadam(0.1)"), own)
     with pytest.raises(TaskError, match="gives a str, not a strategy of flwr.serverapp"):
         strategy_of(SETTINGS, replace(task, strategy=lambda settings: "fedavg"))
     with pytest.raises(TaskError, match=r"strategy\(\) raised ZeroDivisionError"):
@@ -91,10 +93,10 @@ def test_a_wrapped_strategy_is_one_of_flowers(task, tmp_path):
     with pytest.raises(FederationError, match="no round has begun"):
         _ = strategy.traffic
     start = read_parameters(initial_model(task, SETTINGS))
-    grid = InProcessGrid(client_app, SETTINGS.clients, SETTINGS.as_config(), tmp_path)
+    grid = InProcessGrid(client_app, SETTINGS.simulation.clients, SETTINGS.as_config(), tmp_path)
     result = strategy.start(grid, pack(start), num_rounds=2)
     assert moved(start, unpack(result.arrays)) > 0
-    assert strategy.traffic.updates == strategy.traffic.clients == SETTINGS.clients_per_round
+    assert strategy.traffic.updates == strategy.traffic.clients == SETTINGS.rounds.clients_per_round
     whole_b = sum(tensor.nbytes for tensor in start.values())
     assert 0 < strategy.traffic.uplink_bytes < whole_b  # of four clients together
 
@@ -103,6 +105,6 @@ def test_a_strategy_that_would_wait_for_more_says_so(task, tmp_path):
     inner = FedAvg(min_train_nodes=5, min_available_nodes=5, fraction_evaluate=0.0)
     strategy = FrugalStrategy.wrap(inner, SETTINGS)
     start = read_parameters(initial_model(task, SETTINGS))
-    grid = InProcessGrid(client_app, SETTINGS.clients, SETTINGS.as_config(), tmp_path)
+    grid = InProcessGrid(client_app, SETTINGS.simulation.clients, SETTINGS.as_config(), tmp_path)
     with pytest.raises(FederationError, match="4 clients can be asked, and FedAvg waits for 5"):
         strategy.start(grid, pack(start), num_rounds=1)

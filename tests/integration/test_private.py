@@ -30,7 +30,7 @@ def exchanged(tmp_path, private, name="run", uplink="raw"):
             messages.append((number, data, bytes(sent.content["arrays"]["frames"].data)))
         return reply
 
-    settings = Settings(
+    settings = Settings.of(
         clients=CLIENTS, clients_per_round=CLIENTS, local_epochs=2, prune=0.0, learning_rate=0.1,
         uplink=uplink, downlink="raw", private=private,
     )  # fmt: skip
@@ -134,7 +134,7 @@ def test_the_rounds_accuracy_is_the_clients_mean_by_rows(tmp_path):
         told[number] = (metrics["accuracy"], metrics["scored"], metrics["num-examples"])
         return reply
 
-    settings = Settings(clients=CLIENTS, clients_per_round=CLIENTS, prune=0.0, private="8")
+    settings = Settings.of(clients=CLIENTS, clients_per_round=CLIENTS, prune=0.0, private="8")
     with digits():
         run = Rounds(settings, tmp_path, client=app)
         run.next()
@@ -159,7 +159,7 @@ def test_a_device_sends_no_score_of_fewer_rows_than_its_smallest_batch(tmp_path)
         told[number] = {"accuracy", "tally", "scored"} & set(metrics)
         return reply
 
-    settings = Settings(
+    settings = Settings.of(
         clients=CLIENTS, clients_per_round=CLIENTS, prune=0.0, private="8", batch_size=400
     )
     with digits():
@@ -174,11 +174,11 @@ def test_a_device_sends_no_score_of_fewer_rows_than_its_smallest_batch(tmp_path)
 def test_rows_that_are_measured_on_are_never_trained_on(tmp_path, monkeypatch):
     from frugalfl_client.device import _device
 
-    settings = Settings(clients=CLIENTS, clients_per_round=CLIENTS, prune=0.0, private="8")
+    settings = Settings.of(clients=CLIENTS, clients_per_round=CLIENTS, prune=0.0, private="8")
     with digits():
         devices = [
-            _device(1, CLIENTS, tmp_path, s, "", "", "", "torch", s.seed, 1)
-            for s in (settings, Settings(**{**vars(settings), "rounds": 9}))
+            _device(1, CLIENTS, tmp_path, s, "", "", "", "torch", s.run.seed, 1)
+            for s in (settings, settings.changed(rounds=9))
         ]
     for device in devices:
         trained = {row.tobytes() for row in device.rows.examples.x}

@@ -23,7 +23,7 @@ def switch(tmp_path_factory):
     """A federation through the switch; the bytes of that round, and of full copies in its place."""
     folder = tmp_path_factory.mktemp("switch")
     with digits():
-        settings = Settings(
+        settings = Settings.of(
             clients=CLIENTS, clients_per_round=CLIENTS, local_epochs=1,
             uplink="feedback | topk(1%) | sign | golomb",
         )  # fmt: skip

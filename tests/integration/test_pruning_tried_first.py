@@ -37,7 +37,7 @@ def test_a_case_is_pruned_as_it_was_planned_whatever_its_weights(case):
     whole, share = PLANS[case]
     task, settings = task_of(CASES / case), Settings()
     rows = task.public_rows().test
-    plan = plan_for(task, settings, rows, settings.prune)
+    plan = plan_for(task, settings, rows, settings.export.prune)
     assert whole <= {name for one in plan.whole for name in one.layers}
     module = task.new_model()
     torch.manual_seed(1)
@@ -54,14 +54,14 @@ def test_the_demo_has_nothing_to_say():
     assert dry_run(task, Settings(), task.public_rows().test, [check_pruning]) == []
 
 
-@pytest.mark.parametrize("settings", [Settings(prune=0.0), Settings(prune=0.0, private="1")])
+@pytest.mark.parametrize("settings", [Settings.of(prune=0.0), Settings.of(prune=0.0, private="1")])
 def test_without_pruning_nothing_is_tried(settings):
     assert list(check_pruning(task_of(CASES / "10-tied-weights"), settings, rows=None)) == []
 
 
 def test_a_budget_is_tried_with_the_narrowest_model():
     task = task_of(CASES / "10-tied-weights")
-    said = list(check_pruning(task, Settings(flash="64KiB"), task.public_rows().test))
+    said = list(check_pruning(task, Settings.of(flash="64KiB"), task.public_rows().test))
     assert "a ('a.weight' is tied" in said[0] and "no round recovers" in said[1]
 
 

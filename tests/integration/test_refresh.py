@@ -24,7 +24,7 @@ LIMITS = Limits()
 
 
 def small(**changes):
-    return Settings(
+    return Settings.of(
         clients=CLIENTS, clients_per_round=CLIENTS, local_epochs=1, prune=0.0, **changes
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from frugalfl.errors import RunError
 from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.progress import LOG
 from frugalfl_sim.apps import read_settings
 from frugalfl_sim.simulate import simulate_app
 
@@ -107,12 +108,15 @@ def killing_app(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pruned(killed, killing_app):
     """Killed in the third round, and in the first and the second one on the pruned model."""
-    return killed(killing_app, [*SMALL, "strategy=fedadam(0.01)"], "2 12", "2 10", "1 10")
+    settings = [*SMALL, "strategy=fedadam(0.01)", "schedule=plateau(0.5, 1)", "learning-rate=1.0"]
+    return killed(killing_app, settings, "2 12", "2 10", "1 10")
 
 
 @pytest.mark.slow
 def test_a_run_killed_in_training_and_in_recovery_ends_with_the_same_model(pruned):
     plain, resumed = pruned
+    for run in pruned:
+        assert "so the step size is" in (run.path / LOG).read_text()
     assert figures(resumed) == figures(plain)
     assert same_model(resumed, plain)
     int8 = "model/model_int8.tflite"

@@ -23,7 +23,7 @@ def updates_of(tmp_path):
     """Train one device at version 1 and at a later one; return its second frame."""
 
     def run(feedback, later, between=lambda store: None):
-        settings = Settings(
+        settings = Settings.of(
             clients=6, clients_per_round=1, uplink=f"{feedback} | topk(1%) | sign | golomb"
         )
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
@@ -33,7 +33,7 @@ def updates_of(tmp_path):
             blocks = Layout.of(model).everything
             for number, version in ((1, 1), (2, later)):
                 full = Downlink(model, "raw", version).full()
-                uplink = settings.uplink
+                uplink = settings.wire.uplink
                 request = wire.TrainRequest("run", number, -1, version, blocks, full, uplink)
                 node = next(iter(grid.get_node_ids()))
                 sent = grid.create_message(wire.pack_request(request), "train", node, "1")

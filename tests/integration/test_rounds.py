@@ -2,7 +2,6 @@
 
 import random
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,7 +27,7 @@ from frugalfl_sim.engine.grid import InProcessGrid
 from .conftest import DIGITS
 
 CLIENTS, ROUNDS = 6, 4
-SETTINGS = Settings(clients=CLIENTS, clients_per_round=CLIENTS, rounds=ROUNDS, local_epochs=2)
+SETTINGS = Settings.of(clients=CLIENTS, clients_per_round=CLIENTS, rounds=ROUNDS, local_epochs=2)
 
 
 @pytest.fixture
@@ -43,8 +42,8 @@ def federate(tmp_path):
             task = load_task("task:task")
             module = initial_model(task, SETTINGS)
             parameters = read_parameters(module)
-            downlink = Downlink(parameters, SETTINGS.downlink)
-            settings = replace(SETTINGS, refresh=plan)
+            downlink = Downlink(parameters, SETTINGS.wire.downlink)
+            settings = SETTINGS.changed(refresh=plan)
             parts = Parts.of(settings, inner(fraction_evaluate=0.0), downlink, "run")
             strategy = FrugalStrategy(lambda _: parts)
             traffic = []

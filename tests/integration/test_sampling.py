@@ -14,7 +14,7 @@ A_ROUND = 5
 
 
 def settings(strategy):
-    return Settings(
+    return Settings.of(
         clients=CLIENTS, clients_per_round=A_ROUND, local_epochs=1, prune=0.0, initial="seeded",
         strategy=strategy, sampling="sticky(6, 1)",
     )  # fmt: skip
@@ -69,7 +69,7 @@ def test_a_client_that_always_fails_does_not_keep_its_place(tmp_path):
 def test_fewer_bytes_go_down_than_to_clients_drawn_at_random(tmp_path):
     down = []
     for sampling in ("sticky(2, 0.1)", "uniform"):
-        chosen = Settings(
+        chosen = Settings.of(
             clients=CLIENTS, clients_per_round=2, local_epochs=1, prune=0.0, initial="seeded",
             sampling=sampling,
         )  # fmt: skip

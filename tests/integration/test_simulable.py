@@ -27,10 +27,10 @@ PROJECT = '[tool.flwr.app.components]\nserverapp = "{}"\nclientapp = "{}"\n'
     ],
 )
 def test_what_simulated_clients_do_not_have_is_refused_by_name(change, named):
-    settings = Settings(clients=6, clients_per_round=3)
+    settings = Settings.of(clients=6, clients_per_round=3)
     check_simulable(settings)
     with pytest.raises(UsageError, match=named):
-        check_simulable(Settings(clients=6, clients_per_round=3, **change))
+        check_simulable(Settings.of(clients=6, clients_per_round=3, **change))
 
 
 def test_an_apps_own_clientapp_is_the_one_that_is_simulated(tmp_path):

@@ -50,10 +50,12 @@ class DyingGrid(InProcessGrid):
 def attempt(run, settings, lives):
     """Go on with a run for so many exchanges; say whether it came to its end."""
     with devices():
-        grid = DyingGrid(client_app, settings.clients, settings.as_config(), run.path / "devices")
+        grid = DyingGrid(
+            client_app, settings.simulation.clients, settings.as_config(), run.path / "devices"
+        )
         grid.left = lives
         try:
-            grow(grid, settings, load_task(settings.task), run)
+            grow(grid, settings, load_task(settings.run.task), run)
         except Killed:
             return False
     return True

@@ -106,7 +106,7 @@ def test_its_tables_say_what_travelled(honest, way):
     assert (
         bins.phase == "bins" and bins.round == 0 and bins.clients == CLIENTS and bins.updates == 0
     )
-    number = 6 if way == "histogram" else settings.rounds
+    number = 6 if way == "histogram" else settings.rounds.count
     assert [(row.phase, row.round) for row in rounds] == [
         ("train", one) for one in range(1, number + 1)
     ]

@@ -25,7 +25,7 @@ WAYS = {
 
 
 def settings_of(way, task="task", **changes):
-    return Settings(
+    return Settings.of(
         task=f"toy_rare:{task}", clients=CLIENTS, clients_per_round=CLIENTS, **WAYS[way] | changes
     )
 
@@ -33,9 +33,11 @@ def settings_of(way, task="task", **changes):
 def run_of(folder, settings, client=client_app):
     """Run to the end; return the run directory, which is there after an error, too."""
     with devices():
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         run = RunDirectory.create(folder, task.name, settings, app=None)
-        grid = InProcessGrid(client, settings.clients, settings.as_config(), run.path / "devices")
+        grid = InProcessGrid(
+            client, settings.simulation.clients, settings.as_config(), run.path / "devices"
+        )
         with keeping_status(run):
             grow(grid, settings, task, run)
     return run

@@ -78,7 +78,7 @@ def test_an_epoch_in_tflite_runtime_equals_pytorch(python, tmp_path):
         [python, "-c", PROGRAM, tmp_path, digest_of(file)], check=True, timeout=120,
         env=os.environ | {"PYTHONPATH": path},
     )  # fmt: skip
-    trainer = TorchTrainer(task, Settings(local_epochs=2, prune=0.0))
+    trainer = TorchTrainer(task, Settings.of(local_epochs=2, prune=0.0))
     expected = trainer.train(parameters, everything, rows, 0.05, (0, 1)).update
     with np.load(tmp_path / "update.npz") as found:
         for name, step in expected.items():

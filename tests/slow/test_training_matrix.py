@@ -78,7 +78,7 @@ class Case:
         self.mu = MU if self.rule.proximal else 0.0
 
     def by_litert(self, program) -> dict[str, np.ndarray]:
-        trainer = LiteRTTrainer(program, Settings(local_epochs=1, batch_size=BATCH, prune=0.0))
+        trainer = LiteRTTrainer(program, Settings.of(local_epochs=1, batch_size=BATCH, prune=0.0))
         return trainer.train(
             self.parameters, self.planned, self.rows, self.rate, SEED, proximal_mu=self.mu
         ).update

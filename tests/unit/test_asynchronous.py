@@ -54,7 +54,9 @@ def test_mistakes_are_explained(config, message):
     ],
 )  # fmt: skip
 def test_what_takes_a_mean_alone_needs_no_rounds(strategy):
-    assert needs_only_mean(strategy_of(Settings(strategy=strategy))) != needs_whole_rounds(strategy)
+    assert needs_only_mean(strategy_of(Settings.of(strategy=strategy))) != needs_whole_rounds(
+        strategy
+    )
 
 
 def grid_of(folder, delays, clients=4):

@@ -89,7 +89,7 @@ def test_bytes_are_those_of_the_arrays():
 
 
 def settings(**changes):
-    return Settings(
+    return Settings.of(
         **{
             "initial": "seeded", "rounds": 3, "clients": 10, "clients_per_round": 4,
             "local_epochs": 1, "learning_rate": 0.1, "prune": 0.0, **changes,

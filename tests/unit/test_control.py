@@ -34,7 +34,7 @@ def reply(train_j=None, upload_j=None, battery=None, frame=b"x"):
 
 
 def control(**settings):
-    return Control(Settings(clients=4, clients_per_round=2, local_epochs=EPOCHS, **settings))
+    return Control(Settings.of(clients=4, clients_per_round=2, local_epochs=EPOCHS, **settings))
 
 
 @given(
@@ -132,9 +132,9 @@ ROUND = RoundRecord("frugalfl", "train", 1, 0.9, 0.1, 2, 2, 0, 0, None, 10.0, 1.
 )
 def test_when_training_is_over(settings, accuracies, over):
     rounds = [replace(ROUND, accuracy=accuracy) for accuracy in accuracies]
-    assert bool(why_over(Settings(**settings), rounds, SCORING)) is over
+    assert bool(why_over(Settings.of(**settings), rounds, SCORING)) is over
 
 
 def test_measured_joules_count_towards_the_stop_too():
     rounds = [replace(ROUND, energy_measured_j=30.0)]
-    assert "40 J" in why_over(Settings(stop_joules=35.0), rounds, SCORING)
+    assert "40 J" in why_over(Settings.of(stop_joules=35.0), rounds, SCORING)

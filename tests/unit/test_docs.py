@@ -1,7 +1,6 @@
 """The documents name what there is, and only that."""
 
 import re
-from dataclasses import fields
 from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
@@ -10,7 +9,7 @@ from attacking import SUBJECTS
 
 from frugalfl.codec.registry import ENDS, SHORT, TRANSFORMS
 from frugalfl.plans.parse import PLANS
-from frugalfl.settings import Settings
+from frugalfl.settings.settings import places
 from frugalfl.sizes import size_text
 from frugalfl.targets import targets
 
@@ -22,12 +21,21 @@ def first_column(text):
 
 
 def test_every_setting_is_described_with_its_default():
+    """In the table of its subject, and nowhere is a key that there is not."""
     text = (DOCS / "settings.md").read_text()
-    for field in fields(Settings):
-        default = str(field.default).replace("|", "\\|")
-        if isinstance(field.default, bool):
-            default = default.lower()  # as TOML and the command line write it
-        assert f"| `{field.name.replace('_', '-')}` | `{default}` |" in text
+    described = []
+    for subject in {subject for subject, _ in places().values()}:
+        _, _, part = text.partition(f"\n## {subject.capitalize()}\n")
+        rows = re.findall(r"^\| `([\w-]+)` \| `(.*?)` \|", part.partition("\n## ")[0], re.MULTILINE)
+        described += [(subject, *row) for row in rows]
+    defaults = [(subject, key, written(one)) for key, (subject, one) in places().items()]
+    assert sorted(described) == sorted([*defaults, ("run", "app", "()")])
+
+
+def written(field):
+    """A default as TOML and the command line write it, in a cell of a table."""
+    default = str(field.default).replace("|", "\\|")
+    return default.lower() if isinstance(field.default, bool) else default
 
 
 def test_every_codec_link_is_described():

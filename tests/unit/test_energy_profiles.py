@@ -72,7 +72,7 @@ def test_one_name_is_a_fleet_of_one_kind():
 )
 def test_a_fleet_that_cannot_be(text, message):
     with pytest.raises(UsageError, match=message):
-        Settings(device=text)
+        Settings.of(device=text)
 
 
 def test_the_document_names_every_profile_and_link():

@@ -25,7 +25,7 @@ def checked(make, shape, **settings):
     task = Task(
         "t", model=make, client_data=lambda *_: given, public_data=lambda: PublicData(given)
     )
-    return dry_run(task, Settings(prune=0.0, **settings), given, [check_export])
+    return dry_run(task, Settings.of(prune=0.0, **settings), given, [check_export])
 
 
 def test_a_fault_is_named_with_its_place_what_to_write_instead_and_how_to_go_on():
@@ -60,13 +60,13 @@ def test_a_training_step_that_cannot_be_compiled_is_found_if_no_client_has_pytor
         "t", model=make, client_data=lambda *_: given, public_data=lambda: PublicData(given)
     )
     with pytest.raises(ExportError, match=r"trainer is litert.*alpha_dropout.*write nn\.Dropout"):
-        dry_run(task, Settings(trainer="litert"), given, [check_program])
-    assert dry_run(task, Settings(trainer="auto"), given, [check_program]) == []
+        dry_run(task, Settings.of(trainer="litert"), given, [check_program])
+    assert dry_run(task, Settings.of(trainer="auto"), given, [check_program]) == []
 
 
 def test_a_budget_is_about_a_file_that_export_false_does_not_make():
     with pytest.raises(UsageError, match="leave them out with export = false"):
-        Settings(export=False, flash="64KiB")
+        Settings.of(export=False, flash="64KiB")
 
 
 @pytest.mark.parametrize("name", [name for name, case in LAYERS.items() if case.rule])

@@ -12,6 +12,7 @@ from frugalfl.errors import ProgramError, TaskError
 from frugalfl.form import Form
 from frugalfl.kinds import kind_named
 from frugalfl.modules import read_parameters
+from frugalfl.optimizers import OPTIMIZERS
 from frugalfl.program_file import digest_of, pack, unpack
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
@@ -21,7 +22,7 @@ from frugalfl_client.store import Store
 from frugalfl_client.training.litert import LiteRTTrainer
 from frugalfl_client.training.pytorch import TorchTrainer
 from frugalfl_server.cohort.training_programs import SIGNATURES
-from frugalfl_server.compiler import Sgd, compile_program
+from frugalfl_server.compiler import compile_program, optimizer_of
 
 #: 3 rows are left over for the last batch.
 BATCH, ROWS, CLASSES = 8, 27, 5
@@ -56,9 +57,11 @@ class Pair:
 
     def __init__(
         self, model, shape, planned=None, momentum=0.9, proximal=False,
-        signatures=("train",),
+        signatures=("train",), **settings,
     ):  # fmt: skip
-        self.settings = Settings(local_epochs=2, batch_size=BATCH, momentum=momentum, prune=0.0)
+        self.settings = Settings.of(
+            local_epochs=2, batch_size=BATCH, momentum=momentum, prune=0.0, **settings
+        )
         self.rows = rows_for(shape)
         torch.manual_seed(3)
         module = model()
@@ -67,7 +70,7 @@ class Pair:
         self.planned = layout.everything if planned is None else planned
         task = Task("t", model=model, client_data=lambda *_: self.rows, public_data=lambda: None)
         self.program = compile_program(
-            module, loss="cross_entropy", optimizer=Sgd(momentum=momentum, proximal=proximal),
+            module, loss="cross_entropy", optimizer=optimizer_of(self.settings.train.local_optimizer, proximal),
             planned=layout.names(self.planned), batch=BATCH, input_shape=shape, signatures=signatures,
         )  # fmt: skip
         self.torch = TorchTrainer(task, self.settings)
@@ -111,6 +114,24 @@ def test_after_local_epochs_both_have_the_same_update(net):
 )
 def test_other_rules_and_plans(pair):
     assert_same(pair())
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        pytest.param(name, marks=() if name in ("nesterov", "adamw") else pytest.mark.slow)
+        for name in OPTIMIZERS  # each is compiled, which takes seconds
+    ],
+)
+def test_every_optimizer_has_one_update_with_decay_and_clipping_on_both_kinds_of_client(optimizer):
+    pair = Pair(mlp, (12,), optimizer=optimizer, weight_decay=0.02, clip_norm=0.5)
+    rate = 0.005 if optimizer.startswith("adam") else 0.1
+    found = assert_same(pair, rate=rate)
+    assert_same(pair, rate=rate, seed=(4, 4))  # nothing is left over of the last state
+    for without in ({"clip_norm": 0.0}, {"weight_decay": 1e-9}):
+        plain = TorchTrainer(pair.torch._task, pair.settings.changed(**without))
+        others = pair.train(plain, rate=rate).update
+        assert max(np.abs(others[name] - step).max() for name, step in found.update.items()) > 1e-4
 
 
 def nested():
@@ -249,7 +270,7 @@ def test_a_program_for_something_else_is_refused(net):
     with pytest.raises(ProgramError, match="no proximal term"):
         net.train(net.litert, proximal_mu=0.1)
     with pytest.raises(ProgramError, match="batches of 8 rows, batch-size is 16"):
-        LiteRTTrainer(net.program, Settings(batch_size=16))
+        LiteRTTrainer(net.program, Settings.of(batch_size=16))
 
 
 def test_a_description_that_does_not_fit_its_file_is_refused(net):

@@ -36,11 +36,13 @@ def test_an_app_has_its_name_good_rows_and_a_bundle(template, tmp_path):
     write_app(app, template)
     settings = read_settings(app)
     with importable(app):
-        task = load_task(settings.task)
+        task = load_task(settings.run.task)
         assert task.name == "my-app" and task.about
-        rows = [task.rows_of(n, settings.clients) for n in range(settings.clients)]
+        rows = [
+            task.rows_of(n, settings.simulation.clients) for n in range(settings.simulation.clients)
+        ]
         test = task.public_rows().test
-    assert all(len(one) >= settings.batch_size for one in rows)
+    assert all(len(one) >= settings.train.batch_size for one in rows)
     seen = {row.tobytes() for one in rows for row in one.x}
     assert not seen & {row.tobytes() for row in test.x}  # what it is measured on, nobody trains on
     packed = pack(app, tmp_path / "work" / "packed")

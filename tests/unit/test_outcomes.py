@@ -29,7 +29,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture
 def run(tmp_path):
-    settings = Settings(rounds=5, recover_rounds=2, clients=4, clients_per_round=4)
+    settings = Settings.of(rounds=5, recover_rounds=2, clients=4, clients_per_round=4)
     return RunDirectory.create(tmp_path, "anything", settings, app=None)
 
 

@@ -11,7 +11,7 @@ from energy_records import RECORD  # isort: skip
 
 
 def test_an_owner_who_says_nothing_changes_nothing():
-    wanted = Settings(local_epochs=9, evaluate_rows=100, counters="shared", private="8", prune=0)
+    wanted = Settings.of(local_epochs=9, evaluate_rows=100, counters="shared", private="8", prune=0)
     assert Owner.of({"partition-id": 0, "num-partitions": 2}).settled(wanted) == (wanted, [])
 
 
@@ -27,17 +27,21 @@ REFUSED = [
 @pytest.mark.parametrize("config, wanted, said", REFUSED)
 def test_settings_that_go_too_far_are_refused_with_both_sides_named(config, wanted, said):
     with pytest.raises(NotAllowedError, match=said) as error:
-        Owner.of(config).settled(Settings(prune=0, **wanted))
+        Owner.of(config).settled(Settings.of(prune=0, **wanted))
     assert str(error.value).isprintable()
     # The same wish as the owner's is none that goes too far.
-    kept = Settings(private="8, 9", task="task:task", prune=0)
+    kept = Settings.of(private="8, 9", task="task:task", prune=0)
     assert Owner.of(config).settled(kept) == (kept, [])
 
 
 def test_what_can_be_less_is_less_and_said():
     owner = Owner.of({"local-epochs": 2, "evaluate-rows": 0, "min-battery": 40})
-    settings, kept = owner.settled(Settings(local_epochs=5, evaluate_rows=64, min_battery=20))
-    assert (settings.local_epochs, settings.evaluate_rows, settings.min_battery) == (2, 0, 40)
+    settings, kept = owner.settled(Settings.of(local_epochs=5, evaluate_rows=64, min_battery=20))
+    assert (settings.train.epochs, settings.rounds.evaluate_rows, settings.energy.min_battery) == (
+        2,
+        0,
+        40,
+    )
     assert len(kept) == 2 and "local-epochs = 5" in kept[1] and "2 at most" in kept[1]
     assert owner.epochs(4)[0] == 2 and owner.epochs(0) == (0, []) and owner.epochs(1) == (1, [])
 

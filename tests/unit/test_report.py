@@ -33,7 +33,7 @@ from frugalfl_server.run.directory import RunDirectory
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     """An empty run, planned for 5 rounds and 2 on the pruned model."""
-    settings = Settings(rounds=5, recover_rounds=2, clients=4, clients_per_round=4)
+    settings = Settings.of(rounds=5, recover_rounds=2, clients=4, clients_per_round=4)
     return RunDirectory.create(tmp_path, "digits", settings, app=None)
 
 

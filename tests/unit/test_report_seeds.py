@@ -23,7 +23,7 @@ def runs(tmp_path):
     def make(*changes):
         paths = []
         for seed, change in enumerate(changes):
-            settings = replace(Settings(rounds=5, seed=seed, clients=12), **change)
+            settings = Settings.of(rounds=5, seed=seed, clients=12).changed(**change)
             run = RunDirectory.create(tmp_path / "runs", "digits", settings, app=None)
             rounds = [replace(one, accuracy=one.accuracy - 0.1 * seed) for one in TRAINED]
             fill(run, rounds[: 5 - (seed == 2)])

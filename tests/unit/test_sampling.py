@@ -123,4 +123,4 @@ def test_texts():
 )
 def test_what_cannot_be_is_refused_with_the_reason(text, message):
     with pytest.raises(UsageError, match=message):
-        Settings(sampling=text)
+        Settings.of(sampling=text)

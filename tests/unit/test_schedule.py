@@ -34,15 +34,17 @@ def test_step_falls_by_its_factor_and_only_every_so_many_rounds(rounds, every):
 
 
 def test_constant_stays():
-    settings = Settings(rounds=10, recover_rounds=5, schedule="constant", learning_rate=0.04)
+    settings = Settings.of(rounds=10, recover_rounds=5, schedule="constant", learning_rate=0.04)
     assert {settings.learning_rate_at(number) for number in range(1, 11)} == {0.04}
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant", "step(0.1, 3)"])
 def test_recovery_starts_anew_with_smaller_steps(schedule):
-    settings = Settings(rounds=10, recover_rounds=5, schedule=schedule)
+    settings = Settings.of(rounds=10, recover_rounds=5, schedule=schedule)
     anew = settings.learning_rate_at(11)
-    assert anew == pytest.approx((settings.learning_rate + settings.final_learning_rate) / 2)
+    assert anew == pytest.approx(
+        (settings.train.learning_rate + settings.train.final_learning_rate) / 2
+    )
     assert settings.learning_rate_at(15) <= anew
 
 

@@ -43,7 +43,7 @@ def test_a_finished_round_begins_the_count_anew(run):
 
 
 def test_what_cannot_be_resumed_is_not_tried(tmp_path):
-    run = RunDirectory.create(tmp_path, "task", Settings(asynchronous="buffered(4)"), None)
+    run = RunDirectory.create(tmp_path, "task", Settings.of(asynchronous="buffered(4)"), None)
     with pytest.raises(RunError, match="asynchronous"):
         Attempts(run).next("died")
 

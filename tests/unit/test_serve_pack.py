@@ -102,7 +102,7 @@ def test_all_settings_are_in_it_so_that_a_run_may_change_each(app, tmp_path):
 
     folder = pack(app, tmp_path / "state" / "app").folder
     config = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
-    assert config.keys() == Settings(task="task:task").as_config().keys()
+    assert config.keys() == Settings.of(task="task:task").as_config().keys()
     assert config["resume"] == ""
 
 

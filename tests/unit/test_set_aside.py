@@ -73,10 +73,10 @@ def test_a_run_keeps_who_it_was(tmp_path):
 )
 def test_mistakes_in_the_setting(text):
     with pytest.raises(UsageError):
-        Settings(set_aside=text)
+        Settings.of(set_aside=text)
 
 
 @pytest.mark.parametrize("bound", [-1, 0.5, 1, float("inf"), float("nan")])
 def test_mistakes_in_the_bound(bound):
     with pytest.raises(UsageError, match="norm-bound"):
-        Settings(norm_bound=bound)
+        Settings.of(norm_bound=bound)

@@ -62,11 +62,11 @@ def test_these_codecs_are_settings(config):
 
 
 def test_whole_numbers_are_numbers():
-    assert Settings.of({"learning-rate": 1}).learning_rate == 1.0
+    assert Settings.of({"learning-rate": 1}).train.learning_rate == 1.0
 
 
 def test_learning_rate_falls_over_each_phase():
-    settings = Settings(rounds=10, recover_rounds=5, learning_rate=0.1, final_learning_rate=0.01)
+    settings = Settings.of(rounds=10, recover_rounds=5, learning_rate=0.1, final_learning_rate=0.01)
     rates = [settings.learning_rate_at(number) for number in range(1, 16)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[10] == pytest.approx(0.055)
@@ -93,9 +93,9 @@ def test_a_codec_that_no_round_could_use_is_refused_by_its_text(codec):
 )
 def test_a_block_may_be_called_by_a_number_on_the_command_line(change):
     key, _, value = change.partition("=")
-    settings = apply_changes(Settings(prune=0.0), [change])
+    settings = apply_changes(Settings.of(prune=0.0), [change])
     assert settings.as_config()[key] == value
-    assert Settings.of({"private": 0, "prune": 0.0}).private == "0"
+    assert Settings.of({"private": 0, "prune": 0.0}).wire.private == "0"
 
 
 def test_an_app_has_keys_of_its_own_and_a_misspelt_one_of_ours_is_none(tmp_path):

@@ -90,5 +90,5 @@ def test_a_wrong_budget_in_the_settings_is_explained(config, says):
 
 
 def test_a_budget_in_the_settings_may_be_a_bare_number():
-    assert Settings.of({"flash": 65536}).flash == "65536"
-    assert Settings.of({"rounds": 0, "start-from": "runs/latest"}).rounds == 0
+    assert Settings.of({"flash": 65536}).export.flash == "65536"
+    assert Settings.of({"rounds": 0, "start-from": "runs/latest"}).rounds.count == 0

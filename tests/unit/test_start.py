@@ -38,7 +38,7 @@ def run(tmp_path, pruned):
 
 
 def test_the_newest_model_of_a_run_is_what_the_first_round_begins_with(run, pruned):
-    module = initial_model(task(), Settings(start_from=str(run.path)))
+    module = initial_model(task(), Settings.of(start_from=str(run.path)))
     found = read_parameters(module)
     assert found.keys() == pruned.keys()
     assert all(np.array_equal(found[name], pruned[name]) for name in pruned)
@@ -47,25 +47,25 @@ def test_the_newest_model_of_a_run_is_what_the_first_round_begins_with(run, prun
 
 def test_latest_is_the_run_that_was_the_latest_before(run):
     latest = run.path.parent / "latest"
-    pinned = pin_start(Settings(start_from=str(latest), rounds=0), task())
+    pinned = pin_start(Settings.of(start_from=str(latest), rounds=0), task())
     RunDirectory.create(run.path.parent, "small", pinned, app=None)  # moves runs/latest
     assert latest.resolve() != run.path
-    assert pinned.start_from == str(run.path)
+    assert pinned.run.start_from == str(run.path)
 
 
 def test_a_run_that_cannot_be_begun_with_is_refused(run, tmp_path):
-    start = Settings(start_from=str(run.path))
+    start = Settings.of(start_from=str(run.path))
     with pytest.raises(UsageError, match="run of the task 'small', not of 'other'"):
         pin_start(start, task("other"))
     with pytest.raises(RunError, match="not a run directory"):
-        pin_start(Settings(start_from=str(tmp_path)), task())
+        pin_start(Settings.of(start_from=str(tmp_path)), task())
     empty = RunDirectory.create(tmp_path / "more", "small", Settings(), app=None)
     with pytest.raises(RunError, match="has no model to begin with"):
-        pin_start(Settings(start_from=str(empty.path)), task())
-    private = Settings(private="0", prune=0.0)
+        pin_start(Settings.of(start_from=str(empty.path)), task())
+    private = Settings.of(private="0", prune=0.0)
     personal = RunDirectory.create(tmp_path / "more", "small", private, app=None)
     with pytest.raises(UsageError, match="private blocks"):
-        pin_start(Settings(start_from=str(personal.path)), task())
+        pin_start(Settings.of(start_from=str(personal.path)), task())
     with pytest.raises(TaskError, match="is not this task's: .*cannot shrink"):
         initial_model(task(build=lambda: nn.Sequential(*model()[:3], nn.Linear(16, 2))), start)
 
@@ -73,7 +73,7 @@ def test_a_run_that_cannot_be_begun_with_is_refused(run, tmp_path):
 @pytest.mark.parametrize("initial", ["exact", "seeded"])
 def test_a_slim_model_has_the_pruned_shapes_and_fresh_weights(pruned, initial):
     shapes = {name: tensor.shape for name, tensor in pruned.items()}
-    settings = Settings(initial=initial)
+    settings = Settings.of(initial=initial)
     slim = read_parameters(slim_model(task(), settings, shapes))
     again = read_parameters(slim_model(task(), settings, shapes))
     for name, tensor in slim.items():
@@ -81,7 +81,7 @@ def test_a_slim_model_has_the_pruned_shapes_and_fresh_weights(pruned, initial):
         assert np.array_equal(tensor, again[name])
     assert 0.05 < slim["0.weight"].std() < 1
     assert np.array_equal(slim["1.running_var"], np.ones(8, np.float32))
-    other = read_parameters(slim_model(task(), Settings(initial=initial, seed=1), shapes))
+    other = read_parameters(slim_model(task(), Settings.of(initial=initial, seed=1), shapes))
     assert not np.array_equal(other["0.weight"], slim["0.weight"])
 
 

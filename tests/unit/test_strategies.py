@@ -23,7 +23,7 @@ def test_every_strategy_that_may_be_named_can_be_built():
     ],
 )
 def test_arguments_reach_flowers_strategy(text, kind, holds):
-    built = strategy_of(Settings(strategy=text))
+    built = strategy_of(Settings.of(strategy=text))
     assert type(built) is kind
     assert {name: getattr(built, name) for name in holds} == holds
     assert (built.min_train_nodes, built.fraction_evaluate) == (10, 0.0)
@@ -47,4 +47,4 @@ def test_arguments_reach_flowers_strategy(text, kind, holds):
 )
 def test_a_wrong_text_is_explained(text, message):
     with pytest.raises(UsageError, match=message):
-        Settings(strategy=text)
+        Settings.of(strategy=text)

@@ -44,7 +44,9 @@ def trained(planned, private="", held_private=None, **settings):
     Backward.passed = 0
     torch.manual_seed(0)
     task = Task("t", model=model, client_data=lambda *_: ROWS, public_data=lambda: None)
-    trainer = TorchTrainer(task, Settings(private=private, prune=0.0, local_epochs=2, **settings))
+    trainer = TorchTrainer(
+        task, Settings.of(private=private, prune=0.0, local_epochs=2, **settings)
+    )
     whole = read_parameters(model())
     shared = {
         name: whole[name]

@@ -61,17 +61,17 @@ def test_options_follow_the_number():
 )
 def test_a_mistake_is_one_line_that_says_what_to_write(text, says):
     with pytest.raises(UsageError) as error:
-        Settings(trees=text)
+        Settings.of(trees=text)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    "others", [{"private": "last(1)"}, {"asynchronous": "fedbuff(3)", "clients_per_round": 4}]
+    "others", [{"private": "last(1)"}, {"asynchronous": "buffered(3)", "clients_per_round": 4}]
 )
 def test_trees_do_not_go_with_private_blocks_or_buffered_rounds(others):
     with pytest.raises(UsageError, match=r"trees have no private blocks and need whole rounds"):
-        Settings(trees="bagging(20)", **others)
+        Settings.of(trees="bagging(20)", **others)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,13 @@ def test_trees_do_not_go_with_private_blocks_or_buffered_rounds(others):
         ),
         ({"refresh": "last(1)"}, "refresh = last(1)"),
         ({"stop_joules": 9.0}, "stop-joules = 9.0"),
+        ({"stop_patience": 3}, "stop-patience = 3"),
         ({"ram": "16KiB"}, "ram = 16KiB"),
         ({"export": False}, "export = False"),
     ],
 )
 def test_what_trees_would_ignore_is_refused_by_name(others, named):
-    config = Settings(**others).as_config()
+    config = Settings.of(**others).as_config()
     with pytest.raises(UsageError) as error:
         Settings.of(config | {"trees": "bagging(20)"})
     assert str(error.value) == (
@@ -98,21 +99,19 @@ def test_what_trees_would_ignore_is_refused_by_name(others, named):
 
 
 def test_settings_of_a_network_without_promises_may_stand_beside_trees():
-    config = Settings(prune=0.0, recover_rounds=0, local_epochs=3, uplink="raw").as_config()
-    assert Settings.of(config | {"trees": "bagging(20)"}).trees
+    config = Settings.of(prune=0.0, recover_rounds=0, local_epochs=3, uplink="raw").as_config()
+    assert Settings.of(config | {"trees": "bagging(20)"}).train.trees
 
 
 def test_every_default_goes_with_trees():
     """And each setting that is refused is one, with the default that it is said to have."""
-    default = Settings()
-    assert {name: getattr(default, name) for name in _UNUSED} == {
-        name: idle[0] for name, idle in _UNUSED.items()
-    }
-    assert Settings.of(default.as_config() | {"trees": "histogram(5)"}).trees
+    default = Settings().as_config()
+    assert {key: default[key] for key in _UNUSED} == {key: idle[0] for key, idle in _UNUSED.items()}
+    assert Settings.of(default | {"trees": "histogram(5)"}).train.trees
 
 
 def test_counters_are_own_or_shared():
     with pytest.raises(UsageError, match=r"counters.*own or shared") as error:
-        Settings(counters="shard")
+        Settings.of(counters="shard")
     assert "\n" not in str(error.value)
-    assert not Settings().shares_counters
+    assert not Settings().train.shares_counters

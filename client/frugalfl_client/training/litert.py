@@ -44,17 +44,17 @@ class LiteRTTrainer:
             ProgramError: It does not run here, or is not for these settings.
         """
         check_flow(program)
-        if program.batch != settings.batch_size:
+        if program.batch != settings.train.batch_size:
             raise ProgramError(
                 f"the training program has batches of {program.batch} rows, batch-size is "
-                f"{settings.batch_size}; is it of another run?"
+                f"{settings.train.batch_size}; is it of another run?"
             )
         self._program = program
         self._settings = settings
         self._bound = BoundProgram(program)
         self.software = runtime_package()
         self._shapes = {one.name: one.shape for one in program.parameters}
-        shared, _ = split(_empty(self._shapes), settings.private)
+        shared, _ = split(_empty(self._shapes), settings.wire.private)
         #: Blocks of the program's model that travel, pruned or not.
         self.layout = Layout.of(shared)
         own = Limits.of(self.layout)
@@ -93,7 +93,7 @@ class LiteRTTrainer:
         self._check_plan(planned, proximal_mu)
         targets = self._targets(examples)
         self._bound.begin(parameters | private, learning_rate, proximal_mu)
-        epochs = epochs or self._settings.local_epochs
+        epochs = epochs or self._settings.train.epochs
         loss = self._epochs(examples.x, targets, seed, epochs, smallest_batch)
         after = {
             one.name: self._bound.parameter(place)

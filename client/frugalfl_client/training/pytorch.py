@@ -1,4 +1,4 @@
-"""The PyTorch trainer: local SGD on the planned blocks of the task's model."""
+"""The PyTorch trainer: local steps on the planned blocks of the task's model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frugalfl.resize import resize
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Loss, Task
 from frugalfl_client.training.batches import batches
-from frugalfl_client.training.sgd import Sgd
+from frugalfl_client.training.optimizers import LocalSteps
 from frugalfl_client.training.trainer import Measured, Trained, mean_loss
 
 #: Rows that tell whether a model takes them.
@@ -42,8 +42,8 @@ class TorchTrainer:
         self._settings = settings
         self._module: torch.nn.Module | None = None
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)  # private blocks begin alike on every device
-            shared, self._private = split(read_parameters(task.new_model()), settings.private)
+            torch.manual_seed(settings.run.seed)  # private blocks begin alike on every device
+            shared, self._private = split(read_parameters(task.new_model()), settings.wire.private)
         #: Blocks of the task's own model that travel, before any pruning.
         self.layout = Layout.of(shared)
         self.limits = Limits.of(self.layout)
@@ -77,10 +77,13 @@ class TorchTrainer:
         _freeze(module, Layout.of(parameters | private), {*names, *private})
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         with self._task.blamed("training"):
-            optimizer = Sgd(
-                module.parameters(), learning_rate, self._settings.momentum, proximal_mu
+            optimizer = LocalSteps(
+                module.parameters(),
+                learning_rate,
+                self._settings.train.local_optimizer,
+                proximal_mu,
             )
-            epochs = epochs or self._settings.local_epochs
+            epochs = epochs or self._settings.train.epochs
             rng = np.random.default_rng(seed)
             loss = self._epochs(module, examples, optimizer, rng, epochs, smallest_batch)
         after = read_parameters(module)
@@ -135,7 +138,7 @@ class TorchTrainer:
         self,
         module: torch.nn.Module,
         examples: Examples,
-        optimizer: Sgd,
+        optimizer: LocalSteps,
         rng: np.random.Generator,
         epochs: int,
         least: int,
@@ -145,7 +148,7 @@ class TorchTrainer:
         losses: list[float] = []
         for _ in range(epochs):
             losses = []
-            for chosen in batches(len(examples), self._settings.batch_size, rng, least):
+            for chosen in batches(len(examples), self._settings.train.batch_size, rng, least):
                 rows = torch.from_numpy(chosen)
                 loss = loss_of(module(x[rows]), y[rows])
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -52,7 +52,7 @@ class Holding:
         """Return what answers requests for histograms of these bins."""
         assert self.bins is not None  # they come with the first request
         if self._worker is None:
-            grid = Grid(self.bins.counts, seed=device.settings.seed)
+            grid = Grid(self.bins.counts, seed=device.settings.run.seed)
             rows = np.arange(len(self.binned), dtype=np.uint64)
             keys = rows + (np.uint64(device.number) << np.uint64(40))
             self._worker = Worker(self.binned, device.rows.examples.y, grid, keys)

@@ -15,7 +15,6 @@ from typing import Any
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.energy.record import known_sum
 from frugalfl.settings import Settings
-from frugalfl.strategies import fewest_clients
 from frugalfl.wire import TrainReply
 
 #: Rounds for which a client with a low battery is not asked: each question costs it a contact.
@@ -36,18 +35,18 @@ class Control:
 
     def __init__(self, settings: Settings) -> None:
         """Begin with nothing known."""
-        self._budget_j = settings.energy_budget
+        self._budget_j = settings.energy.budget
         self._limit_j = self._budget_j
-        self._least = settings.min_battery
-        self._epochs = settings.local_epochs
+        self._least = settings.energy.min_battery
+        self._epochs = settings.train.epochs
         self._round = 0
         self._accounts: dict[int, _Account] = {}
         self._resting: dict[int, int] = {}  # up to which round
         self._asked: dict[int, int] = {}
         self._woken = False
         #: Clients that a round wants, and those that its strategy cannot do without.
-        self.clients = settings.clients_per_round
-        self.fewest = fewest_clients(settings.strategy, settings.clients_per_round)
+        self.clients = settings.rounds.clients_per_round
+        self.fewest = settings.rounds.fewest_clients
 
     @property
     def active(self) -> bool:

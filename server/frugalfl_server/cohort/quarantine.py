@@ -15,9 +15,8 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 from frugalfl.errors import FederationError, TaskError
-from frugalfl.patience import Patience, parse_patience
+from frugalfl.patience import Patience
 from frugalfl.settings import Settings
-from frugalfl.strategies import fewest_clients
 from frugalfl_server.cohort.unfit import Unfit
 from frugalfl_server.exchange.failures import ClientFailedError, TaskFailedError, failure_of
 from frugalfl_server.run.records import QUARANTINE
@@ -171,5 +170,5 @@ def _who(node: int, client_of: Callable[[int], str]) -> dict[str, str]:
 
 def set_aside_of(settings: Settings) -> SetAside:
     """Build what the settings name."""
-    fewest = fewest_clients(settings.strategy, settings.clients_per_round)
-    return SetAside(parse_patience(settings.set_aside), settings.clients_per_round, fewest)
+    fewest = settings.rounds.fewest_clients
+    return SetAside(settings.rounds.patience, settings.rounds.clients_per_round, fewest)

@@ -19,7 +19,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from frugalfl.sampling import Sticky, parse_sampling
+from frugalfl.sampling import Sticky
 from frugalfl.settings import Settings
 
 
@@ -108,7 +108,7 @@ class Sampler:
 
 def sampler_of(settings: Settings) -> Sampler | None:
     """Build the sampler that the settings name; ``None``: the strategy chooses by itself."""
-    sampling = parse_sampling(settings.sampling, settings.clients_per_round)
+    sampling = settings.rounds.sticky
     if sampling is None:
         return None
-    return Sampler(sampling, settings.clients_per_round, settings.seed)
+    return Sampler(sampling, settings.rounds.clients_per_round, settings.run.seed)

@@ -96,7 +96,7 @@ class Programs:
         """
         if not self._runs_programs(node):
             return Sent()
-        if self._settings.private:
+        if self._settings.wire.private:
             raise ExportError(
                 "it has no PyTorch, but private blocks begin as the task's model makes them; "
                 "install PyTorch there, or set private to nothing"
@@ -173,12 +173,12 @@ class Programs:
     @property
     def any_needed(self) -> bool:
         """Whether some client is known, or taken, to run programs."""
-        return self._settings.trainer == wire.LITERT or bool(self._held)
+        return self._settings.train.trainer == wire.LITERT or bool(self._held)
 
     def _runs_programs(self, node: int) -> bool:
         """What trains on a client that never answered is the setting's guess."""
         return node in self._held or (
-            self._settings.trainer == wire.LITERT and node not in self._with_torch
+            self._settings.train.trainer == wire.LITERT and node not in self._with_torch
         )
 
     def _purpose(self, trained: Sequence[str], proximal: bool) -> _Purpose:
@@ -208,16 +208,16 @@ class Programs:
             ExportError: It cannot be compiled, does not do what PyTorch does, or is not shown to
                 give sums over its batches only, so that devices would refuse it.
         """
-        from frugalfl_server.compiler import Sgd, check_program, compile_program
+        from frugalfl_server.compiler import check_program, compile_program, optimizer_of
 
         assert self._module is not None, "follow() comes first"
-        optimizer = Sgd(momentum=self._settings.momentum, proximal=purpose.proximal)
+        optimizer = optimizer_of(self._settings.train.local_optimizer, purpose.proximal)
         program = compile_program(
             self._module,
             loss=self._task.loss,
             optimizer=optimizer,
             planned=purpose.trained,
-            batch=self._settings.batch_size,
+            batch=self._settings.train.batch_size,
             input_shape=self._rows.x.shape[1:],
             target_shape=_target_shape(self._rows),
             signatures=SIGNATURES,

@@ -11,7 +11,7 @@
 from frugalfl_server.compiler.check import Check, check_program
 from frugalfl_server.compiler.compile import SIGNATURES, compile_program
 from frugalfl_server.compiler.micro import gaps, micro_model, run_micro_step
-from frugalfl_server.compiler.optimizers import Adam, Optimizer, Sgd
+from frugalfl_server.compiler.optimizers import Adam, Optimizer, Sgd, optimizer_of
 
 __all__ = [
     "SIGNATURES",
@@ -23,5 +23,6 @@ __all__ = [
     "compile_program",
     "gaps",
     "micro_model",
+    "optimizer_of",
     "run_micro_step",
 ]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import UsageError
+from frugalfl.optimizers import LocalOptimizer
 
 if TYPE_CHECKING:
     import torch
@@ -134,6 +135,16 @@ class Adam(Optimizer):
             root = square.sqrt() / square_weight.sqrt() + self.eps
             after[name] = parameter - (learning_rate / weight) * (mean / root)
         return after, kept
+
+
+def optimizer_of(chosen: LocalOptimizer, proximal: bool) -> Optimizer:
+    """Return what a setting names, with FedProx's term or without."""
+    terms: dict[str, Any] = {
+        "weight_decay": chosen.weight_decay, "clip_norm": chosen.clip_norm, "proximal": proximal,
+    }  # fmt: skip
+    if chosen.adaptive:
+        return Adam(betas=chosen.betas, decoupled=chosen.decoupled, **terms)
+    return Sgd(momentum=chosen.momentum, nesterov=chosen.name == "nesterov", **terms)
 
 
 def clipped(gradients: Named, most: float) -> dict[str, torch.Tensor]:

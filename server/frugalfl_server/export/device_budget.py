@@ -49,7 +49,9 @@ class DeviceBudget:
     @classmethod
     def of_settings(cls, settings: Settings) -> DeviceBudget:
         """Return the budget that an app's settings describe."""
-        return cls.of(settings.target, settings.flash, settings.ram, settings.macs)
+        return cls.of(
+            settings.export.target, settings.export.flash, settings.export.ram, settings.export.macs
+        )
 
     @property
     def runtime_bytes(self) -> int:

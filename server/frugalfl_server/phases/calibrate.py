@@ -83,7 +83,7 @@ def calibrate(federation: Federation, module: torch.nn.Module) -> FloatArray:
     downlink.advance(parameters, fine=True)
     chosen = _choose(federation)
     question = wire.CalibrateRequest(
-        federation.run.name, number, -1, -1, b"", settings.calibration_percentile,
+        federation.run.name, number, -1, -1, b"", settings.export.calibration_percentile,
         resumed=clients.resumed,
     )  # fmt: skip
     federation.programs.follow(module)
@@ -110,7 +110,7 @@ def _choose(federation: Federation) -> list[int]:
     everybody = sorted(federation.grid.get_node_ids())
     sound = [node for node in everybody if not quarantine.rests(node)]
     nodes = [node for node in sound if limits.may_answer(node)] or sound or everybody
-    wanted = max(federation.settings.clients_per_round, FEWEST_CLIENTS)
+    wanted = max(federation.settings.rounds.clients_per_round, FEWEST_CLIENTS)
     return random.sample(nodes, min(len(nodes), wanted))
 
 

@@ -38,7 +38,7 @@ def check_export(task: Task, settings: Settings, rows: Examples) -> Iterator[str
             model, what to write instead, and how to go on without a model file.
         MissingExtraError: What exports is not installed.
     """
-    if not settings.export or settings.private:
+    if not settings.export.enabled or settings.wire.private:
         return
     if not all(map(find_spec, _PACKAGES)):
         raise MissingExtraError("Export (or export=false)", "server")
@@ -55,14 +55,14 @@ def _try(task: Task, settings: Settings, rows: Examples) -> None:
         return  # and so are those that pruning makes of it
     module = _exported(task, settings, rows)
     federated = not task.has_public_rows or is_federated(
-        settings, task.public_rows(settings.shares_counters)
+        settings, task.public_rows(settings.train.shares_counters)
     )
     with blame_code(lint(module, shape)), _placed(module, shape):
         rehearse(
             module,
             rows.x[:ROWS],
             federated=federated,
-            activations=settings.activations,
+            activations=settings.export.activations,
             target=DeviceBudget.of_settings(settings).target,
         )
 
@@ -90,7 +90,7 @@ def _placed(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Iterator[N
 def _exported(task: Task, settings: Settings, rows: Examples) -> torch.nn.Module:
     """Return the model as it will be pruned; how far a budget needs it to be is not known yet."""
     module = initial_model(task, settings)
-    if settings.has_budget or not settings.prune:
+    if settings.export.has_budget or not settings.export.prune:
         return module
-    plan = plan_for(task, settings, rows, settings.prune)
+    plan = plan_for(task, settings, rows, settings.export.prune)
     return prune_as_planned(plan, task, module, rows)[0] if plan.narrowed else module

@@ -29,7 +29,7 @@ def conduct(federation: Federation) -> None:
     with federation.telling():
         stopped_in = _begin(federation)
         _plan(federation)
-        if federation.settings.shares_counters:
+        if federation.settings.train.shares_counters:
             _share_counters(federation)
         module = _trained(federation, stopped_in)
         federation.limits.keep_back(0)
@@ -61,7 +61,7 @@ def _begin(federation: Federation) -> str:
 def _plan(federation: Federation) -> None:
     """Find out what the run will do: what it prunes, how many rounds, what energy is kept back."""
     settings, stopped = federation.settings, federation.left_off
-    if settings.prunes:
+    if settings.export.prunes:
         federation.set_up("prune")
     if stopped is None:
         try_on_shapes(federation)
@@ -70,10 +70,10 @@ def _plan(federation: Federation) -> None:
         plan_pruning_of(federation, ratio)
     else:
         federation.ratio = ratio
-    recovery = settings.recover_rounds if federation.ratio else 0
-    federation.progress.expect(settings.rounds + recovery)
-    after = recovery + (federation.clients_calibrate and settings.export)
-    federation.limits.keep_back(after / max(settings.rounds + after, 1))
+    recovery = settings.export.recover_rounds if federation.ratio else 0
+    federation.progress.expect(settings.rounds.count + recovery)
+    after = recovery + (federation.clients_calibrate and settings.export.enabled)
+    federation.limits.keep_back(after / max(settings.rounds.count + after, 1))
 
 
 def _share_counters(federation: Federation) -> None:
@@ -82,8 +82,8 @@ def _share_counters(federation: Federation) -> None:
         initial_model(federation.task, settings), federation.public.test, federation.scoring
     )
     counters_into(
-        federation.run, federation.grid, settings.clients_per_round, before,
-        settings.counters_at_least, federation.clients.identities,
+        federation.run, federation.grid, settings.rounds.clients_per_round, before,
+        settings.train.counters_at_least, federation.clients.identities,
     )  # fmt: skip
 
 
@@ -97,16 +97,16 @@ def _trained(federation: Federation, stopped_in: str) -> torch.nn.Module:
 def _is_exported(federation: Federation, module: torch.nn.Module) -> bool:
     """Say whether a run ends with a model file; if not, tell why."""
     settings = federation.settings
-    if settings.private:
+    if settings.wire.private:
         _log.info(f"no export: {why_private_is_not_exported(settings)}")
         return False
     if federation.task.has_public_rows:
         # If there is no export, or it fails, these are what a report has.
         outcomes = outcomes_of(module, federation.public.test, federation.scoring)
         write_outcomes(federation.run.path / "model", outcomes)
-    if not settings.export:
+    if not settings.export.enabled:
         _log.info("no export: export is false; the model is in checkpoints/model.npz")
-    return settings.export
+    return settings.export.enabled
 
 
 def _calibrate(federation: Federation, module: torch.nn.Module) -> None:

@@ -94,13 +94,13 @@ def export_run(
     with blaming(run.path):
         settings = Settings.of(run.read_json("run.json")["settings"])
     if activations is not None:
-        settings = replace(settings, activations=activations)
-    if settings.private:
+        settings = settings.changed(activations=activations)
+    if settings.wire.private:
         raise ExportError(f"{path} cannot be exported: {why_private_is_not_exported(settings)}")
-    settings = replace(settings, **(budget or {}))  # type: ignore[arg-type]
+    settings = settings.changed(**(budget or {}))
     run.load_checkpoint()  # before the task is imported: this is the likelier mistake
     sys.path.insert(0, str(app))
-    task = load_task(settings.task)
+    task = load_task(settings.run.task)
     module = newest_model(task, run)
     try:
         result = export_into(
@@ -119,8 +119,8 @@ def export_run(
 def why_private_is_not_exported(settings: Settings) -> str:
     """Say in one line why a run with private blocks leaves no model to export."""
     return (
-        f"blocks {settings.private!r} are private, so the server has no whole model; the shared "
-        "blocks are in checkpoints/model.npz, each device has its own private ones"
+        f"blocks {settings.wire.private!r} are private, so the server has no whole model; the "
+        "shared blocks are in checkpoints/model.npz, each device has its own private ones"
     )
 
 
@@ -169,7 +169,7 @@ def export_into(
         folder=folder,
         model_card=card,
         ranges=ranges,
-        activations=settings.activations,
+        activations=settings.export.activations,
         budget=DeviceBudget.of_settings(settings),
         scoring=scoring,
         about=task.about,

@@ -89,10 +89,10 @@ class Federation:
         self.sink = sink or RunSink(run)
         who = Identities(run.path)
         self.named = Naming(who.client_of, getattr(grid, "client_numbers", {}))
-        self.progress = Progress(settings.rounds, quiet, run.path / LOG, self.named)
+        self.progress = Progress(settings.rounds.count, quiet, run.path / LOG, self.named)
         self.grid = RoundGrid(
-            grid, settings.clients_per_round, settings.round_deadline,
-            close_early=settings.over_select > 0,
+            grid, settings.rounds.clients_per_round, settings.rounds.round_deadline,
+            close_early=settings.rounds.over_select > 0,
         )  # fmt: skip
         with self.progress.listening():
             self.facts = ask_for_facts(task, settings, run, self.grid, who)
@@ -103,9 +103,9 @@ class Federation:
                 self.scoring = without_rows(self.scoring)
         if task.has_public_rows and task.metrics:
             evaluate(first, self.public.test, self.scoring)  # a metric that fails, fails now
-        self.clients_measure = bool(settings.private) or not task.has_public_rows
+        self.clients_measure = bool(settings.wire.private) or not task.has_public_rows
         self.form = form_of(first, self.public.test, self.scoring)
-        check_stop(settings, self.scoring)
+        check_stop(settings, self.scoring, self.clients_measure)
         check_batches(settings, self.form)
         self.clients_calibrate = is_federated(settings, self.public)
         self.limits = Control(settings)
@@ -113,7 +113,7 @@ class Federation:
         self.clients = Clients(
             who, set_aside_of(settings), self.limits if self.limits.active else None, self.programs
         )
-        self.energy = server_energy(run.name, settings.grid)
+        self.energy = server_energy(run.name, settings.energy.electricity)
         self.simulated = SimulatedLaps(grid)
         self.clients_scores = Scores(None, dict.fromkeys(self.scoring.measures))
         self.compilations: list[dict[str, Any]] = []
@@ -154,8 +154,8 @@ class Federation:
         if self.downlink is None:
             settings = self.settings
             self.downlink = Downlink(
-                model, settings.downlink, first, seed, settings.downlink_budget,
-                settings.updates_per_step,
+                model, settings.wire.downlink, first, seed, settings.wire.downlink_budget,
+                settings.rounds.updates_per_step,
             )  # fmt: skip
         return self.downlink
 
@@ -179,7 +179,7 @@ class Federation:
         self, phase: str, done: int, model: Parameters, parts: Parts | None = None
     ) -> None:
         """Write down all that the next round depends on; for buffered rounds that is not all."""
-        if self.settings.asynchronous:
+        if self.settings.rounds.asynchronous:
             return
         try:
             self.sink.write_checkpoint(

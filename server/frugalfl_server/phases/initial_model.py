@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +28,25 @@ def pin_start(settings: Settings, task: Task) -> Settings:
         RunError: No such run, or one without a model.
         UsageError: A run of another task, or one with private blocks.
     """
-    if not settings.start_from:
+    if not settings.run.start_from:
         return settings
-    run = RunDirectory.open(Path(settings.start_from))
+    run = RunDirectory.open(Path(settings.run.start_from))
     about = run.read_json("run.json")
     if about["task"] != task.name:
         raise UsageError(
-            f"start-from {settings.start_from} is a run of the task {about['task']!r}, "
+            f"start-from {settings.run.start_from} is a run of the task {about['task']!r}, "
             f"not of {task.name!r}"
         )
     if about["settings"].get("private"):
         raise UsageError(
-            f"start-from {settings.start_from} has private blocks, so it left no whole model"
+            f"start-from {settings.run.start_from} has private blocks, so it left no whole model"
         )
     if not run.has_checkpoint:
         raise RunError(
-            f"start-from {settings.start_from} has no model to begin with: it stopped before its "
-            "first round was over"
+            f"start-from {settings.run.start_from} has no model to begin with: it stopped before "
+            "its first round was over"
         )
-    return replace(settings, start_from=str(run.path))
+    return settings.changed(start_from=str(run.path))
 
 
 def initial_model(task: Task, settings: Settings) -> torch.nn.Module:
@@ -59,9 +58,9 @@ def initial_model(task: Task, settings: Settings) -> torch.nn.Module:
         RunError: That run's model cannot be read.
         TaskError: It is not a model of this task.
     """
-    if settings.start_from:
-        return newest_model(task, RunDirectory.open(Path(settings.start_from)))
-    torch.manual_seed(settings.seed)
+    if settings.run.start_from:
+        return newest_model(task, RunDirectory.open(Path(settings.run.start_from)))
+    torch.manual_seed(settings.run.seed)
     return _seeded(task.new_model(), settings)
 
 
@@ -100,7 +99,7 @@ def slim_model(task: Task, settings: Settings, shapes: Mapping[str, Shape]) -> t
     Raises:
         TaskError: A layer that became narrower has no way to begin anew.
     """
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(settings.run.seed)
     module = task.new_model()
     before = {name: tensor.shape for name, tensor in module.state_dict().items()}
     resize(module, shapes)
@@ -121,7 +120,7 @@ def slim_model(task: Task, settings: Settings, shapes: Mapping[str, Shape]) -> t
 
 
 def _seeded(module: torch.nn.Module, settings: Settings) -> torch.nn.Module:
-    if settings.initial == "seeded":
-        shared, _ = split(read_parameters(module), settings.private)
-        write_parameters(module, draw_again(shared, settings.seed))
+    if settings.run.initial == "seeded":
+        shared, _ = split(read_parameters(module), settings.wire.private)
+        write_parameters(module, draw_again(shared, settings.run.seed))
     return module

@@ -9,7 +9,6 @@ from frugalfl.blocks import Layout
 from frugalfl.errors import ExportError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
-from frugalfl.strategies import parse_strategy
 from frugalfl.task import Examples, Task
 from frugalfl_server.cohort.training_programs import Programs
 from frugalfl_server.phases.initial_model import initial_model
@@ -23,13 +22,13 @@ def check_program(task: Task, settings: Settings, rows: Examples) -> Iterator[st
     Raises:
         ExportError: It cannot be compiled, or does not do what PyTorch does.
     """
-    if settings.trainer != wire.LITERT:
+    if settings.train.trainer != wire.LITERT:
         return
     module = initial_model(task, settings)
     programs = Programs(task, settings, rows)
     programs.follow(module)
     layout = Layout.of(read_parameters(module))
-    proximal = parse_strategy(settings.strategy, settings.clients_per_round).name == "fedprox"
+    proximal = settings.rounds.proximal
     try:
         programs.program_for(layout.names(range(len(layout))), proximal)
     except ExportError as error:

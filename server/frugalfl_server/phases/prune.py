@@ -35,9 +35,9 @@ def check_pruning(task: Task, settings: Settings, rows: Examples) -> Iterator[st
 
     With a budget the narrowest model is tried, because the ratio is not known yet.
     """
-    if settings.private or not settings.prunes:
+    if settings.wire.private or not settings.export.prunes:
         return
-    ratio = NARROWEST if settings.has_budget else settings.prune
+    ratio = NARROWEST if settings.export.has_budget else settings.export.prune
     plan = plan_for(task, settings, rows, ratio)
     if line := left_whole(plan.whole):
         yield f"prune: left whole: {line}"
@@ -68,7 +68,7 @@ def ratio_of(federation: Federation) -> float:
     """
     budget = DeviceBudget.of_settings(federation.settings)
     if not budget.limited:
-        return federation.settings.prune
+        return federation.settings.export.prune
     _log.info("fit: the largest model within the budget")
     module = initial_model(federation.task, federation.settings)
     with federation.energy.window("prune", round=0):
@@ -90,7 +90,7 @@ def prune(federation: Federation, module: torch.nn.Module) -> torch.nn.Module:
     _log.info(f"prune: {report.parameters_before:,} parameters become {report.parameters_after:,}")
     if federation.downlink is not None:
         federation.downlink.prune(report.kept)
-    if not federation.settings.recover_rounds:
+    if not federation.settings.export.recover_rounds:
         federation.sink.write_model(read_parameters(pruned), "prune", federation.last_round)
     return pruned
 

@@ -43,7 +43,7 @@ def public_of(task: Task, settings: Settings, run: RunDirectory) -> PublicData:
         RunError: The run has not asked, or what it knows is damaged.
     """
     if task.has_public_rows:
-        return task.public_rows(settings.shares_counters)
+        return task.public_rows(settings.train.shares_counters)
     known = run.read_json(FILE)
     with reading(run.path / FILE):
         return PublicData(RowFacts.from_bytes(known["facts"].encode()).stand_in())
@@ -71,14 +71,14 @@ def ask_for_facts(
     """
     if task.has_public_rows or (run.path / FILE).exists():
         return None
-    if settings.shares_counters:
+    if settings.train.shares_counters:
         raise UsageError(
             'counters = "shared" needs rows of the server\'s own; give the task a public_data()'
         )
     _log.info(
         "no public rows: clients hold out one row in five, and measure each model they are sent"
     )
-    nodes = wait_for(grid, settings.clients_per_round)[: settings.clients_per_round]
+    nodes = wait_for(grid, settings.rounds.clients_per_round)[: settings.rounds.clients_per_round]
     cost = Cost(0, clients=len(nodes), loss=0.0)
     question = Question(run.name, 0, wire.FACTS, wire.unpack_facts_reply, who, "rows: ")
     told = _facts_of(grid, question, nodes, cost)
@@ -111,14 +111,14 @@ def is_federated(settings: Settings, public: PublicData) -> bool:
     Raises:
         TaskError: Public rows are asked for, and the task gives none.
     """
-    if settings.calibration == "public" and public.calibration is None:
+    if settings.export.calibration == "public" and public.calibration is None:
         raise TaskError(
             'calibration is "public", but public_data() gives no calibration rows; add about 200 '
             'typical ones, or set calibration = "federated"'
         )
-    if settings.calibration == "auto":
+    if settings.export.calibration == "auto":
         return public.calibration is None
-    return settings.calibration == "federated"
+    return settings.export.calibration == "federated"
 
 
 def without_rows(scoring: Scoring) -> Scoring:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from flwr.app import ArrayRecord
 
-from frugalfl.asynchronous import parse_asynchronous
 from frugalfl.blocks import Parameters
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.private import split
@@ -21,6 +20,7 @@ from frugalfl_server.rounds.evaluate import evaluate
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import strategy_of
 from frugalfl_server.rounds.parts import Parts
+from frugalfl_server.rounds.stalls import step_size_after
 from frugalfl_server.rounds.stopping import TrainingOver, why_over
 from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_server.rounds.synchronous import SynchronousRounds
@@ -37,10 +37,10 @@ def train(federation: Federation, module: torch.nn.Module | None = None) -> torc
     settings = federation.settings
     if module is None:
         module = initial_model(federation.task, settings)
-    random.seed(settings.seed)  # clients are chosen from this generator
+    random.seed(settings.run.seed)  # clients are chosen from this generator
     with federation.telling():
-        _Rounds(federation, module, "train", settings.rounds, first=1).run()
-        if not settings.rounds:
+        _Rounds(federation, module, "train", settings.rounds.count, first=1).run()
+        if not settings.rounds.count:
             _begin_with(federation, module)
     return module
 
@@ -48,12 +48,14 @@ def train(federation: Federation, module: torch.nn.Module | None = None) -> torc
 def recover(federation: Federation, module: torch.nn.Module) -> None:
     """Run the recovery rounds on a pruned model."""
     settings = federation.settings
-    _Rounds(federation, module, "recover", settings.recover_rounds, settings.rounds + 1).run()
+    _Rounds(
+        federation, module, "recover", settings.export.recover_rounds, settings.rounds.count + 1
+    ).run()
 
 
 def _begin_with(federation: Federation, module: torch.nn.Module) -> None:
     """If no round trains: keep the model that the run begins with, and what it scores."""
-    if federation.settings.private:
+    if federation.settings.wire.private:
         return
     federation.sink.write_model(read_parameters(module), "train", 0)
     if federation.clients_measure:
@@ -85,9 +87,13 @@ class _Rounds:
     def run(self) -> None:
         """Run them, or those that are left of them."""
         federation, settings = self.federation, self.federation.settings
-        model, _ = split(read_parameters(self.module), settings.private)
-        drawn = settings.initial == "seeded" and self.phase == "train" and not settings.start_from
-        downlink = federation.downlink_from(model, self.first, settings.seed if drawn else None)
+        model, _ = split(read_parameters(self.module), settings.wire.private)
+        drawn = (
+            settings.run.initial == "seeded"
+            and self.phase == "train"
+            and not settings.run.start_from
+        )
+        downlink = federation.downlink_from(model, self.first, settings.run.seed if drawn else None)
         if self.rounds == 0:
             return
         federation.programs.follow(self.module)
@@ -100,20 +106,21 @@ class _Rounds:
         done = left.done if left else 0
         try:
             self._end_if_over(done)
+            self._set_step_size(done)
             self._drive(left.model if left else model, done)
         except TrainingOver as over:
             self._ended_early(str(over))
         finally:
             federation.clients.quarantine.keep(federation.sink)
-        if settings.asynchronous:
+        if settings.rounds.asynchronous:
             self._count_late()
 
     def _drive(self, model: Parameters, done: int) -> None:
         federation, settings = self.federation, self.federation.settings
-        buffered = parse_asynchronous(settings.asynchronous)
+        buffered = settings.rounds.buffered
         if buffered is not None:
-            steps = BufferedSteps(self._parts, buffered, settings.seed)
-            clients = settings.clients_per_round
+            steps = BufferedSteps(self._parts, buffered, settings.run.seed)
+            clients = settings.rounds.clients_per_round
             BufferedRounds(steps, federation.energy, self.first, clients).run(
                 federation.grid, pack(model), self.rounds, self._finish
             )
@@ -145,6 +152,7 @@ class _Rounds:
         federation.progress.round_done(record)
         self._set_up_compiler()
         self._end_if_over(number)
+        self._set_step_size(number)
 
     def _set_up_compiler(self) -> None:
         """Load the compiler of training programs, once a client needs one."""
@@ -171,6 +179,14 @@ class _Rounds:
             return
         if why := why_over(self.federation.settings, self._own_rows(), self.federation.scoring):
             raise TrainingOver(why)
+
+    def _set_step_size(self, done: int) -> None:
+        """Have the next round's questions name its step size, if only the server knows it."""
+        if done < self.rounds:
+            rows = [row for row in self._own_rows() if row.phase == self.phase]
+            self._parts.questions.learning_rate = step_size_after(
+                rows, self.federation.scoring, self.federation.settings, self.first + done
+            )
 
     def _own_rows(self) -> list[RoundRecord]:
         name = self.federation.sink.name

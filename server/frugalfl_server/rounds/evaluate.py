@@ -53,9 +53,9 @@ def check_batches(settings: Settings, form: Form) -> None:
     Raises:
         TaskError: They are.
     """
-    if settings.batch_size < form.fewest:
+    if settings.train.batch_size < form.fewest:
         raise TaskError(
-            f"batch-size is {settings.batch_size}, and batch norm in this task's model needs "
+            f"batch-size is {settings.train.batch_size}, and batch norm in this task's model needs "
             f"{form.fewest} rows at least; raise batch-size"
         )
 

@@ -12,7 +12,6 @@ from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
 
 from frugalfl.errors import TaskError, UsageError
 from frugalfl.settings import Settings
-from frugalfl.strategies import parse_strategy
 from frugalfl.task import Task
 
 #: What Flower weighs clients by, unless a strategy says otherwise.
@@ -55,7 +54,7 @@ BUILD: dict[str, Callable[..., tuple[Callable[..., flower.Strategy], dict[str, A
         flower.QFedAvg,
         {
             "q": q,
-            "client_learning_rate": settings.learning_rate,
+            "client_learning_rate": settings.train.learning_rate,
             "train_loss_key": "train-loss",
         },
     ),
@@ -68,7 +67,7 @@ BUILD: dict[str, Callable[..., tuple[Callable[..., flower.Strategy], dict[str, A
     ),
     "bulyan": lambda _, bad: (flower.Bulyan, {"num_malicious_nodes": bad}),
     "dpfedavg": lambda settings, noise, clip: (
-        partial(_private, noise, clip, settings.clients_per_round),
+        partial(_private, noise, clip, settings.rounds.clients_per_round),
         {},
     ),
 }
@@ -107,7 +106,7 @@ def strategy_of(settings: Settings, task: Task | None = None) -> flower.Strategy
     """
     if task is not None and task.strategy is not None:
         return _own(settings, task)
-    chosen = parse_strategy(settings.strategy, settings.clients_per_round)
+    chosen = settings.rounds.chosen_strategy
     kind, arguments = BUILD[chosen.name](settings, *chosen.numbers)
     # It is shown exactly the clients of a round, and asks them all.
     return kind(
@@ -122,10 +121,10 @@ def strategy_of(settings: Settings, task: Task | None = None) -> flower.Strategy
 def _own(settings: Settings, task: Task) -> flower.Strategy:
     """Return what the task's ``strategy`` hook gives."""
     assert task.strategy is not None
-    if settings.strategy != Settings().strategy:
+    if settings.rounds.strategy != Settings().rounds.strategy:
         raise UsageError(
-            f"strategy is {settings.strategy!r}, and the task {task.name!r} has a strategy of its "
-            "own; leave one of the two out"
+            f"strategy is {settings.rounds.strategy!r}, and the task {task.name!r} has a strategy "
+            "of its own; leave one of the two out"
         )
     with task.blamed("strategy()"):
         found = task.strategy(settings)
@@ -146,7 +145,7 @@ def fewest_of(strategy: flower.Strategy) -> int:
 
 def averaging(settings: Settings) -> flower.FedAvg:
     """Return Flower's FedAvg for the settings: so many clients a round, no client evaluation."""
-    count = settings.clients_per_round
+    count = settings.rounds.clients_per_round
     return flower.FedAvg(
         # Flower takes the larger of a share and a count: the share must not round the count up.
         fraction_train=1e-9,

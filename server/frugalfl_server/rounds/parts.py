@@ -11,11 +11,9 @@ from typing import Any
 from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp.strategy import Strategy
 
-from frugalfl.asynchronous import parse_asynchronous
 from frugalfl.blocks import Parameters
 from frugalfl.errors import ExportError
 from frugalfl.form import Form
-from frugalfl.plans import parse_plan
 from frugalfl.settings import Settings
 from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.cohort.refresh_planner import Planner
@@ -91,20 +89,20 @@ class Parts:
             UsageError: The refresh plan cannot be used with this model.
         """
         clients = clients or Clients()
-        steering = Steering(settings.uplink, settings.uplink_budget)
-        quorum = settings.quorum
+        steering = Steering(settings.wire.uplink, settings.wire.uplink_budget)
+        quorum = settings.rounds.quorum
         selection = Selection(
-            settings.clients_per_round, clients.quarantine, clients.limits, sampler_of(settings),
-            quorum=quorum, over_select=settings.over_select,
+            settings.rounds.clients_per_round, clients.quarantine, clients.limits,
+            sampler_of(settings), quorum=quorum, over_select=settings.rounds.over_select,
             patience_s=patience_of(quorum, first_round, bool(clients.resumed)),
         )  # fmt: skip
-        planner = Planner(parse_plan(settings.refresh), downlink.layout, settings.seed)
+        planner = Planner(settings.wire.plan, downlink.layout, settings.run.seed)
         questions = Questions(
             run, downlink, planner, clients.limits, clients.programs, clients.resumed, form
         )
-        in_rounds = parse_asynchronous(settings.asynchronous) is None
+        in_rounds = settings.rounds.buffered is None
         opener = Opener(strategy, questions, selection, clients.identities, in_rounds)
-        intake = Intake(opener, selection, settings.norm_bound, in_rounds)
+        intake = Intake(opener, selection, settings.rounds.norm_bound, in_rounds)
         step = ModelStep(strategy, steering, clients.quarantine, quorum)
         return cls(strategy, steering, selection, questions, intake, step, first_round)
 

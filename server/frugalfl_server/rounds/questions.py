@@ -61,6 +61,7 @@ class Questions:
         programs: Has training programs for clients without PyTorch; ``None``: there are none such.
         resumed: Rounds with which the run was begun again.
         form: Of every client's rows.
+        learning_rate: Step size that they name; 0: none, for clients know it themselves.
     """
 
     run: str
@@ -70,6 +71,7 @@ class Questions:
     programs: Programs | None = None
     resumed: tuple[int, ...] = ()
     form: Form | None = None
+    learning_rate: float = 0.0
 
     def __post_init__(self) -> None:
         self._asked: dict[tuple[int, int], Asked] = {}
@@ -127,7 +129,7 @@ class Questions:
         request = wire.TrainRequest(
             self.run, traffic.round, base, version, planned, frames, uplink, mu,
             0 if self.limits is None else self.limits.epochs_of(node), program, file,
-            self.resumed, form=self.form,
+            self.resumed, form=self.form, learning_rate=self.learning_rate,
         )  # fmt: skip
         return Message(
             wire.pack_request(request),

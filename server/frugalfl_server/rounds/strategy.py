@@ -56,7 +56,9 @@ class FrugalStrategy(Strategy):
         run = f"{type(strategy).__name__}-{secrets.token_hex(4)}"
 
         def build(model: Parameters) -> Parts:
-            downlink = Downlink(model, settings.downlink, budget_b=settings.downlink_budget)
+            downlink = Downlink(
+                model, settings.wire.downlink, budget_b=settings.wire.downlink_budget
+            )
             return Parts.of(settings, strategy, downlink, run, clients)
 
         return cls(build)

@@ -16,9 +16,7 @@ from frugalfl.approved import Approved, ApprovedApp, ApprovedProgram
 from frugalfl.blocks import Layout
 from frugalfl.errors import ExportError
 from frugalfl.modules import read_parameters
-from frugalfl.plans import parse_plan
 from frugalfl.settings import Settings
-from frugalfl.strategies import parse_strategy
 from frugalfl.task import PublicData, Task, load_task
 from frugalfl_server.cohort.training_programs import Programs
 from frugalfl_server.export import DeviceBudget, fit
@@ -57,7 +55,7 @@ def approve(app: Path, settings: Settings) -> Approved:
     for one in apps:
         _log.info(f"app {one.name}: {one.hash}")
     with importable(app):
-        return Approved(apps, tuple(_programs(load_task(settings.task), settings)))
+        return Approved(apps, tuple(_programs(load_task(settings.run.task), settings)))
 
 
 def _name_of(app: Path) -> str:
@@ -72,7 +70,7 @@ def _programs(task: Task, settings: Settings) -> Iterator[ApprovedProgram]:
     if why:
         _log.info(f"no training programs: {why}")
         return
-    public = task.public_rows(settings.shares_counters)
+    public = task.public_rows(settings.train.shares_counters)
     figures: list[dict[str, Any]] = []
     compiler = Programs(task, settings, public.test, figures.append)
     for phase, module in _models(task, settings, public):
@@ -89,18 +87,18 @@ def _programs(task: Task, settings: Settings) -> Iterator[ApprovedProgram]:
 
 
 def _none_is_needed(settings: Settings) -> str:
-    if settings.trees:
+    if settings.train.trees:
         return "trees are grown without any"
-    if settings.trainer == "torch":
+    if settings.train.trainer == "torch":
         return "every client trains with PyTorch"
-    return "private blocks need PyTorch" if settings.private else ""
+    return "private blocks need PyTorch" if settings.wire.private else ""
 
 
 def _models(task: Task, settings: Settings, public: PublicData) -> Iterator[tuple[str, Module]]:
     """Return the model of each phase; the shapes of a pruned one do not depend on its weights."""
     module = initial_model(task, settings)
     yield "train", module
-    ratio = settings.prune
+    ratio = settings.export.prune
     budget = DeviceBudget.of_settings(settings)
     if budget.limited:
         ratio = fit(module, example_of(public.test), budget, _log.info).ratio
@@ -115,15 +113,15 @@ def _purposes(settings: Settings, module: Module) -> Iterator[tuple[str, tuple[s
     """
     parameters = read_parameters(module)
     layout = Layout.of(parameters)
-    proximal = parse_strategy(settings.strategy, settings.clients_per_round).name == "fedprox"
-    rounds = settings.rounds + settings.recover_rounds
-    plan = parse_plan(settings.refresh)
+    proximal = settings.rounds.proximal
+    rounds = settings.rounds.count + settings.export.recover_rounds
+    plan = settings.wire.plan
     plan.check(layout)
-    chosen = {(one, proximal) for one in block_sets(plan, layout, settings.seed, rounds)}
+    chosen = {(one, proximal) for one in block_sets(plan, layout, settings.run.seed, rounds)}
     chosen.add((layout.everything, False))
     if len(chosen) > _MOST_PROGRAMS:
         raise ExportError(
-            f"refresh = {settings.refresh!r} can lead to {len(chosen)} programs, at most "
+            f"refresh = {settings.wire.refresh!r} can lead to {len(chosen)} programs, at most "
             f"{_MOST_PROGRAMS} are compiled: choose a plan with fewer, or let devices pin theirs"
         )
     for numbers, has_term in sorted(chosen):

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -53,8 +52,8 @@ def serve_app(
         _log.info(warning)
     packed = pack(app, state / "app")
     with importable(app):
-        task = load_task(settings.task)
-        settings = replace(pin_start(settings, task), resume="")
+        task = load_task(settings.run.task)
+        settings = pin_start(settings, task).changed(resume="")
         if resume is None:
             run = RunDirectory.create(runs, task.name, settings, app)
             keep_app(run, app)
@@ -71,9 +70,9 @@ def serve_app(
             keys = Keys(place.keys, partial(register, flower))
         _log.info(packed.line)
         with telling_how_to_go_on(run), Entrance(place, own, keys, state) as entrance:
-            settings = replace(settings, resume=str(run.path))
+            settings = settings.changed(resume=str(run.path))
             begin = partial(submit, flower, packed.folder, settings)
-            _run_to_the_end(begin, flower, run, settings.clients_per_round, own, entrance)
+            _run_to_the_end(begin, flower, run, settings.rounds.clients_per_round, own, entrance)
     return RunDirectory.open(run.path)
 
 

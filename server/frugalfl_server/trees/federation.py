@@ -13,11 +13,10 @@ from flwr.serverapp import Grid
 from frugalfl.energy import EnergyRecord
 from frugalfl.errors import TaskError
 from frugalfl.kinds import Scores, scoring_of
-from frugalfl.patience import parse_patience
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
 from frugalfl.task import Task
-from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, Way, parse_way
+from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, Way
 from frugalfl_server.cohort.client_names import Naming
 from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.quarantine import SetAside
@@ -55,7 +54,7 @@ def grow(grid: Grid, settings: Settings, task: Task, run: RunDirectory) -> None:
         TaskError: The task is none of two classes.
         RunError: It was stopped, and cannot be resumed.
     """
-    way = parse_way(settings.trees)
+    way = settings.train.tree_way
     assert way is not None  # the ServerApp asks before it comes here
     TreeFederation(grid, settings, task, run, way).conduct()
 
@@ -67,20 +66,22 @@ class TreeFederation:
         self, grid: Grid, settings: Settings, task: Task, run: RunDirectory, way: Way
     ) -> None:
         self._settings, self._run, self._way = settings, run, way
-        test = task.public_rows(settings.shares_counters).test
+        test = task.public_rows(settings.train.shares_counters).test
         if test.y.ndim != 1 or not np.isin(test.y, (0, 1)).all():
             raise TaskError(
                 f"task {task.name!r}: trees need targets 0 and 1, one a row; leave trees empty "
                 "for other tasks"
             )
-        self._rounds = way.trees if way.name == HISTOGRAM else settings.rounds
+        self._rounds = way.trees if way.name == HISTOGRAM else settings.rounds.count
         self._who = Identities(run.path)
         named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))
         self._progress = Progress(self._rounds, log=run.path / LOG, named=named)
-        self._grid = RoundGrid(grid, settings.clients_per_round, settings.round_deadline)
-        self._energy = server_energy(run.name, settings.grid)
-        aside = SetAside(parse_patience(settings.set_aside), settings.clients_per_round)
-        self._guard = Guard(aside, compares=bool(settings.norm_bound))
+        self._grid = RoundGrid(
+            grid, settings.rounds.clients_per_round, settings.rounds.round_deadline
+        )
+        self._energy = server_energy(run.name, settings.energy.electricity)
+        aside = SetAside(settings.rounds.patience, settings.rounds.clients_per_round)
+        self._guard = Guard(aside, compares=bool(settings.rounds.norm_bound))
         self._test = ServerRows(test, scoring_of(task), self._energy)
 
     def conduct(self) -> None:
@@ -96,9 +97,9 @@ class TreeFederation:
         stopped, resumed = begin(self._run)
         if resumed:
             tell_of_resuming(self._run, stopped)
-        random.seed(self._settings.seed)
+        random.seed(self._settings.run.seed)
         grown = self._agreed() if stopped is None else Grown.of_state(stopped.tree["grown"])
-        growing = growing_of(self._way, grown, self._guard, self._settings.seed)
+        growing = growing_of(self._way, grown, self._guard, self._settings.run.seed)
         done = 0
         if stopped is None:
             self._checkpoint(0, grown, growing)
@@ -124,9 +125,9 @@ class TreeFederation:
         Raises:
             FederationError: Nobody gave any, or there are rows of one class only.
         """
-        fewest = self._settings.clients_per_round
-        if self._settings.shares_counters:
-            at_least, scores = self._settings.counters_at_least, self._test.score(0)
+        fewest = self._settings.rounds.clients_per_round
+        if self._settings.train.shares_counters:
+            at_least, scores = self._settings.train.counters_at_least, self._test.score(0)
             counters_into(self._run, self._grid, fewest, scores, at_least, self._who)
         cost = Cost(0)
         agreement = Agreement(

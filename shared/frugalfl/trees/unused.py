@@ -7,33 +7,34 @@ that would then not happen may not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from frugalfl.errors import UsageError
 
-#: Settings that ask for nothing with these values, by name; the first is the default.
+#: Settings that ask for nothing with these values, by key; the first is the default.
 _UNUSED: dict[str, Sequence[object]] = {
     "strategy": ("fedavg",),
     "prune": (0.5, 0.0),
-    "recover_rounds": (40, 0),
+    "recover-rounds": (40, 0),
     "initial": ("exact",),
-    "start_from": ("",),
+    "start-from": ("",),
     "refresh": ("full",),
     "sampling": ("uniform",),
     "quorum": (0.0,),
-    "over_select": (0.0,),
-    "uplink_budget": (0,),
-    "downlink_budget": (0,),
-    "energy_budget": (0.0,),
-    "min_battery": (0,),
-    "stop_joules": (0.0,),
-    "stop_accuracy": (0.0,),
-    "stop_score": (0.0,),
-    "evaluate_rows": (0,),
+    "over-select": (0.0,),
+    "uplink-budget": (0,),
+    "downlink-budget": (0,),
+    "energy-budget": (0.0,),
+    "min-battery": (0,),
+    "stop-joules": (0.0,),
+    "stop-accuracy": (0.0,),
+    "stop-score": (0.0,),
+    "stop-patience": (0,),
+    "evaluate-rows": (0,),
     "trainer": ("auto",),
     "export": (True,),
     "calibration": ("auto",),
-    "calibration_percentile": (100.0,),
+    "calibration-percentile": (100.0,),
     "activations": ("int8",),
     "target": ("",),
     "flash": ("",),
@@ -42,23 +43,18 @@ _UNUSED: dict[str, Sequence[object]] = {
 }
 
 
-def refuse_unused(settings: object) -> None:
+def refuse_unused(config: Mapping[str, object]) -> None:
     """Refuse what a run config asks for and a run of trees would ignore.
 
     A device's owner may say more than that: on a device such settings do no harm.
 
     Args:
-        settings: A :class:`~frugalfl.settings.Settings`, of a run that grows trees.
+        config: All settings of a run that grows trees.
 
     Raises:
         UsageError: There is such a setting; the message names them all.
     """
-    asked = {name: getattr(settings, name) for name in _UNUSED}
-    wrong = [
-        f"{name.replace('_', '-')} = {asked[name]}"
-        for name, idle in _UNUSED.items()
-        if asked[name] not in idle
-    ]
+    wrong = [f"{key} = {config[key]}" for key, idle in _UNUSED.items() if config[key] not in idle]
     if wrong:
         raise UsageError(
             f"trees have no use for {', '.join(wrong)}: leave that out, or leave trees empty for a "

@@ -46,6 +46,7 @@ from frugalfl.wire.facts import (
     unpack_facts_request,
 )
 from frugalfl.wire.train import (
+    LEARNING_RATE,
     PROXIMAL_MU,
     TRAIN,
     TrainReply,
@@ -70,7 +71,8 @@ AnyRequest = TrainRequest | CalibrateRequest | CountersRequest | FactsRequest | 
 AnyReply = TrainReply | CalibrateReply | CountersReply | FactsReply | TreesReply
 
 __all__ = [
-    "CALIBRATE", "COUNTERS", "FACTS", "LITERT", "PROGRAM_STYPE", "PROXIMAL_MU", "RANGES_STYPE",
+    "CALIBRATE", "COUNTERS", "FACTS", "LEARNING_RATE", "LITERT", "PROGRAM_STYPE", "PROXIMAL_MU",
+    "RANGES_STYPE",
     "STYPE", "TASK_FAILED", "TORCH", "TRAIN", "TREES", "AnyReply", "AnyRequest",
     "CalibrateReply", "CalibrateRequest", "CountersReply", "CountersRequest", "FactsReply",
     "FactsRequest", "TrainReply", "TrainRequest", "TreesReply", "TreesRequest", "asked_again",

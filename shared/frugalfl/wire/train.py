@@ -59,6 +59,7 @@ from frugalfl.wire.fields import (
 TRAIN = "train"
 #: Flower's own name for it.
 PROXIMAL_MU = "proximal-mu"
+LEARNING_RATE = "learning-rate"
 _EPOCHS, _KIND, _INPUTS, _TARGETS, _FEWEST = "epochs", "kind", "inputs", "targets", "fewest"
 #: Beyond any number of epochs that a server can mean, and beyond any row's number of dimensions.
 _MOST_EPOCHS, _MOST_DIMENSIONS = 10_000, 16
@@ -85,6 +86,7 @@ class TrainRequest:
         again: Whether the client is asked this once more, because it was killed while it worked:
             what it did for it before was never used.
         form: What the client's rows have to look like; ``None``: the server does not say.
+        learning_rate: Step size of its local steps; 0: as the settings say.
     """
 
     run: str
@@ -101,6 +103,7 @@ class TrainRequest:
     resumed: tuple[int, ...] = ()
     again: bool = False
     form: Form | None = None
+    learning_rate: float = 0.0
 
     @property
     def downlink_bytes(self) -> int:
@@ -170,6 +173,8 @@ def pack_request(request: TrainRequest) -> RecordDict:
         config[PROXIMAL_MU] = request.proximal_mu
     if request.epochs:
         config[_EPOCHS] = request.epochs
+    if request.learning_rate:
+        config[LEARNING_RATE] = request.learning_rate
     if request.form is not None:
         _pack_form(request.form, config)
     return RecordDict({ARRAYS: pack_sent(request, config), CONFIG: config})
@@ -187,6 +192,9 @@ def unpack_request(message: Message) -> TrainRequest:
     mu = read_number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0
     if not 0 <= epochs <= _MOST_EPOCHS or not 0 <= mu < math.inf:
         raise FrameError(f"the message asks for {epochs} epochs, with a proximal mu of {mu}")
+    rate = read_number(config, LEARNING_RATE) if LEARNING_RATE in config else 0.0
+    if not 0 <= rate < math.inf:
+        raise FrameError(f"the message asks for a step size of {rate}")
     return TrainRequest(
         run=read_name(config, "run"),
         round=read_count(config, "round"),
@@ -202,6 +210,7 @@ def unpack_request(message: Message) -> TrainRequest:
         resumed=read_numbers(config, RESUMED) if RESUMED in config else (),
         again=config.get(AGAIN) is True,
         form=_form(config),
+        learning_rate=rate,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,7 @@ def task_and_settings(way: str, pilot: Path, shared: bool, seed: int) -> tuple[T
     counters = "shared" if shared else "own"
     settings = read_settings(APP, [*WAYS[way], f"seed={seed}", f"counters={counters}"])
     with importable(APP):
-        return load_task(settings.task), settings
+        return load_task(settings.run.task), settings
 
 
 def federate(
@@ -92,7 +92,7 @@ def federate(
     from frugalfl_sim.simulate import simulate_app
 
     task, own = task_and_settings(way, settings, shared, seed)
-    own = replace(own, clients=branches, clients_per_round=branches)
+    own = own.changed(clients=branches, clients_per_round=branches)
     run = simulate_app(APP, own, runs, baseline=False)
     summary = run.read_json("summary.json")
     cost = Joules(**summary["energy_j"])

@@ -116,10 +116,10 @@ def train_network(task: Task, settings: Settings, rows: Sequence[Examples]) -> T
 
     def work() -> Parameters:
         parameters = initial
-        for number in range(1, settings.rounds + 1):
+        for number in range(1, settings.rounds.count + 1):
             rate = settings.learning_rate_at(number)
             trained = trainer.train(
-                parameters, trainer.layout.everything, everything, rate, (settings.seed, number)
+                parameters, trainer.layout.everything, everything, rate, (settings.run.seed, number)
             )
             parameters = {name: parameters[name] + step for name, step in trained.update.items()}
         return parameters

@@ -1,0 +1,29 @@
+"""The clients of a simulation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from frugalfl.delays import Delays, parse_delays
+from frugalfl.settings.keys import need, setting
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """How many there are, and how long each takes to answer."""
+
+    clients: int = setting(40, "clients of a simulation")
+    delays: str = setting(
+        "",
+        "seconds that simulated clients take to answer: 1 s * 32, 10 s * 8; empty: not simulated",
+    )
+
+    def __post_init__(self) -> None:
+        need(self.clients >= 1, "clients", self.clients, "at least 1")
+        _ = self.clock
+
+    @cached_property
+    def clock(self) -> Delays | None:
+        """How long each client takes; ``None``: there is no simulated clock."""
+        return parse_delays(self.delays)
