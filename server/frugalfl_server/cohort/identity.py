@@ -161,7 +161,7 @@ class Identities:
             self._put(Bond(*values))
         self._refused = {(node, client, ledger): n for node, client, ledger, n in state["refused"]}
 
-    def keep(self, run: TakesJson) -> None:
+    def write(self, run: TakesJson) -> None:
         """Write into a run directory who is who, if that has changed."""
         # A node's number has 64 bits, more than a number in JSON can be relied on to have.
         clients = [
