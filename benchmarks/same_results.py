@@ -134,7 +134,7 @@ def values_of(run: Path) -> dict[str, Any]:
     for archive in run.glob("checkpoints/model.npz"):
         with np.load(archive) as tensors:
             found |= {f"tensor {name}": digest(tensors[name].tobytes()) for name in tensors.files}
-    for file in run.glob("model/*.tflite"):
+    for file in (*run.glob("model/*.tflite"), *run.glob("model/trees.*")):
         found[f"file {file.name}"] = digest(file.read_bytes())
     return found
 

@@ -59,6 +59,22 @@ def decoders() -> Iterator[Decoder]:
                 4, np.ones((5, 2), np.float32), _RECORDS, _HEAD)),
             wire.unpack_calibrate_reply,
         ),
+        "counters request": (
+            wire.pack_counters_request(wire.CountersRequest("r", b"sums")),
+            wire.unpack_counters_request,
+        ),
+        "counters reply": (
+            wire.pack_counters_reply(wire.CountersReply(b"tables", _RECORDS, _HEAD, "wifi")),
+            wire.unpack_counters_reply,
+        ),
+        "trees request": (
+            wire.pack_trees_request(wire.TreesRequest("r", 3, -1, 4, b"parcel", "refit(4)", (2,))),
+            wire.unpack_trees_request,
+        ),
+        "trees reply": (
+            wire.pack_trees_reply(wire.TreesReply(4, b"frame", 30, 0.5, _RECORDS, _HEAD)),
+            wire.unpack_trees_reply,
+        ),
     }  # fmt: skip
     for name, (content, unpack) in sent.items():
         yield Decoder(name, [content, fold(content)], records_like, _as_message(unpack), 3)

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
+from frugalfl import wire
 from frugalfl.errors import FrameError, TaskError
-from frugalfl_client.exchange import AboutModel, Exchange
+from frugalfl_client.exchange import Exchange
 from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Trainer
 
-
-class ModelRequest(AboutModel, Protocol):
-    """A request about a model."""
-
-    @property
-    def base(self) -> int:
-        """As of :class:`~frugalfl.wire.TrainRequest`."""
-
-    @property
-    def version(self) -> int:
-        """As of :class:`~frugalfl.wire.TrainRequest`."""
-
-    @property
-    def frames(self) -> bytes:
-        """As of :class:`~frugalfl.wire.TrainRequest`."""
+_Request = wire.TrainRequest | wire.CalibrateRequest
 
 
-def builds_on(held: Held, request: ModelRequest) -> bool:
+def builds_on(held: Held, request: _Request) -> bool:
     """Say whether a request's frames lead on from what is held."""
     return request.base < 0 or request.base == held.version
 
 
-def bring_up(exchange: Exchange, trainer: Trainer, held: Held, request: ModelRequest) -> None:
+def bring_up(exchange: Exchange, trainer: Trainer, held: Held, request: _Request) -> None:
     """Apply a request's frames to what is held.
 
     Raises:

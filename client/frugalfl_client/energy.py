@@ -6,34 +6,18 @@ import platform
 import time
 from functools import lru_cache
 from importlib import metadata
-from typing import Protocol
 
 import frugalfl
-from frugalfl.energy import EnergyRecord, radio_reading, tidied
+from frugalfl import wire
+from frugalfl.energy import EnergyRecord, radio_reading, round_reading
 from frugalfl.energy.recorder import Recorder
 from frugalfl_client.device import Device
-
-
-class Asked(Protocol):
-    """What each request has, whatever is asked."""
-
-    @property
-    def run(self) -> str:
-        """Name of the run."""
-
-    @property
-    def round(self) -> int:
-        """Round that it belongs to."""
-
-    @property
-    def downlink_bytes(self) -> int:
-        """Length of what it carries (B)."""
 
 
 class RoundEnergy(Recorder):
     """Collects the records of a round: windows, and the transfers before and after them."""
 
-    def __init__(self, device: Device, request: Asked, software: str = "") -> None:
+    def __init__(self, device: Device, request: wire.AnyRequest, software: str = "") -> None:
         """Begin without records; ``software`` is the package that trains, if one does."""
         super().__init__(
             device.meter,
@@ -47,7 +31,7 @@ class RoundEnergy(Recorder):
         )
         self._link = device.link
 
-    def downloaded(self, request: Asked) -> None:
+    def downloaded(self, request: wire.AnyRequest) -> None:
         """Note that a request has come, and what it carried."""
         self._transferred("download", 0, request.downlink_bytes)
 
@@ -64,7 +48,7 @@ class RoundEnergy(Recorder):
         self.add(
             EnergyRecord(
                 phase=phase, start_unix_s=round(time.time(), 3), wall_s=None, cpu_s=None,
-                readings=(tidied(reading),), uplink_bytes=uplink_bytes,
+                readings=(round_reading(reading),), uplink_bytes=uplink_bytes,
                 downlink_bytes=downlink_bytes, contacts=1, **self._about,
             )
         )  # fmt: skip

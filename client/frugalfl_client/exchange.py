@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
@@ -18,21 +18,9 @@ from frugalfl import wire
 from frugalfl.energy import EnergyRecord, Head
 from frugalfl.errors import CodecError, FrameError, NotAllowedError, RunError, TaskError
 from frugalfl_client.device import Device, device_of
-from frugalfl_client.energy import Asked, RoundEnergy
+from frugalfl_client.energy import RoundEnergy
 from frugalfl_client.held import Held
 from frugalfl_client.owner import VOICE
-
-
-class AboutModel(Asked, Protocol):
-    """A request that builds on what the device holds of its run."""
-
-    @property
-    def resumed(self) -> tuple[int, ...]:
-        """As of :class:`~frugalfl.wire.TrainRequest`."""
-
-    @property
-    def again(self) -> bool:
-        """As of :class:`~frugalfl.wire.TrainRequest`."""
 
 
 class Told(NamedTuple):
@@ -49,7 +37,9 @@ class Told(NamedTuple):
     notice: str
 
 
-_Request = TypeVar("_Request", bound=Asked)
+#: Requests that build on what the device holds of their run.
+_Building = wire.TrainRequest | wire.CalibrateRequest | wire.TreesRequest
+_Request = TypeVar("_Request", bound=wire.AnyRequest)
 
 
 class Exchange:
@@ -112,7 +102,7 @@ class Exchange:
         self.device.check_allowed(request.run, about)
         return request
 
-    def meter(self, request: Asked, software: str = "") -> RoundEnergy:
+    def meter(self, request: wire.AnyRequest, software: str = "") -> RoundEnergy:
         """Begin to collect energy records, with that of the request's way here.
 
         Args:
@@ -123,12 +113,12 @@ class Exchange:
         self.energy.downloaded(request)
         return self.energy
 
-    def load(self, request: AboutModel) -> Held:
+    def load(self, request: _Building) -> Held:
         """Return what is held of the request's run, from before what was done in vain."""
         again = request.round if request.again else -1
         return self.device.store.load(request.run, request.resumed, again)
 
-    def save(self, request: AboutModel, held: Held) -> None:
+    def save(self, request: _Building, held: Held) -> None:
         """Keep what a request left, and which one it was: a resumed run may ask for it again."""
         held.round, held.attempt = request.round, len(request.resumed)
         self.device.store.save(request.run, held)

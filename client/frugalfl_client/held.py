@@ -21,7 +21,7 @@ class Held:
 
     Attributes:
         version: Version of ``model``, and of the last update that was sent; -1: none.
-        model: Tensors by name, on the grid of :func:`~frugalfl.blocks.snap`.
+        model: Tensors by name, on the lattice of :func:`~frugalfl.blocks.snap`.
         residual: State of the uplink codec's error feedback.
         private: This device's own blocks, float32; never in a frame.
         trees: In a run of trees, in place of a model: the agreed bins, then the segments, as they

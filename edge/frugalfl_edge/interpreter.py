@@ -1,4 +1,4 @@
-"""One interpreter over ai-edge-litert, or tflite-runtime where that is what the device has.
+"""One interpreter over ai-edge-litert, or tflite-runtime if that is what the device has.
 
 Both speak the same API; 32-bit Raspberry Pi OS has only the second.
 """
@@ -35,7 +35,7 @@ class TensorInfo:
     Attributes:
         shape: With the batch first, e.g. ``(1, 8, 8, 1)``; exported models are channels last.
         dtype: ``int8`` for an int8 model, ``float32`` for a float one.
-        scale: Real value of one step; 0.0 where the tensor is not quantized.
+        scale: Real value of one step; 0.0 if the tensor is not quantized.
         zero_point: The integer that stands for the real value 0.
     """
 

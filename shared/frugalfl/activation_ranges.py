@@ -62,10 +62,10 @@ def ranges_of(module: torch.nn.Module, x: FloatArray, percentile: float = 100.0)
     Returns:
         Shape ``(tensors, 2)``, float32. Every range holds 0, as the quantizer's do.
     """
-    return over_rows(row_ranges(module, thinned(x)), percentile)
+    return over_rows(row_ranges(module, thin_rows(x)), percentile)
 
 
-def thinned(x: FloatArray) -> FloatArray:
+def thin_rows(x: FloatArray) -> FloatArray:
     """Return at most :data:`MOST_ROWS` of the rows, evenly chosen."""
     if len(x) <= MOST_ROWS:
         return x

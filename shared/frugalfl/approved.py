@@ -85,7 +85,7 @@ def read_approved(path: Path) -> Approved:
             data = file.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise ValueError(f"it is longer than {_MOST_BYTES} B")
-        return _read(json.loads(data))
+        return _read_list(json.loads(data))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UsageError(
@@ -93,7 +93,7 @@ def read_approved(path: Path) -> Approved:
         ) from error
 
 
-def _read(text: Any) -> Approved:
+def _read_list(text: Any) -> Approved:
     if text["kind"] != _KIND or text["format"] != _FORMAT:
         raise ValueError(f"not of the kind {_KIND}, format {_FORMAT}")
     return Approved(

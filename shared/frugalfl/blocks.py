@@ -23,9 +23,9 @@ Parameters = dict[str, FloatArray]
 Shape = tuple[int, ...]
 
 #: The model that clients hold consists of multiples of 2**-14, about 0.00006.
-GRID_BITS = 14
+LATTICE_BITS = 14
 #: Float32 holds every multiple below this exactly, so that sums do not depend on their order.
-EXACT_BELOW = 2.0 ** (24 - GRID_BITS)
+EXACT_BELOW = 2.0 ** (24 - LATTICE_BITS)
 _LARGEST_PARAMETER = 65536.0
 
 
@@ -150,12 +150,12 @@ def is_statistic(name: str) -> bool:
 
 
 def snap(tensor: FloatArray) -> FloatArray:
-    """Round to the grid of multiples of ``2**-GRID_BITS``, kept as float32.
+    """Round to the lattice of multiples of ``2**-LATTICE_BITS``, kept as float32.
 
-    The model that clients hold lives on this grid: sums of differences on it are exact in any
+    The model that clients hold lives on this lattice: sums of differences on it are exact in any
     order (below ``EXACT_BELOW``), so that missed rounds can travel as one sum, a full copy travels
     without any loss, and a newcomer holds the same bits as a client that added up differences.
-    The server's own model keeps float32: what the grid drops, the next difference carries.
+    The server's own model keeps float32: what the lattice drops, the next difference carries.
 
     Raises:
         TaskError: A value beyond ±65536, or NaN.
@@ -165,5 +165,5 @@ def snap(tensor: FloatArray) -> FloatArray:
             "a parameter is NaN or beyond ±65536; training diverged: lower the learning rate"
         )
     # Scaling by a power of two is exact in float32, and so is what rint returns.
-    multiples: FloatArray = np.rint(tensor * np.float32(2.0**GRID_BITS))
-    return multiples * np.float32(2.0**-GRID_BITS)
+    multiples: FloatArray = np.rint(tensor * np.float32(2.0**LATTICE_BITS))
+    return multiples * np.float32(2.0**-LATTICE_BITS)

@@ -80,11 +80,11 @@ def examine() -> dict[str, Any]:
         "python": f"Python {platform.python_version()}",
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "parts": {
-            extra: _found(_there(package), purpose, f"pip install 'frugalfl[{extra}]'")
+            extra: _find(_there(package), purpose, f"pip install 'frugalfl[{extra}]'")
             for extra, (package, purpose) in _PARTS.items()
         },
         "interpreters": {
-            package: _found(package, purpose, install)
+            package: _find(package, purpose, install)
             for package, (purpose, install) in _INTERPRETERS.items()
         },
         "energy": _energy(),
@@ -114,7 +114,7 @@ def _is_there(package: str) -> bool:
     return bool(list(metadata.distributions(name=package)))
 
 
-def _found(package: str, purpose: str, install: str) -> dict[str, str | None]:
+def _find(package: str, purpose: str, install: str) -> dict[str, str | None]:
     try:
         version: str | None = metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -107,12 +107,12 @@ def average_precision(scores: _Numbers, y: _Numbers) -> float:
         y: 0 or 1, shape ``(rows,)``.
 
     Returns:
-        In [0, 1]; NaN where all rows are of one class, or a score is NaN.
+        In [0, 1]; NaN if all rows are of one class, or a score is NaN.
 
     Raises:
         TaskError: Shapes that do not pair up, or targets that are not 0 and 1.
     """
-    positive = _checked(scores, y)
+    positive = _check(scores, y)
     if positive is None:
         return math.nan
     _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
@@ -132,12 +132,12 @@ def roc_auc(scores: _Numbers, y: _Numbers) -> float:
         y: 0 or 1, shape ``(rows,)``.
 
     Returns:
-        In [0, 1]; NaN where all rows are of one class, or a score is NaN.
+        In [0, 1]; NaN if all rows are of one class, or a score is NaN.
 
     Raises:
         TaskError: Shapes that do not pair up, or targets that are not 0 and 1.
     """
-    positive = _checked(scores, y)
+    positive = _check(scores, y)
     if positive is None:
         return math.nan
     _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
@@ -173,7 +173,7 @@ def two_class_roc_auc(outputs: _Numbers, y: _Numbers) -> float:
     return roc_auc(_margin(outputs), y)
 
 
-def directed(name: str, metric: Metric) -> Measure:
+def add_direction(name: str, metric: Metric) -> Measure:
     """Return a metric with its direction: what a Measure or its library says.
 
     scikit-learn calls what is better lower ``..._error``, ``..._loss`` or ``..._deviance``;
@@ -201,7 +201,7 @@ def directed(name: str, metric: Metric) -> Measure:
 def measure(
     metrics: Mapping[str, Metric], outputs: _Numbers, targets: _Numbers
 ) -> dict[str, float | None]:
-    """Return every metric of the same rows; None where it is not finite, so not known.
+    """Return every metric of the same rows; None if it is not finite, so not known.
 
     Args:
         metrics: By name, as :attr:`frugalfl.Task.metrics`.
@@ -226,7 +226,7 @@ def words(name: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a measure with three decimals, or where these say little with three digits.
+    """Return a measure with three decimals, or if these say little with three digits.
 
     >>> number(0.9472), number(0.00123456), number(53.44), number(-0.2), number(None)
     ('0.947', '0.00123', '53.4', '-0.200', '–')
@@ -238,14 +238,14 @@ def number(value: float | None) -> str:
 
 def _value(name: str, metric: Metric, outputs: _Numbers, targets: _Numbers) -> float | None:
     try:
-        value = float(_called(metric, outputs, targets))
+        value = float(_call(metric, outputs, targets))
     except Exception as error:
         told = str(error) if isinstance(error, TaskError) else f"{type(error).__name__}: {error}"
         raise TaskError(f"metric {name!r} failed: {told}") from error
     return value if math.isfinite(value) else None
 
 
-def _called(metric: Metric, outputs: _Numbers, targets: _Numbers) -> Any:
+def _call(metric: Metric, outputs: _Numbers, targets: _Numbers) -> Any:
     """Call a metric as its library wants it: scikit-learn's take the targets first."""
     of: Any = metric.of if isinstance(metric, Measure) else metric
     home, _ = _home(of)
@@ -277,8 +277,8 @@ def _margin(outputs: _Numbers) -> _Numbers:
     return margin
 
 
-def _checked(scores: _Numbers, y: _Numbers) -> npt.NDArray[np.bool_] | None:
-    """Return which rows are positive; None where no ranking is defined."""
+def _check(scores: _Numbers, y: _Numbers) -> npt.NDArray[np.bool_] | None:
+    """Return which rows are positive; None if no ranking is defined."""
     scores, y = np.asarray(scores), np.asarray(y)
     if scores.ndim != 1 or scores.shape != y.shape:
         raise TaskError(

@@ -16,7 +16,7 @@ def untakeable(module: torch.nn.Module) -> str:
     for path, tensor in module.named_parameters():
         if type(tensor).__name__.startswith("Uninitialized"):
             return f"has no shape yet for {path!r}; give the layer's sizes instead of a lazy one"
-    for path in _computed(module):
+    for path in _computed_names(module):
         return (
             f"holds a computed tensor, {path!r}, and cannot be copied; use weight_norm of "
             "torch.nn.utils.parametrizations, or compute it in forward"
@@ -24,7 +24,7 @@ def untakeable(module: torch.nn.Module) -> str:
     return ""
 
 
-def _computed(module: torch.nn.Module) -> Iterator[str]:
+def _computed_names(module: torch.nn.Module) -> Iterator[str]:
     """Yield the names of attributes that were computed of trained tensors."""
     for path, one in module.named_modules():
         values: dict[str, Any] = vars(one)

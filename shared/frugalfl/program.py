@@ -86,7 +86,7 @@ class Program:
         state: In the order of ``s0`` ...; zero when training begins.
         proximal: True if ``train`` takes ``proximal_mu`` and ``g0`` ...
         masks: In the order of ``m0`` ...
-        classes: Number of classes; 0 where targets are values.
+        classes: Number of classes; 0 if targets are values.
     """
 
     model: bytes
@@ -136,14 +136,14 @@ def from_bytes(data: bytes) -> Program:
     if not _LENGTH_BYTES < end <= min(len(body), _MAX_DESCRIPTION):
         raise ProgramError(f"the training program's description ends at byte {end} of {len(body)}")
     try:
-        return _described(json.loads(body[_LENGTH_BYTES:end]), bytes(body[end:]))
+        return _describe(json.loads(body[_LENGTH_BYTES:end]), bytes(body[end:]))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ProgramError(
             f"the training program's description cannot be read: {type(error).__name__}: {error}"
         ) from error
 
 
-def _described(text: Any, model: bytes) -> Program:
+def _describe(text: Any, model: bytes) -> Program:
     """Check and convert a description; whatever does not fit raises one of the usual errors."""
     return Program(
         model=model,

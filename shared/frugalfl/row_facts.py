@@ -15,7 +15,7 @@ from frugalfl.examples import Examples, TargetArray
 
 #: Longest text that is read (B); most dimensions of a row, and most numbers of one.
 _MOST_BYTES, _MOST_DIMENSIONS, _MOST_NUMBERS = 4096, 16, 1 << 28
-#: Rows that stand for the clients' where only their shape counts.
+#: Rows that stand for the clients' if only their shape counts.
 _STANDING = 16
 
 

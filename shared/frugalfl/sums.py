@@ -8,7 +8,7 @@ aggregation) would replace :func:`add_up` and what calls it, and leave tasks as 
 
 On the wire a set of tables is one byte string. For each table: its name, number of keys and of
 periods, and how many counts are not zero, all LEB128 with lengths; its keys as Golomb-Rice coded
-gaps, or nothing where they are those of the table before; where few counts are not zero, their
+gaps, or nothing if they are those of the table before; if few counts are not zero, their
 places likewise. Then one Zstandard frame (RFC 8878) with the counts of all tables, as planes of
 bytes; last a CRC-32 of all of that.
 """
@@ -34,7 +34,7 @@ AT_LEAST = 3
 _MOST_TABLES, _MOST_LETTERS, _MOST_COUNTS = 16, 64, 1 << 24
 _LEVEL = 19
 _WIDTH = 4
-#: Counts are sparse where fewer than one in so many is not zero.
+#: Counts are sparse if fewer than one in so many is not zero.
 _SPARSE = 8
 
 Counts = npt.NDArray[np.uint32]
@@ -112,7 +112,7 @@ def holders(parts: Iterable[Tables]) -> dict[str, Counts]:
 def at_keys_of(
     total: Tables, own: Tables, held: Mapping[str, Counts], at_least: int
 ) -> dict[str, Table]:
-    """Return what one client gets: the sums at its keys, its own counts where too few have the key.
+    """Return what one client gets: the sums at its keys, its own counts if too few have the key.
 
     Args:
         total: The sums.
@@ -204,7 +204,7 @@ def unpack_tables(data: bytes) -> dict[str, Table]:
         outlines[name] = outline = _outline(reader, before, left)
         before, left = outline.keys, left - len(outline.keys) * outline.periods
     given = sum(outline.given for outline in outlines.values())
-    values = _from_planes(_decompressed(bytes(reader.rest()), _WIDTH * given))
+    values = _from_planes(_decompress(bytes(reader.rest()), _WIDTH * given))
     tables, start = {}, 0
     for name, outline in outlines.items():
         part = values[start : start + outline.given]
@@ -249,7 +249,7 @@ def _from_planes(data: bytes) -> Counts:
     return np.ascontiguousarray(planes.T).view("<u4").ravel().astype(np.uint32)
 
 
-def _decompressed(data: bytes, size: int) -> bytes:
+def _decompress(data: bytes, size: int) -> bytes:
     try:
         if zstandard.frame_content_size(data) != size:
             raise FrameError("the tables are not as long as their sizes say")

@@ -71,7 +71,7 @@ class Task:
         loss: A name from :data:`LOSSES`, or ``(outputs, targets) -> scalar tensor``.
         counters: ``(client, clients)`` to the tables that this client would share; their sums over
             all clients, at its own keys, come back as ``totals`` of ``client_data`` where the
-            setting ``counters`` is ``shared`` (``None`` where it is ``own``).
+            setting ``counters`` is ``shared`` (``None`` if it is ``own``).
         metrics: What the server measures beside accuracy, by name: ``(outputs, targets) ->
             number`` on numpy arrays, such as those of :mod:`frugalfl.metrics`. The first one is
             what an export is held against and what reports draw: a share, larger for better, or

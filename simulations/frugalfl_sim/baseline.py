@@ -12,7 +12,7 @@ from typing import Any
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from frugalfl.energy import counted
+from frugalfl.energy import countable_readings
 from frugalfl.energy.record import known_sum
 from frugalfl.errors import TaskError
 from frugalfl.form import Form
@@ -70,7 +70,9 @@ def _train(form: Form, message: Message, context: Context) -> RecordDict:
     local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
     metrics = MetricRecord({"num-examples": len(device.rows.examples), "train-loss": trained.loss})
     for measured, name in _JOULES.items():
-        joules = known_sum(r.energy_j for r in counted(window.readings) if r.measured is measured)
+        joules = known_sum(
+            r.energy_j for r in countable_readings(window.readings) if r.measured is measured
+        )
         if joules is not None:
             metrics[name] = joules
     return RecordDict({"arrays": pack(local), "metrics": metrics})

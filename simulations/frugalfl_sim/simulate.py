@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from flwr.app import Context, RecordDict
-from flwr.common.constant import SUPERLINK_NODE_ID
 
 from frugalfl.errors import TaskError, UsageError
 from frugalfl.settings import Settings
@@ -25,7 +23,7 @@ from frugalfl_server.run.resume import to_resume
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.checks import check_simulable, client_of
-from frugalfl_sim.engine.grid import InProcessGrid
+from frugalfl_sim.engine.grid import InProcessGrid, server_context
 from frugalfl_sim.slim import check_slim, run_slim
 
 
@@ -87,7 +85,7 @@ def simulate_app(
             grid = InProcessGrid(
                 client_app, settings.clients, settings.as_config(), run.path / "devices"
             )
-            server_app(grid, _server_context(settings, run))
+            server_app(grid, server_context(settings.as_config(), {"run-dir": str(run.path)}))
             for wanted, other in ((baseline, run_baseline), (slim, run_slim)):
                 if wanted:
                     run = RunDirectory.open(run.path)
@@ -118,13 +116,3 @@ def unfit_partitions(task: Task, settings: Settings) -> list[str]:
     if len(found) == settings.clients:
         raise found[0]
     return list(map(str, found))
-
-
-def _server_context(settings: Settings, run: RunDirectory) -> Context:
-    return Context(
-        run_id=1,
-        node_id=SUPERLINK_NODE_ID,
-        node_config={"run-dir": str(run.path)},
-        state=RecordDict(),
-        run_config=settings.as_config(),
-    )

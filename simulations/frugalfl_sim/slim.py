@@ -14,7 +14,7 @@ from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Task
 from frugalfl_client.app import app as client_app
-from frugalfl_server.phases.calibrate import calibrate, is_federated
+from frugalfl_server.phases.calibrate import calibrate
 from frugalfl_server.phases.export import export_into
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import slim_model
@@ -70,7 +70,7 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
     federation = Federation(grid, own, task, run, sink=RowsOnly(run, summary.SLIM))
     module = train(federation, slim_model(task, own, shapes))
     try:
-        ranges = calibrate(federation, module) if is_federated(own, federation.public) else None
+        ranges = calibrate(federation, module) if federation.clients_calibrate else None
         export_into(run, module, task, own, run.path / summary.SLIM, ranges)
     except ExportError as error:
         progress.warn(f"the slim model has no int8 figures: {error}")

@@ -124,7 +124,7 @@ def test_a_sound_ledger_of_a_newer_version_is_not_set_aside(rounds, tmp_path):
     path = tmp_path / "devices" / "client-2" / "ledger.sqlite"
     with Ledger(path) as ledger:
         ledger.append([RECORD])
-        ledger._db.execute("PRAGMA user_version = 99")
+        ledger._file.db.execute("PRAGMA user_version = 99")
     run = rounds()
     run.next()
     assert run.updates == [3]

@@ -20,6 +20,10 @@ from frugalfl_sim.engine.grid import InProcessGrid
 from .tree_runs import WAYS, devices, run_of, said, settings_of
 
 pytest.importorskip("lightgbm")
+#: Refit has a test of its own below.
+EVERY = [
+    pytest.param(way, marks=pytest.mark.slow if way in ("cyclic", "refit") else ()) for way in WAYS
+]
 #: Of a row, what a kill may change: the time that was lost, and the joules of it.
 PASSING = {"wall_s", "energy_measured_j", "energy_estimated_j", "server_measured_j",
            "server_estimated_j"}  # fmt: skip
@@ -62,7 +66,7 @@ def rows_of(run, way):
     return [{k: v for k, v in one.as_row().items() if k not in passing} for one in run.rounds]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EVERY)
 def test_killed_at_any_exchange_it_ends_with_the_same_model(way, tmp_path):
     settings = settings_of(way)
     unbroken = run_of(tmp_path / "unbroken", settings)
@@ -91,7 +95,7 @@ def test_what_devices_hold_of_a_killed_exchange_is_on_their_disks(tmp_path):
     settings = settings_of("refit", rounds=3)
     unbroken = run_of(tmp_path / "unbroken", settings)
     run = RunDirectory.create(tmp_path / "killed", "rare", settings, app=None)
-    for lives in (4, 3, 3):
+    for lives in (4, 3, 2):
         assert not attempt(run, settings, lives)
         forget_devices()
         run = to_resume(run.path, settings)

@@ -10,7 +10,7 @@ from torch import nn
 from frugalfl.activation_ranges import MOST_ROWS, ranges_of
 from frugalfl.errors import ExportError
 from frugalfl_server import export
-from frugalfl_server.export.quantize import calibrated
+from frugalfl_server.export.quantize import calibrate_ranges
 from frugalfl_server.phases.merge_ranges import FAR, merge_ranges
 
 ROWS = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
@@ -102,7 +102,7 @@ def test_attention_is_recorded_operator_by_operator():
     float_model = export.convert(model, (6, 8))
     rows = np.random.default_rng(0).normal(size=(8, 6, 8)).astype(np.float32)
     named = export.name_ranges(model, float_model, (6, 8), ranges_of(model, rows))
-    for name, seen in calibrated(float_model, rows).items():
+    for name, seen in calibrate_ranges(float_model, rows).items():
         low, high = named[name]
         slack = 1e-3 * (high - low)
         assert low - slack <= seen["min"].min() and seen["max"].max() <= high + slack, name

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from frugalfl.energy import choose_meter, counted, mac_reading, profile_named, radio_reading
+from frugalfl.energy import (
+    choose_meter,
+    countable_readings,
+    mac_reading,
+    profile_named,
+    radio_reading,
+)
 from frugalfl.energy.accounts import EstimateAccount, MeterAccount
 from frugalfl.energy.meter import Meter
 from frugalfl.energy.sources import Source
@@ -136,7 +142,7 @@ def test_a_source_that_cannot_be_read_gives_no_joules_and_the_reason():
     (reading,) = window.readings
     assert reading.energy_j is None
     assert "the sensor is gone" in reading.source
-    assert counted(window.readings) == ()
+    assert countable_readings(window.readings) == ()
     host.broken = False
     with host.meter.window("train"):
         host.run(1, ours_s=1, busy_w=5)
@@ -222,14 +228,14 @@ CLIENT = """
 import sys, time
 from pathlib import Path
 from frugalfl.energy import host
-from frugalfl.energy.accounts import Metered
+from frugalfl.energy.accounts import MeterAccount
 from frugalfl.energy.meter import Meter
 from frugalfl.energy.sources import Source
 # A made-up package meter that counts 10 J for each second of real processor time of this real host.
 root = Path("/")
 first = host.busy_s(root)
 source = Source("cpu", "rapl", "package", "board", 0.1, lambda: 10 * (host.busy_s(root) - first))
-meter = Meter([Metered(source)], busy=lambda: host.busy_s(root))
+meter = Meter([MeterAccount(source)], busy=lambda: host.busy_s(root))
 began, total = time.process_time(), 0.0
 for _ in range(5):
     with meter.window("train") as window:

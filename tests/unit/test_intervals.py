@@ -9,7 +9,7 @@ from torch import nn
 from frugalfl.activation_ranges import ranges_of
 from frugalfl_server import export
 from frugalfl_server.export.intervals import bounds
-from frugalfl_server.export.quantize import calibrated
+from frugalfl_server.export.quantize import calibrate_ranges
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def seen():
     ).eval()  # fmt: skip
     rows = np.random.default_rng(0).normal(size=(32, *IMAGE)).astype(np.float32)
     float_model = export.convert(model, IMAGE)
-    ranges = calibrated(float_model, export.to_model_layout(rows, float_model))
+    ranges = calibrate_ranges(float_model, export.to_model_layout(rows, float_model))
     return float_model, {
         name: (float(one["min"].min()), float(one["max"].max())) for name, one in ranges.items()
     }

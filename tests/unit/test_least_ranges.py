@@ -103,8 +103,8 @@ def test_ranges_of_a_model_that_is_alive_stay_as_they_are():
     model = nn.Sequential(conv(), nn.ReLU(), conv(8, groups=8), nn.ReLU6(), conv(8), head()).eval()
     x = np.random.default_rng(0).normal(size=(16, *IMAGE)).astype(np.float32)
     float_model = export.convert(model, IMAGE)
-    calibrated = importlib.import_module("frugalfl_server.export.quantize").calibrated
-    ranges = calibrated(float_model, export.to_model_layout(x, float_model))
+    calibrate_ranges = importlib.import_module("frugalfl_server.export.quantize").calibrate_ranges
+    ranges = calibrate_ranges(float_model, export.to_model_layout(x, float_model))
     kept = widen(float_model, ranges)
     assert kept.keys() == ranges.keys()
     assert all(kept[name] is one for name, one in ranges.items())

@@ -165,7 +165,7 @@ def test_rotation_bounds_the_file_and_keeps_the_chain(tmp_path):
             ledger.append([replace(RECORD, round=number)])
             assert ledger.verify().fault == "" if number % 50 == 0 else True
         verdict, left = ledger.verify(), ledger.records()
-        ((sealed,),) = ledger._db.execute(
+        ((sealed,),) = ledger._file.db.execute(
             "SELECT text FROM entries WHERE text LIKE '{\"seal\"%' ORDER BY number DESC LIMIT 1"
         ).fetchall()
     assert path.stat().st_size < 2 * most

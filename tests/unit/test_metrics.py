@@ -14,8 +14,8 @@ from frugalfl import Task
 from frugalfl.errors import TaskError, UsageError
 from frugalfl.metrics import (
     Measure,
+    add_direction,
     average_precision,
-    directed,
     measure,
     roc_auc,
     two_class_average_precision,
@@ -155,8 +155,8 @@ def test_a_librarys_metric_that_fails_is_named():
 def test_errors_are_better_lower_or_must_say_so():
     from sklearn.metrics import accuracy_score, mean_absolute_error
 
-    assert directed("far", mean_absolute_error).better == "lower"
-    assert directed("right", accuracy_score) == Measure(accuracy_score)
+    assert add_direction("far", mean_absolute_error).better == "lower"
+    assert add_direction("right", accuracy_score) == Measure(accuracy_score)
     with pytest.raises(TaskError, match=r"metric 'mae' .* Measure\(mae, \"lower\"\)"):
-        directed("mae", lambda outputs, y: 0.0)
-    assert directed("mae", Measure(lambda outputs, y: 0.0, "lower")).better == "lower"
+        add_direction("mae", lambda outputs, y: 0.0)
+    assert add_direction("mae", Measure(lambda outputs, y: 0.0, "lower")).better == "lower"

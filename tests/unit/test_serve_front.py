@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from frugalfl_server.serve.front.crowd import Crowd, Guest
 from frugalfl_server.serve.front.limits import FrontLimits
-from frugalfl_server.serve.front.refused import Refused, RequestRefusedError, printable
+from frugalfl_server.serve.front.refused import Refusals, RequestRefusedError, printable
 
 LIMITS = FrontLimits(per_address=3, strangers=6, per_key=2, connections=10)
 
@@ -88,7 +88,7 @@ def test_no_bound_is_ever_passed(steps):
 
 def test_a_flood_is_a_few_lines():
     now, lines = [0.0], []
-    refused = Refused(lines.append, lambda: now[0])
+    refused = Refusals(lines.append, lambda: now[0])
     for number in range(5000):
         error = RequestRefusedError("request to /v1/control/start-run", "not served")
         refused.add(f"10.0.{number % 200}.1", error)
@@ -115,7 +115,7 @@ def test_a_strangers_text_is_short_and_printable(text):
 
 def test_an_attacker_with_many_addresses_gets_no_more_lines():
     now, lines = [0.0], []
-    refused = Refused(lines.append, lambda: now[0])
+    refused = Refusals(lines.append, lambda: now[0])
     for number in range(6000):
         refused.add(
             f"10.{number // 256}.{number % 256}.1", RequestRefusedError("connection", "no TLS")

@@ -33,7 +33,7 @@ def _stop(text):
 
 
 #: Everything that prints what others say, as the programs call it.
-SINKS = {"progress": _progress, "an error": _stop, "node": node._say, "serve": serve._say}
+SINKS = {"progress": _progress, "an error": _stop, "node": node._say, "serve": serve._show_line}
 
 
 @pytest.mark.parametrize("sink", SINKS.values(), ids=SINKS)

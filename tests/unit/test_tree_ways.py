@@ -78,8 +78,11 @@ def test_trees_do_not_go_with_private_blocks_or_buffered_rounds(others):
     ("others", "named"),
     [
         ({"strategy": "fedadam(0.01)"}, "strategy = fedadam(0.01)"),
-        ({"prune": 0.25, "sampling": "sticky(20)"}, "prune = 0.25, sampling = sticky(20)"),
-        ({"refresh": "turns(2)"}, "refresh = turns(2)"),
+        (
+            {"prune": 0.25, "sampling": "sticky(20, 0.5)"},
+            "prune = 0.25, sampling = sticky(20, 0.5)",
+        ),
+        ({"refresh": "last(1)"}, "refresh = last(1)"),
         ({"stop_joules": 9.0}, "stop-joules = 9.0"),
         ({"ram": "16KiB"}, "ram = 16KiB"),
         ({"export": False}, "export = False"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from flwr.app import Message
+from flwr.supercore.task_identity import TaskIdentity
 
 from frugalfl import wire
 
@@ -39,6 +40,12 @@ REPLIES = {
         wire.TrainReply(3, b"trees", 240, 0.25, link="wifi"),
     ),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def identity():
+    """Flower makes no message without one."""
+    TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1
 
 
 @pytest.mark.parametrize("question", REQUESTS)

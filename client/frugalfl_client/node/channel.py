@@ -76,7 +76,8 @@ class Address:
         """
         host, colon, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        whole = re.fullmatch("[0-9]{1,5}", port) is not None and 0 < int(port) <= 65535
+        if not colon or not host or not whole:
             raise UsageError(f"--superlink is {text!r}; write HOST:PORT, e.g. fl.example.org:8000")
         return cls(host, int(port))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from frugalfl.activation_ranges import over_rows, thinned
+from frugalfl.activation_ranges import over_rows, thin_rows
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
 from frugalfl.errors import ProgramError
@@ -115,7 +115,7 @@ class LiteRTTrainer:
         self._targets(examples)
         inputs = self._inputs(parameters)
         rows = []
-        for row in thinned(examples.x):
+        for row in thin_rows(examples.x):
             x = np.broadcast_to(row, (self._program.batch, *row.shape))
             rows.append(self._bound.call("calibrate", x=np.ascontiguousarray(x), **inputs))
         return over_rows(np.array([one["ranges"] for one in rows], np.float32), percentile)

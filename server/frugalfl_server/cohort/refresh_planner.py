@@ -13,7 +13,7 @@ import numpy as np
 from frugalfl.blocks import Layout, Parameters
 from frugalfl.energy import spent
 from frugalfl.energy.record import known_sum
-from frugalfl.plans import Plan, PlanContext
+from frugalfl.plans import PlanContext, RefreshPlan
 from frugalfl.wire import TrainReply
 
 #: A block of zeros that moves at all has moved very far.
@@ -23,7 +23,7 @@ _TINY = 1e-30
 class Planner:
     """One plan on one model, over the rounds."""
 
-    def __init__(self, plan: Plan, layout: Layout, seed: int = 0) -> None:
+    def __init__(self, plan: RefreshPlan, layout: Layout, seed: int = 0) -> None:
         """Begin before the first round.
 
         Raises:

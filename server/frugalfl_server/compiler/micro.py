@@ -18,8 +18,8 @@ import numpy.typing as npt
 from frugalfl.errors import ExportError
 from frugalfl.program import Program
 from frugalfl_server.export import flatbuffer
-from frugalfl_server.export.micro import check_installed, run_worker
 from frugalfl_server.export.operators import MICRO_OPERATORS
+from frugalfl_server.export.tflite_micro import check_installed, run_worker
 
 Array = npt.NDArray[Any]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl_server.export.micro_worker import ARENA_LIMIT_BYTES, smallest_arena
+from frugalfl_server.export.tflite_micro_worker import ARENA_LIMIT_BYTES, smallest_arena
 
 Array = npt.NDArray[Any]
 

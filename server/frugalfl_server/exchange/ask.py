@@ -15,9 +15,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
+from frugalfl import wire
 from frugalfl.energy import EnergyRecord, Head
 from frugalfl.errors import FrameError
-from frugalfl.wire.device import Told
 from frugalfl_server.exchange.cost import Cost, Statement
 from frugalfl_server.exchange.failures import ClientFailedError, failure_of
 
@@ -26,16 +26,8 @@ _log = logging.getLogger(__name__)
 _TIMEOUT_S = 3600.0
 
 
-class Reply(Told, Protocol):
-    """What each answer has, whatever was asked."""
-
-    @property
-    def uplink_bytes(self) -> int:
-        """Length of what it carries (B)."""
-
-
 _Told = TypeVar("_Told", bound=Statement)
-_Reply = TypeVar("_Reply", bound=Reply)
+_Reply = TypeVar("_Reply", bound=wire.AnyReply)
 
 
 class Register(Protocol[_Told]):

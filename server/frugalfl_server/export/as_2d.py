@@ -29,7 +29,7 @@ def as_2d(module: torch.nn.Module, example: torch.Tensor) -> torch.nn.Module | N
         example: One row with its batch axis.
 
     Returns:
-        None where the row does not have two axes, the module has no 1-D convolution, or its 2-D
+        None if the row does not have two axes, the module has no 1-D convolution, or its 2-D
         twin computes something else.
     """
     import torch

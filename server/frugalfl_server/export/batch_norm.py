@@ -29,7 +29,7 @@ def fold_batch_norms(module: torch.nn.Module, example: torch.Tensor) -> torch.nn
         example: One row with its batch axis.
 
     Returns:
-        A copy; or the module itself where it has no batch norm, or the copy's outputs differ.
+        A copy; or the module itself if it has no batch norm, or the copy's outputs differ.
     """
     import torch
     from torch.nn.modules.batchnorm import _BatchNorm

@@ -6,7 +6,7 @@ from frugalfl.errors import ExportError
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.gates import Gate
 from frugalfl_server.export.measure import DeviceCost
-from frugalfl_server.export.micro import how_to_install
+from frugalfl_server.export.tflite_micro import how_to_install
 
 
 def budget_gates(cost: DeviceCost, budget: DeviceBudget, who: str = "the model") -> list[Gate]:
@@ -35,7 +35,7 @@ def _flash(cost: DeviceCost, budget: DeviceBudget, limit: int, who: str) -> Gate
     parts = ""
     if budget.runtime_bytes:
         parts = f" ({cost.file_bytes:,} B file, {budget.runtime_bytes:,} B TFLite-Micro)"
-    reason = f"{who} needs {needed:,} B of flash{parts}; {_given(needed, limit, ' B')}"
+    reason = f"{who} needs {needed:,} B of flash{parts}; {_budgets(needed, limit, ' B')}"
     return Gate("flash", needed, limit, "B", reason if needed > limit else None)
 
 
@@ -46,14 +46,14 @@ def _ram(cost: DeviceCost, limit: int, who: str) -> Gate:
             f"RAM cannot be measured here without TFLite-Micro: {how_to_install()}, "
             "or name no target and no ram"
         )
-    reason = f"{who} needs {needed:,} B of RAM (64-bit arena); {_given(needed, limit, ' B')}"
+    reason = f"{who} needs {needed:,} B of RAM (64-bit arena); {_budgets(needed, limit, ' B')}"
     return Gate("RAM", needed, limit, "B", reason if needed > limit else None)
 
 
 def _macs(cost: DeviceCost, limit: int, who: str) -> Gate:
-    reason = f"{who} needs {cost.macs:,} multiply-accumulates; {_given(cost.macs, limit, '')}"
+    reason = f"{who} needs {cost.macs:,} multiply-accumulates; {_budgets(cost.macs, limit, '')}"
     return Gate("multiply-accumulates", cost.macs, limit, "", reason if cost.macs > limit else None)
 
 
-def _given(needed: int, limit: int, unit: str) -> str:
+def _budgets(needed: int, limit: int, unit: str) -> str:
     return f"{limit:,}{unit} were given, {needed - limit:,}{unit} too few"

@@ -66,7 +66,7 @@ def c_array(model: bytes, name: str, arena_bytes: int | None) -> tuple[str, str]
     Args:
         model: The stripped int8 .tflite file.
         name: Of the model; letters, digits and underscores of it become the C names.
-        arena_bytes: What TFLite-Micro needed on x86-64; None where that was not measured.
+        arena_bytes: What TFLite-Micro needed on x86-64; None if that was not measured.
 
     Returns:
         Text of ``model_data.h`` and of ``model_data.c``, which includes it by that name.

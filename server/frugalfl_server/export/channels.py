@@ -26,7 +26,11 @@ Lists = tuple[Indices | None, ...]
 
 
 class Channels:
-    """The channels of one layer, and of all layers that lose theirs with it."""
+    """The channels of one layer, and of all layers that lose theirs with it.
+
+    It has more than twelve methods because all that is known of the library's groups is in here:
+    outside of this file nobody sees one.
+    """
 
     def __init__(self, graph: Any, group: Any, names: Mapping[str, str]) -> None:
         """Begin with what the library found.
@@ -178,7 +182,7 @@ def channels_of(
     module.requires_grad_(True)
     with torch.enable_grad():
         graph = DependencyGraph().build_dependency(
-            module, example_input, output_transform=_marked, verbose=False
+            module, example_input, output_transform=_mark, verbose=False
         )
     names = _names(module)
     found: list[Channels] = []
@@ -214,8 +218,8 @@ def _groups(graph: Any) -> Iterator[tuple[Any, Any]]:
         yield layer, group
 
 
-def _marked(output: Any) -> Any:
-    """Do nothing, in a node of its own: the graph marks an output only where no layer made it."""
+def _mark(output: Any) -> Any:
+    """Do nothing, in a node of its own: the graph marks an output only if no layer made it."""
     return output * 1
 
 

@@ -31,7 +31,7 @@ class DeviceBudget:
     def of(cls, target: str = "", flash: str = "", ram: str = "", macs: int = 0) -> DeviceBudget:
         """Read a budget from settings or options; empty texts and 0 are no limits.
 
-        A target's own flash and RAM hold where none are given.
+        A target's own flash and RAM hold if none are given.
 
         Raises:
             UsageError: An unknown target, a size that cannot be read, or a negative number.
@@ -53,7 +53,7 @@ class DeviceBudget:
 
     @property
     def runtime_bytes(self) -> int:
-        """What TFLite-Micro takes of the flash (B); 0 where no target is named."""
+        """What TFLite-Micro takes of the flash (B); 0 if no target is named."""
         return self.target.runtime_bytes if self.target else 0
 
     @property

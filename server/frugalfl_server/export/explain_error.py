@@ -13,7 +13,7 @@ MOST_CHARACTERS = 240
 
 
 @contextlib.contextmanager
-def explained(what: str, hint: str = "") -> Iterator[None]:
+def explain_errors(what: str, hint: str = "") -> Iterator[None]:
     """Turn whatever the block raises into an error of this project.
 
     Args:

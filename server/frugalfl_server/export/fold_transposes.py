@@ -1,4 +1,4 @@
-"""Take TRANSPOSEs out of a float model where the operator behind can read channels last itself.
+"""Take TRANSPOSEs out of a float model if the operator behind can read channels last itself.
 
 PyTorch's axes are ``(channels, height, width)``; a channels-last model would have to turn
 activations around in front of whatever names an axis:
@@ -53,13 +53,13 @@ def _fold(tree: Any, graph: Any, turn: Any) -> bool:
 def _reads_turned(tree: Any, graph: Any, reader: Any, order: list[int], source: int) -> bool:
     """Change an operator so that it may read the tensor in front of the TRANSPOSE, if it can."""
     if flatbuffer.operator_name(tree, reader) in REDUCTIONS:
-        return _reduce_turned(tree, graph, reader, order)
+        return _turn_reduction(tree, graph, reader, order)
     if _is(tree, reader, "RESHAPE") and order == TO_CHANNELS_FIRST:
-        return _flatten_turned(tree, graph, reader, graph.tensors[source].shape)
+        return _turn_flatten(tree, graph, reader, graph.tensors[source].shape)
     return False
 
 
-def _reduce_turned(tree: Any, graph: Any, reduction: Any, order: list[int]) -> bool:
+def _turn_reduction(tree: Any, graph: Any, reduction: Any, order: list[int]) -> bool:
     axes = _constant(tree, graph, reduction.inputs[1])
     if not axes:
         return False
@@ -71,7 +71,7 @@ def _reduce_turned(tree: Any, graph: Any, reduction: Any, order: list[int]) -> b
     return True
 
 
-def _flatten_turned(tree: Any, graph: Any, flatten: Any, shape: Any) -> bool:
+def _turn_flatten(tree: Any, graph: Any, flatten: Any, shape: Any) -> bool:
     """Reorder the weight columns of the dense layers that read a flatten."""
     dense = _readers(graph, flatten.outputs[0])
     rows, *rest = graph.tensors[flatten.outputs[0]].shape
@@ -113,6 +113,6 @@ def _readers(graph: Any, tensor: int) -> list[Any]:
 
 
 def _constant(tree: Any, graph: Any, tensor: int) -> list[int]:
-    """Return the numbers of a constant of axes; none where they are computed."""
+    """Return the numbers of a constant of axes; none if they are computed."""
     data = tree.buffers[graph.tensors[tensor].buffer].data
     return [] if data is None else np.frombuffer(bytes(data), dtype=np.int32).tolist()

@@ -38,7 +38,7 @@ def check_keras_file(path: Path) -> None:
         OSError: It cannot be read.
     """
     try:
-        for place, name in _named(_config(path)):
+        for place, name in _classes_of(_config(path)):
             if name in _DANGEROUS or not _is_harmless(place, name):
                 raise ValueError(
                     f"it names {f'{place}.' if place else ''}{name!s:.80}, which may run code or "
@@ -58,16 +58,16 @@ def _config(path: Path) -> Any:
         return json.loads(archive.read("config.json"))
 
 
-def _named(value: Any) -> Iterator[tuple[str, str]]:
+def _classes_of(value: Any) -> Iterator[tuple[str, str]]:
     """Yield every class or function that a config names: its module, which may be empty."""
     if isinstance(value, dict):
         if "class_name" in value:
             yield str(value.get("module") or ""), str(value["class_name"])
         for one in value.values():
-            yield from _named(one)
+            yield from _classes_of(one)
     elif isinstance(value, list):
         for one in value:
-            yield from _named(one)
+            yield from _classes_of(one)
 
 
 def _is_harmless(place: str, name: str) -> bool:

@@ -14,7 +14,7 @@ from frugalfl.metrics import Measure, words
 
 #: TFLite-Micro and LiteRT's reference kernels may differ by this many steps ...
 MAX_LSB = {"int8": 2, "int16": 3}
-#: ... or by more, where that costs no more than so much signal-to-noise ratio (dB).
+#: ... or by more, if that costs no more than so much signal-to-noise ratio (dB).
 MAX_LOST_DB = 0.5
 #: The float file may differ from its model by this share of the largest output.
 MAX_FLOAT_ERROR = 1e-3
@@ -31,10 +31,10 @@ class Gate:
 
     Attributes:
         name: What was measured.
-        value: What it was; None where this host cannot measure it.
+        value: What it was; None if this host cannot measure it.
         limit: What it was held against.
         unit: Of both; empty for counts and words.
-        reason: Why the gate does not hold and what to do, one line; None where it holds.
+        reason: Why the gate does not hold and what to do, one line; None if it holds.
     """
 
     name: str
@@ -111,7 +111,7 @@ def same_steps(max_lsb: int | None, lost_db: float | None, activations: str) -> 
     is nearer to the float model.
 
     Args:
-        max_lsb: Largest difference of an output, integer steps; None where it does not run here.
+        max_lsb: Largest difference of an output, integer steps; None if it does not run here.
         lost_db: How much lower TFLite-Micro's signal-to-noise ratio is (dB); None likewise.
         activations: What the steps are of: ``int8`` or ``int16``.
     """
@@ -158,7 +158,7 @@ def measure_lost(
         name: Of the measure.
         measure: Its direction and unit.
         exact: The float model's.
-        int8: Those of the int8 stages; None where it is not defined.
+        int8: Those of the int8 stages; None if it is not defined.
         spread: Standard deviation of the targets.
         framework: What the float model was written in.
     """
@@ -182,7 +182,7 @@ def measure_lost(
 
 
 def signal_to_noise(sqnr_db: float, least: float) -> Gate:
-    """Integers add little noise, even where no accuracy shows it (a regression, an autoencoder)."""
+    """Integers add little noise, even if no accuracy shows it (a regression, an autoencoder)."""
     reason = (
         f"the int8 outputs have a signal-to-noise ratio of {sqnr_db:.1f} dB (at least {least:.0f} "
         "dB are needed); give about 200 typical calibration rows, of a run by frugalfl export RUN "

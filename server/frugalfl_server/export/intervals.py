@@ -142,10 +142,10 @@ def _forward(step: _Step, found: _Bounds) -> None:
     """Narrow an operator's outputs by its inputs."""
     ins = [found[one] for one in step.inputs]
     for output in step.outputs:
-        found.narrow(output, _clamped(_made(step, ins), step.activation))
+        found.narrow(output, _clamp(_producers(step, ins), step.activation))
 
 
-def _made(step: _Step, ins: list[Interval]) -> Interval:
+def _producers(step: _Step, ins: list[Interval]) -> Interval:
     name = step.name
     if name == "SOFTMAX":
         return 0, 1
@@ -176,16 +176,16 @@ def _backward(step: _Step, found: _Bounds, own: Collection[int]) -> None:
     """Narrow an operator's inputs by its output; its own, that nobody else reads, further."""
     out = found[step.outputs[0]]
     ins = [found[one] for one in step.inputs]
-    for tensor, bound in _wanted(step, _before_activation(out, step.activation), ins):
+    for tensor, bound in _wants(step, _before_activation(out, step.activation), ins):
         found.narrow(tensor, bound)
-    for tensor, bound in _wanted(step, out, ins):
+    for tensor, bound in _wants(step, out, ins):
         if tensor in own:
             found.narrow(tensor, bound)
     if step.name in CUTS and step.inputs[0] in own:
         found.narrow(step.inputs[0], out)
 
 
-def _wanted(step: _Step, out: Interval, ins: list[Interval]) -> Iterator[tuple[int, Interval]]:
+def _wants(step: _Step, out: Interval, ins: list[Interval]) -> Iterator[tuple[int, Interval]]:
     name, inputs = step.name, step.inputs
     if name in SAME or name in ("PAD", "PADV2", "MIRROR_PAD"):
         yield inputs[0], out
@@ -204,7 +204,7 @@ def _wanted(step: _Step, out: Interval, ins: list[Interval]) -> Iterator[tuple[i
         yield inputs[0], _minus((0, 0), out)
 
 
-def _clamped(one: Interval, limits: Interval) -> Interval:
+def _clamp(one: Interval, limits: Interval) -> Interval:
     low, high = limits
     return min(max(one[0], low), high), min(max(one[1], low), high)
 

@@ -17,7 +17,7 @@ import numpy as np
 from frugalfl.errors import ExportError, MissingExtraError, UsageError
 from frugalfl.task import FloatArray, PublicData
 from frugalfl_server.export.device_budget import DeviceBudget
-from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.float_reference import Reference
 from frugalfl_server.export.foreign_keras import check_keras_file
 from frugalfl_server.export.package import ExportResult, prove_and_write
@@ -47,7 +47,7 @@ def export_keras(
         name: Of the model, for the C names and the card.
         public: Rows to prove the model with, and rows to calibrate int8 with, as Keras takes
             them (channels last).
-        folder: Where the files go; made where it is missing.
+        folder: Where the files go; made if it is missing.
         model_card: What the caller knows about the model (JSON values); the measured figures are
             added to it.
         max_accuracy_drop: How far the int8 accuracy may lie below Keras's, as a share; None to
@@ -97,7 +97,7 @@ def load_keras(path: Path) -> keras.Model:
         raise UsageError(f"cannot read the model {path}: {error.strerror}") from error
     import keras
 
-    with explained(f"{path} cannot be loaded"), quiet():
+    with explain_errors(f"{path} cannot be loaded"), quiet():
         return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
@@ -116,7 +116,7 @@ def convert_keras(model: keras.Model, calibration: FloatArray) -> tuple[bytes, b
         MissingExtraError: TensorFlow is not installed.
     """
     tensorflow = _tensorflow()
-    with explained(f"{model.name} cannot be converted to TFLite"), quiet():
+    with explain_errors(f"{model.name} cannot be converted to TFLite"), quiet():
         one_row = _with_batch_one(model)
         float_model = tensorflow.lite.TFLiteConverter.from_keras_model(one_row).convert()
         quantizer = tensorflow.lite.TFLiteConverter.from_keras_model(one_row)

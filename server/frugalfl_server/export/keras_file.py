@@ -29,7 +29,7 @@ def export_keras_file(
     Args:
         path: The model.
         calibration: An .npz file of about 200 typical rows ``x``, as the model takes them, and
-            their targets ``y`` where they have any.
+            their targets ``y`` if they have any.
         test: The same, of rows to prove the model with; by default the calibration rows.
         out: Where to write; by default a folder beside the file, with its name.
         budget: What the device has; None: no limits.

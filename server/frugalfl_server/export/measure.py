@@ -13,11 +13,11 @@ import numpy as np
 
 from frugalfl.errors import MissingExtraError
 from frugalfl_edge import Interpreter
-from frugalfl_server.export.cost import count_file_macs
-from frugalfl_server.export.micro import run_micro
+from frugalfl_server.export.macs import count_file_macs
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.strip import strip
+from frugalfl_server.export.tflite_micro import run_micro
 from frugalfl_server.export.to_float_tflite import convert, to_model_layout
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class DeviceCost:
 
     Attributes:
         file_bytes: Size of the microcontroller's .tflite file (B).
-        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host (B); None where it does not
+        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host (B); None if it does not
             run.
         macs: Multiply-accumulates of one inference.
     """

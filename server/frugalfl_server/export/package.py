@@ -19,11 +19,11 @@ from frugalfl_edge import Interpreter, TensorInfo
 from frugalfl_server.export import gates
 from frugalfl_server.export.budget_gates import budget_gates
 from frugalfl_server.export.c_array import c_array
-from frugalfl_server.export.cost import count_file_macs, count_parameters
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.float_reference import Reference, of_pytorch
 from frugalfl_server.export.gates import Gate
-from frugalfl_server.export.lint import Advice, blamed, lint
+from frugalfl_server.export.lint import Advice, blame_code, lint
+from frugalfl_server.export.macs import count_file_macs, count_parameters
 from frugalfl_server.export.measure import DeviceCost
 from frugalfl_server.export.operators import float_operators
 from frugalfl_server.export.quantize import quantize
@@ -53,7 +53,7 @@ class ExportResult:
             signature; ``model_data.h`` and ``model_data.c``; ``model_card.json``.
         float_bytes: Size of the float file.
         int8_bytes: Size of the microcontroller's file.
-        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; None where it does not run.
+        arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; None if it does not run.
         parameters: Trainable numbers.
         macs: Multiply-accumulate operations of one row.
         verification: The same rows in the framework, LiteRT and TFLite-Micro.
@@ -110,7 +110,7 @@ def export_model(
         module: Trained float module: one input, one output; left as it was.
         name: Of the model, for the C names and the card.
         public: Rows to prove the model with, and rows to calibrate with if ``ranges`` is None.
-        folder: Where the files go; made where it is missing.
+        folder: Where the files go; made if it is missing.
         model_card: What the caller knows about the model (JSON values); the measured figures are
             added to it.
         max_accuracy_drop: How far the int8 accuracy may lie below PyTorch's, as a share; None to
@@ -128,7 +128,7 @@ def export_model(
 
     Raises:
         ExportError: There is nothing to calibrate with, or the model cannot be converted or
-            quantized, or does not pass the proof; where the author's code is known to be the
+            quantized, or does not pass the proof; if the author's code is known to be the
             reason, with the line and what to write instead.
         OverBudgetError: It passes, and does not fit.
         TaskError: The public rows cannot be used, or a metric failed.
@@ -137,7 +137,7 @@ def export_model(
     shape = test.x.shape[1:]
     advice = lint(module, shape)
     scoring = scoring or scoring_by_targets(test.y, metrics or {})
-    with blamed(advice):
+    with blame_code(advice):
         float_model = convert(module, shape)
         calibration: FloatArray | Ranges
         if ranges is not None:
@@ -192,7 +192,7 @@ def prove_and_write(
         int8_model: Its int8 .tflite file.
         test: Rows to prove the model with, as the reference takes them.
         name: Of the model, for the C names and the card.
-        folder: Where the files go; made where it is missing.
+        folder: Where the files go; made if it is missing.
         parameters: Trainable numbers of the float model.
         model_card: What the caller knows about the model (JSON values).
         max_accuracy_drop: How far the int8 accuracy may lie below the reference's, as a share;

@@ -64,7 +64,7 @@ def _rewrite(tree: Any, graph: Any, operator: Any) -> None:
 
 
 def _code(tree: Any, builtin: int) -> int:
-    """Return the index of an operator code, which is added where it is missing."""
+    """Return the index of an operator code, which is added if it is missing."""
     from ai_edge_litert import schema_py_generated as schema
 
     known = [code.builtinCode for code in tree.operatorCodes]

@@ -1,6 +1,6 @@
 """Structured pruning: whole channels go, so that the model that is left is simply a smaller one.
 
-Channels that depend on each other go together (:mod:`channels`), and only where that was tried
+Channels that depend on each other go together (:mod:`channels`), and only if that was tried
 (:mod:`prune_plan`). In each group the channels with the smallest L2 norm go.
 """
 
@@ -17,10 +17,10 @@ from frugalfl.kept import Kept, take
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
 from frugalfl_server.export.channels import channels_of
-from frugalfl_server.export.cost import count_macs, count_parameters
-from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.kept_entries import all_cuts
-from frugalfl_server.export.prune_cut import ROUND_TO, removed_of
+from frugalfl_server.export.macs import count_macs, count_parameters
+from frugalfl_server.export.prune_cut import ROUND_TO, find_removed
 from frugalfl_server.export.prune_plan import LeftWhole, PruningPlan, plan_pruning
 from frugalfl_server.export.quiet import quiet
 
@@ -118,7 +118,7 @@ def prune_by(
     with torch.random.fork_rng(devices=[]):
         pruned = build()
         pruned.load_state_dict(module.state_dict())
-        kept = _kept(plan, build, example_input, module)
+        kept = _find_kept(plan, build, example_input, module)
     cut = take(read_parameters(module), kept)
     resize(pruned, plan.shapes).requires_grad_(True)
     write_parameters(pruned, cut)
@@ -136,7 +136,7 @@ def _check_weights(module: torch.nn.Module) -> None:
             raise ExportError(f"{name!r} holds NaN or infinity; the model's training went wrong")
 
 
-def _kept(
+def _find_kept(
     plan: PruningPlan,
     build: Callable[[], torch.nn.Module],
     example_input: torch.Tensor,
@@ -147,12 +147,12 @@ def _kept(
     shapes = {name: array.shape for name, array in weights.items()}
     if not plan.narrowed:
         return all_cuts((), shapes)
-    with explained(f"{type(module).__name__} cannot be pruned"), quiet():
+    with explain_errors(f"{type(module).__name__} cannot be pruned"), quiet():
         traced = build()
         write_parameters(traced, weights)
         found = {one.layer: one for one in channels_of(traced, example_input[:1])[0]}
         cuts = [
-            found[one.layer].kept_without(removed_of(found[one.layer], one))
+            found[one.layer].kept_without(find_removed(found[one.layer], one))
             for one in plan.narrowed
         ]
         return all_cuts(cuts, shapes)

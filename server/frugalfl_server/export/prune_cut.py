@@ -74,7 +74,7 @@ def channels_kept(of: int, ratio: float, round_to: int, blocks: int = 1) -> int:
     return max(min(step, of), int(of * (1 - ratio)) // step * step)
 
 
-def removed_of(channels: Channels, one: Narrowed, choice: Choice = "weakest") -> list[int]:
+def find_removed(channels: Channels, one: Narrowed, choice: Choice = "weakest") -> list[int]:
     """Return which channels go, at the same places in each block.
 
     Args:

@@ -15,7 +15,7 @@ from frugalfl.errors import ExportError, FrugalFLError, MissingExtraError
 from frugalfl.kept import Kept
 from frugalfl.modules import write_parameters
 from frugalfl_server.export.channels import Channels, channels_of
-from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.kept_entries import all_cuts, common, shapes_left
 from frugalfl_server.export.prune_cut import (
     ROUND_TO,
@@ -23,7 +23,7 @@ from frugalfl_server.export.prune_cut import (
     Narrowed,
     channels_kept,
     check_any_can_go,
-    removed_of,
+    find_removed,
 )
 from frugalfl_server.export.prune_trial import Trial
 from frugalfl_server.export.prune_twins import twins
@@ -104,17 +104,17 @@ def plan_pruning(
         if not ratio:
             return PruningPlan(ratio, (), (), trial.shapes)
         try:
-            found, lost = _traced(build, trial, example_input)
+            found, lost = _trace(build, trial, example_input)
         except ExportError as error:
             whole = LeftWhole(("the model",), str(error))
             return PruningPlan(ratio, (), (whole,), trial.shapes)
         return _Planner(trial, found, ratio, round_to).plan(lost)
 
 
-def _traced(
+def _trace(
     build: Callable[[], torch.nn.Module], trial: Trial, example_input: torch.Tensor
 ) -> tuple[list[Channels], list[str]]:
-    with explained("it cannot be traced"), quiet():
+    with explain_errors("it cannot be traced"), quiet():
         module = build()
         write_parameters(module, trial.weights)
         return channels_of(module, example_input[:1])
@@ -136,7 +136,7 @@ class _Planner:
         self._take([one for one in self._found.values() if next(self._ways(one), None)])
         if lost:
             self._whole.append(LeftWhole(tuple(lost), "what depends on them is not seen"))
-        shapes = shapes_left(self._kept(self._narrowed), self._trial.shapes)
+        shapes = shapes_left(self._channels_left(self._narrowed), self._trial.shapes)
         return PruningPlan(self._ratio, tuple(self._narrowed), tuple(self._whole), shapes)
 
     def _take(self, groups: Sequence[Channels]) -> None:
@@ -176,10 +176,10 @@ class _Planner:
         """Return why these groups cannot be narrower too; empty if they can."""
         both = [*self._narrowed, *cuts]
         try:
-            with explained("its weights cannot be cut"), quiet():
+            with explain_errors("its weights cannot be cut"), quiet():
                 self._trial.check(
-                    [self._kept(both, one) for one in _CHOICES],
-                    (self._kept(both, one) for one in range(1, _MORE_CHOICES)),
+                    [self._channels_left(both, one) for one in _CHOICES],
+                    (self._channels_left(both, one) for one in range(1, _MORE_CHOICES)),
                     (self._silent(one) for one in both),
                     lambda: twins(self._trial.weights, [(self._found[k.layer], k) for k in both]),
                 )
@@ -193,13 +193,13 @@ class _Planner:
         """Return what is left of each tensor without all of a group's channels."""
         return common([self._left_by(cut, one) for one in range(_MORE_CHOICES)])
 
-    def _kept(self, cuts: Iterable[Narrowed], choice: Choice = "weakest") -> Kept:
+    def _channels_left(self, cuts: Iterable[Narrowed], choice: Choice = "weakest") -> Kept:
         return all_cuts([self._left_by(cut, choice) for cut in cuts], self._trial.shapes)
 
     def _left_by(self, cut: Narrowed, choice: Choice) -> Kept:
         if (cut, choice) not in self._lists:
             channels = self._found[cut.layer]
             check_any_can_go(channels, cut)
-            removed = removed_of(channels, cut, choice)
+            removed = find_removed(channels, cut, choice)
             self._lists[cut, choice] = channels.kept_without(removed)
         return self._lists[cut, choice]

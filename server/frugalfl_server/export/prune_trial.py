@@ -18,7 +18,7 @@ from frugalfl.errors import ExportError
 from frugalfl.kept import Indices, Kept, take
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
-from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.kept_entries import shapes_left
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class Trial:
         self._rows = example_input.repeat(_ROWS, *[1] * (example_input.ndim - 1))[:_ROWS]
         own = read_parameters(self._module)
         self.shapes = shapes_of(own)
-        with explained(f"{type(self._module).__name__} cannot be pruned", "it has to run on a row"):
+        with explain_errors(
+            f"{type(self._module).__name__} cannot be pruned", "it has to run on a row"
+        ):
             self.weights = self._drawn(own)
             write_parameters(self._module, self.weights)
             outputs = self._outputs(self._module)
@@ -67,7 +69,7 @@ class Trial:
 
         Args:
             cuts: What stays of each tensor; each takes as many channels of each group, but others.
-            more: Such cuts too, tried where the smaller model differs: that may be a layer that
+            more: Such cuts too, tried if the smaller model differs: that may be a layer that
                 averages over channels, or channels that are mixed up and did not meet in ``cuts``.
             silent: For each group, what stays without any of its channels: they must matter.
             twins: A cut, and weights of both models that agree on averages.
@@ -79,7 +81,7 @@ class Trial:
         small = take(self.weights, cuts[0])
         if any(shapes_left(one, self.shapes) != shapes_of(small) for one in cuts):
             raise ExportError("how many channels go depends on which")
-        outputs = self._pruned(small)
+        outputs = self._prune(small)
         whole = [self._with(small, one) for one in cuts]
         if all(_agree(outputs, one) for one in whole):
             return
@@ -91,14 +93,14 @@ class Trial:
             raise ExportError("its channels are told apart by their places")
         _, small, alike = twins()
         write_parameters(self._module, alike)
-        if not _agree(self._outputs(self._module), self._pruned(small)):
+        if not _agree(self._outputs(self._module), self._prune(small)):
             raise ExportError("what is left of it computes something else")
 
-    def _pruned(self, small: Parameters) -> FloatArray:
+    def _prune(self, small: Parameters) -> FloatArray:
         """Return the outputs of the smaller model, rebuilt as the run will."""
         pruned = resize(self._build(), shapes_of(small)).eval()
         write_parameters(pruned, small)
-        with explained("without some channels it does not run"):
+        with explain_errors("without some channels it does not run"):
             outputs = self._outputs(pruned)
         if outputs.shape != self._shape or not np.isfinite(outputs).all():
             raise ExportError("without some channels its outputs are others")

@@ -23,7 +23,7 @@ import numpy as np
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
 from frugalfl_server.export import flatbuffer
-from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.least_ranges import widen
 from frugalfl_server.export.quiet import quiet
 
@@ -62,7 +62,7 @@ INT8_VERSIONS = {
     "TRANSPOSE_CONV": 2,
 }
 
-#: The same for int16 activations, where that is another version.
+#: The same for int16 activations, if that is another version.
 INT16_VERSIONS = {
     "ADD": 3,
     "AVERAGE_POOL_2D": 3,
@@ -127,21 +127,21 @@ def quantize(
     if activations not in ("int8", "int16"):
         raise ExportError(f"activations are {activations!r}; they can be int8 or int16")
     if isinstance(calibration, Mapping):
-        statistics = _given(model, calibration)
+        statistics = _fill_in(model, calibration)
     else:
         _check_rows(model, calibration)
-        statistics = calibrated(model, calibration)
+        statistics = calibrate_ranges(model, calibration)
     if activations == "int8":
         statistics = widen(model, statistics)
     if activations == "int16":
         for known in statistics.values():
             known["min"], known["max"] = HEADROOM * known["min"], HEADROOM * known["max"]
-    with explained("the model cannot be quantized"), quiet():
+    with explain_errors("the model cannot be quantized"), quiet():
         quantized = _run_quantizer(model, statistics, activations)
     return repair(quantized, activations)
 
 
-def calibrated(model: bytes, rows: FloatArray) -> Statistics:
+def calibrate_ranges(model: bytes, rows: FloatArray) -> Statistics:
     """Return the range of every tensor that the quantizer wants one for, over some rows.
 
     Args:
@@ -152,7 +152,7 @@ def calibrated(model: bytes, rows: FloatArray) -> Statistics:
         ExportError: The rows cannot be run.
         MissingExtraError: ai-edge-quantizer is not installed.
     """
-    with explained("the model cannot be calibrated"), quiet():
+    with explain_errors("the model cannot be calibrated"), quiet():
         return _run_calibrator(model, rows)
 
 
@@ -166,11 +166,11 @@ def _check_rows(model: bytes, calibration: FloatArray) -> None:
         raise ExportError(f"calibration rows have shape {has}, the model takes {expected}")
 
 
-def _given(model: bytes, ranges: Mapping[str, tuple[float, float]]) -> Statistics:
+def _fill_in(model: bytes, ranges: Mapping[str, tuple[float, float]]) -> Statistics:
     """Put ranges in the place of those of one row, which says what is wanted and in what shape."""
     graph = flatbuffer.read(model).subgraphs[0]
     row = np.zeros(graph.tensors[graph.inputs[0]].shape, np.float32)
-    statistics = calibrated(model, row)
+    statistics = calibrate_ranges(model, row)
     for name, known in statistics.items():
         if name not in ranges:
             raise ExportError(f"no range for tensor {name!r}; calibrate this very model")

@@ -20,9 +20,9 @@ from frugalfl.activation_ranges import row_ranges, with_zero
 from frugalfl.errors import ExportError
 from frugalfl.task import FloatArray
 from frugalfl_server.export.blame import blame
-from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.intervals import bounds
-from frugalfl_server.export.quantize import calibrated
+from frugalfl_server.export.quantize import calibrate_ranges
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.to_float_tflite import to_model_layout
 
@@ -69,9 +69,11 @@ def name_ranges(
             and that those around do not bound.
     """
     rows = probe_rows(input_shape)
-    with explained("the model cannot be run to find its tensors"), quiet():
+    with explain_errors("the model cannot be run to find its tensors"), quiet():
         ours = with_zero(row_ranges(copy.deepcopy(module).cpu().float(), rows))
-        theirs = [calibrated(float_model, row[None]) for row in to_model_layout(rows, float_model)]
+        theirs = [
+            calibrate_ranges(float_model, row[None]) for row in to_model_layout(rows, float_model)
+        ]
     if len(recorded) != ours.shape[1]:
         raise ExportError(
             f"the ranges are of {len(recorded)} tensors, the model has {ours.shape[1]}; are they "
@@ -83,12 +85,12 @@ def name_ranges(
         alike = _alike(ours, seen)
         if alike.any():
             named[name] = (float(recorded[alike, 0].min()), float(recorded[alike, 1].max()))
-    return named | _bounded(
+    return named | _bound(
         module, float_model, [one for one in theirs[0] if one not in named], named
     )
 
 
-def _bounded(
+def _bound(
     module: torch.nn.Module, float_model: bytes, unseen: Sequence[str], named: Ranges
 ) -> dict[str, tuple[float, float]]:
     """Bound the tensors that nobody recorded; ranges hold 0, as recorded ones do.

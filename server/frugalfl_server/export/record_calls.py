@@ -119,7 +119,7 @@ def trace(module: torch.nn.Module, example: torch.Tensor) -> Trace:
     result = Trace(example)
     paths = {one: path for path, one in module.named_modules()}
     running: list[torch.nn.Module] = [module]
-    with torch.no_grad(), _watched(module, running, paths, result):
+    with torch.no_grad(), _watch(module, running, paths, result):
         mode = _mode(running, paths, result)
         try:
             with mode:
@@ -157,7 +157,7 @@ def _mode(
 
 
 @contextmanager
-def _watched(
+def _watch(
     module: torch.nn.Module,
     running: list[torch.nn.Module],
     paths: dict[torch.nn.Module, str],

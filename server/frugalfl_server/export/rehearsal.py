@@ -25,7 +25,7 @@ from frugalfl_server.export.operators import (
     float_operators,
     operators,
 )
-from frugalfl_server.export.quantize import calibrated, quantize
+from frugalfl_server.export.quantize import calibrate_ranges, quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.ranges import Ranges, name_ranges
 from frugalfl_server.export.stages import Models, run_stages
@@ -77,7 +77,7 @@ def rehearse(
 
 def _any_ranges(float_model: bytes, rows: FloatArray) -> Ranges:
     """Give every tensor the same range: what untrained layers put out may be next to nothing."""
-    wanted = calibrated(float_model, to_model_layout(rows[:1], float_model))
+    wanted = calibrate_ranges(float_model, to_model_layout(rows[:1], float_model))
     return dict.fromkeys(wanted, (-1.0, 1.0))
 
 

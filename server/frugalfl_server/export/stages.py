@@ -9,9 +9,9 @@ from frugalfl.task import FloatArray
 from frugalfl_edge import Interpreter, dequantize, quantize, run_rows
 from frugalfl_edge.interpreter import Array
 from frugalfl_server.export.float_reference import Reference
-from frugalfl_server.export.micro import MicroRun, run_micro
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.scores import latency_us
+from frugalfl_server.export.tflite_micro import MicroRun, run_micro
 
 #: What a model goes through after the framework that it was written in.
 STAGES = ("litert_float", "litert_int8", "litert_int8_reference", "tflite_micro_int8")

@@ -19,7 +19,7 @@ from frugalfl_server.export import flatbuffer
 from frugalfl_server.export.as_2d import SERIES_RANK, as_2d
 from frugalfl_server.export.batch_norm import IMAGE_RANK, fold_batch_norms
 from frugalfl_server.export.dense_bias import restore_biases
-from frugalfl_server.export.explain_error import explained
+from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.fold_transposes import fold_transposes
 from frugalfl_server.export.plain_convolution import plain_convolutions
 from frugalfl_server.export.quiet import quiet
@@ -60,7 +60,7 @@ def convert(module: torch.nn.Module, input_shape: tuple[int, ...]) -> bytes:
         MissingExtraError: litert-torch is not installed.
     """
     prepared = prepare(module, input_shape)
-    with explained(f"{type(module).__name__} cannot be converted to TFLite"), quiet():
+    with explain_errors(f"{type(module).__name__} cannot be converted to TFLite"), quiet():
         converted = _run_converter(prepared)
     restored = restore_biases(converted, trace(prepared.module, prepared.example))
     return plain_convolutions(fold_transposes(restored))

@@ -20,10 +20,10 @@ from frugalfl.task import Examples, FloatArray, TargetArray
 from frugalfl_server.export import gates
 from frugalfl_server.export.float_reference import Reference
 from frugalfl_server.export.gates import Gate
-from frugalfl_server.export.micro import how_to_install
 from frugalfl_server.export.operators import MICRO_OPERATORS, end_types, operators
 from frugalfl_server.export.scores import agreement, are_classes, sqnr_db
 from frugalfl_server.export.stages import STAGES, Models, StageRuns, run_stages
+from frugalfl_server.export.tflite_micro import how_to_install
 from frugalfl_server.run.outcomes import FLOAT, INT8, count_outcomes
 
 
@@ -39,7 +39,7 @@ class Verification:
         reference: What the float model was written in: ``pytorch`` or ``keras``.
         rows: Test rows that went through every stage.
         accuracy: By stage, share of rows that are right; None if the task is of a kind that has
-            none, and for TFLite-Micro where it does not run on this host.
+            none, and for TFLite-Micro if it does not run on this host.
         agreement: By stage, share of rows with the same largest output as the reference; None
             if targets are not classes, and likewise.
         micro_max_lsb: Largest difference of an output, TFLite-Micro against LiteRT's reference
@@ -53,8 +53,8 @@ class Verification:
         arena_bytes: RAM that TFLite-Micro needs on this 64-bit host; a 32-bit device needs less.
         operators: Operators of the int8 model, in the order they run.
         gates: What the model was held against, and held.
-        metrics: By name of a measure, its values by stage; None where it is not defined, and
-            for TFLite-Micro where it does not run on this host.
+        metrics: By name of a measure, its values by stage; None if it is not defined, and
+            for TFLite-Micro if it does not run on this host.
         drawn: Whether the rows are drawn, because the server has none
             (:mod:`frugalfl_server.export.drawn`): how good the model is, they cannot tell.
         outcomes: What the float and the int8 model said of these rows, counted.
@@ -135,7 +135,7 @@ def verify(
     test = test if scoring and scoring.own else _thin(test, max_rows)
     runs = run_stages(Models(reference, float_model, int8_model, mcu_model), test.x)
     scoring = scoring or scoring_by_targets(test.y, {})
-    result = _measured(reference, runs, test.y, operators(mcu_model), scoring)
+    result = _measure(reference, runs, test.y, operators(mcu_model), scoring)
     first = None
     if scoring.names and scoring.names[0] != ACCURACY:
         first = scoring.headline, scoring.measures[scoring.headline]
@@ -182,7 +182,7 @@ def _thin(test: Examples, rows: int) -> Examples:
     return Examples(test.x[chosen], test.y[chosen])
 
 
-def _measured(
+def _measure(
     reference: Reference,
     runs: StageRuns,
     targets: TargetArray,

@@ -20,11 +20,10 @@ from flwr.serverapp import Grid
 
 from frugalfl import wire
 from frugalfl.activation_ranges import ranges_of
-from frugalfl.errors import ExportError, FederationError, TaskError
+from frugalfl.errors import ExportError, FederationError
 from frugalfl.modules import read_parameters
-from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
-from frugalfl.task import FloatArray, PublicData
+from frugalfl.task import FloatArray
 from frugalfl.text import printable
 from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.training_programs import Programs, Sent
@@ -50,22 +49,6 @@ PHASE = "calibrate"
 FEWEST_CLIENTS = 10
 #: More rows than any client has.
 MOST_SCORED = 1 << 31
-
-
-def is_federated(settings: Settings, public: PublicData) -> bool:
-    """Say whether clients give the ranges, and not the task's public rows.
-
-    Raises:
-        TaskError: Public rows are asked for, and the task gives none.
-    """
-    if settings.calibration == "public" and public.calibration is None:
-        raise TaskError(
-            'calibration is "public", but public_data() gives no calibration rows; add about 200 '
-            'typical ones, or set calibration = "federated"'
-        )
-    if settings.calibration == "auto":
-        return public.calibration is None
-    return settings.calibration == "federated"
 
 
 @dataclass

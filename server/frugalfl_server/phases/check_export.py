@@ -11,12 +11,12 @@ from frugalfl.errors import ExportError, MissingExtraError, UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 from frugalfl_server.export.device_budget import DeviceBudget
-from frugalfl_server.export.lint import blamed, lint
+from frugalfl_server.export.lint import blame_code, lint
 from frugalfl_server.export.plain import is_plain, unusual
 from frugalfl_server.export.rehearsal import rehearse
-from frugalfl_server.phases.calibrate import is_federated
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.phases.prune import plan_for, prune_as_planned
+from frugalfl_server.phases.public_rows import is_federated
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,7 @@ def _try(task: Task, settings: Settings, rows: Examples) -> None:
     federated = not task.has_public_rows or is_federated(
         settings, task.public_rows(settings.shares_counters)
     )
-    with blamed(lint(module, shape)), _placed(module, shape):
+    with blame_code(lint(module, shape)), _placed(module, shape):
         rehearse(
             module,
             rows.x[:ROWS],

@@ -7,7 +7,7 @@ import logging
 import torch
 
 from frugalfl.modules import read_parameters
-from frugalfl_server.phases.calibrate import calibrate, is_federated
+from frugalfl_server.phases.calibrate import calibrate
 from frugalfl_server.phases.dry_run import try_on_shapes
 from frugalfl_server.phases.export import export, why_private_is_not_exported
 from frugalfl_server.phases.federation import Federation
@@ -37,7 +37,7 @@ def conduct(federation: Federation) -> None:
             recover(federation, module)
         federation.run.flush()
         if _is_exported(federation, module):
-            if _clients_calibrate(federation) and stopped_in != "calibrate":
+            if federation.clients_calibrate and stopped_in != "calibrate":
                 _calibrate(federation, module)
             export(federation, module)
 
@@ -72,12 +72,8 @@ def _plan(federation: Federation) -> None:
         federation.ratio = ratio
     recovery = settings.recover_rounds if federation.ratio else 0
     federation.progress.expect(settings.rounds + recovery)
-    after = recovery + (_clients_calibrate(federation) and settings.export)
+    after = recovery + (federation.clients_calibrate and settings.export)
     federation.limits.keep_back(after / max(settings.rounds + after, 1))
-
-
-def _clients_calibrate(federation: Federation) -> bool:
-    return is_federated(federation.settings, federation.public)
 
 
 def _share_counters(federation: Federation) -> None:

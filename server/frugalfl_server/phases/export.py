@@ -18,11 +18,10 @@ from frugalfl.settings import Settings
 from frugalfl.task import Examples, FloatArray, Task, load_task
 from frugalfl_server.export import DeviceBudget, ExportResult, export_model, gates
 from frugalfl_server.export.drawn import MIN_SQNR_DB, drawn_rows
-from frugalfl_server.phases.calibrate import is_federated
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import newest_model
 from frugalfl_server.phases.kept_ranges import kept_ranges
-from frugalfl_server.phases.public_rows import public_of
+from frugalfl_server.phases.public_rows import is_federated, public_of
 from frugalfl_server.phases.suggest_pruning import how_to_fit
 from frugalfl_server.report import write_report
 from frugalfl_server.rounds.evaluate import scoring_for

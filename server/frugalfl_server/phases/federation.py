@@ -26,7 +26,7 @@ from frugalfl_server.exchange.clock import SimulatedLaps
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.export import PruningPlan
 from frugalfl_server.phases.load_libraries import set_up
-from frugalfl_server.phases.public_rows import ask_for_facts, public_of, without_rows
+from frugalfl_server.phases.public_rows import ask_for_facts, is_federated, public_of, without_rows
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.evaluate import check_batches, evaluate, form_of, scoring_for
 from frugalfl_server.rounds.parts import Parts
@@ -54,6 +54,7 @@ class Federation:
         progress: Shows what happens.
         public: Rows that the server may see, or that stand for the clients'.
         clients_measure: Whether only clients can measure a model.
+        clients_calibrate: Whether clients give the ranges of int8, and not public rows.
         scoring: What models of this task are measured by.
         form: Of every client's rows.
         limits: Whom the energy budget and batteries let train.
@@ -106,6 +107,7 @@ class Federation:
         self.form = form_of(first, self.public.test, self.scoring)
         check_stop(settings, self.scoring)
         check_batches(settings, self.form)
+        self.clients_calibrate = is_federated(settings, self.public)
         self.limits = Control(settings)
         self.programs = Programs(task, settings, self.public.test, self._compiled)
         self.clients = Clients(

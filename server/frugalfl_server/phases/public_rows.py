@@ -15,7 +15,7 @@ from dataclasses import replace
 from flwr.serverapp import Grid
 
 from frugalfl import wire
-from frugalfl.errors import FrameError, UsageError
+from frugalfl.errors import FrameError, TaskError, UsageError
 from frugalfl.kinds import Scoring
 from frugalfl.metrics import words
 from frugalfl.row_facts import RowFacts
@@ -103,6 +103,22 @@ def _facts_of(
             refuse(answer, question, cost)
             cost.fail(answer.node, error)
     return told
+
+
+def is_federated(settings: Settings, public: PublicData) -> bool:
+    """Say whether clients give the ranges, and not the task's public rows.
+
+    Raises:
+        TaskError: Public rows are asked for, and the task gives none.
+    """
+    if settings.calibration == "public" and public.calibration is None:
+        raise TaskError(
+            'calibration is "public", but public_data() gives no calibration rows; add about 200 '
+            'typical ones, or set calibration = "federated"'
+        )
+    if settings.calibration == "auto":
+        return public.calibration is None
+    return settings.calibration == "federated"
 
 
 def without_rows(scoring: Scoring) -> Scoring:

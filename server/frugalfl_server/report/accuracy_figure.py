@@ -34,7 +34,7 @@ def accuracy_figure(facts: Facts, width: int) -> str:
                 scores = list(map(facts.score, rounds))
                 plot_rounds(axes, rounds, cumulative(rounds), scores, colour)
         _target(axes, facts)
-        _pruned(axes, facts)
+        _mark_pruned(axes, facts)
         _end(axes, facts, facts.ours, OURS, "FrugalFL", above=32 if facts.baseline else 12)
         if facts.baseline:
             _end(axes, facts, facts.baseline, OTHER, BASELINE_NAME, above=54)
@@ -82,7 +82,7 @@ def _target(axes: Axes, facts: Facts) -> None:
     annotate(axes, text, (0, facts.target), (4, 5), ("axes fraction", "data"), color=INK)
 
 
-def _pruned(axes: Axes, facts: Facts) -> None:
+def _mark_pruned(axes: Axes, facts: Facts) -> None:
     """Mark the first round on the pruned model."""
     if not facts.recovered:
         return

@@ -1,4 +1,4 @@
-"""Figure 3: joules of each client, stacked by phase; hatched where they are estimated."""
+"""Figure 3: joules of each client, stacked by phase; hatched if they are estimated."""
 
 from __future__ import annotations
 

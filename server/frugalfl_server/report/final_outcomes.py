@@ -79,8 +79,8 @@ def read_outcomes(run: RunDirectory) -> Outcomes | None:
         return None
     kept = run.read_json(f"model/{FILE}")
     stages = {name: kept["stages"][name] for name in STAGE_NAMES if name in kept["stages"]}
-    matrices, classes = _counted(stages)
-    told = _told(run)
+    matrices, classes = _count(stages)
+    told = _read_about(run)
     each = len(next(iter(classes.values()), ())) or _most_outputs(stages)
     return Outcomes(
         kind=str(kept["kind"]).partition("(")[0],
@@ -100,7 +100,7 @@ def read_outcomes(run: RunDirectory) -> Outcomes | None:
     )
 
 
-def _told(run: RunDirectory) -> Mapping[str, Any]:
+def _read_about(run: RunDirectory) -> Mapping[str, Any]:
     """Return what the task says about its model; empty if it says nothing."""
     if not (run.path / _CARD).exists():
         return {}
@@ -120,7 +120,7 @@ def _most_outputs(stages: Mapping[str, Any]) -> int:
     return max((len(one.get("outputs", ())) for one in stages.values()), default=0)
 
 
-def _counted(stages: Mapping[str, Any]) -> tuple[dict[str, Counts], dict[str, Counts]]:
+def _count(stages: Mapping[str, Any]) -> tuple[dict[str, Counts], dict[str, Counts]]:
     """Return confusion matrices, and what each class adds up to."""
     matrices: dict[str, Counts] = {}
     classes: dict[str, Counts] = {}

@@ -16,7 +16,7 @@ from frugalfl.sizes import size_text
 from frugalfl.text import MOST_OF_A_LINE, for_file_name, printable
 from frugalfl_server.report import texts
 from frugalfl_server.report.changed import settings_of
-from frugalfl_server.report.clients import client_rows
+from frugalfl_server.report.client_rows import client_rows
 from frugalfl_server.report.energy_figure import MOST_BARS
 from frugalfl_server.report.figures import Figure, figures
 from frugalfl_server.report.headlines import (
@@ -81,7 +81,7 @@ def shown(value: object) -> object:
 def _content(facts: Facts) -> Mapping[str, Any]:
     records = facts.run.energy
     clients = by_client(records)
-    drawings = {name: _unescaped(drawing) for name, drawing in figures(facts).items()}
+    drawings = {name: _keep_markup(drawing) for name, drawing in figures(facts).items()}
     each, settings = client_rows(facts), settings_of(facts.about)
     tables = sheets(facts)
     return {
@@ -143,7 +143,7 @@ def as_markup(made: str) -> Markup:
     return Markup(made)
 
 
-def _unescaped(figure: Figure) -> Figure:
+def _keep_markup(figure: Figure) -> Figure:
     """Return a figure whose drawings go into the page as they are."""
     panels = tuple(replace(one, svg=as_markup(one.svg)) for one in figure.panels)
     return replace(figure, wide=as_markup(figure.wide), narrow=as_markup(figure.narrow),

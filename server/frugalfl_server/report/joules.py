@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from frugalfl.energy import SERVER, EnergyRecord, Reading, counted
+from frugalfl.energy import SERVER, EnergyRecord, Reading, countable_readings
 from frugalfl.energy.record import known_sum
 from frugalfl_server.report.texts import energy
 
@@ -88,14 +88,16 @@ def of_clients(records: Iterable[EnergyRecord]) -> list[EnergyRecord]:
 
 def phases_of(records: Sequence[EnergyRecord]) -> list[str]:
     """Return the phases in which clients used joules, in the order they happen."""
-    seen = {record.phase for record, reading in _counted(of_clients(records)) if reading.energy_j}
+    seen = {
+        record.phase for record, reading in _readings_of(of_clients(records)) if reading.energy_j
+    }
     return [phase for phase in PHASES if phase in seen] + sorted(seen.difference(PHASES))
 
 
 def by_client(records: Sequence[EnergyRecord]) -> list[ClientJoules]:
     """Add up the known joules of each client, the most first."""
     groups: dict[tuple[str, bool], list[tuple[EnergyRecord, Reading]]] = defaultdict(list)
-    for record, reading in _counted(of_clients(records)):
+    for record, reading in _readings_of(of_clients(records)):
         groups[record.client, reading.measured].append((record, reading))
     clients = [_client(*key, group) for key, group in groups.items()]
     return sorted(clients, key=lambda one: (-one.total_j, one.client))
@@ -105,7 +107,7 @@ def by_source(records: Sequence[EnergyRecord]) -> list[JouleSource]:
     """Group the readings by how their joules were obtained, the clients' before the server's."""
     groups: dict[tuple[bool, Reading], list[tuple[str, float | None]]] = defaultdict(list)
     for record in records:
-        known = counted(record.readings)
+        known = countable_readings(record.readings)
         for reading in known or record.readings:
             key = (record.client == SERVER, _without_joules(reading))
             groups[key].append((record.client, reading.energy_j))
@@ -126,9 +128,9 @@ def by_source(records: Sequence[EnergyRecord]) -> list[JouleSource]:
     ]
 
 
-def _counted(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord, Reading]]:
+def _readings_of(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord, Reading]]:
     for record in records:
-        for reading in counted(record.readings):
+        for reading in countable_readings(record.readings):
             yield record, reading
 
 

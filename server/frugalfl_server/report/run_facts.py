@@ -23,7 +23,7 @@ from frugalfl_server.run.directory import MODEL_ABOUT, RunDirectory
 from frugalfl_server.run.file_times import short_path
 from frugalfl_server.run.records import MEASURES, RoundRecord, score_of
 
-#: The accuracy, or metric, that both federations are timed to, where both get there.
+#: The accuracy, or metric, that both federations are timed to, if both get there.
 _TARGET = 0.95
 
 
@@ -31,23 +31,24 @@ _TARGET = 0.95
 class Facts:
     """A run, read once for the page and for the terminal.
 
-    The figures are computed from the tables, so that they agree with them even where
-    ``summary.json`` is missing (a killed run) or older.
+    The figures are computed from the tables, so that they agree with them even if
+    ``summary.json`` is missing (a killed run) or older. It has more than twelve members because
+    each is one small fact, and page, tables, drawings and terminal are to read the same ones.
 
     Attributes:
         run: The run.
         about: ``run.json``.
-        summary: As ``summary.json``; the status ``unfinished`` where there is no such file.
-        export: ``model/export.json``; None where nothing was exported.
+        summary: As ``summary.json``; the status ``unfinished`` if there is no such file.
+        export: ``model/export.json``; None if nothing was exported.
         ours: Rounds of our federation.
-        baseline: Rounds of the baseline; empty where it did not run.
-        slim: Rounds of the slim model trained from scratch; empty where it did not run.
-        pruning: ``pruning.json``: the plan; None where nothing was to be pruned.
-        fit: ``fit.json``: the model that fits the budget; None where there was no budget.
-        float32_bytes: The whole model in float32, before pruning; None where it is not known.
-        measures: Name, direction and unit of each measure, the first one first; None where the run
+        baseline: Rounds of the baseline; empty if it did not run.
+        slim: Rounds of the slim model trained from scratch; empty if it did not run.
+        pruning: ``pruning.json``: the plan; None if nothing was to be pruned.
+        fit: ``fit.json``: the model that fits the budget; None if there was no budget.
+        float32_bytes: The whole model in float32, before pruning; None if it is not known.
+        measures: Name, direction and unit of each measure, the first one first; None if the run
             is older than these: accuracy, and metrics that are larger for better.
-        outcomes: What the final model said of the public rows; None where that is not known.
+        outcomes: What the final model said of the public rows; None if that is not known.
     """
 
     run: RunDirectory
@@ -134,7 +135,7 @@ class Facts:
 
     @property
     def metric(self) -> str | None:
-        """The first measure, if it is not accuracy; None too where it was never known."""
+        """The first measure, if it is not accuracy; None too if it was never known."""
         first = next(iter(self.metrics), None)
         if self.measures is not None:
             first = None if self.measures[0]["name"] == ACCURACY else self.measures[0]["name"]
@@ -177,7 +178,7 @@ class Facts:
         return "" if self.outcomes is None else self.outcomes.unit
 
     def score(self, record: RoundRecord) -> float:
-        """Return what the curves show of a round; NaN where it is not known."""
+        """Return what the curves show of a round; NaN if it is not known."""
         value = score_of(record, self.metric or ACCURACY)
         return math.nan if value is None else value
 
@@ -190,7 +191,7 @@ class Facts:
     def target(self) -> float:
         """The score that bytes are counted up to: 95 %, or what every federation reached.
 
-        NaN where no score is known.
+        NaN if no score is known.
         """
         ends = [self.score(rounds[-1]) for rounds in (self.ours, self.baseline) if rounds]
         known = [score for score in ends if not math.isnan(score)]

@@ -48,13 +48,13 @@ def _beyond(said: Outcomes) -> str:
 def outcome_tables(sheets: Mapping[str, Sheet]) -> list[tuple[str, str, list[list[str]]]]:
     """Return title, name and shown rows of each table about what the final model said."""
     return [
-        (title or f"By {sheets[name].header[0]}", name, _shown(sheets[name].rows))
+        (title or f"By {sheets[name].header[0]}", name, _show(sheets[name].rows))
         for name, title in _TITLES.items()
         if name in sheets
     ]
 
 
-def _shown(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
+def _show(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
     if len(rows) > _MOST_ROWS:
         rows = [*rows[: _MOST_ROWS - 1], rows[-1]]
     return [[cell_text(cell) for cell in row] for row in rows]

@@ -111,7 +111,7 @@ def round_sheet(compared: Compared) -> Sheet:
     drawn = quantities(compared.facts[0])
     rows: list[list[Cell]] = [
         [facts.run.name, facts.about["settings"].get("seed"), record.phase, record.round,
-         *(_known(one.of(record)) for one in drawn)]
+         *(_or_none(one.of(record)) for one in drawn)]
         for facts in compared.facts
         for record in facts.done
     ]  # fmt: skip
@@ -164,11 +164,11 @@ def _differences(facts: Sequence[Facts]) -> dict[str, list[str]]:
         for one in facts
     ]  # fmt: skip
     names = dict.fromkeys(name for one in shared for name in one if name not in _FREE)
-    told = {name: [_told(one.get(name)) for one in shared] for name in names}
+    told = {name: [_text_of(one.get(name)) for one in shared] for name in names}
     return {name: values for name, values in told.items() if len(set(values)) > 1}
 
 
-def _told(value: Any) -> str:
+def _text_of(value: Any) -> str:
     return "–" if value is None else "empty" if value == "" else str(value)
 
 
@@ -209,5 +209,5 @@ def _lines(axes: Axes, compared: Compared, quantity: Quantity) -> None:
     axes.legend(loc="best", frameon=False, labelcolor=INK, handlelength=1.4, fontsize=12)
 
 
-def _known(value: float) -> float | None:
+def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value

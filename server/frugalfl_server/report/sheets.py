@@ -8,7 +8,7 @@ from typing import Any
 from frugalfl.kinds import ACCURACY
 from frugalfl_server.report.by_round import round_sheet
 from frugalfl_server.report.changed import settings_of, settings_sheet
-from frugalfl_server.report.clients import client_rows, client_sheet
+from frugalfl_server.report.client_rows import client_rows, client_sheet
 from frugalfl_server.report.headlines import BASELINE_NAME
 from frugalfl_server.report.joules import JouleSource, by_client, by_source, phases_of
 from frugalfl_server.report.run_facts import Facts

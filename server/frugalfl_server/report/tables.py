@@ -74,7 +74,7 @@ class File:
 
 
 def comparison_rows(facts: Facts) -> list[ComparisonRow]:
-    """Return the federation beside the baseline; dashes where there is no baseline."""
+    """Return the federation beside the baseline; dashes if there is no baseline."""
     if not facts.ours:
         return []
     ours, other = facts.summary, facts.summary["baseline"] or {}
@@ -103,11 +103,11 @@ def comparison_rows(facts: Facts) -> list[ComparisonRow]:
             duration(other["wall_s"]) if other else "–",
             "",
         ),
-        *_simulated(ours["simulated_s"], other.get("simulated_s")),
+        *_simulated_time(ours["simulated_s"], other.get("simulated_s")),
     ]
 
 
-def _simulated(ours: float | None, other: float | None) -> list[ComparisonRow]:
+def _simulated_time(ours: float | None, other: float | None) -> list[ComparisonRow]:
     if ours is None:
         return []
     shown = "–" if other is None else duration(other)
@@ -117,7 +117,7 @@ def _simulated(ours: float | None, other: float | None) -> list[ComparisonRow]:
 def _accuracy_rows(facts: Facts, ours: float | None, other: float | None) -> list[ComparisonRow]:
     if not facts.has_accuracy:
         return []
-    return [_accuracy_row("accuracy after training", ours, other), *_recovered(facts, other)]
+    return [_accuracy_row("accuracy after training", ours, other), *_recovery(facts, other)]
 
 
 def _accuracy_row(name: str, ours: float | None, other: float | None) -> ComparisonRow:
@@ -150,7 +150,7 @@ def _apart(difference: float) -> str:
     return f"{'−' if difference < 0 else '+'}{number(abs(difference))}"
 
 
-def _recovered(facts: Facts, other: float | None) -> list[ComparisonRow]:
+def _recovery(facts: Facts, other: float | None) -> list[ComparisonRow]:
     if not facts.recovered:
         return []
     return [_accuracy_row("accuracy after pruning and recovery", facts.ours[-1].accuracy, other)]
@@ -240,7 +240,7 @@ def model_rows(facts: Facts) -> list[ModelRow]:
     return rows
 
 
-def _drawn(proof: Mapping[str, Any]) -> str:
+def _row_note(proof: Mapping[str, Any]) -> str:
     """Say that the rows are nobody's, if the server had none."""
     if not proof.get("drawn"):  # older exports do not say
         return ""
@@ -259,14 +259,14 @@ def model_facts(facts: Facts) -> list[tuple[str, str]]:
     return [
         ("parameters", f"{export['parameters']:,}"),
         ("multiply-accumulates per row", f"{export['macs']:,}"),
-        ("test rows", f"{proof['rows']:,}{_drawn(proof)}"),
+        ("test rows", f"{proof['rows']:,}{_row_note(proof)}"),
         ("TFLite-Micro against LiteRT's reference kernels", apart),
         ("SQNR, int8 against float", f"{proof['sqnr_db']:.1f} dB"),
-        ("operators", ", ".join(_counted(proof["operators"]))),
+        ("operators", ", ".join(_count_text(proof["operators"]))),
     ]
 
 
-def _counted(operators: Sequence[str]) -> list[str]:
+def _count_text(operators: Sequence[str]) -> list[str]:
     return [
         f"{operators.count(one)} × {one}" if operators.count(one) > 1 else one
         for one in dict.fromkeys(operators)

@@ -57,7 +57,7 @@ def joules(value: float | None) -> str:
     >>> joules(23.93), joules(0.0042), joules(1500), joules(0), joules(None)
     ('23.9 J', '4.20 mJ', '1.50 kJ', '0 J', '–')
     """
-    return _scaled(value, _JOULES, "J")
+    return _scale(value, _JOULES, "J")
 
 
 def grams(value: float | None) -> str:
@@ -66,10 +66,10 @@ def grams(value: float | None) -> str:
     >>> grams(0.0137), grams(None)
     ('13.7 mg', '–')
     """
-    return _scaled(value, _GRAMS, "g")
+    return _scale(value, _GRAMS, "g")
 
 
-def _scaled(value: float | None, units: tuple[tuple[float, str], ...], base: str) -> str:
+def _scale(value: float | None, units: tuple[tuple[float, str], ...], base: str) -> str:
     if value is None:
         return "–"
     for scale, unit in units:

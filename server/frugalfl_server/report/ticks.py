@@ -17,7 +17,7 @@ _UNITS = (1, 1 << 10, 1 << 20, 1 << 30, 1 << 40)
 
 
 def byte_ticks(axis: Axis, low: float, high: float) -> None:
-    """Put ticks on 1, 10 and 100 B, KiB, MiB and so on; closer where only few would show."""
+    """Put ticks on 1, 10 and 100 B, KiB, MiB and so on; closer if only few would show."""
     for steps in _STEPS:
         shown = [step * unit for unit in _UNITS for step in steps if low <= step * unit <= high]
         if len(shown) > 2:

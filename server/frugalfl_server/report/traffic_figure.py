@@ -45,7 +45,7 @@ def traffic_figure(facts: Facts, width: int) -> str:
             axes.plot(line.rounds, line.counts, color=line.colour, linewidth=1.8, linestyle=style)
         _names(axes, lines)
         if facts.recovered:
-            _pruned(axes, facts.recovered[0].round)
+            _mark_pruned(axes, facts.recovered[0].round)
 
     means = "; ".join(f"{line.name}: {size_text(line.mean)}" for line in lines)
     right = 140 if width > 600 else 124
@@ -100,7 +100,7 @@ def _names(axes: Axes, lines: Sequence[_Line]) -> None:
         annotate(axes, text, (1, 0), (8, floor), **style)
 
 
-def _pruned(axes: Axes, first: int) -> None:
+def _mark_pruned(axes: Axes, first: int) -> None:
     axes.axvline(first - 0.5, color=MUTED, linestyle=(0, (2, 3)), linewidth=1.2)
     of, style = ("data", "axes fraction"), {"ha": "center", "annotation_clip": False}
     annotate(axes, "pruned", (first - 0.5, 1), (0, 8), of, color=MUTED, **style)

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from frugalfl.blocks import EXACT_BELOW, GRID_BITS, Block, FloatArray, Layout, Parameters, snap
+from frugalfl.blocks import EXACT_BELOW, LATTICE_BITS, Block, FloatArray, Layout, Parameters, snap
 from frugalfl.calls import fraction
 from frugalfl.codec import Codec, Limits, decode_frame, encode_cut, encode_frame, parse_codec
 from frugalfl.kept import Kept, take
@@ -40,7 +40,7 @@ EXACT = "statistics(dyadic | range, dyadic | range)"
 FINE = "dyadic(30%) | range"
 #: The share of what a frame dropped that is given up for good.
 _FORGOTTEN = np.float32(0.2)
-_HALF_A_STEP = np.float32(2.0 ** -(GRID_BITS + 1))
+_HALF_A_STEP = np.float32(2.0 ** -(LATTICE_BITS + 1))
 #: A model as it was drawn from its seed.
 SEEDED = "seeded | raw"
 

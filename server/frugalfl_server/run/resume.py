@@ -2,8 +2,8 @@
 
 After every round all that the next one depends on is in one file (:mod:`.checkpoint`). What came
 after the last checkpoint is done again. A device may have done its part of that already: it is
-told with which rounds the run was begun again, and goes back to what it held before (``store.py``
-of the client).
+told with which rounds the run was begun again, and goes back to what it held before
+(``kept_runs.py`` of the client).
 """
 
 from __future__ import annotations

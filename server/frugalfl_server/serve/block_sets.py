@@ -8,10 +8,10 @@ from math import factorial
 
 from frugalfl.blocks import Layout
 from frugalfl.errors import ExportError
-from frugalfl.plans import Plan, PlanContext
+from frugalfl.plans import PlanContext, RefreshPlan
+from frugalfl.plans.alternating import Alternate
 from frugalfl.plans.client import ByEnergy, ByLink
 from frugalfl.plans.largest_change import LargestChange
-from frugalfl.plans.round_robin import Alternate
 
 #: Most blocks of which all orders are tried, for plans that follow what clients do.
 _MOST_ORDERED = 7
@@ -19,7 +19,7 @@ _MOST_ORDERED = 7
 Sets = frozenset[tuple[int, ...]]
 
 
-def block_sets(plan: Plan, layout: Layout, seed: int, rounds: int) -> Sets:
+def block_sets(plan: RefreshPlan, layout: Layout, seed: int, rounds: int) -> Sets:
     """Return the sets of blocks that a plan can choose.
 
     Args:
@@ -45,7 +45,7 @@ def block_sets(plan: Plan, layout: Layout, seed: int, rounds: int) -> Sets:
     return frozenset(plan.choose(context) for context in contexts)
 
 
-def _all(plans: Iterable[Plan], layout: Layout, seed: int, rounds: int) -> Sets:
+def _all(plans: Iterable[RefreshPlan], layout: Layout, seed: int, rounds: int) -> Sets:
     return frozenset().union(*(block_sets(plan, layout, seed, rounds) for plan in plans))
 
 

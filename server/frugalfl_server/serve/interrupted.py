@@ -27,10 +27,10 @@ def telling_how_to_go_on(run: RunDirectory) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         watch.end()
-        raise Interrupted(_kept(run)) from error
+        raise Interrupted(_keep_run(run)) from error
 
 
-def _kept(run: RunDirectory) -> str:
+def _keep_run(run: RunDirectory) -> str:
     """Bring a run to its checkpoint, write its summary, and say where it is and how to go on."""
     run = RunDirectory.open(run.path)
     if run.status()[0] == "finished":

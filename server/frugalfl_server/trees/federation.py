@@ -152,10 +152,10 @@ class TreeFederation:
             if grown.version == before:
                 return  # a tree that is not finished yet
             self._test.follow(grown.added)
-            own = self._energy.take()
             before = grown.version
             cost.round = before - 1
-            record = self._keep("train", cost, self._test.score(cost.round), own)
+            scores = self._test.score(cost.round)
+            record = self._keep("train", cost, scores, self._energy.take())
             self._checkpoint(exchanges, grown, growing)
             self._progress.round_done(record)
             cost = Cost(before)

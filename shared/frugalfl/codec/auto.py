@@ -71,7 +71,7 @@ class Rounded:
 
 
 class Auto(Coder):
-    """Rounds to one step, after factoring where that pays."""
+    """Rounds to one step, after factoring if that pays."""
 
     families: frozenset[Family] = frozenset(["biased"])
 
@@ -87,7 +87,7 @@ class Auto(Coder):
         """
         if any(tensor.dtype != np.float32 for tensor in tensors):
             raise CodecError("auto takes float32; leave out the rounding link before it")
-        rounded = self._rounded(tensors, draws.seed)
+        rounded = self._round(tensors, draws.seed)
         ranks = bytes(
             rank for rank, tensor in zip(rounded.ranks, tensors, strict=True) if tensor.ndim > 1
         )
@@ -100,13 +100,15 @@ class Auto(Coder):
         step = read_step(reader)
         ranks = [_read_rank(reader, shape) if len(shape) > 1 else 0 for shape in shapes]
         coded = [
-            part for rank, shape in zip(ranks, shapes, strict=True) for part in _coded(rank, shape)
+            part
+            for rank, shape in zip(ranks, shapes, strict=True)
+            for part in _coded_shapes(rank, shape)
         ]
         symbols = self._coder.decode(reader.rest(), coded, _NOT_DRAWN)
         with np.errstate(over="ignore", invalid="ignore"):
             return list(Rounded(step, ranks, symbols).restored(shapes))
 
-    def _rounded(self, tensors: list[Tensor], seed: int) -> Rounded:
+    def _round(self, tensors: list[Tensor], seed: int) -> Rounded:
         largest = max((float(np.abs(t).max(initial=0)) for t in tensors), default=0.0)
         if largest == 0:
             return Rounded(0.0, [0] * len(tensors), [np.zeros(t.shape, np.int32) for t in tensors])
@@ -154,7 +156,7 @@ def _read_rank(reader: Reader, shape: Shape) -> int:
     return rank
 
 
-def _coded(rank: int, shape: Shape) -> list[Shape]:
+def _coded_shapes(rank: int, shape: Shape) -> list[Shape]:
     return [(rank, shape[0]), (rank, prod(shape[1:]))] if rank else [shape]
 
 

@@ -72,7 +72,7 @@ class Entries:
 
     def error_at(self, step: float) -> float:
         """See :class:`TensorForm`."""
-        return float(_lost(self._tensor.ravel()[None], step)[0])
+        return float(_squared_errors(self._tensor.ravel()[None], step)[0])
 
     def cost_at(self, step: float) -> float:
         """See :class:`TensorForm`."""
@@ -128,7 +128,7 @@ class Factors:
     def _best(self, step: float) -> tuple[float, float, int]:
         """Return bits, squared error and rank where they cost least."""
         bits = np.cumsum([0, *(_bits(self._left, step) + _bits(self._right, step))])
-        noise = _lost(self._left, step) + _lost(self._right, step)
+        noise = _squared_errors(self._left, step) + _squared_errors(self._right, step)
         errors = self._power + np.cumsum([0, *(noise - self._powers)])
         best = (bits + _SLOPE * errors / step**2).argmin()
         rank = int(best) if self._rank is None else self._rank
@@ -208,7 +208,7 @@ def _power(tensor: FloatArray) -> float:
     return float(np.vdot(tensor, tensor))
 
 
-def _lost(rows: FloatArray, step: float) -> Floats:
+def _squared_errors(rows: FloatArray, step: float) -> Floats:
     """Return the squared error of rounding each row to a step."""
     sizes = np.abs(rows)
     sizes -= np.float32(step) * np.floor(sizes * np.float32(1 / step) + _ROUND_UP)

@@ -16,21 +16,21 @@ from math import ceil, ldexp, log2
 
 import numpy as np
 
-from frugalfl.blocks import GRID_BITS, Shape
+from frugalfl.blocks import LATTICE_BITS, Shape
 from frugalfl.calls import Call, arity, fraction
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import DEAD_ZONE, restore, round_nearest
 from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.errors import CodecError, FrameError
 
-#: Share of ``auto`` where no server chooses one.
+#: Share of ``auto`` if no server chooses one.
 _UNSTEERED = 0.01
-#: Largest exponent of a step; with the smallest, -GRID_BITS, this fits one byte.
+#: Largest exponent of a step; with the smallest, -LATTICE_BITS, this fits one byte.
 _LARGEST = 64
 
 
 class Dyadic(Transform):
-    """Symbols are multiples of ``2**e``; the side information is ``e + GRID_BITS``, one byte."""
+    """Symbols are multiples of ``2**e``; the side information is ``e + LATTICE_BITS``, one byte."""
 
     def __init__(self, share: float | None) -> None:
         self._share = share
@@ -40,7 +40,7 @@ class Dyadic(Transform):
         """Return int32 symbols, and the step's exponent.
 
         Raises:
-            CodecError: Without a share: a value that is no multiple of the grid's step, or is
+            CodecError: Without a share: a value that is no multiple of the lattice's step, or is
                 beyond 2**31 of them.
         """
         if self._share is None:
@@ -49,13 +49,13 @@ class Dyadic(Transform):
             exponent = _exponent(tensors, self._share)
             step = ldexp(1.0, exponent)
             symbols = [round_nearest(tensor, step) for tensor in tensors]
-        return symbols, bytes([exponent + GRID_BITS])
+        return symbols, bytes([exponent + LATTICE_BITS])
 
     def backward(
         self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
     ) -> list[Tensor]:
         """Multiply the symbols by the step."""
-        exponent = side.byte() - GRID_BITS
+        exponent = side.byte() - LATTICE_BITS
         if exponent > _LARGEST:
             raise FrameError(f"the frame's step is 2**{exponent}, above 2**{_LARGEST}")
         return [restore(tensor, ldexp(1.0, exponent)) for tensor in tensors]
@@ -63,13 +63,13 @@ class Dyadic(Transform):
 
 def _exactly(tensors: Sequence[Tensor]) -> tuple[list[Tensor], int]:
     """Return the tensors as multiples of the largest power of two that divides them all."""
-    scaled = [tensor.astype(np.float64) * 2.0**GRID_BITS for tensor in tensors]
+    scaled = [tensor.astype(np.float64) * 2.0**LATTICE_BITS for tensor in tensors]
     if any(not (np.abs(s) < 2**31).all() or (s != np.rint(s)).any() for s in scaled):
-        raise CodecError(f"dyadic without a share codes multiples of 2**-{GRID_BITS} only")
+        raise CodecError(f"dyadic without a share codes multiples of 2**-{LATTICE_BITS} only")
     symbols = [s.astype(np.int32) for s in scaled]
     bits = int(np.bitwise_or.reduce([np.bitwise_or.reduce(s, axis=None) for s in symbols]))
     zeros = (bits & -bits).bit_length() - 1 if bits else 0
-    return [s >> zeros for s in symbols], zeros - GRID_BITS
+    return [s >> zeros for s in symbols], zeros - LATTICE_BITS
 
 
 def _exponent(tensors: Sequence[Tensor], share: float) -> int:
@@ -77,9 +77,9 @@ def _exponent(tensors: Sequence[Tensor], share: float) -> int:
     sizes = np.concatenate([np.abs(tensor).ravel() for tensor in tensors])
     survivors = min(ceil(share * sizes.size), int(np.count_nonzero(sizes)))
     if survivors == 0:
-        return -GRID_BITS
+        return -LATTICE_BITS
     least = np.partition(sizes, sizes.size - survivors)[sizes.size - survivors]
-    return min(max(round(log2(least / DEAD_ZONE)), -GRID_BITS), _LARGEST)
+    return min(max(round(log2(least / DEAD_ZONE)), -LATTICE_BITS), _LARGEST)
 
 
 def build(call: Call) -> Dyadic:

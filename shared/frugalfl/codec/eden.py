@@ -64,7 +64,7 @@ class Eden(Transform):
             along = float(rotated @ self._levels[code])
             scales.append(power / along if along else 0.0)
             codes.append(code)
-        return [self._packed(np.concatenate(codes or [np.zeros(0, np.uint8)]))], np.array(
+        return [self._pack(np.concatenate(codes or [np.zeros(0, np.uint8)]))], np.array(
             scales, "<f4"
         ).tobytes()
 
@@ -74,7 +74,7 @@ class Eden(Transform):
         """Restore the levels, and rotate back."""
         total = entries(shapes)
         flat = np.zeros(total, np.float32)
-        codes = self._unpacked(tensors[0], sum(size for _, size in _blocks(total)))
+        codes = self._unpack(tensors[0], sum(size for _, size in _blocks(total)))
         place = 0
         for start, size in _blocks(total):
             (scale,) = np.frombuffer(side.bytes(4), "<f4")
@@ -91,14 +91,14 @@ class Eden(Transform):
         coded = sum(size for _, size in _blocks(entries(shapes)))
         return [(-(-coded * self._bits // _WORD),)]
 
-    def _packed(self, codes: npt.NDArray[np.uint8]) -> Tensor:
+    def _pack(self, codes: npt.NDArray[np.uint8]) -> Tensor:
         bits = np.unpackbits(codes[:, None], axis=1, count=self._bits, bitorder="little")
         data = np.packbits(bits, bitorder="little")
         words = np.zeros(-(-data.size // 2), "<i2")
         words.view(np.uint8)[: data.size] = data
         return words.astype(np.int32)
 
-    def _unpacked(self, words: Tensor, count: int) -> npt.NDArray[np.uint8]:
+    def _unpack(self, words: Tensor, count: int) -> npt.NDArray[np.uint8]:
         data = words.astype("<i2").view(np.uint8)
         bits = np.unpackbits(data, count=count * self._bits, bitorder="little")
         rows = bits.reshape(count, self._bits)

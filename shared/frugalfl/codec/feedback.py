@@ -5,7 +5,7 @@ named:
 
 ``feedback(momentum 0.5)``: momentum correction with momentum factor masking, from Deep Gradient
 Compression (Lin et al. 2018). The device runs a momentum over its own updates, u = m u + update,
-and feeds u to the chain in place of the update; where an entry was sent, u starts again at zero.
+and feeds u to the chain in place of the update; if an entry was sent, u starts again at zero.
 It was made for devices that send a gradient at every step. Here it mostly does harm, on digits
 with ``topk(1%) | sign | golomb`` (two seeds, accuracy after 40 rounds at 10 clients a round):
 beside a local momentum of 0.9 and with 40 clients 0.839 without it, 0.839 with 0.5 and 0.786 with
@@ -30,7 +30,7 @@ from frugalfl.calls import Call, arity, below_one, unknown
 from frugalfl.errors import UsageError
 
 #: What error feedback keeps between updates: the dropped part of each tensor, by tensor name, and
-#: its momentum, where there is one, under a key of its own.
+#: its momentum, if there is one, under a key of its own.
 Residual = dict[str, FloatArray]
 _MOMENTUM = "momentum:"
 _OPTIONS = ("momentum", "decay")

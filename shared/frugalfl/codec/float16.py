@@ -1,4 +1,4 @@
-"""``float16``: IEEE 754 half precision, 2 B an entry; exact for values on the float16 grid."""
+"""``float16``: IEEE 754 half precision, 2 B an entry; exact for values in float16."""
 
 from __future__ import annotations
 

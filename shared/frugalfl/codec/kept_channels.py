@@ -89,7 +89,7 @@ class _Lists:
                 raise FrameError("a list of kept channels holds all or none: the bytes are corrupt")
             self._known.append(stays)
         elif choice - _AS_BEFORE < len(fitting):
-            stays = _stretched(fitting[choice - _AS_BEFORE], size)
+            stays = _stretch(fitting[choice - _AS_BEFORE], size)
         else:
             raise FrameError(
                 f"an axis of {size} names a list of kept channels that it cannot have: the bytes "
@@ -108,11 +108,11 @@ def _choice(wanted: _Stays, fitting: list[_Stays]) -> int:
     if wanted.all():
         return _WHOLE
     for place, stays in enumerate(fitting):
-        if np.array_equal(_stretched(stays, wanted.size), wanted):
+        if np.array_equal(_stretch(stays, wanted.size), wanted):
             return _AS_BEFORE + place
     return _NEW
 
 
-def _stretched(stays: _Stays, size: int) -> _Stays:
+def _stretch(stays: _Stays, size: int) -> _Stays:
     """Return the list for an axis on which each channel has so many neighbours."""
     return stays.repeat(size // stays.size)

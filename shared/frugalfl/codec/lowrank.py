@@ -38,7 +38,7 @@ class LowRank(Transform):
         out: list[Tensor] = []
         side = b""
         for tensor in tensors:
-            if not self._factored(tensor.shape):
+            if not self._pays(tensor.shape):
                 out.append(tensor)
                 continue
             left, values, right = factors(as_matrix(tensor), self._rank, seed)
@@ -66,7 +66,7 @@ class LowRank(Transform):
         parts = iter(tensors)
         return [
             self._product(next(parts), next(parts), side, shape)
-            if self._factored(shape)
+            if self._pays(shape)
             else next(parts)
             for shape in shapes
         ]
@@ -75,14 +75,14 @@ class LowRank(Transform):
         """Return two shapes for each factored tensor."""
         after: list[Shape] = []
         for shape in shapes:
-            if self._factored(shape):
+            if self._pays(shape):
                 rows, columns = shape[0], prod(shape[1:])
                 after += [(self._rank, rows), (self._rank, columns)]
             else:
                 after.append(shape)
         return after
 
-    def _factored(self, shape: Shape) -> bool:
+    def _pays(self, shape: Shape) -> bool:
         if len(shape) <= 1:
             return False
         rows, columns = shape[0], prod(shape[1:])

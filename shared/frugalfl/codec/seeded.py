@@ -79,7 +79,7 @@ def draw_again(parameters: Parameters, seed: int) -> Parameters:
             drawn[name] = _half(tensor)
         else:
             rms = float(np.sqrt(np.mean(np.square(tensor, dtype=np.float64))))
-            drawn[name] = _draw(_UNIFORM, _rounded(rms * 3**0.5), word)
+            drawn[name] = _draw(_UNIFORM, _round(rms * 3**0.5), word)
     return drawn
 
 
@@ -92,7 +92,7 @@ def _describe(tensor: Tensor, words: npt.NDArray[np.uint32]) -> tuple[int, float
         return _CONSTANT, float(tensor.flat[0]) if tensor.size else 0.0
     units = _units(words).ravel()
     place = int(np.abs(units).argmax())
-    return _UNIFORM, _rounded(float(tensor.ravel()[place]) / float(units[place]))
+    return _UNIFORM, _round(float(tensor.ravel()[place]) / float(units[place]))
 
 
 def _draw(kind: int, value: float, words: npt.NDArray[np.uint32]) -> FloatArray:
@@ -111,7 +111,7 @@ def _units(words: npt.NDArray[np.uint32]) -> FloatArray:
     return (words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)
 
 
-def _rounded(bound: float) -> float:
+def _round(bound: float) -> float:
     """Keep 8 bits: few enough to read a bound back from float16 entries."""
     mantissa, exponent = frexp(bound)
     return ldexp(round(mantissa * 2**_BOUND_BITS), exponent - _BOUND_BITS)

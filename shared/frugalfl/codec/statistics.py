@@ -3,7 +3,7 @@
 The running mean and variance of a batch norm are no weights: they follow the data, in steps that
 are orders of magnitude longer than a weight's. In one chain they would set the step for all, and
 the weights' updates would round to nothing. So a codec that loses anything keeps them apart, also
-where its text does not say so (:meth:`~frugalfl.codec.codec.Codec.for_tensors`).
+if its text does not say so (:meth:`~frugalfl.codec.codec.Codec.for_tensors`).
 
 Layout: length of the first chain's payload (varint), that payload; a varint, bit i of it set:
 tensor i is a statistic; the second chain's payload. A chain without tensors has no payload.
@@ -76,7 +76,7 @@ class Statistics:
         return _in_order(marks, weights, statistics)
 
     def steering(self, data: memoryview) -> Steering | None:
-        """Return what the weights' payload says of its step; nothing where it has no weights."""
+        """Return what the weights' payload says of its step; nothing if it has no weights."""
         reader = Reader(data)
         first = reader.bytes(reader.varint(_MOST_BYTES))
         return self._weights.steering(first) if first else None

@@ -97,7 +97,7 @@ def choose_step(rule: StepRule, tensors: Sequence[Tensor]) -> tuple[float, bytes
 
 
 def largest_magnitude(tensor: Tensor) -> float:
-    """Return the largest magnitude among the entries; 0 where there are none."""
+    """Return the largest magnitude among the entries; 0 if there are none."""
     return max(float(tensor.max(initial=0)), -float(tensor.min(initial=0)))
 
 

@@ -30,7 +30,7 @@ from frugalfl.codec.step_rules import (
 from frugalfl.errors import FrameError, UsageError
 
 _MOST_BITS = 8
-#: Noise of ``auto`` where no server steers it: safe from three clients a round up.
+#: Noise of ``auto`` if no server steers it: safe from three clients a round up.
 _UNSTEERED = 8.0
 
 

@@ -30,7 +30,7 @@ def check_works(text: str) -> None:
     for way in _ways(parse_chain(text).links):
         codec = parse_codec(" | ".join(map(str, way)).replace(_AUTO, _STEERED))
         try:
-            for update in _made():
+            for update in _made_updates():
                 payload, _ = codec.encode(update)
                 codec.decode(memoryview(payload), _SHAPES)
         except (CodecError, FrameError) as error:
@@ -53,7 +53,7 @@ def _is_codec(argument: Call) -> bool:
     return name[0].isalpha() and " " not in name
 
 
-def _made() -> Iterator[Parameters]:
+def _made_updates() -> Iterator[Parameters]:
     """Yield an update with many zeros and far outliers, as real ones have, and one of outliers."""
     chance = np.random.default_rng(0)
     for least in (0.01, 500.0):

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from frugalfl.energy.profiles import DeviceProfile as DeviceProfile
     from frugalfl.energy.profiles import profile_named as profile_named
     from frugalfl.energy.reading import Reading as Reading
-    from frugalfl.energy.reading import counted as counted
+    from frugalfl.energy.reading import countable_readings as countable_readings
     from frugalfl.energy.record import SERVER as SERVER
     from frugalfl.energy.record import EnergyRecord as EnergyRecord
     from frugalfl.energy.record import record_of as record_of
-    from frugalfl.energy.record import tidied as tidied
+    from frugalfl.energy.record import round_reading as round_reading
     from frugalfl.energy.record_sums import Totals as Totals
     from frugalfl.energy.record_sums import spent as spent
     from frugalfl.energy.record_sums import totals as totals
@@ -34,8 +34,8 @@ _NAMES = {
     "meter": "Meter Window",
     "models": "mac_reading radio_reading",
     "profiles": "DeviceProfile profile_named",
-    "reading": "Reading counted",
-    "record": "SERVER EnergyRecord record_of tidied",
+    "reading": "Reading countable_readings",
+    "record": "SERVER EnergyRecord record_of round_reading",
     "record_sums": "Totals spent totals",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -7,7 +7,7 @@ unless one holds the other.
 
 from __future__ import annotations
 
-from frugalfl.energy.profiles import WORN_UNCERTAINTY, DeviceProfile
+from frugalfl.energy.profiles import ELSEWHERE_UNCERTAINTY, DeviceProfile
 from frugalfl.energy.reading import Reading
 
 # Type checkers take it for true; a device without a meter never loads the sources.
@@ -33,13 +33,13 @@ class EstimateAccount:
 
         Args:
             profile: With ``busy_w_per_core``.
-            here: Whether this machine is such a device; otherwise a client wears the profile, and
-                its processor time is stretched by the difference in speed.
+            here: Whether this machine is such a device; otherwise a client is given the profile,
+                and its processor time is stretched by the difference in speed.
         """
         self._busy_w = profile.busy_w_per_core or 0.0
         self._idle_w = profile.idle_w
         self._here, self._slowdown = here, 1.0 if here else profile.slowdown
-        self._uncertainty = profile.uncertainty_rel if here else WORN_UNCERTAINTY
+        self._uncertainty = profile.uncertainty_rel if here else ELSEWHERE_UNCERTAINTY
         worn = "" if here else f", worn: {self._slowdown:.3g} times slower than this host"
         self.source = f"{profile.name}: {profile.source}{worn}"
 
@@ -49,7 +49,7 @@ class EstimateAccount:
         Args:
             wall_s: Since the last tick, on the monotonic clock (s).
             cpu_s: Processor time of this process since then, all its threads (s).
-            share: Our share of the host's processor time; ``None`` where the host hides it.
+            share: Our share of the host's processor time; ``None`` if the host hides it.
         """
         # Time that a client waits for its neighbours on the host would not pass on its own device.
         idle_s = wall_s if self._here else min(wall_s, cpu_s)
@@ -85,7 +85,7 @@ class MeterAccount:
         self._owed_j = 0.0
 
     def total_j(self) -> float | None:
-        """Return the source's total (J); ``None``, and a failure more, where it cannot be read."""
+        """Return the source's total (J); ``None``, and a failure more, if it cannot be read."""
         try:
             return self.source.total_j()
         except (OSError, ValueError) as error:

@@ -19,7 +19,7 @@ def choose_meter(profile: DeviceProfile, root: str | Path = "/") -> Meter:
     """Return the meter of a device.
 
     A profile that speaks of this machine, as ``generic`` always does, has the machine's own meters,
-    the best first; without one, and for every profile that a simulated client wears, joules are
+    the best first; without one, and for every profile that a simulated client is given, joules are
     estimated from the profile.
 
     Args:
@@ -52,7 +52,7 @@ def choose_meter(profile: DeviceProfile, root: str | Path = "/") -> Meter:
 def estimating_profile(profile: DeviceProfile, root: Path) -> DeviceProfile:
     """Return the profile to estimate from: a recognised board's in place of ``generic``."""
     known = bool(profile.board or profile.architecture)
-    return profile if known else host.recognised(root) or profile
+    return profile if known else host.recognise_board(root) or profile
 
 
 def explain(profile: DeviceProfile, root: str | Path = "/") -> tuple[list[FoundSources], str]:

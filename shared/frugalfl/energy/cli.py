@@ -138,10 +138,10 @@ def verify(
         typer.echo(printable(line, MOST_OF_A_LINE))
     if found.faults:
         raise RunError(f"{len(found.faults)} of {found.ledgers} ledgers do not verify: see above")
-    typer.echo(_verified(found))
+    typer.echo(_verify(found))
 
 
-def _verified(found: Findings) -> str:
+def _verify(found: Findings) -> str:
     ledgers = "1 ledger" if found.ledgers == 1 else f"{found.ledgers} ledgers"
     text = f"{ledgers}, {found.records:,} records: every chain is unbroken"
     if found.sealed:
@@ -203,7 +203,7 @@ def _control_lines(source: Path) -> list[str]:
 def _print_tables(records: list[EnergyRecord], groups: list[By], about: list[str]) -> None:
     console = Console(highlight=False)
     for by in groups:
-        console.print(_table(by.value, formats.grouped(records, by.value)))
+        console.print(_table(by.value, formats.group_records(records, by.value)))
     server = [record for record in records if record.client == SERVER]
     clients = [record for record in records if record.client != SERVER]
     both = {"clients": clients, "server": server}

@@ -1,4 +1,4 @@
-"""Carbon intensities from CodeCarbon's own files, where it is installed: for reports only.
+"""Carbon intensities from CodeCarbon's own files, if it is installed: for reports only.
 
 Its files are read without importing it, which would take more memory than all of ours.
 """

@@ -1,4 +1,4 @@
-"""The setting ``device``: which profile each client wears, and what it is connected by."""
+"""The setting ``device``: which profile each client is given, and what it is connected by."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ class Electricity:
     """What the electricity of one place emits.
 
     Attributes:
-        region: ISO 3166-1 alpha-2 code, ``WORLD``, or empty where a user gave the figure.
+        region: ISO 3166-1 alpha-2 code, ``WORLD``, or empty if a user gave the figure.
         g_per_kwh: Grams of CO2e per kWh.
-        year: Of the figure; ``None`` where a user gave it.
+        year: Of the figure; ``None`` if a user gave it.
         table: Where the figure is from.
     """
 

@@ -27,7 +27,7 @@ _METRICS = (
 )
 
 
-def grouped(records: Sequence[EnergyRecord], by: str) -> dict[str, Totals]:
+def group_records(records: Sequence[EnergyRecord], by: str) -> dict[str, Totals]:
     """Add up records by a name of :data:`GROUPS`; numbers in their order, the server last."""
     groups: dict[str, list[EnergyRecord]] = {}
     for record in records:
@@ -61,7 +61,7 @@ def to_csv(records: Sequence[EnergyRecord], by: str | None) -> str:
 
 def _rows(records: Sequence[EnergyRecord], by: str | None, nested: bool) -> list[dict[str, Any]]:
     if by is not None:
-        return [{by: name} | asdict(total) for name, total in grouped(records, by).items()]
+        return [{by: name} | asdict(total) for name, total in group_records(records, by).items()]
     if not nested:
         return [flat(record) for record in records]
     return [
@@ -106,8 +106,8 @@ def _header(name: str, help_text: str) -> list[str]:
 
 def _labels(run: str, client: str, phase: str) -> str:
     pairs = {"run": run, "client": client, "phase": phase}
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs.items())
+    return ",".join(f'{name}="{_escape(value)}"' for name, value in pairs.items())
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return printable(text).replace("\\", r"\\").replace('"', r"\"")

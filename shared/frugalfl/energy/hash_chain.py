@@ -31,7 +31,7 @@ class Head:
     Attributes:
         number: Number of the newest entry, from 1; 0: no entry yet.
         hash: Its hash.
-        ledger: Which ledger it is of, where it was told by one; empty: not said.
+        ledger: Which ledger it is of, if it was told by one; empty: not said.
         proof: Made by that ledger alone; empty: none.
     """
 

@@ -23,8 +23,8 @@ def model(root: Path) -> str:
         return ""
 
 
-def recognised(root: Path) -> DeviceProfile | None:
-    """Return the profile of this very board, where the device tree names one that has a profile."""
+def recognise_board(root: Path) -> DeviceProfile | None:
+    """Return the profile of this very board, if the device tree names one that has a profile."""
     name = model(root)
     boards = [profile for profile in profiles().values() if profile.board]
     return next((profile for profile in boards if name.startswith(profile.board)), None)
@@ -65,7 +65,7 @@ class ProcessorShare:
         self._marks: deque[tuple[float, float]] = deque()
 
     def since(self, now: float, wall_s: float, cpu_s: float) -> float | None:
-        """Return our share, from 0 to 1; ``None`` where the host does not show its time.
+        """Return our share, from 0 to 1; ``None`` if the host does not show its time.
 
         Our own time is known to the nanosecond, the host's to the hundredth of a second: its rate
         is taken over the stretch since the last look, and over at least 0.2 s.

@@ -1,6 +1,6 @@
 """Estimates from counts: bytes and contacts of a radio, multiply-accumulates of a microcontroller.
 
-All return a :class:`Reading` whose joules are ``None``, with the reason, where there is no figure.
+All return a :class:`Reading` whose joules are ``None``, with the reason, if there is no figure.
 """
 
 from __future__ import annotations

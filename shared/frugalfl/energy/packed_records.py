@@ -54,16 +54,16 @@ def unpack(data: bytes) -> tuple[EnergyRecord, ...]:
     """
     if not data:
         return ()
-    values = parse(_inflated(data))
+    values = parse(_inflate(data))
     if not isinstance(values, dict) or values.keys() != {_ALL, _EACH}:
         raise ValueError("they are no energy records")
     same, each = values[_ALL], values[_EACH]
     if not isinstance(same, dict) or not isinstance(each, list) or len(each) > MOST_RECORDS:
         raise ValueError(f"they are no list of at most {MOST_RECORDS} records")
-    return tuple(from_dict(_joined(same, row)) for row in each)
+    return tuple(from_dict(_join(same, row)) for row in each)
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflate(data: bytes) -> bytes:
     inflater = zlib.decompressobj(zdict=_DICTIONARY)
     try:
         text = inflater.decompress(data, _MOST_BYTES)
@@ -74,7 +74,7 @@ def _inflated(data: bytes) -> bytes:
     return text
 
 
-def _joined(same: dict[str, Any], row: Any) -> dict[str, Any]:
+def _join(same: dict[str, Any], row: Any) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise ValueError("one of them is no record")
     return same | row

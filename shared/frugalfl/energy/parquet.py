@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from frugalfl.energy.columns import DERIVED, PLAIN, flat, unflat
 from frugalfl.energy.record import EnergyRecord
 from frugalfl.energy.record_json import as_dict, from_dict
-from frugalfl.energy.schema1 import upgraded
+from frugalfl.energy.schema1 import upgrade_row
 from frugalfl.errors import MissingExtraError, RunError
 from frugalfl.foreign import MOST_BYTES, open_regular
 
@@ -84,7 +84,7 @@ def _check_size(about: Any) -> None:
 
 def _record(row: dict[str, Any]) -> EnergyRecord:
     if "readings" not in row:
-        return upgraded(row)  # type: ignore[no-any-return]
+        return upgrade_row(row)  # type: ignore[no-any-return]
     return from_dict(unflat(row, row["readings"]))
 
 

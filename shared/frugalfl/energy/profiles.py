@@ -1,6 +1,6 @@
 """Device profiles: what a board draws at idle and under full load, and what its radio takes.
 
-The figures are estimates to fall back on where no meter is; ``profiles.toml`` has them with the
+The figures are estimates to fall back on without a meter; ``profiles.toml`` has them with the
 source of each.
 """
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: An estimate for a board that the work did not run on: its speed is known by one benchmark only.
-WORN_UNCERTAINTY = 1.0
-#: Speed of one core of the machine that simulates (7-zip MIPS), where it is an x86.
+ELSEWHERE_UNCERTAINTY = 1.0
+#: Speed of one core of the machine that simulates (7-zip MIPS), if it is an x86.
 _HOST_MIPS = 2950.0
 
 
@@ -29,10 +29,10 @@ class DeviceProfile:
     Attributes:
         name: As in the setting ``device``.
         about: What it is, in a few words.
-        idle_w: Power when nothing runs (W); ``None`` where it is not known.
+        idle_w: Power when nothing runs (W); ``None`` if it is not known.
         busy_w_per_core: What one core at full load adds (W); ``None``: a microcontroller.
         nj_per_mac: Energy of a multiply-accumulate (nJ); ``None``: not a microcontroller.
-        mips: Speed of one core (7-zip MIPS); ``None`` where it is not known.
+        mips: Speed of one core (7-zip MIPS); ``None`` if it is not known.
         uncertainty_rel: Relative uncertainty of an estimate made from this profile (k = 2).
         source: Where the figures come from.
         board: How the model in the device tree of such a board begins; empty: it has none.
@@ -125,7 +125,7 @@ def _profile(name: str, row: dict[str, Any], sources: dict[str, str]) -> DeviceP
         nj_per_mac=row.get("nj_per_mac"),
         mips=row.get("mips"),
         uncertainty_rel=row["uncertainty_rel"],
-        source=_cited(row, sources),
+        source=_cite(row, sources),
         board=row.get("board", ""),
         architecture=row.get("architecture", ""),
     )
@@ -133,10 +133,10 @@ def _profile(name: str, row: dict[str, Any], sources: dict[str, str]) -> DeviceP
 
 def _link(name: str, row: dict[str, Any], sources: dict[str, str]) -> Link:
     figures = {key: value for key, value in row.items() if key != "source"}
-    return Link(name, **figures, source=_cited(row, sources))
+    return Link(name, **figures, source=_cite(row, sources))
 
 
-def _cited(row: dict[str, Any], sources: dict[str, str]) -> str:
+def _cite(row: dict[str, Any], sources: dict[str, str]) -> str:
     """Return the sources of a row's joules, each once; speed is not part of them."""
     keys = dict.fromkeys(key for figure, key in row["source"].items() if figure != "mips")
     return "; ".join(sources[key] for key in keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: What a reading may be of. A board holds the others: see :func:`counted`.
+#: What a reading may be of. A board holds the others: see :func:`countable_readings`.
 COMPONENTS = ("cpu", "dram", "gpu", "radio", "board")
 #: How far a reading reaches: this process, its container, the whole board, or the plug in the wall.
 SCOPES = ("process", "container", "board", "wall")
@@ -17,13 +17,13 @@ class Reading:
 
     Attributes:
         component: One of :data:`COMPONENTS`.
-        energy_j: Joules above idle that this process caused; ``None`` where unknown, never 0.
-        idle_j: Joules that the component would have used anyway; ``None`` where unknown.
+        energy_j: Joules above idle that this process caused; ``None`` if unknown, never 0.
+        idle_j: Joules that the component would have used anyway; ``None`` if unknown.
         measured: True only if a meter measured it; otherwise it is an estimate.
         method: How: the name of the source's kind, such as ``rapl`` or ``cpu-time``.
         source: From what: the files, or the profile and its version.
         scope: One of :data:`SCOPES`: how far the meter or the model reaches.
-        uncertainty_rel: Relative uncertainty of ``energy_j`` (k = 2); ``None`` where unknown.
+        uncertainty_rel: Relative uncertainty of ``energy_j`` (k = 2); ``None`` if unknown.
     """
 
     component: str
@@ -36,7 +36,7 @@ class Reading:
     uncertainty_rel: float | None
 
 
-def counted(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+def countable_readings(readings: Iterable[Reading]) -> tuple[Reading, ...]:
     """Return the readings that add up to a window's joules, each joule once.
 
     A board's reading already holds what its processor, memory, accelerator and radio used, so the

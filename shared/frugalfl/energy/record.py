@@ -8,7 +8,7 @@ from typing import Any
 
 from frugalfl.energy.electricity import Electricity
 from frugalfl.energy.meter import Window
-from frugalfl.energy.reading import Reading, counted
+from frugalfl.energy.reading import Reading, countable_readings
 from frugalfl.text import printable
 
 #: Raised with every change of :class:`EnergyRecord`; written into each ledger.
@@ -36,7 +36,7 @@ class EnergyRecord:
         cpu_s: Processor time of this process in it (s, all threads); ``None`` for a transfer.
         readings: Joules by component.
         samples: Rows that were trained on, evaluated or calibrated with.
-        correct: Rows that the model got right; ``None`` where nobody looked.
+        correct: Rows that the model got right; ``None`` if nobody looked.
         uplink_bytes: Length of the frame that is sent (B).
         downlink_bytes: Length of the frames that were received (B).
         contacts: Connections that the transfer takes.
@@ -66,17 +66,17 @@ class EnergyRecord:
     @property
     def measured_j(self) -> float | None:
         """Joules above idle from meters; ``None``: none was metered."""
-        return known_sum(r.energy_j for r in counted(self.readings) if r.measured)
+        return known_sum(r.energy_j for r in countable_readings(self.readings) if r.measured)
 
     @property
     def estimated_j(self) -> float | None:
         """Joules above idle from models; ``None``: none was estimated."""
-        return known_sum(r.energy_j for r in counted(self.readings) if not r.measured)
+        return known_sum(r.energy_j for r in countable_readings(self.readings) if not r.measured)
 
     @property
     def idle_j(self) -> float | None:
         """Joules that the device would have used anyway; ``None``: not known."""
-        return known_sum(reading.idle_j for reading in counted(self.readings))
+        return known_sum(reading.idle_j for reading in countable_readings(self.readings))
 
     @property
     def measured_g(self) -> float | None:
@@ -101,12 +101,12 @@ def record_of(window: Window, **about: Any) -> EnergyRecord:
         start_unix_s=round(window.start_unix_s, 3),
         wall_s=significant(window.wall_s),
         cpu_s=significant(window.cpu_s),
-        readings=tuple(map(tidied, window.readings)),
+        readings=tuple(map(round_reading, window.readings)),
         **about,
     )
 
 
-def tidied(reading: Reading) -> Reading:
+def round_reading(reading: Reading) -> Reading:
     """Return a reading as it is kept: six significant digits, more are noise and cost bytes.
 
     Its source may be what a driver calls itself, which nobody has looked at.
@@ -125,7 +125,7 @@ def significant(value: float | None) -> float | None:
 
 
 def known_sum(values: Iterable[float | None]) -> float | None:
-    """Add up what is known; ``None``, not 0, where nothing is.
+    """Add up what is known; ``None``, not 0, if nothing is.
 
     >>> known_sum([1.0, None, 2.0]), known_sum([None])
     (3.0, None)

@@ -15,14 +15,14 @@ class Totals:
     Attributes:
         records: How many there are.
         unknown: How many of them have no joules.
-        cpu_s: Processor time (s); ``None`` where nothing was timed.
+        cpu_s: Processor time (s); ``None`` if nothing was timed.
         measured_j: Joules from meters; ``None`` if no record was measured.
         estimated_j: Joules from models; ``None`` if no record was estimated.
         idle_j: Joules that the devices would have used anyway; ``None`` if not known of any.
         measured_g: Grams of CO2e of the measured joules; ``None`` if no grid was stated.
         estimated_g: Grams of CO2e of the estimated joules; ``None`` if no grid was stated.
         ungridded: Records with joules but without a grid: the grams leave them out.
-        correct: Predictions that were right, where anybody looked.
+        correct: Predictions that were right, if anybody looked.
         measured_j_per_correct: Measured joules of those records alone, over ``correct``.
         estimated_j_per_correct: Estimated joules of those records alone, over ``correct``.
     """
@@ -53,8 +53,8 @@ def totals(records: Iterable[EnergyRecord]) -> Totals:
     """Add up records, measured and estimated apart."""
     rows = list(records)
     known = [r for r in rows if r.measured_j is not None or r.estimated_j is not None]
-    judged = [r for r in rows if r.correct is not None]
-    correct = sum(r.correct or 0 for r in judged) if judged else None
+    scored = [r for r in rows if r.correct is not None]
+    correct = sum(r.correct or 0 for r in scored) if scored else None
     return Totals(
         records=len(rows),
         unknown=len(rows) - len(known),
@@ -66,8 +66,8 @@ def totals(records: Iterable[EnergyRecord]) -> Totals:
         estimated_g=known_sum(r.estimated_g for r in rows),
         ungridded=sum(r.grid is None for r in known),
         correct=correct,
-        measured_j_per_correct=_each(known_sum(r.measured_j for r in judged), correct),
-        estimated_j_per_correct=_each(known_sum(r.estimated_j for r in judged), correct),
+        measured_j_per_correct=_each(known_sum(r.measured_j for r in scored), correct),
+        estimated_j_per_correct=_each(known_sum(r.estimated_j for r in scored), correct),
     )
 
 

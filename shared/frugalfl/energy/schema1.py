@@ -15,7 +15,7 @@ COLUMNS = (
 _READING = ("energy_j", "idle_j", "method", "source", "uncertainty_rel")
 
 
-def upgraded(row: Mapping[str, Any]) -> Any:
+def upgrade_row(row: Mapping[str, Any]) -> Any:
     """Return the record of today that says what a row of schema 1 said.
 
     Its ``download`` was the decoding of what came down: that is ``decode`` today.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frugalfl.energy.hash_chain import Head
-from frugalfl.energy.ledger import Ledger, Verdict
+from frugalfl.energy.ledger import Ledger, LedgerCheck
 from frugalfl.energy.parquet import read_records, read_rows
 from frugalfl.energy.record import EnergyRecord
 from frugalfl.energy.record_json import parse, to_text
@@ -49,13 +49,13 @@ class _Told:
 
 
 def verify_ledger(path: Path, run: Path | None) -> Findings:
-    """Verify one ledger, and against a run where one is named.
+    """Verify one ledger, and against a run if one is named.
 
     Raises:
         RunError: The ledger or the run cannot be read.
     """
     findings = Findings()
-    _verify(path, path.name, findings, _told(run))
+    _verify(path, path.name, findings, _heads_told(run))
     return findings
 
 
@@ -71,14 +71,14 @@ def verify_run(run: Path) -> Findings:
             f"{run} has no ledgers in it: they are on the devices; copy one here, and "
             f"frugalfl energy verify LEDGER --against {run}"
         )
-    told = _told(run)
+    told = _heads_told(run)
     findings = Findings()
     for path in paths:
         _verify(path, str(path.relative_to(run)), findings, told)
     return findings
 
 
-def _told(run: Path | None) -> _Told:
+def _heads_told(run: Path | None) -> _Told:
     if run is None:
         return _Told()
     if not (run / "run.json").is_file():
@@ -87,11 +87,11 @@ def _told(run: Path | None) -> _Told:
     return _Told(
         read_rows(heads) if heads.is_file() else [],
         read_records(rows) if rows.is_file() else [],
-        _refused(run / IDENTITIES),
+        _marks_refused(run / IDENTITIES),
     )
 
 
-def _refused(path: Path) -> frozenset[str]:
+def _marks_refused(path: Path) -> frozenset[str]:
     """Return the marks of the ledgers that a run took no word of; what cannot be read, none."""
     try:
         listed = parse(path.read_bytes())["refused"]
@@ -108,12 +108,12 @@ def _verify(path: Path, name: str, findings: Findings, told: _Told) -> None:
         heads = [head for head in told.heads if head["client"] in clients]
         own = [head for head in heads if _is_own(ledger, head)]
         seen = {head["number"]: bytes.fromhex(head["hash"]) for head in own}
-        verdict = ledger.verify(seen)
+        check = ledger.verify(seen)
         findings.ledgers += 1
-        findings.records += verdict.records
-        findings.sealed += verdict.sealed
+        findings.records += check.records
+        findings.sealed += check.sealed
         findings.compared += len(seen)
-        fault = verdict.fault
+        fault = check.fault
         if not fault and len(own) < len(heads):
             others = [head for head in heads if head not in own]
             note = f"{len(others)} of {len(heads)} heads of the run for {_whose(others[0])}"
@@ -130,7 +130,7 @@ def _verify(path: Path, name: str, findings: Findings, told: _Told) -> None:
         if not fault:
             rows = [row for row in told.rows if row.client in clients and _is_of(row, heads, own)]
             findings.compared += len(rows)
-            fault = _missing(ledger, verdict, rows)
+            fault = _missing(ledger, check, rows)
     if fault:
         findings.faults.append(f"{name}: {fault}")
 
@@ -157,13 +157,13 @@ def _is_of(
     return not came_with or any(head in own for head in came_with)
 
 
-def _missing(ledger: Ledger, verdict: Verdict, rows: list[EnergyRecord]) -> str:
+def _missing(ledger: Ledger, check: LedgerCheck, rows: list[EnergyRecord]) -> str:
     """Name the first of the run's rows that the ledger does not hold as it stands there."""
     records = ledger.records()
     held = set(map(to_text, records))
     oldest = min((record.start_unix_s for record in records), default=0.0)
     for row in rows:
-        kept = not verdict.sealed or row.start_unix_s >= oldest
+        kept = not check.sealed or row.start_unix_s >= oldest
         if kept and to_text(row) not in held:
             return (
                 f"the run's energy.parquet has a record of client {row.client}, round {row.round}, "

@@ -35,7 +35,7 @@ import numpy as np
 
 from frugalfl.errors import ProgramError
 from frugalfl.flow.graph import Graph, Operator, Shape, read_graphs
-from frugalfl.flow.operators import KNOWN, OTHERS
+from frugalfl.flow.known_operators import KNOWN, OTHERS
 from frugalfl.flow.tensor_facts import Fact, Knows, NotShownError, RowAxis, Step, with_rows
 from frugalfl.program import Program, to_bytes
 
@@ -66,7 +66,7 @@ def check_flow(program: Program) -> None:
         return
     try:
         for graph in read_graphs(program.model):
-            _check_outputs(program, graph, _followed(program, graph))
+            _check_outputs(program, graph, _follow(program, graph))
     except (ArithmeticError, IndexError, ValueError) as error:
         raise ProgramError(
             f"the training program's file cannot be followed: {type(error).__name__}: {error}"
@@ -74,7 +74,7 @@ def check_flow(program: Program) -> None:
     _shown.add(key)
 
 
-def _followed(program: Program, graph: Graph) -> dict[int, Fact]:
+def _follow(program: Program, graph: Graph) -> dict[int, Fact]:
     """Return what is known of every tensor that a graph makes or is given."""
     facts = {
         place: Fact(one.shape, zero=not np.any(one.value), value=one.value)
@@ -82,17 +82,19 @@ def _followed(program: Program, graph: Graph) -> dict[int, Fact]:
         if one.value is not None
     }
     for name, place in graph.inputs.items():
-        facts[place] = _given(program, graph, name, place, facts)
+        facts[place] = _input_facts(program, graph, name, place, facts)
     for number, operator in enumerate(graph.operators):
         try:
-            made = _made(program, graph, operator, facts)
+            made = _apply(program, graph, operator, facts)
         except NotShownError as why:
             raise ProgramError(_line(graph, number, str(why))) from why
         facts.update(zip(operator.outputs, made, strict=True))
     return facts
 
 
-def _given(program: Program, graph: Graph, name: str, place: int, facts: dict[int, Fact]) -> Fact:
+def _input_facts(
+    program: Program, graph: Graph, name: str, place: int, facts: dict[int, Fact]
+) -> Fact:
     shape = graph.tensors[place].shape
     if place in facts or not (_ROWS.fullmatch(name) or _OTHERS.fullmatch(name)):
         raise ProgramError(f"the training program's {graph.name!r} has an input {name!r}")
@@ -108,7 +110,9 @@ def _given(program: Program, graph: Graph, name: str, place: int, facts: dict[in
     return with_rows(shape, rows, zero=name == "w")
 
 
-def _made(program: Program, graph: Graph, operator: Operator, facts: dict[int, Fact]) -> list[Fact]:
+def _apply(
+    program: Program, graph: Graph, operator: Operator, facts: dict[int, Fact]
+) -> list[Fact]:
     """Return what is known of what an operator makes.
 
     Raises:
@@ -142,7 +146,7 @@ def _check_outputs(program: Program, graph: Graph, facts: dict[int, Fact]) -> No
     Raises:
         ProgramError: Which one, and what makes it.
     """
-    expected = _expected(program, graph.name)
+    expected = _expect(program, graph.name)
     allowed = Knows.RANGES if graph.name == "calibrate" else Knows.SUMS
     for name, place in graph.outputs.items():
         shape = graph.tensors[place].shape
@@ -161,7 +165,7 @@ def _check_outputs(program: Program, graph: Graph, facts: dict[int, Fact]) -> No
             )
 
 
-def _expected(program: Program, signature: str) -> dict[str, Shape | None]:
+def _expect(program: Program, signature: str) -> dict[str, Shape | None]:
     """Return the outputs that a signature may have, with their shapes; ``None``: any."""
     if signature == "train":
         shapes: dict[str, Shape | None] = {"loss": ()}
@@ -182,7 +186,7 @@ def _line(graph: Graph, number: int, why: str) -> str:
     names = [name for name, place in graph.outputs.items() if place in reached]
     return (
         f"the training program's {graph.name!r} is refused: on the way to "
-        f"{_listed(names)}, {_name(graph.operators[number])} (operator {number}) {why}; "
+        f"{_list(names)}, {_name(graph.operators[number])} (operator {number}) {why}; "
         "only sums over a batch may leave a device"
     )
 
@@ -192,5 +196,5 @@ def _name(operator: Operator) -> str:
     return known.name if known else OTHERS.get(operator.code, f"operator kind {operator.code}")
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "") or "no output"

@@ -16,7 +16,7 @@ from frugalfl.flow.tensor_facts import (
     even_axes,
     is_even,
     is_index,
-    joined,
+    join_facts,
     with_rows,
 )
 
@@ -24,7 +24,7 @@ from frugalfl.flow.tensor_facts import (
 _LAST_ACTIVATION = 4
 
 
-def checked_activation(step: Step, field: int) -> None:
+def check_activation(step: Step, field: int) -> None:
     """Refuse a fused activation that is none of the usual."""
     if not 0 <= step.option(field, "b") <= _LAST_ACTIVATION:
         raise NotShownError("has an activation that is not known")
@@ -47,7 +47,7 @@ def unary(keeps_zero: bool, ranges: bool = False) -> Rule:
     return rule
 
 
-def combined(step: Step, facts: list[Fact], zero: bool) -> Fact:
+def combine_facts(step: Step, facts: list[Fact], zero: bool) -> Fact:
     """Return what is known of several tensors combined entry by entry.
 
     Raises:
@@ -56,7 +56,7 @@ def combined(step: Step, facts: list[Fact], zero: bool) -> Fact:
     shape = _broadcast(facts)
     rows = [fact for fact in facts if fact.rows]
     if not rows:
-        return Fact(shape, joined(facts), even=_even_of_all(facts, len(shape)))
+        return Fact(shape, join_facts(facts), even=_even_of_all(facts, len(shape)))
     first = step.place(rows[0])
     axis = len(shape) - len(rows[0].shape) + first.axis
     for fact in facts:
@@ -84,8 +84,8 @@ def several(name: str, activation: int = -1) -> Rule:
         facts = [step.input(number) for number in range(len(step.given))]
         _refuse_ranges(facts, name in ("MINIMUM", "MAXIMUM"))
         if activation >= 0:
-            checked_activation(step, activation)
-        return [combined(step, facts, _stays_zero(name, facts))]
+            check_activation(step, activation)
+        return [combine_facts(step, facts, _stays_zero(name, facts))]
 
     return rule
 
@@ -101,7 +101,7 @@ def broadcast(step: Step) -> list[Fact]:
     """BROADCAST_TO, to a constant shape."""
     one, shape = step.input(0), tuple(step.numbers(1))
     _refuse_ranges([one], allowed=False)
-    made = combined(step, [one, Fact(shape, even=frozenset(range(len(shape))))], one.zero)
+    made = combine_facts(step, [one, Fact(shape, even=frozenset(range(len(shape))))], one.zero)
     if made.shape != shape:
         raise NotShownError(f"makes {shape} of {one.shape}")
     if one.value is not None and is_index(one, shape):

@@ -32,13 +32,13 @@ class FlatTable(NamedTuple):
     def table(self, field: int) -> FlatTable | None:
         """Return a field that is a table, ``None`` if it is absent."""
         place = self._place(field)
-        return FlatTable(self.data, _pointed(self.data, place)) if place else None
+        return FlatTable(self.data, _follow_offset(self.data, place)) if place else None
 
     def tables(self, field: int) -> list[FlatTable]:
         """Return a field that is a vector of tables; empty if it is absent."""
         start, count = self._vector(field, 4)
         places = range(start, start + 4 * count, 4)
-        return [FlatTable(self.data, _pointed(self.data, place)) for place in places]
+        return [FlatTable(self.data, _follow_offset(self.data, place)) for place in places]
 
     def wholes(self, field: int) -> list[int]:
         """Return a field that is a vector of 4-byte whole numbers; empty if it is absent."""
@@ -68,7 +68,7 @@ class FlatTable(NamedTuple):
         place = self._place(field)
         if not place:
             return 0, 0
-        start = _pointed(self.data, place)
+        start = _follow_offset(self.data, place)
         count = int(_unpack(self.data, start, "I"))
         if count > most or start + 4 + width * count > len(self.data):
             raise ProgramError(f"the training program's file has a vector of {count} entries")
@@ -77,10 +77,10 @@ class FlatTable(NamedTuple):
 
 def root(data: bytes) -> FlatTable:
     """Return a file's root table."""
-    return FlatTable(data, _pointed(data, 0))
+    return FlatTable(data, _follow_offset(data, 0))
 
 
-def _pointed(data: bytes, place: int) -> int:
+def _follow_offset(data: bytes, place: int) -> int:
     return place + int(_unpack(data, place, "I"))
 
 

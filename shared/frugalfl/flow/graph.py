@@ -99,8 +99,8 @@ def _graph(
     name = _text(signature.content(2))
     tensors, operators = table.tables(0), table.tables(3)
     _need(max(len(tensors), len(operators)) <= _MOST, f"a graph of {len(operators)} operators")
-    inputs = _named(signature.tables(0), table.wholes(1), name)
-    outputs = _named(signature.tables(1), table.wholes(2), name)
+    inputs = _name_tensors(signature.tables(0), table.wholes(1), name)
+    outputs = _name_tensors(signature.tables(1), table.wholes(2), name)
     held = tuple(_tensor(one, buffers) for one in tensors)
     read = tuple(_operator(one, codes, len(held)) for one in operators)
     for place in (*inputs.values(), *outputs.values()):
@@ -108,7 +108,7 @@ def _graph(
     return Graph(name, held, read, inputs, outputs)
 
 
-def _named(tables: list[FlatTable], listed: list[int], graph: str) -> dict[str, int]:
+def _name_tensors(tables: list[FlatTable], listed: list[int], graph: str) -> dict[str, int]:
     named = {_text(one.content(0)): one.whole(1, "I") for one in tables}
     _need(
         len(named) == len(tables) and sorted(named.values()) == sorted(listed),

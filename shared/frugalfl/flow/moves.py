@@ -17,8 +17,8 @@ from frugalfl.flow.tensor_facts import (
     even_axes,
     is_even,
     is_index,
-    joined,
-    reshaped,
+    join_facts,
+    reshape_fact,
     with_rows,
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ def reshape(step: Step) -> list[Fact]:
     if -1 in shape:
         known = prod(axis for axis in shape if axis != -1)
         shape[shape.index(-1)] = prod(one.shape) // max(known, 1)
-    return [reshaped(one, tuple(shape))]
+    return [reshape_fact(one, tuple(shape))]
 
 
 def transpose(step: Step) -> list[Fact]:
@@ -95,7 +95,7 @@ def strided(step: Step) -> list[Fact]:
         shape.append(-(-(last - first) // by[axis]))
     kept = kept_axis(step, one, tuple(shape), one.zero)
     left = [length for axis, length in enumerate(shape) if not dropped >> axis & 1]
-    return [reshaped(kept, tuple(left))]
+    return [reshape_fact(kept, tuple(left))]
 
 
 def _within(place: int, length: int) -> int:
@@ -138,7 +138,7 @@ def join(step: Step) -> list[Fact]:
     if not rows:
         same = frozenset.intersection(*map(even_axes, facts)) - {axis}
         parts = [one.value for one in facts if one.value is not None and is_index(one, shape)]
-        made = Fact(shape, joined(facts), even=same)
+        made = Fact(shape, join_facts(facts), even=same)
         whole = len(parts) == len(facts)
         return [replace(made, value=np.concatenate(parts, axis)) if whole else made]
     place = step.place(rows[0])

@@ -11,9 +11,9 @@ from math import prod
 
 import numpy as np
 
-from frugalfl.flow.elementwise import checked_activation, combined
+from frugalfl.flow.elementwise import check_activation, combine_facts
 from frugalfl.flow.graph import Shape
-from frugalfl.flow.reductions import summed
+from frugalfl.flow.reductions import sum_batch
 from frugalfl.flow.tensor_facts import (
     Fact,
     Knows,
@@ -23,8 +23,8 @@ from frugalfl.flow.tensor_facts import (
     Step,
     even_axes,
     is_even,
-    joined,
-    reshaped,
+    join_facts,
+    reshape_fact,
     with_rows,
 )  # fmt: skip
 
@@ -41,15 +41,15 @@ def matrices(step: Step) -> list[Fact]:
 def dense(step: Step) -> list[Fact]:
     """FULLY_CONNECTED: every run of inputs, times the transposed weights, plus a bias."""
     one, weights = step.input(0), step.input(1)
-    checked_activation(step, 0)
+    check_activation(step, 0)
     if step.option(1, "b") or len(weights.shape) != 2 or not one.shape:
         raise NotShownError("has weights in a form that is not known")
     wide, long = weights.shape
     if (one.shape[-1] != long and step.option(2, "B")) or prod(one.shape) % long:
         raise NotShownError(f"multiplies {one.shape} by {weights.shape}")
-    flat = reshaped(one, (prod(one.shape) // long, long))
+    flat = reshape_fact(one, (prod(one.shape) // long, long))
     made = _with_bias(step, _product(step, flat, weights, adjoint_second=True))
-    return [reshaped(made, (*one.shape[:-1], wide)) if step.option(2, "B") else made]
+    return [reshape_fact(made, (*one.shape[:-1], wide)) if step.option(2, "B") else made]
 
 
 def _product(
@@ -71,7 +71,7 @@ def _product(
     if not first.rows and not second.rows:
         sides = (rows in even_axes(first), columns in even_axes(second))
         even = {len(front) + number for number, same in enumerate(sides) if same}
-        return Fact(shape, joined([first, second]), even=frozenset(even))
+        return Fact(shape, join_facts([first, second]), even=frozenset(even))
     left, right = _lies(step, first, rows), _lies(step, second, columns)
     if first.rows and second.rows:
         return _of_rows(step, shape, (first, *left), (second, *right))
@@ -81,7 +81,7 @@ def _product(
         other, along = (second, also) if first.rows else (first, summed_over)
         if not is_even(other, RowAxis(along, run), step.batch):
             raise NotShownError("picks rows out of a batch by a matrix")
-        return summed(step, shape, first.zero or second.zero)
+        return sum_batch(step, shape, first.zero or second.zero)
     if own == "side":
         return with_rows(shape, RowAxis(made, run), first.zero or second.zero)
     other = second if first.rows else first
@@ -112,7 +112,7 @@ def _of_rows(
     if first[1:] != second[1:] or first[1] == "side":
         raise NotShownError("multiplies rows with other rows")
     if first[1] == "sum":
-        return summed(step, shape, zero)
+        return sum_batch(step, shape, zero)
     distance = int(first[1])
     if first[0].shape[-distance] != second[0].shape[-distance]:
         raise NotShownError("multiplies rows with other rows")
@@ -128,20 +128,20 @@ def convolution(step: Step) -> list[Fact]:
     """CONV_2D: images of rows with weights; or, as a gradient, rows as channels of both."""
     image, weights = step.input(0), step.input(1)
     _check_images(image, weights)
-    checked_activation(step, 3)
+    check_activation(step, 3)
     channels, per_group = image.shape[3], weights.shape[3]
     if channels % per_group or weights.shape[0] % (channels // per_group):
         raise NotShownError(f"convolves {image.shape} with {weights.shape}")
     shape = (*_slid(step, image.shape, weights.shape[1:3], (4, 5)), weights.shape[0])
     if not image.rows and not weights.rows:
-        made = Fact(shape, joined([image, weights]))
+        made = Fact(shape, join_facts([image, weights]))
     elif not weights.rows and step.place(image).axis == 0:
         made = with_rows(shape, step.place(image), image.zero)
     else:
         both = image.rows and weights.rows and channels == per_group
         if not both or step.place(image) != step.place(weights) or step.place(image).axis != 3:
             raise NotShownError("convolves across the rows of a batch")
-        made = summed(step, shape, image.zero or weights.zero)
+        made = sum_batch(step, shape, image.zero or weights.zero)
     return [_with_bias(step, made)]
 
 
@@ -149,13 +149,13 @@ def depthwise(step: Step) -> list[Fact]:
     """DEPTHWISE_CONV_2D: each channel by itself; as a gradient, each row's apart."""
     image, weights = step.input(0), step.input(1)
     _check_images(image, weights)
-    checked_activation(step, 4)
+    check_activation(step, 4)
     channels, wide = image.shape[3], weights.shape[3]
     if weights.shape[0] != 1 or wide % channels:
         raise NotShownError(f"convolves {image.shape} with {weights.shape}")
     shape = (*_slid(step, image.shape, weights.shape[1:3], (5, 6)), wide)
     if not image.rows and not weights.rows:
-        return [_with_bias(step, Fact(shape, joined([image, weights])))]
+        return [_with_bias(step, Fact(shape, join_facts([image, weights])))]
     zero = image.zero or weights.zero
     if image.rows and step.place(image).axis == 0 and not weights.rows:
         return [_with_bias(step, with_rows(shape, step.place(image), zero))]
@@ -171,11 +171,11 @@ def transposed_convolution(step: Step) -> list[Fact]:
     """TRANSPOSE_CONV, to a constant shape."""
     shape, weights, image = tuple(step.numbers(0)), step.input(1), step.input(2)
     _check_images(image, weights)
-    checked_activation(step, 3)
+    check_activation(step, 3)
     fits = len(shape) == _IMAGE and shape[0] == image.shape[0] and shape[3] == weights.shape[0]
     if not fits or weights.rows or image.shape[3] != weights.shape[3]:
         raise NotShownError(f"convolves {image.shape} with {weights.shape}")
-    made = Fact(shape, joined([image, weights]))
+    made = Fact(shape, join_facts([image, weights]))
     if image.rows:
         if step.place(image).axis != 0:
             raise NotShownError("convolves across the rows of a batch")
@@ -187,7 +187,7 @@ def pooling(step: Step) -> list[Fact]:
     """AVERAGE_POOL_2D and MAX_POOL_2D: over the two axes in the middle."""
     image = step.input(0)
     _check_images(image, image)
-    checked_activation(step, 5)
+    check_activation(step, 5)
     window = (step.option(4), step.option(3))
     shape = (*_slid(step, image.shape, window), image.shape[3])
     if not image.rows:
@@ -220,7 +220,7 @@ def _with_bias(step: Step, made: Fact, number: int = 2) -> Fact:
         return made
     if len(bias.shape) != 1 or bias.shape[0] not in (1, made.shape[-1]) or bias.rows:
         raise NotShownError(f"adds {bias.shape} to {made.shape}")
-    return combined(step, [made, bias], made.zero and bias.zero)
+    return combine_facts(step, [made, bias], made.zero and bias.zero)
 
 
 def _check_images(image: Fact, weights: Fact) -> None:

@@ -13,7 +13,7 @@ from frugalfl.flow.tensor_facts import Fact, Knows, NotShownError, RowAxis, Rule
 SUMMING = ("train", "evaluate")
 
 
-def summed(step: Step, shape: Shape, zero: bool) -> Fact:
+def sum_batch(step: Step, shape: Shape, zero: bool) -> Fact:
     """Return a sum over the batch.
 
     Args:
@@ -39,7 +39,7 @@ def reduction(name: str) -> Rule:
         if one.knows is Knows.RANGES:
             raise NotShownError("computes with the ranges of tensors")
         axes = _axes(step, len(one.shape))
-        shape = _reduced(one.shape, axes, bool(step.option(0, "B")))
+        shape = _reduce_shape(one.shape, axes, bool(step.option(0, "B")))
         if not one.rows:
             return [Fact(shape, one.knows)]
         place = step.place(one)
@@ -49,7 +49,7 @@ def reduction(name: str) -> Rule:
             )  # fmt: skip
             return [with_rows(shape, RowAxis(kept, place.run), one.zero)]
         if name in ("SUM", "MEAN"):
-            return [summed(step, shape, one.zero)]
+            return [sum_batch(step, shape, one.zero)]
         if step.signature == "calibrate" and len(axes) == len(one.shape):
             return [Fact(shape, Knows.RANGES)]
         raise NotShownError("chooses one row of a batch")
@@ -63,7 +63,7 @@ def place_of_largest(step: Step) -> list[Fact]:
     axes = _axes(step, len(one.shape))
     if len(axes) != 1 or one.knows is Knows.RANGES:
         raise NotShownError("compares what it should not")
-    shape = _reduced(one.shape, axes, keep=False)
+    shape = _reduce_shape(one.shape, axes, keep=False)
     if not one.rows:
         return [Fact(shape, one.knows)]
     place = step.place(one)
@@ -81,6 +81,6 @@ def _axes(step: Step, rank: int) -> set[int]:
     return {axis % rank for axis in axes}
 
 
-def _reduced(shape: Shape, axes: set[int], keep: bool) -> Shape:
+def _reduce_shape(shape: Shape, axes: set[int], keep: bool) -> Shape:
     left = [1 if axis in axes else length for axis, length in enumerate(shape)]
     return tuple(left if keep else [n for axis, n in enumerate(left) if axis not in axes])

@@ -132,12 +132,12 @@ def with_rows(shape: Shape, place: RowAxis, zero: bool) -> Fact:
     return Fact(shape, Knows.ROWS, place.run * prod(shape[place.axis + 1 :]), zero)
 
 
-def joined(facts: Sequence[Fact]) -> Knows:
+def join_facts(facts: Sequence[Fact]) -> Knows:
     """Return what something computed of all these knows, if none has rows."""
     return max((fact.knows for fact in facts), default=Knows.NOTHING)
 
 
-def reshaped(fact: Fact, shape: Shape) -> Fact:
+def reshape_fact(fact: Fact, shape: Shape) -> Fact:
     """Return the same entries in another shape; the flat order, and so the stride, stays."""
     if prod(shape) != prod(fact.shape):
         raise NotShownError(f"makes {shape} of {fact.shape}")

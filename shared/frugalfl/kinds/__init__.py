@@ -2,7 +2,7 @@
 
 from frugalfl.kinds.infer import check_kind, kind_of
 from frugalfl.kinds.kind import CLASSIFICATION, KINDS, Kind, kind_named
-from frugalfl.kinds.scoring import (
+from frugalfl.kinds.run_scoring import (
     ACCURACY,
     Scores,
     Scoring,

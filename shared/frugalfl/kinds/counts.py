@@ -95,5 +95,5 @@ def _f1(tally: Tally) -> npt.NDArray[np.float64]:
 
 
 def never(*_: Any) -> float:
-    """Stand where only direction and unit are asked for."""
+    """Stand in if only direction and unit are asked for."""
     return math.nan

@@ -43,7 +43,7 @@ def kind_of(task: Task, outputs: torch.Tensor, examples: Examples, whose: str) -
             "return the outputs that the loss takes"
         )
     first = Examples(examples.x[: len(outputs)], examples.y[: len(outputs)])
-    kind = kind_named(task.kind) if task.kind else _inferred(task, outputs, first, examples)
+    kind = kind_named(task.kind) if task.kind else _infer(task, outputs, first, examples)
     check_kind(kind, tuple(outputs.shape), examples.y, f"task {task.name!r}: {whose}")
     return _of_probabilities(task, kind, outputs, first.y.shape)
 
@@ -64,7 +64,7 @@ def check_kind(kind: Kind, outputs: tuple[int, ...], targets: Array, whose: str)
         raise TaskError(f"{whose}: {why}")
 
 
-def _inferred(task: Task, outputs: torch.Tensor, first: Examples, examples: Examples) -> Kind:
+def _infer(task: Task, outputs: torch.Tensor, first: Examples, examples: Examples) -> Kind:
     if isinstance(task.loss, str) or np.issubdtype(examples.y.dtype, np.integer):
         return KINDS["segmentation"] if outputs.ndim > 2 else CLASSIFICATION
     _refuse_every_with_every(task, outputs, first)
@@ -101,7 +101,7 @@ def _cross_entropy_of(task: Task, outputs: torch.Tensor, targets_shape: tuple[in
     exact = -np.log(np.where(targets == 1, shares, 1 - shares)).mean()
     logits = np.log(shares / (1 - shares))
     for name, given in (("shares", shares), ("logits", logits)):
-        found = _tried(task, outputs, given, targets.reshape(targets_shape).astype(np.float64))
+        found = _try_loss(task, outputs, given, targets.reshape(targets_shape).astype(np.float64))
         if found is not None and abs(found - exact) < _CLOSE:
             return name
     return ""
@@ -118,7 +118,7 @@ def _refuse_every_with_every(task: Task, outputs: torch.Tensor, first: Examples)
         return
     drawn, targets = rng.normal(size=tuple(outputs.shape)), rng.random(first.y.shape)
     plain, turned = (
-        _tried(task, outputs, drawn, given) for given in (targets, np.roll(targets, 1, axis=0))
+        _try_loss(task, outputs, drawn, given) for given in (targets, np.roll(targets, 1, axis=0))
     )
     if plain is not None and turned is not None and abs(plain - turned) < _CLOSE * abs(plain):
         raise TaskError(
@@ -128,7 +128,7 @@ def _refuse_every_with_every(task: Task, outputs: torch.Tensor, first: Examples)
         )
 
 
-def _tried(task: Task, like: torch.Tensor, outputs: Array, targets: Array) -> float | None:
+def _try_loss(task: Task, like: torch.Tensor, outputs: Array, targets: Array) -> float | None:
     """Return what the loss says of some numbers; ``None``: it does not take them."""
     loss: Callable[..., Any] = task.loss  # type: ignore[assignment]
     try:

@@ -53,9 +53,9 @@ class Kind:
     def measure(self, name: str) -> Measure:
         """Return a measure that is taken of outputs and targets."""
         known = self.about.get(name, Measure(counts.never))
-        return Measure(partial(self._taken, name), known.better, known.unit)
+        return Measure(partial(self._take, name), known.better, known.unit)
 
-    def _taken(self, name: str, outputs: Array, targets: Array) -> float:
+    def _take(self, name: str, outputs: Array, targets: Array) -> float:
         if name in self.rankings:
             return self.rankings[name](outputs, targets)
         return self.measures[name](self.tally(outputs, targets))
@@ -66,7 +66,7 @@ def _binary(threshold: float) -> Kind:
     return Kind(
         "binary" if threshold == 0 else f"binary({threshold:g})",
         partial(counts.of_labels, threshold=threshold),
-        partial(_paired, "binary", single=True),
+        partial(_pair_up, "binary", single=True),
         accuracy=counts.share_of_labels,
         measures={"f1": counts.f1_of_positives},
         rankings={"average_precision": _flat(average_precision), "roc_auc": _flat(roc_auc)},
@@ -78,7 +78,7 @@ def _multi_label(threshold: float) -> Kind:
     return Kind(
         "multi-label" if threshold == 0 else f"multi-label({threshold:g})",
         partial(counts.of_labels, threshold=threshold),
-        partial(_paired, "multi-label"),
+        partial(_pair_up, "multi-label"),
         measures={"f1": counts.mean_f1, "label_accuracy": counts.share_of_labels},
     )
 
@@ -87,7 +87,7 @@ def _flat(ranking: Callable[[Array, Array], float]) -> Callable[[Array, Array], 
     return lambda outputs, targets: ranking(outputs.reshape(-1), targets.reshape(-1))
 
 
-def _paired(
+def _pair_up(
     name: str, outputs: tuple[int, ...], targets: Array, single: bool = False, labels: bool = True
 ) -> str:
     """Say why outputs and targets do not pair up number by number; empty: they do."""
@@ -137,13 +137,13 @@ KINDS: Mapping[str, Kind] = {
         _binary(0),
         _multi_label(0),
         Kind(
-            "regression", differences.of_values, partial(_paired, "regression", labels=False),
+            "regression", differences.of_values, partial(_pair_up, "regression", labels=False),
             measures={"rmse": differences.rmse, "mae": differences.mae, "r2": differences.r2},
             about=_ERRORS, size=differences.size,
         ),
         Kind(
             "reconstruction", differences.of_values,
-            partial(_paired, "reconstruction", labels=False),
+            partial(_pair_up, "reconstruction", labels=False),
             measures={"mse": differences.mse, "r2": differences.r2},
             about=_ERRORS, size=differences.size,
         ),

@@ -5,6 +5,6 @@ A plan is named by a short text, as a codec is: ``last(2)``, ``alternate(full, c
 """
 
 from frugalfl.plans.parse import parse_plan
-from frugalfl.plans.refresh_plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan
 
-__all__ = ["Plan", "PlanContext", "parse_plan"]
+__all__ = ["PlanContext", "RefreshPlan", "parse_plan"]

@@ -6,36 +6,27 @@ known, and gets the usual plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity
 from frugalfl.errors import UsageError
-from frugalfl.plans.refresh_plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan
 
 _UNITS = {"J": 1.0, "mJ": 1e-3, "kJ": 1e3}
 
 
-def _check_all(plans: Iterable[Plan], layout: Layout) -> None:
-    for plan in plans:
-        plan.check(layout)
-
-
 @dataclass(frozen=True)
-class ByLink:
+class ByLink(RefreshPlan):
     """A plan for each link that a device may declare, and one for all others."""
 
-    usual: Plan
-    exceptions: dict[str, Plan]
+    usual: RefreshPlan
+    exceptions: dict[str, RefreshPlan]
 
-    def check(self, layout: Layout) -> None:
-        """Check every plan.
-
-        Raises:
-            UsageError: One of them cannot be used with this model.
-        """
-        _check_all([self.usual, *self.exceptions.values()], layout)
+    @property
+    def parts(self) -> tuple[RefreshPlan, ...]:
+        """The usual plan, and all others."""
+        return self.usual, *self.exceptions.values()
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the blocks of the plan for the client's link."""
@@ -43,19 +34,16 @@ class ByLink:
 
 
 @dataclass(frozen=True)
-class ByEnergy:
+class ByEnergy(RefreshPlan):
     """A cheaper plan for clients whose last round took more joules than a threshold (J)."""
 
-    usual: Plan
-    exceptions: dict[float, Plan]
+    usual: RefreshPlan
+    exceptions: dict[float, RefreshPlan]
 
-    def check(self, layout: Layout) -> None:
-        """Check every plan.
-
-        Raises:
-            UsageError: One of them cannot be used with this model.
-        """
-        _check_all([self.usual, *self.exceptions.values()], layout)
+    @property
+    def parts(self) -> tuple[RefreshPlan, ...]:
+        """The usual plan, and all others."""
+        return self.usual, *self.exceptions.values()
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the blocks of the plan for the highest threshold that was exceeded."""
@@ -65,7 +53,7 @@ class ByEnergy:
         return plan.choose(context)
 
 
-def build_by_link(call: Call, build: Callable[[Call], Plan]) -> Plan:
+def build_by_link(call: Call, build: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``by-link(usual, link, plan, link, plan, ...)``."""
     conditions, plans = _pairs(call, "by-link(full, lora, last(1))")
     for condition in conditions:
@@ -75,7 +63,7 @@ def build_by_link(call: Call, build: Callable[[Call], Plan]) -> Plan:
     return ByLink(build(call.arguments[0]), dict(zip(names, map(build, plans), strict=True)))
 
 
-def build_by_energy(call: Call, build: Callable[[Call], Plan]) -> Plan:
+def build_by_energy(call: Call, build: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``by-energy(usual, 5 J, plan, ...)``."""
     conditions, plans = _pairs(call, "by-energy(full, 5 J, last(1))")
     limits = [_joules(condition) for condition in conditions]

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity, whole
 from frugalfl.errors import UsageError
-from frugalfl.plans.refresh_plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan, check_count
 
 
-class Full:
+class Full(RefreshPlan):
     """Every block."""
-
-    def check(self, layout: Layout) -> None:
-        """Any model will do."""
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return all blocks."""
@@ -23,7 +20,7 @@ class Full:
 
 
 @dataclass(frozen=True)
-class Last:
+class Last(RefreshPlan):
     """The last ``count`` blocks only."""
 
     count: int
@@ -34,10 +31,7 @@ class Last:
         Raises:
             UsageError: The model has fewer blocks.
         """
-        if self.count > len(layout):
-            raise UsageError(
-                f"last({self.count}) asks for more than the model's {len(layout)} blocks"
-            )
+        check_count("last", self.count, layout)
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the last blocks."""
@@ -45,7 +39,7 @@ class Last:
 
 
 @dataclass(frozen=True)
-class Frozen:
+class Frozen(RefreshPlan):
     """All blocks but those whose names match one of the shell patterns."""
 
     patterns: tuple[str, ...]
@@ -67,19 +61,19 @@ class Frozen:
         return tuple(number for number in context.layout.everything if number not in frozen)
 
 
-def build_full(call: Call, _: Callable[[Call], Plan]) -> Plan:
+def build_full(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``full``."""
     arity(call, 0)
     return Full()
 
 
-def build_last(call: Call, _: Callable[[Call], Plan]) -> Plan:
+def build_last(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``last(n)``."""
     arity(call, 1)
     return Last(whole(call.arguments[0], "last"))
 
 
-def build_frozen(call: Call, _: Callable[[Call], Plan]) -> Plan:
+def build_frozen(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``frozen(pattern, ...)``."""
     arity(call, 1, 16)
     return Frozen(tuple(str(argument) for argument in call.arguments))

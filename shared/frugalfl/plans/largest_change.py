@@ -14,19 +14,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, prod
 
-from frugalfl.blocks import Layout
 from frugalfl.calls import Call, arity, fraction
-from frugalfl.plans.refresh_plan import Plan, PlanContext
+from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan
 
 
 @dataclass(frozen=True)
-class LargestChange:
-    """Blocks by their change, until a share of the parameters is used up."""
+class LargestChange(RefreshPlan):
+    """Blocks by their change, until a share of the parameters is used up.
+
+    Any model will do: the first block is taken even if it alone exceeds the budget.
+    """
 
     budget: float
-
-    def check(self, layout: Layout) -> None:
-        """Any model will do: the first block is taken even where it alone exceeds the budget."""
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the first block, and every further one that still fits the budget."""
@@ -42,7 +41,7 @@ class LargestChange:
         return tuple(sorted(chosen))
 
 
-def build(call: Call, _: Callable[[Call], Plan]) -> Plan:
+def build(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
     """Read ``largest-change(30%)``."""
     arity(call, 1)
     return LargestChange(fraction(call.arguments[0], "largest-change"))

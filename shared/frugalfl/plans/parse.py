@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from frugalfl.calls import Call, parse_call, unknown
-from frugalfl.plans import client, fixed, largest_change, round_robin
-from frugalfl.plans.refresh_plan import Builder, Plan
+from frugalfl.plans import alternating, client, fixed, largest_change
+from frugalfl.plans.refresh_plan import Builder, RefreshPlan
 
 PLANS: dict[str, Builder] = {
-    "alternate": round_robin.build_alternate,
+    "alternate": alternating.build_alternate,
     "by-energy": client.build_by_energy,
     "by-link": client.build_by_link,
-    "cyclic": round_robin.build_cyclic,
+    "cyclic": alternating.build_cyclic,
     "frozen": fixed.build_frozen,
     "full": fixed.build_full,
     "largest-change": largest_change.build,
     "last": fixed.build_last,
-    "random": round_robin.build_random,
+    "random": alternating.build_random,
 }
 
 
-def parse_plan(text: str) -> Plan:
+def parse_plan(text: str) -> RefreshPlan:
     """Read a refresh plan.
 
     Raises:
@@ -28,7 +28,7 @@ def parse_plan(text: str) -> Plan:
     return _build(parse_call(text))
 
 
-def _build(call: Call) -> Plan:
+def _build(call: Call) -> RefreshPlan:
     if call.name not in PLANS:
         raise unknown("refresh plan", call.name, PLANS)
     return PLANS[call.name](call, _build)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from frugalfl.blocks import Layout
 from frugalfl.calls import Call
+from frugalfl.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,13 @@ class PlanContext:
     joules: float | None = None
 
 
-class Plan(Protocol):
+class RefreshPlan(Protocol):
     """Chooses blocks. Same context, same blocks."""
+
+    @property
+    def parts(self) -> Iterable[RefreshPlan]:
+        """The plans that this one is made of; most are made of none."""
+        return ()
 
     def check(self, layout: Layout) -> None:
         """Refuse a model that the plan cannot be used with; called before the first round.
@@ -42,10 +48,22 @@ class Plan(Protocol):
         Raises:
             UsageError: The plan asks for blocks that the model does not have, or leaves none.
         """
+        for plan in self.parts:
+            plan.check(layout)
 
     def choose(self, context: PlanContext) -> tuple[int, ...]:
         """Return the numbers of the planned blocks, ascending; at least one."""
 
 
+def check_count(name: str, count: int, layout: Layout) -> None:
+    """Refuse a plan of more blocks than a model has.
+
+    Raises:
+        UsageError: It has fewer.
+    """
+    if count > len(layout):
+        raise UsageError(f"{name}({count}) asks for more than the model's {len(layout)} blocks")
+
+
 #: Reads a plan; the second argument reads the plans inside it.
-Builder = Callable[[Call, Callable[[Call], Plan]], Plan]
+Builder = Callable[[Call, Callable[[Call], RefreshPlan]], RefreshPlan]

@@ -66,15 +66,19 @@ from frugalfl.wire.trees import (
     unpack_trees_request,
 )
 
+AnyRequest = TrainRequest | CalibrateRequest | CountersRequest | FactsRequest | TreesRequest
+AnyReply = TrainReply | CalibrateReply | CountersReply | FactsReply | TreesReply
+
 __all__ = [
     "CALIBRATE", "COUNTERS", "FACTS", "LITERT", "PROGRAM_STYPE", "PROXIMAL_MU", "RANGES_STYPE",
-    "STYPE", "TASK_FAILED", "TORCH", "TRAIN", "TREES", "CalibrateReply", "CalibrateRequest",
-    "CountersReply", "CountersRequest", "FactsReply", "FactsRequest", "TrainReply", "TrainRequest",
-    "TreesReply", "TreesRequest", "asked_again", "is_asked_again", "is_ours", "length_of",
-    "offer_carrying", "offers_carrying", "pack_average", "pack_calibrate_reply",
-    "pack_calibrate_request", "pack_counters_reply", "pack_counters_request", "pack_facts_reply",
-    "pack_facts_request", "pack_reply", "pack_request", "pack_trees_reply", "pack_trees_request",
-    "program_length_of", "question_of", "unpack_calibrate_reply", "unpack_calibrate_request",
+    "STYPE", "TASK_FAILED", "TORCH", "TRAIN", "TREES", "AnyReply", "AnyRequest",
+    "CalibrateReply", "CalibrateRequest", "CountersReply", "CountersRequest", "FactsReply",
+    "FactsRequest", "TrainReply", "TrainRequest", "TreesReply", "TreesRequest", "asked_again",
+    "is_asked_again", "is_ours", "length_of", "offer_carrying", "offers_carrying",
+    "pack_average", "pack_calibrate_reply", "pack_calibrate_request", "pack_counters_reply",
+    "pack_counters_request", "pack_facts_reply", "pack_facts_request", "pack_reply",
+    "pack_request", "pack_trees_reply", "pack_trees_request", "program_length_of",
+    "question_of", "unpack_calibrate_reply", "unpack_calibrate_request",
     "unpack_counters_reply", "unpack_counters_request", "unpack_facts_reply",
     "unpack_facts_request", "unpack_reply", "unpack_request", "unpack_trees_reply",
     "unpack_trees_request",

@@ -7,12 +7,16 @@ Array, and compresses none. The bytes are frames, one after the other.
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from frugalfl.errors import FrameError
 from frugalfl.wire.fields import read_record
+
+if TYPE_CHECKING:
+    from frugalfl.wire.calibrate import CalibrateRequest
+    from frugalfl.wire.train import TrainRequest
 
 STYPE = "frugalfl.frames.v1"
 PROGRAM_STYPE = "frugalfl.program.v1"
@@ -89,32 +93,12 @@ def program_length_of(content: RecordDict) -> int:
     return 0 if program is None else len(program.data)
 
 
-class Sent(Protocol):
-    """What a request about a model carries: the attributes of a train request."""
-
-    @property
-    def frames(self) -> bytes:
-        """Frames that lead to the model."""
-
-    @property
-    def resumed(self) -> tuple[int, ...]:
-        """With which rounds the run was begun again."""
-
-    @property
-    def program(self) -> str:
-        """Digest of a training program; empty: none."""
-
-    @property
-    def program_file(self) -> bytes:
-        """That program; empty: the client has it."""
-
-
 def pack_bytes(data: bytes) -> ArrayRecord:
     """Return bytes as the one array of a message."""
     return ArrayRecord({FRAMES: Array(dtype="uint8", shape=(len(data),), stype=STYPE, data=data)})
 
 
-def pack_sent(request: Sent, config: ConfigRecord) -> ArrayRecord:
+def pack_sent(request: TrainRequest | CalibrateRequest, config: ConfigRecord) -> ArrayRecord:
     """Return a request's frames, and its program where it goes along; name that in ``config``."""
     arrays = pack_bytes(request.frames)
     if request.resumed:

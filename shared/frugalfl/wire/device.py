@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from flwr.app import ConfigRecord, MetricRecord
 
@@ -22,6 +22,11 @@ from frugalfl.wire.fields import (
     read_whole,
 )
 
+if TYPE_CHECKING:
+    from frugalfl.wire import AnyReply
+    from frugalfl.wire.calibrate import CalibrateReply
+    from frugalfl.wire.train import TrainReply
+
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
@@ -31,51 +36,7 @@ _RECORDS, _NUMBER, _HASH, _MARK, _PROOF = "records", "number", "hash", "mark", "
 _MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
 
 
-class Told(Protocol):
-    """What every reply tells of its device."""
-
-    @property
-    def records(self) -> tuple[EnergyRecord, ...]:
-        """Energy records, one a phase."""
-
-    @property
-    def head(self) -> Head | None:
-        """Where the device's ledger ends, with these records in it."""
-
-    @property
-    def notice(self) -> str:
-        """One line for the person at the server; empty: nothing."""
-
-
-class About(Told, Protocol):
-    """What a reply about a model tells besides."""
-
-    @property
-    def trainer(self) -> str:
-        """What trains on this client."""
-
-    @property
-    def programs(self) -> tuple[str, ...]:
-        """Digests of the training programs that it has."""
-
-
-class Measured(Protocol):
-    """What a client measured of a model."""
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share of rows that are right."""
-
-    @property
-    def scored(self) -> int:
-        """Rows that it measured on."""
-
-    @property
-    def tally(self) -> tuple[float, ...]:
-        """Sums over them."""
-
-
-def pack_told(reply: Told) -> ConfigRecord:
+def pack_told(reply: AnyReply) -> ConfigRecord:
     """Return what a reply tells of its device; what goes without saying is left out.
 
     All of that is one record: Flower would send each one more as one more POST.
@@ -91,7 +52,7 @@ def pack_told(reply: Told) -> ConfigRecord:
     return ledger
 
 
-def pack_about(reply: About) -> ConfigRecord:
+def pack_about(reply: TrainReply | CalibrateReply) -> ConfigRecord:
     """Return the same, and what trains on the device."""
     ledger = pack_told(reply)
     if reply.trainer != TORCH:
@@ -189,7 +150,7 @@ def read_battery(ledger: Any) -> BatteryLevel | None:
     return BatteryLevel(percent, charging)
 
 
-def pack_scores(metrics: MetricRecord, reply: Measured) -> None:
+def pack_scores(metrics: MetricRecord, reply: TrainReply | CalibrateReply) -> None:
     """Put what a client measured beside its other numbers, if it did."""
     if reply.scored:
         metrics["scored"] = reply.scored

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl import Examples
-from frugalfl.energy import choose_meter, counted
+from frugalfl.energy import choose_meter, countable_readings
 from frugalfl.energy.profiles import profile_named
 from frugalfl.energy.record import known_sum
 from frugalfl.trees import Bins, Forest, Growth, agree, encode_forest, sketch
@@ -58,7 +58,7 @@ def measure(work: Callable[[], _T]) -> tuple[_T, Spent]:
     meter, began = choose_meter(profile_named("generic")), time.monotonic()
     with meter.window("train") as window:
         result = work()
-    readings = counted(window.readings)
+    readings = countable_readings(window.readings)
     measured, estimated = (
         known_sum(reading.energy_j for reading in readings if reading.measured is kind)
         for kind in (True, False)

@@ -169,3 +169,8 @@ class InProcessGrid(Grid):
 def _identify(message: Message) -> None:
     # Flower sets the id when a message enters its own storage; there is none here.
     message.metadata.__dict__["_message_id"] = uuid.uuid4().hex
+
+
+def server_context(run_config: UserConfig, node_config: UserConfig) -> Context:
+    """Return the context of a ServerApp's run on this grid."""
+    return Context(1, SUPERLINK_NODE_ID, node_config, RecordDict(), run_config)

@@ -42,10 +42,10 @@ class Advice:
         rule: Name of the rule, as in ``docs/authoring.md``.
         severity: How bad it is.
         where: The module's path in the model and its type: ``features.3 (GELU)``.
-        source: The author's line, ``model.py:12``; None where PyTorch's own containers call.
+        source: The author's line, ``model.py:12``; None if PyTorch's own containers call.
         what: What is wrong.
         instead: What to write.
-        cost: What it adds to a small example; None where that is not a matter of bytes.
+        cost: What it adds to a small example; None if that is not a matter of bytes.
     """
 
     rule: str

@@ -58,13 +58,13 @@ def _bytes_alive(model: Subject, calls: list[TracedCall]) -> Iterator[dict[int, 
         for one in read:
             note(one, step)
         free = call.name.strip("_") in FREE and read
-        for made in _made(call):
+        for made in _output_bytes(call):
             note(made, step, id(read[0]) if free else None)
     for step in range(len(calls)):
         yield {name: size[name] for name in size if born[name] <= step <= dies[name]}
 
 
-def _made(call: TracedCall) -> list[Any]:
+def _output_bytes(call: TracedCall) -> list[Any]:
     import torch
 
     outputs = call.output if isinstance(call.output, tuple | list) else [call.output]

@@ -50,7 +50,7 @@ def _advice(rule: Rule, finding: Finding) -> Advice:
 
 
 @contextlib.contextmanager
-def blamed(advice: tuple[Advice, ...]) -> Iterator[None]:
+def blame_code(advice: tuple[Advice, ...]) -> Iterator[None]:
     """Add to an export's error what in the author's code is the likely reason.
 
     Args:

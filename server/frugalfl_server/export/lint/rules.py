@@ -25,7 +25,7 @@ class Rule:
         instead: What to write.
         wrong: The code to look for, short, for the table in ``docs/authoring.md``.
         right: The code to write, likewise.
-        cost: What the wrong way adds to a small example; None where it does not run at all, or
+        cost: What the wrong way adds to a small example; None if it does not run at all, or
             bytes are not the point.
     """
 

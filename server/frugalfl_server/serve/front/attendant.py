@@ -1,4 +1,4 @@
-"""One connection from its first byte to its end: read a head, judge it, hand the request on."""
+"""One connection from its first byte to its end: read a head, check it, hand the request on."""
 
 from __future__ import annotations
 

@@ -42,19 +42,21 @@ class Credentials:
             signature = b64decode(headers[fleet_api.SIGNATURE], validate=True)
             time = headers[fleet_api.TIME]
         except (KeyError, ValueError) as error:
-            raise _unsigned("it is not signed by a node") from error
+            raise _unsigned_error("it is not signed by a node") from error
         if self.admitted is not None and public not in self.admitted:
             status, body = fleet_api.refusal(target)
             why = "its key is not in the folder of --nodes"
             raise RequestRefusedError("request of an unknown node", why, status, body)
         if not _is_now(time):
-            raise _unsigned("the time in it is not now: an old request, or a device's wrong clock")
+            raise _unsigned_error(
+                "the time in it is not now: an old request, or a device's wrong clock"
+            )
         if not _is_signed(public, time, signature):
-            raise _unsigned("its signature is not of the key that it names")
+            raise _unsigned_error("its signature is not of the key that it names")
         return public
 
 
-def _unsigned(why: str) -> RequestRefusedError:
+def _unsigned_error(why: str) -> RequestRefusedError:
     return RequestRefusedError(
         "request", why, fleet_api.UNAUTHORIZED, b'{"detail":"Not authenticated."}'
     )

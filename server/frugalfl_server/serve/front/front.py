@@ -17,7 +17,7 @@ from frugalfl_server.serve.front.crowd import Crowd, Guest
 from frugalfl_server.serve.front.flight import Flight
 from frugalfl_server.serve.front.http_connection import Wire
 from frugalfl_server.serve.front.limits import FrontLimits
-from frugalfl_server.serve.front.refused import Refused, RequestRefusedError
+from frugalfl_server.serve.front.refused import Refusals, RequestRefusedError
 from frugalfl_server.serve.front.superlink import SuperLinkClient
 
 #: Connections that the system keeps until they are taken.
@@ -49,7 +49,7 @@ class Front:
             say: Takes a line for the operator.
         """
         self._limits, self._credentials, self._tls, self._link = limits, credentials, tls, link
-        self.refused = Refused(say)
+        self.refused = Refusals(say)
         self._crowd = Crowd(limits, self.refused.add)
         self._flight = Flight(limits.flight_bytes)
         self._tasks: set[asyncio.Task[None]] = set()

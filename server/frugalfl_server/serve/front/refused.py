@@ -41,7 +41,7 @@ class _Count:
     told: float = field(default=-_AGAIN_S)
 
 
-class Refused:
+class Refusals:
     """Counts by address and reason, and says each of them at once, then twice a minute.
 
     An attacker with many addresses gets no more lines than anybody: lines are a budget that is
@@ -77,7 +77,7 @@ class Refused:
         due.sort(key=lambda one: -one[2].number)
         for address, why, count in due:
             if self._may_say(now):
-                self._say(f"refused {_counted(count.number, count.what)} from {address}: {why}")
+                self._say(f"refused {_count_text(count.number, count.what)} from {address}: {why}")
             else:
                 self._more += count.number
                 self._more_of.add(address)
@@ -124,6 +124,6 @@ def printable(text: bytes) -> str:
     return shown[:_TEXT] + ("..." if len(text) > _TEXT or len(shown) > _TEXT else "")
 
 
-def _counted(number: int, what: str) -> str:
+def _count_text(number: int, what: str) -> str:
     first, space, rest = what.partition(" ")
     return f"{number:,} {first}{'' if number == 1 else 's'}{space}{rest}"

@@ -1,6 +1,6 @@
 """Tensors of integers to bytes and back: which are dense, and how two streams share a frame.
 
-A frame is one flag byte, the range-coded scalar stream, and (where a tensor is dense) the lane
+A frame is one flag byte, the range-coded scalar stream, and (if a tensor is dense) the lane
 words, which are read from the end backwards, so that neither stream needs a length. A frame of
 zeros only has no bytes at all.
 """
@@ -50,7 +50,7 @@ def encode_tensors(
     Raises:
         CodecError: an array is not 2-D, not of integers, or holds a value beyond int32.
     """
-    flats = [_checked(tensor) for tensor in tensors]
+    flats = [_check(tensor) for tensor in tensors]
     if sum(flat.size for flat in flats) >= MAX_CELLS:
         raise CodecError(f"more than {MAX_CELLS} cells in one frame: encode it in parts")
     if not any(flat.any() for flat in flats):
@@ -124,7 +124,7 @@ def _decode(
     if not data:
         return deque([_NONE] * len(shapes))
     found: dict[int, Nonzeros] = {}
-    flags = _checked_flags(data[0], thresholds is not None)
+    flags = _check_flags(data[0], thresholds is not None)
     scalar = Decoder(data, 1)
     lanes_bytes = 0
     dense = [False] * len(shapes)
@@ -144,7 +144,7 @@ def _decode(
 
 def ideal_bits(tensors: Sequence[Symbols], thresholds: Sequence[Thresholds] | None = None) -> float:
     """The cost of every decision under the coder's own model, side information included."""
-    flats = [_checked(tensor) for tensor in tensors]
+    flats = [_check(tensor) for tensor in tensors]
     if not any(flat.any() for flat in flats):
         return 0.0
     shapes = [(int(tensor.shape[0]), int(tensor.shape[1])) for tensor in tensors]
@@ -159,7 +159,7 @@ def code_map(coder: SymbolCoder, dense: Sequence[bool]) -> list[bool]:
     return [bool(coder.bit(counts, 0, int(value))) for value in dense]
 
 
-def _checked(tensor: Symbols) -> NDArray[np.int32]:
+def _check(tensor: Symbols) -> NDArray[np.int32]:
     if tensor.ndim != 2 or not np.issubdtype(tensor.dtype, np.integer):
         raise CodecError(
             f"the entropy coder takes 2-D integer arrays, not {tensor.ndim}-D {tensor.dtype}"
@@ -170,7 +170,7 @@ def _checked(tensor: Symbols) -> NDArray[np.int32]:
     return flat.astype(np.int32, copy=False)
 
 
-def _checked_flags(flags: int, hinted: bool) -> int:
+def _check_flags(flags: int, hinted: bool) -> int:
     if flags & 0x30 or (flags & 0x0F) > (MAX_LOG_LANES if flags & LANED else 0):
         raise FrameError(f"flag byte 0x{flags:02x} is not one of this format")
     if bool(flags & HINTED) != hinted:

@@ -1,7 +1,7 @@
 """Floats to integers and back: the lossy end before the entropy coder.
 
 Two families. `round_shared` is unbiased (its mean over seeds is the input), whatever the step:
-the right one where many clients are averaged and none keeps a residual. `round_nearest` has the
+the right one if many clients are averaged and none keeps a residual. `round_nearest` has the
 smaller error for one array alone, and is biased towards zero: for residuals and for the downlink.
 """
 

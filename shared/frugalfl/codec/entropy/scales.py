@@ -34,7 +34,7 @@ PRIOR = 32  # how many cells the prior of a class counts for
 LINE_PRIOR = 2 << 16
 TENSOR_PRIOR = 1 << 15
 _SIXTEEN = np.array(16, np.int64)
-_CHUNK = 1 << 15  # cells worked on at once where that saves memory
+_CHUNK = 1 << 15  # cells worked on at once if that saves memory
 
 _CHANCES = np.array(CHANCES, np.int64)
 _HAZARDS = np.array([*HAZARDS, HAZARDS[-1]], np.int64)

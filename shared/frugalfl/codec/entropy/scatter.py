@@ -92,7 +92,7 @@ def code_scattered(
 
 
 def _next_place(coder: PlaceCoder, sums: Sequence[int], start: int, stop: int, wanted: int) -> int:
-    """Code one block: the place of its first hit, or `~end` where the block is empty."""
+    """Code one block: the place of its first hit, or `~end` if the block is empty."""
     end = max(bisect_right(sums, sums[start] + BLOCK, start + 1, stop + 1) - 1, start + 1)
     if not coder.chance(hit_chance(sums[end] - sums[start]), int(wanted < end)):
         return ~end

@@ -193,7 +193,7 @@ def _decode_round(
     sizes: list[int],
     tally: dict[int, int],
 ) -> None:
-    """Append the places and values of a round's nonzeros; IndexError where the bytes end."""
+    """Append the places and values of a round's nonzeros; IndexError if the bytes end."""
     chances = _chances()
     stop = len(sums) - 1
     reach = _reach(sums)

@@ -17,10 +17,10 @@ LADDER = ("file", "hwmon", "pmic", "rapl", "battery", "termux")
 BESIDE = ("nvml",)
 
 
-#: Returns a running total (J), never less than before. Raises OSError where it cannot be read now,
-#: ValueError where what was read makes no sense; the next total then counts from here.
+#: Returns a running total (J), never less than before. Raises OSError if it cannot be read now,
+#: ValueError if what was read makes no sense; the next total then counts from here.
 Joules = Callable[[], float]
-#: Returns our part of a source, from 0 to 1; ``None`` where this process does not use it.
+#: Returns our part of a source, from 0 to 1; ``None`` if this process does not use it.
 Share = Callable[[], float | None]
 
 
@@ -33,7 +33,7 @@ class Source:
         method: Name of the source's kind.
         source: The files, command or model behind it.
         scope: One of :data:`frugalfl.energy.reading.SCOPES`.
-        uncertainty_rel: Relative uncertainty of the total (k = 2); ``None`` where unknown.
+        uncertainty_rel: Relative uncertainty of the total (k = 2); ``None`` if unknown.
         total_j: The running total.
         measured: True if a meter is behind it.
         idle_s: How long a baseline at rest has to be for this source (s); ``None``: its figures

@@ -16,7 +16,7 @@ from frugalfl.energy.sources.totals import Integral, children, number, word
 
 _INA2XX = re.compile(r"ina2\d\d$")
 _INA3221 = ("ina3221", "ina3221x")
-#: The rail that feeds all the others, where a Jetson has one.
+#: The rail that feeds all the others, if a Jetson has one.
 _INPUT = re.compile(r"VDD_IN$|POM_5V_IN$|VIN_SYS", re.IGNORECASE)
 #: Sensor, shunt and update rate together (k = 2); a wrong shunt value in the device tree is not.
 _UNCERTAINTY = 0.05
@@ -60,7 +60,7 @@ def _single(sensor: Path, name: str) -> _Rail:
 
 
 def _triple(sensor: Path, name: str) -> _Rail:
-    """Return the rail that feeds the module, or the sum of all rails where none does."""
+    """Return the rail that feeds the module, or the sum of all rails if none does."""
     rails: list[_Rail] = []
     for channel in "123":
         # Channels that nothing is soldered to are switched off, or have no label.

@@ -1,4 +1,4 @@
-"""NVIDIA GPUs: the total energy counter of NVML (Volta and later), where ``pynvml`` is installed.
+"""NVIDIA GPUs: the total energy counter of NVML (Volta and later), if ``pynvml`` is installed.
 
 The counter is of a whole GPU. Our part is one over the number of processes that compute on it, as
 NVML lists them; a GPU that this process does not compute on gives no reading.

@@ -107,7 +107,7 @@ def number(path: Path) -> float:
 
 
 def word(path: Path) -> str:
-    """Read a file that holds one short text; empty where there is none to read."""
+    """Read a file that holds one short text; empty if there is none to read."""
     try:
         return path.read_bytes()[:128].decode("utf-8", "replace").strip("\0\n ")
     except OSError:
@@ -115,7 +115,7 @@ def word(path: Path) -> str:
 
 
 def children(folder: Path) -> list[Path]:
-    """Return what is in a folder, in order; nothing where there is no such folder."""
+    """Return what is in a folder, in order; nothing if there is no such folder."""
     try:
         return sorted(folder.iterdir())
     except OSError:

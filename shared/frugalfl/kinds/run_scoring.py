@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from frugalfl.kinds.counts import never
 from frugalfl.kinds.kind import CLASSIFICATION, UNKNOWN, Kind, Tally
-from frugalfl.metrics import Measure, Metric, directed, measure
+from frugalfl.metrics import Measure, Metric, add_direction, measure
 from frugalfl.task import Task
 
 Array = npt.NDArray[Any]
@@ -26,7 +26,7 @@ class Scores:
     Attributes:
         accuracy: Share of rows that are right, in [0, 1]; None: not known, or nothing is right or
             wrong in a task of this kind.
-        metrics: The other measures, by name; None where not known.
+        metrics: The other measures, by name; None if not known.
         right: Number of rows that are right; None likewise.
     """
 
@@ -124,7 +124,7 @@ def scoring_by_targets(targets: Array, metrics: Mapping[str, Metric]) -> Scoring
 
 
 def _with_directions(metrics: Mapping[str, Metric]) -> dict[str, Measure]:
-    return {name: directed(name, one) for name, one in metrics.items()}
+    return {name: add_direction(name, one) for name, one in metrics.items()}
 
 
 def _finite(value: float) -> float | None:

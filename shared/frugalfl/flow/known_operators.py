@@ -27,7 +27,7 @@ class Known(NamedTuple):
     like: int = 0
 
 
-def _known() -> dict[int, Known]:
+def _make_table() -> dict[int, Known]:
     keeping = {
         "ABS": (101, 78), "CAST": (53, 37), "NEG": (59, 42), "RELU": (19, 0), "RELU6": (21, 0),
         "RELU_N1_TO_1": (20, 0), "RELU_0_TO_1": (152, 0), "TANH": (28, 0), "SQRT": (75, 0),
@@ -79,7 +79,7 @@ def _known() -> dict[int, Known]:
 
 
 #: By the schema's ``BuiltinOperator``.
-KNOWN = _known()
+KNOWN = _make_table()
 #: Names of some others, for messages.
 OTHERS = {
     5: "DEPTH_TO_SPACE", 26: "SPACE_TO_DEPTH", 32: "CUSTOM", 36: "GATHER", 37: "BATCH_TO_SPACE_ND",

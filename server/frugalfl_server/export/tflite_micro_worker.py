@@ -1,6 +1,6 @@
 """Run a model in TFLite-Micro: a script for a process of its own, started by ``micro``.
 
-    python micro_worker.py MODEL.tflite ROWS.npy RESULT.npz
+    python tflite_micro_worker.py MODEL.tflite ROWS.npy RESULT.npz
 
 An arena that is too small does not always end in an error: kernels that need temporary memory
 crash the process. The smallest arena is therefore searched in forks of this one. (The

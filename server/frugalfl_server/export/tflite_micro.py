@@ -52,7 +52,7 @@ def run_micro(model: bytes, x: Array) -> MicroRun:
         (folder / "model.tflite").write_bytes(model)
         np.save(folder / "rows.npy", x)
         run_worker(
-            Path(__file__).with_name("micro_worker.py"),
+            Path(__file__).with_name("tflite_micro_worker.py"),
             folder / "model.tflite", folder / "rows.npy", folder / "result.npz",
         )  # fmt: skip
         with np.load(folder / "result.npz", allow_pickle=False) as result:
@@ -65,7 +65,7 @@ def is_installed() -> bool:
 
 
 def check_installed() -> None:
-    """Go on only where TFLite-Micro is.
+    """Go on only if TFLite-Micro is installed.
 
     Raises:
         MissingExtraError: tflite-micro is not installed; it exists for Linux on x86-64 only.
