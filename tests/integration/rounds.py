@@ -18,7 +18,7 @@ from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.cohort.energy_limits import EnergyLimits
 from frugalfl_server.cohort.quarantine import quarantine_of
 from frugalfl_server.cohort.training_programs import TrainingPrograms
-from frugalfl_server.export import prune_channels as prune
+from frugalfl_server.export import prune
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import pack, unpack

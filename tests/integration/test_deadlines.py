@@ -72,6 +72,7 @@ class SlowRounds(Rounds):
         self.slow = SlowGrid(
             self.grid._client_app, settings.simulation.clients, settings.as_config(), devices
         )
+        self.said = []
         self.round_grid = RoundGrid(
             self.slow, settings.rounds.clients_per_round, settings.rounds.round_deadline,
             close_early=settings.rounds.over_select > 0, clock=self.slow.clock,
@@ -79,9 +80,10 @@ class SlowRounds(Rounds):
         )  # fmt: skip
 
     def next(self):
-        with Lines() as lines:
+        with Lines() as lines, Lines(logging.INFO) as said:
             asked = self._next_of_all()
         self.warnings += lines
+        self.said += said
         return asked
 
     def _next_of_all(self):
