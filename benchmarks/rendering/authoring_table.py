@@ -18,7 +18,7 @@ def render(figures: Figures) -> str:
 
 
 def _adds(rule: dict[str, Any]) -> str:
-    if rule["stops"] is not None:
+    if rule["stops"] is not None or rule["severity"] == "stops":
         return "**the export stops**"
     cost = rule["cost"]
     if not any(cost.values()):

@@ -15,9 +15,9 @@ from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.cohort.clients import Clients
-from frugalfl_server.cohort.energy_limits import Control
-from frugalfl_server.cohort.quarantine import set_aside_of
-from frugalfl_server.cohort.training_programs import Programs
+from frugalfl_server.cohort.energy_limits import EnergyLimits
+from frugalfl_server.cohort.quarantine import quarantine_of
+from frugalfl_server.cohort.training_programs import TrainingPrograms
 from frugalfl_server.export import prune_channels as prune
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.rounds.downlink import Downlink
@@ -42,14 +42,14 @@ class Rounds:
         self.downlink = Downlink(
             self.model, settings.wire.downlink, budget_b=settings.wire.downlink_budget
         )
-        self.programs = Programs(self.task, settings, self.task.public_rows().test)
+        self.programs = TrainingPrograms(self.task, settings, self.task.public_rows().test)
         self.programs.follow(self.task.new_model())
-        control = Control(settings)
+        control = EnergyLimits(settings)
         self.control = control if control.active else None
         self.clients = Clients(
-            quarantine=set_aside_of(settings), limits=self.control, programs=self.programs
+            quarantine=quarantine_of(settings), limits=self.control, programs=self.programs
         )
-        self.aside = self.clients.quarantine
+        self.quarantine = self.clients.quarantine
         self.warnings = []
         self.strategy = self._strategy()
         self.grid = InProcessGrid(

@@ -14,7 +14,7 @@ from tests.logged import Lines
 
 from frugalfl.errors import FederationError
 from frugalfl.settings import Settings
-from frugalfl_server.cohort.quarantine import SetAside
+from frugalfl_server.cohort.quarantine import Quarantine
 from frugalfl_server.cohort.selection import Selection
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.rounds.flower_arrays import pack, unpack
@@ -238,7 +238,7 @@ def test_a_round_waits_for_nodes_if_it_must(monkeypatch):
     def chosen(clients, least, patience_s):
         Two.looks = 0
         selection = Selection(
-            clients, SetAside(None, clients, least), quorum=2, patience_s=patience_s
+            clients, Quarantine(None, clients, least), quorum=2, patience_s=patience_s
         )
         with Lines() as said:
             nodes = selection.choose(Two(), 4, clock=lambda: Two.looks).nodes

@@ -84,7 +84,7 @@ def test_a_round_goes_on_without_the_device_and_later_ones_with_it(disk, tmp_pat
     (warning,) = run.warnings
     assert "node 1002: cannot use the device's store" in warning
     assert "full" in warning or "I/O" in warning
-    assert run.aside.sentences == []
+    assert run.quarantine.exclusions == []
     assert not list(disk.folder.glob("*.damaged"))
     assert Ledger(disk.folder / "ledger.sqlite").verify().fault == ""
 

@@ -129,7 +129,7 @@ def test_who_keeps_sending_garbage_is_named_and_not_asked(tmp_path):
     (first, second) = [w for w in run.warnings if "set aside" in w]
     assert first.startswith("node 1004 is set aside for 2 rounds: ") and "NaN" in first
     assert second.startswith("node 1004")
-    assert [one.round for one in run.aside.sentences] == [2, 5]
+    assert [one.round for one in run.quarantine.exclusions] == [2, 5]
 
 
 def test_a_device_in_trouble_is_asked_again_and_again(tmp_path):
@@ -140,12 +140,12 @@ def test_a_device_in_trouble_is_asked_again_and_again(tmp_path):
 
     run, _ = hostile(tmp_path, full, rounds=4, set_aside="after(1, 9)")
     assert [t.clients for t in run.traffic] == [CLIENTS] * 4
-    assert run.aside.sentences == []
+    assert run.quarantine.exclusions == []
 
 
 def test_a_run_stops_when_too_few_clients_are_left(tmp_path):
     everybody_but_one = attacking(ATTACKS["NaN"], range(1, CLIENTS))
-    with pytest.raises(FederationError, match="9 of 10 clients are set aside.*needs 5.*NaN"):
+    with pytest.raises(FederationError, match="9 of 10 clients are in quarantine.*needs 5.*NaN"):
         hostile(tmp_path, everybody_but_one, strategy="krum(1)", set_aside="after(1, 5)")
 
 

@@ -14,7 +14,7 @@ from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.store import Store
-from frugalfl_server.cohort.training_programs import Programs
+from frugalfl_server.cohort.training_programs import TrainingPrograms
 from frugalfl_server.phases.calibrate import ask_clients
 from frugalfl_sim.apps import importable, quiet_flower
 
@@ -31,7 +31,7 @@ def small(**changes):
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once():
     """Compiling takes seconds, and these tests need the same few programs again and again."""
-    kept, compiling = {}, Programs._compile
+    kept, compiling = {}, TrainingPrograms._compile
 
     def once(self, purpose):
         key = (purpose, self._settings.train.momentum, self._settings.train.batch_size)
@@ -40,7 +40,7 @@ def compiled_once():
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Programs, "_compile", once)
+        patch.setattr(TrainingPrograms, "_compile", once)
         yield
 
 

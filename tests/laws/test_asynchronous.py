@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from frugalfl.asynchronous import staleness_weight
 from frugalfl.blocks import Layout
 from frugalfl.codec import encode_frame, parse_codec
-from frugalfl_server.cohort.round_robin import Turns
+from frugalfl_server.cohort.round_robin import RoundRobin
 from frugalfl_server.rounds.aggregate import Accumulator
 
 MODEL = {"a": np.linspace(-1, 1, 12, dtype=np.float32), "b": np.ones((2, 3), np.float32)}
@@ -54,7 +54,7 @@ def test_a_buffer_is_divided_by_the_whole_weights(updates):
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 99), st.integers(0, 1 << 32))
 def test_turns_go_round(clients, places, first, seed):
-    turns, nodes = Turns(seed), range(first, first + clients)
+    turns, nodes = RoundRobin(seed), range(first, first + clients)
     rounds = 5
     counts = Counter(n for _ in range(rounds * clients) for n in turns.next(nodes, places))
     assert set(counts) == set(nodes)

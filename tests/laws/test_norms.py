@@ -13,8 +13,8 @@ from frugalfl.codec.buffer import varint
 from frugalfl.errors import FrameError
 from frugalfl_server.rounds.aggregate import Accumulator
 from frugalfl_server.rounds.norm_bound import Far, NormBound
-from frugalfl_server.rounds.norms import Kind
-from frugalfl_server.rounds.row_claims import MOST_ROWS, Rows, capped_rows
+from frugalfl_server.rounds.norms import BlockKind
+from frugalfl_server.rounds.row_claims import MOST_ROWS, RowClaims, capped_rows
 
 SHAPES = {
     "a.weight": (12, 3, 3), "a.bias": (12,), "n.weight": (12,), "n.running_mean": (12,),
@@ -49,7 +49,7 @@ def test_norms_are_those_of_the_decoded_update(text, seed, blocks, weight):
     expected = {}
     for name, tensor in decode_frame(data, Limits.of(LAYOUT)).named(LAYOUT).items():
         block = next(n for n, one in enumerate(LAYOUT.blocks) if name in one.tensors)
-        kind = Kind(block, "running" in name)
+        kind = BlockKind(block, "running" in name)
         expected[kind] = expected.get(kind, 0) + float(np.square(tensor, dtype=np.float64).sum())
     assert found[0] == pytest.approx(expected, rel=1e-4, abs=1e-9)
 
@@ -115,7 +115,7 @@ def test_so_does_one_that_is_judged_too_long(text):
 
 
 def length(value, block=0, statistics=False):
-    return {Kind(block, statistics): float(value) ** 2}
+    return {BlockKind(block, statistics): float(value) ** 2}
 
 
 def rounds(bound, *lengths):
@@ -183,7 +183,7 @@ def test_without_a_bound_everything_passes():
 
 @given(st.lists(st.integers(1, 1 << 31), min_size=1, max_size=9))
 def test_rows_count_up_to_ten_times_the_medians(rows):
-    claims = Rows()
+    claims = RowClaims()
     for node, count in enumerate(rows):
         claims.claim(node, count)
     counted = [claims.weight_of(count) for count in rows]

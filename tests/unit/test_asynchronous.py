@@ -7,7 +7,7 @@ from frugalfl.asynchronous import Buffered, needs_whole_rounds, parse_asynchrono
 from frugalfl.delays import parse_delays
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
-from frugalfl_server.exchange.in_flight import AtWork
+from frugalfl_server.exchange.in_flight import InFlight
 from frugalfl_server.rounds.flower_strategies import needs_only_mean, strategy_of
 from frugalfl_sim.engine.grid import InProcessGrid
 
@@ -107,7 +107,7 @@ def test_without_delays_there_is_no_simulated_clock(tmp_path):
 def test_a_client_that_takes_too_long_is_given_up(tmp_path):
     grid = grid_of(tmp_path, "2000 s, 5000 s", clients=2)
     quick, slow = grid.get_node_ids()
-    at_work = AtWork(grid)
+    at_work = InFlight(grid)
     at_work.send([Message(RecordDict(), node, "train") for node in (quick, slow)])
     assert numbers([at_work.receive()]) == [0]
     assert at_work.nodes == {slow}

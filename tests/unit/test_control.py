@@ -13,7 +13,7 @@ from frugalfl.energy.level import BatteryLevel
 from frugalfl.kinds import Scoring
 from frugalfl.kinds.kind import CLASSIFICATION
 from frugalfl.settings import Settings
-from frugalfl_server.cohort.energy_limits import REST_ROUNDS, Control
+from frugalfl_server.cohort.energy_limits import REST_ROUNDS, EnergyLimits
 from frugalfl_server.rounds.stopping import why_over
 from frugalfl_server.run.records import RoundRecord
 
@@ -34,7 +34,9 @@ def reply(train_j=None, upload_j=None, battery=None, frame=b"x"):
 
 
 def control(**settings):
-    return Control(Settings.of(clients=4, clients_per_round=2, local_epochs=EPOCHS, **settings))
+    return EnergyLimits(
+        Settings.of(clients=4, clients_per_round=2, local_epochs=EPOCHS, **settings)
+    )
 
 
 @given(
@@ -55,7 +57,7 @@ def test_a_client_whose_rounds_cost_the_same_stays_within_its_budget(
         assert 1 <= epochs <= EPOCHS
         asked.append(epochs)
         spent += epochs * epoch_j + rest_j
-        held.heard(1, reply(epochs * epoch_j, rest_j))
+        held.note_reply(1, reply(epochs * epoch_j, rest_j))
     first = EPOCHS * epoch_j + rest_j  # nobody knows yet what a round costs
     assert spent <= max(budget, first) * (1 + 1e-9)
     # Epochs only ever become fewer, and a client stops only where not even one fits.
@@ -77,14 +79,14 @@ def test_a_device_that_does_not_know_its_joules_is_not_held_to_any():
         held.begin([1])
         assert held.may_train(1)
         assert held.epochs_of(1) == 0
-        held.heard(1, reply())
+        held.note_reply(1, reply())
 
 
 def test_what_is_kept_back_is_there_afterwards():
     held = control(energy_budget=30.0)
     held.keep_back(0.5)
     held.begin([1])
-    held.heard(1, reply(10.0, 0.0))
+    held.note_reply(1, reply(10.0, 0.0))
     assert held.epochs_of(1) == 2  # 5 J of the first half, 2 J an epoch
     held.keep_back(0)
     assert held.epochs_of(1) == 0
@@ -93,8 +95,8 @@ def test_what_is_kept_back_is_there_afterwards():
 def test_a_low_battery_rests_and_is_asked_again():
     held = control(min_battery=20)
     held.begin([1, 2])
-    held.heard(1, reply(1.0, battery=BatteryLevel(10.0, charging=False)))
-    held.heard(2, reply(1.0, battery=BatteryLevel(10.0, charging=True)))
+    held.note_reply(1, reply(1.0, battery=BatteryLevel(10.0, charging=False)))
+    held.note_reply(2, reply(1.0, battery=BatteryLevel(10.0, charging=True)))
     allowed = []
     for _ in range(REST_ROUNDS + 1):
         held.begin([1, 2])
@@ -107,10 +109,10 @@ def test_where_all_rest_they_are_asked_once_before_their_time():
     held = control(min_battery=20)
     empty = reply(battery=BatteryLevel(10.0, charging=False), frame=b"")
     held.begin([1])
-    held.heard(1, empty)
+    held.note_reply(1, empty)
     held.begin([1])
     assert held.may_train(1)
-    held.heard(1, empty)
+    held.note_reply(1, empty)
     held.begin([1])
     assert not held.may_train(1)
     assert "1 below min-battery 20 %" in held.why_left_out([1])

@@ -42,7 +42,7 @@ def test_a_client_is_planned_for_once_it_has_answered():
     planner = Planner(parse_plan("by-link(full, lora, last(1))"), LAYOUT)
     planner.begin(1, {}, START)
     assert planner.blocks_of(7) == planner.blocks_of(8) == (0, 1, 2)
-    planner.heard(7, reply(link="lora"))
+    planner.note_reply(7, reply(link="lora"))
     planner.begin(2, START, START)
     assert planner.blocks_of(7) == (2,)
     assert planner.blocks_of(8) == (0, 1, 2)
@@ -51,11 +51,11 @@ def test_a_client_is_planned_for_once_it_has_answered():
 def test_joules_are_those_of_the_whole_last_round():
     planner = Planner(parse_plan("by-energy(full, 5 J, last(1))"), LAYOUT)
     planner.begin(1, {}, START)
-    planner.heard(7, reply(joules=(1.0, 3.0, 1.5)))
+    planner.note_reply(7, reply(joules=(1.0, 3.0, 1.5)))
     assert planner.blocks_of(7) == (2,)
-    planner.heard(7, reply())  # nothing new is known
+    planner.note_reply(7, reply())  # nothing new is known
     assert planner.blocks_of(7) == (2,)
-    planner.heard(7, reply(joules=(1.0, None, 1.5)))
+    planner.note_reply(7, reply(joules=(1.0, None, 1.5)))
     assert planner.blocks_of(7) == (0, 1, 2)
 
 

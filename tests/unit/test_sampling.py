@@ -21,7 +21,7 @@ def cohorts(sampler, here, rounds):
         sampler.begin(here)
         chosen.append(sampler.cohort(here))
         for node in chosen[-1]:
-            sampler.heard(node)
+            sampler.note_reply(node)
     return chosen
 
 
@@ -80,7 +80,7 @@ def test_those_who_vanish_are_replaced_within_the_round_and_in_the_group():
     assert {*stay} < {*cohort}
     assert len(cohort) == 4
     for node in cohort:
-        sampler.heard(node)
+        sampler.note_reply(node)
     assert {*cohorts(sampler, here, 1)[0]} == {*cohort}
 
 
@@ -97,7 +97,7 @@ def test_a_client_that_fails_gives_its_place_to_another():
     sampler.begin(range(9))
     failing, *others = sampler.cohort(range(9))
     for node in others:
-        sampler.heard(node)
+        sampler.note_reply(node)
     sampler.begin(range(9))
     assert {*others} < {*sampler.cohort(range(9))} - {failing}
 

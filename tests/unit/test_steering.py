@@ -6,7 +6,7 @@ import pytest
 from frugalfl.codec import Steering as Report
 from frugalfl.codec import parse_codec
 from frugalfl_server.rounds.byte_budget import Budget
-from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.rate_control import RateControl
 
 AUTO = "stochastic(auto) | range"
 
@@ -16,12 +16,12 @@ def noise_of(text):
 
 
 def test_more_clients_bear_coarser_steps_but_not_in_proportion():
-    three, ten = (noise_of(Steering(AUTO).codec_for(n)) for n in (3, 10))
+    three, ten = (noise_of(RateControl(AUTO).codec_for(n)) for n in (3, 10))
     assert three < ten < three * 10 / 3
 
 
 def test_a_codec_with_a_step_of_its_own_is_left_alone():
-    steering = Steering("stochastic(24 sigma) | range")
+    steering = RateControl("stochastic(24 sigma) | range")
     assert steering.codec_for(3) == "stochastic(24 sigma) | range"
     model = {"w": np.ones(4, np.float32)}
     steering.note(Report(1.0, None), 1.0, {"w": 4.0})
@@ -29,7 +29,7 @@ def test_a_codec_with_a_step_of_its_own_is_left_alone():
 
 
 def test_updates_that_grow_do_not_get_longer_steps_at_once():
-    steering = Steering(AUTO)
+    steering = RateControl(AUTO)
     for _ in range(10):
         steering.codec_for(2)
         for base in (0.01, 0.02, 0.03):
@@ -49,7 +49,7 @@ def test_settling_takes_back_the_length_that_rounding_adds():
     rng = np.random.default_rng(0)
     start = rng.normal(size=4000).astype(np.float32)
     settled, left_alone = {"w": start.copy()}, {"w": start.copy()}
-    steering = Steering(AUTO)
+    steering = RateControl(AUTO)
     tiny = rng.laplace(size=4000).astype(np.float32) * np.float32(1e-3)
     for round_number in range(60):
         codec = parse_codec(steering.codec_for(4))
@@ -89,4 +89,4 @@ def test_without_a_budget_nothing_is_said():
 
 def test_a_codec_that_treats_tensors_apart_is_left_alone():
     text = "large(1024, stochastic(24 sigma) | range, zstd)"
-    assert Steering(text).codec_for(3) == text
+    assert RateControl(text).codec_for(3) == text

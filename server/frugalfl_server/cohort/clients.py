@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from frugalfl_server.cohort.energy_limits import Control
+from frugalfl_server.cohort.energy_limits import EnergyLimits
 from frugalfl_server.cohort.identity import Identities
-from frugalfl_server.cohort.quarantine import SetAside
-from frugalfl_server.cohort.training_programs import Programs
+from frugalfl_server.cohort.quarantine import Quarantine
+from frugalfl_server.cohort.training_programs import TrainingPrograms
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Clients:
     """
 
     identities: Identities = field(default_factory=Identities)
-    quarantine: SetAside = field(default_factory=lambda: SetAside(None))
-    limits: Control | None = None
-    programs: Programs | None = None
+    quarantine: Quarantine = field(default_factory=lambda: Quarantine(None))
+    limits: EnergyLimits | None = None
+    programs: TrainingPrograms | None = None
     resumed: tuple[int, ...] = ()

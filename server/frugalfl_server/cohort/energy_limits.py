@@ -30,7 +30,7 @@ class _Account:
     rest_j: float = 0.0
 
 
-class Control:
+class EnergyLimits:
     """What is known of each client's energy, over a whole run."""
 
     def __init__(self, settings: Settings) -> None:
@@ -87,7 +87,7 @@ class Control:
         self._asked[node] = affordable
         return 0 if affordable == self._epochs else affordable
 
-    def heard(self, node: int, reply: TrainReply) -> None:
+    def note_reply(self, node: int, reply: TrainReply) -> None:
         """Note what a client used in this round, and how full its battery is."""
         self.charge(node, reply.records)
         if reply.battery is not None and reply.battery.below(self._least):

@@ -13,7 +13,7 @@ server's operator lets it in, by its id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ class Identities:
             self._put(Bond(*values))
         self._refused = {(node, client, ledger): n for node, client, ledger, n in state["refused"]}
 
-    def keep(self, run: TakesJson) -> None:
+    def write(self, run: TakesJson) -> None:
         """Write into a run directory who is who, if that has changed."""
         # A node's number has 64 bits, more than a number in JSON can be relied on to have.
         clients = [
@@ -261,9 +261,3 @@ def _goes_on(before: Bond, told: Told) -> bool:
     for record in told.records:
         head = link(head, to_text(record))
     return head == told.head
-
-
-def without(told: Told, energy: Iterable[EnergyRecord]) -> list[EnergyRecord]:
-    """Return energy records without those of one answer."""
-    gone = {id(record) for record in told.records}
-    return [record for record in energy if id(record) not in gone]

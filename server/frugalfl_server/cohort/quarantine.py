@@ -23,14 +23,14 @@ from frugalfl_server.run.records import QUARANTINE
 from frugalfl_server.run.sink import TakesJson
 
 __all__ = [
-    "ClientFailedError", "Sentence", "SetAside", "TaskFailedError", "failure_of",
-    "set_aside_of",
+    "ClientFailedError", "Exclusion", "Quarantine", "TaskFailedError", "failure_of",
+    "quarantine_of",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """One time that a client was set aside.
+class Exclusion:
+    """One time that a client was in quarantine.
 
     Attributes:
         node: The client's node.
@@ -48,14 +48,14 @@ class Sentence:
         return f"node {self.node} is set aside for {self.rounds} rounds: {self.why}"
 
 
-class SetAside:
+class Quarantine:
     """Who sent garbage how often, over a whole run."""
 
     def __init__(self, patience: Patience | None, clients: int = 1, fewest: int = 1) -> None:
-        """Begin with a clean sheet for everybody.
+        """Begin: no mistakes are recorded yet.
 
         Args:
-            patience: The rule; ``None``: nobody is ever set aside.
+            patience: The rule; ``None``: nobody is ever in quarantine.
             clients: Clients of a round.
             fewest: Clients that a round cannot do without.
         """
@@ -65,7 +65,7 @@ class SetAside:
         self._asked = 0  # rounds so far: phases begin at numbers of their own
         self._wrong: dict[int, int] = {}
         self._until: dict[int, int] = {}
-        self.sentences: list[Sentence] = []
+        self.exclusions: list[Exclusion] = []
         self.unfit = Unfit()
 
     def begin(self) -> None:
@@ -80,11 +80,11 @@ class SetAside:
         """Return how many of these clients are set aside in this round."""
         return sum(map(self.rests, nodes)) if self._until else 0
 
-    def right(self, node: int) -> None:
+    def note_right(self, node: int) -> None:
         """Note a reply as it should be."""
         self._wrong.pop(node, None)
 
-    def wrong(self, node: int, round_: int, why: str) -> list[Sentence]:
+    def note_wrong(self, node: int, round_: int, why: str) -> list[Exclusion]:
         """Note a reply that is garbage; return what follows, if anything does."""
         if self._patience is None:
             return []
@@ -93,16 +93,16 @@ class SetAside:
             return []
         self._wrong[node] = self._patience.wrong - 1
         self._until[node] = self._asked + self._patience.rounds
-        self.sentences.append(Sentence(node, round_, self._patience.rounds, why))
-        return self.sentences[-1:]
+        self.exclusions.append(Exclusion(node, round_, self._patience.rounds, why))
+        return self.exclusions[-1:]
 
     def task_failed(self, node: int, round_: int, why: str) -> str:
         """Set a client aside whose own task failed; return why, and for how long."""
-        self.unfit.failed(node, why)
+        self.unfit.note_failed(node, why)
         if self._patience is None:
             return why
         self._until[node] = self._asked + self._patience.rounds
-        self.sentences.append(Sentence(node, round_, self._patience.rounds, why))
+        self.exclusions.append(Exclusion(node, round_, self._patience.rounds, why))
         return f"{why}; it is not asked for {self._patience.rounds} rounds"
 
     def state(self) -> dict[str, Any]:
@@ -112,18 +112,18 @@ class SetAside:
             "asked": self._asked,
             "wrong": list(self._wrong.items()),
             "until": list(self._until.items()),
-            "sentences": [list(astuple(one)) for one in self.sentences],
+            "sentences": [list(astuple(one)) for one in self.exclusions],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
         self._asked = state["asked"]
         self._wrong, self._until = ({n: count for n, count in state[k]} for k in ("wrong", "until"))
-        self.sentences = [Sentence(*one) for one in state["sentences"]]
+        self.exclusions = [Exclusion(*one) for one in state["sentences"]]
         if "unfit" in state:  # checkpoints from before have none
             self.unfit.restore(state["unfit"])
 
-    def keep(self, run: TakesJson, client_of: Callable[[int], str] = lambda _: "") -> None:
+    def write(self, run: TakesJson, client_of: Callable[[int], str] = lambda _: "") -> None:
         """Write into a run directory who was set aside or never trained so far, if anybody was.
 
         Args:
@@ -131,20 +131,20 @@ class SetAside:
             client_of: The number of a node's client, as text; empty: it is not known.
         """
         never = self.unfit.never_trained
-        if self.sentences or never:
-            rows = [{**asdict(one), **_who(one.node, client_of)} for one in self.sentences]
+        if self.exclusions or never:
+            rows = [{**asdict(one), **_who(one.node, client_of)} for one in self.exclusions]
             idle = [{**_who(node, client_of), "why": why} for node, why in never.items()]
             run.write_json(QUARANTINE, {"set_aside": rows, "never_trained": idle})
 
     def check_enough(self, left: int, nodes: Iterable[int]) -> None:
-        """Stop a run whose clients are nearly all set aside.
+        """Stop a run whose clients are nearly all in quarantine.
 
         Args:
             left: Clients that this round can ask.
             nodes: Clients that are there.
 
         Raises:
-            FederationError: They are too few, because others are set aside.
+            FederationError: They are too few, because others are in quarantine.
             TaskError: They are set aside because of their tasks.
         """
         there = list(nodes)
@@ -157,7 +157,7 @@ class SetAside:
                 )
             raise FederationError(
                 f"{aside} of {len(there)} clients are set aside for garbage, a round needs "
-                f"{self.fewest}: {self.sentences[-1]}; is the server's frugalfl of their version?"
+                f"{self.fewest}: {self.exclusions[-1]}; is the server's frugalfl of their version?"
             )
 
 
@@ -168,7 +168,7 @@ def _who(node: int, client_of: Callable[[int], str]) -> dict[str, str]:
     return {"node": str(node)} | ({"client": client} if client else {})
 
 
-def set_aside_of(settings: Settings) -> SetAside:
+def quarantine_of(settings: Settings) -> Quarantine:
     """Build what the settings name."""
     fewest = settings.rounds.fewest_clients
-    return SetAside(settings.rounds.patience, settings.rounds.clients_per_round, fewest)
+    return Quarantine(settings.rounds.patience, settings.rounds.clients_per_round, fewest)

@@ -68,7 +68,7 @@ class Planner:
         )
         return self._plan.choose(context)
 
-    def heard(self, node: int, reply: TrainReply) -> None:
+    def note_reply(self, node: int, reply: TrainReply) -> None:
         """Note what a client says of itself."""
         self._links[node] = reply.link
         # A threshold wants one number: here, and nowhere that reports, the two kinds add up.

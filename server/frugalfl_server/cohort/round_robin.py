@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 
 
-class Turns:
+class RoundRobin:
     """When each client had its last turn."""
 
     def __init__(self, seed: int) -> None:

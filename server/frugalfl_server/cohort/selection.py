@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from flwr.serverapp import Grid
 
-from frugalfl_server.cohort.energy_limits import Control
-from frugalfl_server.cohort.quarantine import SetAside
+from frugalfl_server.cohort.energy_limits import EnergyLimits
+from frugalfl_server.cohort.quarantine import Quarantine
 from frugalfl_server.cohort.sticky_sampling import Sampler
 
 #: How long a round waits for nodes that were there in the round before (s).
@@ -53,8 +53,8 @@ class Selection:
     def __init__(
         self,
         clients: int,
-        quarantine: SetAside,
-        limits: Control | None = None,
+        quarantine: Quarantine,
+        limits: EnergyLimits | None = None,
         sampler: Sampler | None = None,
         *,
         quorum: float = 0.0,

@@ -70,7 +70,7 @@ class Sampler:
         self._choose(others[: self._clients - len(self._cohort)])
         return list(self._cohort)
 
-    def heard(self, node: int) -> None:
+    def note_reply(self, node: int) -> None:
         """Note that a client of this round contributed."""
         self._heard.add(node)
 

@@ -48,7 +48,7 @@ class _Purpose:
     proximal: bool
 
 
-class Programs:
+class TrainingPrograms:
     """The programs of one run, and which client has which."""
 
     def __init__(
@@ -134,7 +134,9 @@ class Programs:
         """
         return self._compiled_for(self._purpose(trained, proximal))
 
-    def heard(self, node: int, reply: wire.TrainReply | wire.CalibrateReply, worked: bool) -> None:
+    def note_reply(
+        self, node: int, reply: wire.TrainReply | wire.CalibrateReply, worked: bool
+    ) -> None:
         """Note what a client says of itself.
 
         Args:

@@ -23,12 +23,12 @@ class Unfit:
         self._trained: set[int] = set()
         self._in_a_row = 0
 
-    def failed(self, node: int, why: str) -> None:
+    def note_failed(self, node: int, why: str) -> None:
         """Note that a client's task failed."""
         self._why[node] = why
         self._in_a_row += 1
 
-    def trained(self, node: int) -> None:
+    def note_trained(self, node: int) -> None:
         """Note a client's update."""
         self._trained.add(node)
         self._why.pop(node, None)

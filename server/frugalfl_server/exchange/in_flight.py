@@ -25,7 +25,7 @@ class _Sent:
     since_s: float
 
 
-class AtWork:
+class InFlight:
     """The clients that have been asked and have not answered yet, each once."""
 
     def __init__(self, grid: Grid) -> None:

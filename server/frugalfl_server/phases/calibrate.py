@@ -26,7 +26,7 @@ from frugalfl.sizes import size_text
 from frugalfl.task import FloatArray
 from frugalfl.text import printable
 from frugalfl_server.cohort.identity import Identities
-from frugalfl_server.cohort.training_programs import Programs, Sent
+from frugalfl_server.cohort.training_programs import Sent, TrainingPrograms
 from frugalfl_server.exchange.ask import Answer, Question, ask
 from frugalfl_server.exchange.cost import Cost
 from frugalfl_server.export.ranges import probe_rows
@@ -125,7 +125,7 @@ def _add_row(federation: Federation, module: torch.nn.Module, answers: Answers) 
     cost.downlink_bytes += federation.grid.again_bytes()
     record = cost.record(PHASE, scores, (), federation.sink.name, federation.simulated.lap())
     federation.sink.add_round(record, cost.energy, cost.heads)
-    federation.clients.identities.keep(federation.sink)
+    federation.clients.identities.write(federation.sink)
     federation.run.flush()
     return record
 
@@ -135,7 +135,7 @@ def ask_clients(
     downlink: Downlink,
     nodes: Sequence[int],
     request: wire.CalibrateRequest,
-    programs: Programs | None = None,
+    programs: TrainingPrograms | None = None,
     identities: Identities | None = None,
 ) -> Answers:
     """Bring clients to the downlink's model and collect their ranges.
@@ -165,7 +165,7 @@ class _Asking:
     grid: Grid
     downlink: Downlink
     request: wire.CalibrateRequest
-    programs: Programs | None
+    programs: TrainingPrograms | None
     who: Identities
     answers: Answers
 
@@ -200,7 +200,7 @@ class _Asking:
         self.downlink.confirm(node, reply.held)
         worked = reply.held == self.downlink.version and len(reply.ranges) > 0
         if self.programs is not None:
-            self.programs.heard(node, reply, worked)
+            self.programs.note_reply(node, reply, worked)
         if worked:
             answers.ranges[node] = reply.ranges
             answers.measured.note(reply.accuracy, reply.tally, reply.scored, MOST_SCORED)

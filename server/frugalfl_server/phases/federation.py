@@ -18,10 +18,10 @@ from frugalfl.sizes import size_text
 from frugalfl.task import Task
 from frugalfl_server.cohort.client_names import Naming
 from frugalfl_server.cohort.clients import Clients
-from frugalfl_server.cohort.energy_limits import Control
+from frugalfl_server.cohort.energy_limits import EnergyLimits
 from frugalfl_server.cohort.identity import Identities
-from frugalfl_server.cohort.quarantine import set_aside_of
-from frugalfl_server.cohort.training_programs import Programs
+from frugalfl_server.cohort.quarantine import quarantine_of
+from frugalfl_server.cohort.training_programs import TrainingPrograms
 from frugalfl_server.exchange.clock import SimulatedLaps
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.export import PruningPlan
@@ -34,7 +34,7 @@ from frugalfl_server.rounds.stopping import check_stop
 from frugalfl_server.run.checkpoint import Tree, random_state, set_random_state
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import LOG, Progress
-from frugalfl_server.run.resume import COMPILED, Stopped
+from frugalfl_server.run.resume import COMPILED, StoppedAt
 from frugalfl_server.run.server_energy import server_energy
 from frugalfl_server.run.sink import RunSink, Sink
 
@@ -108,10 +108,10 @@ class Federation:
         check_stop(settings, self.scoring, self.clients_measure)
         check_batches(settings, self.form)
         self.clients_calibrate = is_federated(settings, self.public)
-        self.limits = Control(settings)
-        self.programs = Programs(task, settings, self.public.test, self._compiled)
+        self.limits = EnergyLimits(settings)
+        self.programs = TrainingPrograms(task, settings, self.public.test, self._compiled)
         self.clients = Clients(
-            who, set_aside_of(settings), self.limits if self.limits.active else None, self.programs
+            who, quarantine_of(settings), self.limits if self.limits.active else None, self.programs
         )
         self.energy = server_energy(run.name, settings.energy.electricity)
         self.simulated = SimulatedLaps(grid)
@@ -120,7 +120,7 @@ class Federation:
         self.downlink: Downlink | None = None
         self.plan: PruningPlan | None = None
         self.ratio = 0.0
-        self.left_off: Stopped | None = None
+        self.left_off: StoppedAt | None = None
         self.stopped: list[str] = []
 
     @contextmanager

@@ -10,7 +10,7 @@ from frugalfl.errors import ExportError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
-from frugalfl_server.cohort.training_programs import Programs
+from frugalfl_server.cohort.training_programs import TrainingPrograms
 from frugalfl_server.phases.initial_model import initial_model
 
 
@@ -25,7 +25,7 @@ def check_program(task: Task, settings: Settings, rows: Examples) -> Iterator[st
     if settings.train.trainer != wire.LITERT:
         return
     module = initial_model(task, settings)
-    programs = Programs(task, settings, rows)
+    programs = TrainingPrograms(task, settings, rows)
     programs.follow(module)
     layout = Layout.of(read_parameters(module))
     proximal = settings.rounds.proximal

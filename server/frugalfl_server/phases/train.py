@@ -27,7 +27,7 @@ from frugalfl_server.rounds.synchronous import SynchronousRounds
 from frugalfl_server.run import summary
 from frugalfl_server.run.progress import scores_text
 from frugalfl_server.run.records import RoundRecord
-from frugalfl_server.run.resume import Stopped
+from frugalfl_server.run.resume import StoppedAt
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class _Rounds:
         except TrainingOver as over:
             self._ended_early(str(over))
         finally:
-            federation.clients.quarantine.keep(federation.sink)
+            federation.clients.quarantine.write(federation.sink)
         if settings.rounds.asynchronous:
             self._count_late()
 
@@ -146,8 +146,8 @@ class _Rounds:
         sink.add_round(record, traffic.energy, traffic.heads)
         sink.add_energy(own)
         sink.write_model(model, self.phase, record.round)
-        federation.clients.quarantine.keep(sink, federation.clients.identities.client_of)
-        federation.clients.identities.keep(sink)
+        federation.clients.quarantine.write(sink, federation.clients.identities.client_of)
+        federation.clients.identities.write(sink)
         federation.write_checkpoint(self.phase, number, model, self._parts)
         federation.progress.round_done(record)
         self._set_up_compiler()
@@ -159,7 +159,7 @@ class _Rounds:
         if self.federation.programs.any_needed:
             self.federation.set_up("compile")
 
-    def _go_on(self) -> Stopped | None:
+    def _go_on(self) -> StoppedAt | None:
         """Put everything back to where this phase was stopped; ``None``: it begins."""
         federation = self.federation
         left, federation.left_off = federation.left_off, None

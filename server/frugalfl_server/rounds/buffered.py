@@ -21,7 +21,7 @@ from flwr.serverapp import Grid
 from frugalfl.asynchronous import Buffered, staleness_weight
 from frugalfl.errors import FederationError
 from frugalfl_server.cohort.quarantine import ClientFailedError
-from frugalfl_server.cohort.round_robin import Turns
+from frugalfl_server.cohort.round_robin import RoundRobin
 from frugalfl_server.exchange.view import ExactGrid
 from frugalfl_server.rounds.flower_arrays import pack
 from frugalfl_server.rounds.intake import Accepted
@@ -57,7 +57,7 @@ class BufferedSteps:
         self.parts = parts
         self._buffered = buffered
         self._at_a_time = parts.selection.clients
-        self._turns = Turns(seed)
+        self._turns = RoundRobin(seed)
         self._sums = self._no_sums()
         self._template: Message | None = None
         self._uplink = ""

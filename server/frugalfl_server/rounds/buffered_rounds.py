@@ -19,7 +19,7 @@ from flwr.serverapp import Grid
 from frugalfl.energy import spent
 from frugalfl.energy.record import known_sum
 from frugalfl.energy.recorder import Recorder
-from frugalfl_server.exchange.in_flight import AtWork
+from frugalfl_server.exchange.in_flight import InFlight
 from frugalfl_server.rounds.buffered import BufferedSteps
 from frugalfl_server.rounds.stopping import TrainingOver
 from frugalfl_server.rounds.synchronous import AfterRound
@@ -63,7 +63,7 @@ class BufferedRounds:
             TrainingOver: ``after_round`` ended training, or too few clients may be asked.
             FederationError: No client could train.
         """
-        at_work = AtWork(grid)
+        at_work = InFlight(grid)
         try:
             self._steps(grid, at_work, arrays, rounds, after_round)
         except TrainingOver:
@@ -74,7 +74,7 @@ class BufferedRounds:
     def _steps(
         self,
         grid: Grid,
-        at_work: AtWork,
+        at_work: InFlight,
         arrays: ArrayRecord,
         steps: int,
         after_round: AfterRound,
@@ -94,7 +94,7 @@ class BufferedRounds:
             arrays = arrays if moved is None else moved
             after_round(step, arrays)
 
-    def _replies(self, grid: Grid, at_work: AtWork, number: int) -> Iterator[Message]:
+    def _replies(self, grid: Grid, at_work: InFlight, number: int) -> Iterator[Message]:
         """Yield replies as they come, and have others start; end where nobody is left to ask."""
         while True:
             # What has come at the same time is taken together, so that nobody starts on a model
@@ -105,7 +105,7 @@ class BufferedRounds:
                 return
             yield at_work.receive()
 
-    def _employ(self, grid: Grid, at_work: AtWork, number: int) -> None:
+    def _employ(self, grid: Grid, at_work: InFlight, number: int) -> None:
         while True:
             nodes = list(grid.get_node_ids())
             if len(at_work) < self._clients:
@@ -116,7 +116,7 @@ class BufferedRounds:
                 return
             time.sleep(_LOOK_S)
 
-    def _leave(self, at_work: AtWork) -> None:
+    def _leave(self, at_work: InFlight) -> None:
         self._buffer.begin_leaving()
         if at_work:
             _log.info(f"waiting for {len(at_work)} clients that are still at work")

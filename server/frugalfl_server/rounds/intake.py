@@ -17,7 +17,7 @@ from frugalfl.errors import FrameError
 from frugalfl.text import printable
 from frugalfl_server.cohort.quarantine import (
     ClientFailedError,
-    Sentence,
+    Exclusion,
     TaskFailedError,
 )
 from frugalfl_server.cohort.selection import Selection
@@ -93,7 +93,7 @@ class Intake:
         #: The answers that wait for the end of the step.
         self.waiting: list[Waiting] = []
         #: Who goes into quarantine for what it sent in this step.
-        self.sentences: list[Sentence] = []
+        self.exclusions: list[Exclusion] = []
         #: Names of the tensors that this step moves.
         self.moved: set[str] = set()
         self._capped: set[int] = set()
@@ -171,7 +171,9 @@ class Intake:
         else:
             why = self.fail(node, error)
             if wrong:
-                self.sentences += self._selection.quarantine.wrong(node, self.traffic.round, why)
+                self.exclusions += self._selection.quarantine.note_wrong(
+                    node, self.traffic.round, why
+                )
         if wrong:
             self.opener.take_back(node)
         return Refused(why)
@@ -194,14 +196,14 @@ class Intake:
         if not self._is_of_this_round(message):
             return
         node = message.metadata.src_node_id
-        self._selection.quarantine.right(node)
+        self._selection.quarantine.note_right(node)
         if self._selection.sampler is not None:
-            self._selection.sampler.heard(node)
+            self._selection.sampler.note_reply(node)
 
     def _count(self, update: Update, moved: Iterable[str]) -> None:
         node, reply = update.message.metadata.src_node_id, update.reply
         self.traffic.updates += 1
-        self._selection.quarantine.unfit.trained(node)
+        self._selection.quarantine.unfit.note_trained(node)
         # Rows that are measured on are some of a client's own: they count no more than those.
         self.traffic.measured.note(reply.accuracy, reply.tally, reply.scored, update.rows)
         self.moved.update(moved)

@@ -11,9 +11,9 @@ from flwr.serverapp.strategy import Strategy
 
 from frugalfl.blocks import Parameters
 from frugalfl.errors import FederationError
-from frugalfl_server.cohort.quarantine import SetAside
+from frugalfl_server.cohort.quarantine import Quarantine
 from frugalfl_server.rounds.flower_arrays import unpack
-from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.rate_control import RateControl
 from frugalfl_server.rounds.traffic import Traffic
 
 #: A run ends when nobody has answered for so many rounds.
@@ -26,7 +26,7 @@ class ModelStep:
     """Makes the strategy's step, unless too little came for one."""
 
     def __init__(
-        self, strategy: Strategy, steering: Steering, quarantine: SetAside, quorum: float
+        self, strategy: Strategy, steering: RateControl, quarantine: Quarantine, quorum: float
     ) -> None:
         """Begin a phase.
 

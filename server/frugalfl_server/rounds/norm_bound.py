@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from frugalfl_server.rounds.norms import Kind, Norms
+from frugalfl_server.rounds.norms import BlockKind, Norms
 
 #: Rounds over which usual is the median.
 _ROUNDS = 10
@@ -68,7 +68,7 @@ class NormBound:
             times: How many times as long as usual an update may be; 0: no bound.
         """
         self._times = times
-        self._usual: dict[Kind, _Usual] = {}
+        self._usual: dict[BlockKind, _Usual] = {}
         self._round: list[Norms] = []
 
     @property
@@ -122,7 +122,7 @@ class NormBound:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
         self._usual = {
-            Kind(block, statistics): _Usual(deque(medians, maxlen=_ROUNDS), updates)
+            BlockKind(block, statistics): _Usual(deque(medians, maxlen=_ROUNDS), updates)
             for block, statistics, medians, updates in state["usual"]
         }
 

@@ -11,7 +11,7 @@ from frugalfl.blocks import FloatArray, Layout, is_statistic
 from frugalfl.codec import Product
 
 
-class Kind(NamedTuple):
+class BlockKind(NamedTuple):
     """What is compared with its like: the weights of a block, or its running statistics."""
 
     block: int
@@ -19,23 +19,25 @@ class Kind(NamedTuple):
 
 
 #: Squared norms by kind.
-Norms = Mapping[Kind, float]
+Norms = Mapping[BlockKind, float]
 
 
-def kinds_of(layout: Layout, blocks: Sequence[int]) -> list[Kind]:
+def kinds_of(layout: Layout, blocks: Sequence[int]) -> list[BlockKind]:
     """Return of what kind each tensor of these blocks is, in order."""
     return [
-        Kind(block, is_statistic(name)) for block in blocks for name in layout.blocks[block].tensors
+        BlockKind(block, is_statistic(name))
+        for block in blocks
+        for name in layout.blocks[block].tensors
     ]
 
 
-def norms_of(parts: Iterable[tuple[Kind, FloatArray | Product]]) -> Norms:
+def norms_of(parts: Iterable[tuple[BlockKind, FloatArray | Product]]) -> Norms:
     """Return the squared norm of each kind.
 
     Args:
         parts: Tensors, their nonzero entries, or their two factors, with their kinds.
     """
-    norms: dict[Kind, float] = {}
+    norms: dict[BlockKind, float] = {}
     for kind, part in parts:
         norms[kind] = norms.get(kind, 0.0) + _squared(part)
     return norms

@@ -17,7 +17,7 @@ from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.quarantine import failure_of
 from frugalfl_server.cohort.selection import Selection
 from frugalfl_server.rounds.questions import Questions
-from frugalfl_server.rounds.row_claims import Rows
+from frugalfl_server.rounds.row_claims import RowClaims
 from frugalfl_server.rounds.sums import Update
 from frugalfl_server.rounds.traffic import Traffic
 
@@ -53,7 +53,7 @@ class Opener:
         self._selection = selection
         self._who = identities
         self._in_rounds = in_rounds
-        self.rows = Rows()
+        self.rows = RowClaims()
         #: What each node's newest answer tells, until that is taken or refused.
         self._told: dict[int, Told] = {}
         self._heard: set[tuple[int, int]] = set()
@@ -119,11 +119,11 @@ class Opener:
     def _tell(self, node: int, reply: wire.TrainReply) -> None:
         """Tell everybody who keeps account of this client what it says of itself."""
         self._questions.downlink.confirm(node, reply.held)
-        self._questions.planner.heard(node, reply)
+        self._questions.planner.note_reply(node, reply)
         if self._selection.limits is not None:
-            self._selection.limits.heard(node, reply)
+            self._selection.limits.note_reply(node, reply)
         if self._questions.programs is not None:
-            self._questions.programs.heard(node, reply, worked=bool(reply.frame))
+            self._questions.programs.note_reply(node, reply, worked=bool(reply.frame))
 
     def _discount(self, reply: wire.TrainReply, number: int) -> wire.TrainReply:
         """Give an update less weight that was computed on an older round's model."""

@@ -27,7 +27,7 @@ from frugalfl_server.rounds.intake import Intake
 from frugalfl_server.rounds.model_step import ModelStep
 from frugalfl_server.rounds.open_answers import Opener
 from frugalfl_server.rounds.questions import Questions
-from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.rate_control import RateControl
 from frugalfl_server.rounds.stopping import TrainingOver
 from frugalfl_server.rounds.sums import Sums
 from frugalfl_server.rounds.traffic import Traffic
@@ -52,7 +52,7 @@ class Parts:
     """
 
     strategy: Strategy
-    steering: Steering
+    steering: RateControl
     selection: Selection
     questions: Questions
     intake: Intake
@@ -89,7 +89,7 @@ class Parts:
             UsageError: The refresh plan cannot be used with this model.
         """
         clients = clients or Clients()
-        steering = Steering(settings.wire.uplink, settings.wire.uplink_budget)
+        steering = RateControl(settings.wire.uplink, settings.wire.uplink_budget)
         quorum = settings.rounds.quorum
         selection = Selection(
             settings.rounds.clients_per_round, clients.quarantine, clients.limits,
@@ -160,7 +160,7 @@ class Parts:
         self.intake.settle(sums)
         traffic = self.traffic
         self._keep_to(self.steering.budget, "uploads", traffic.uplink_bytes, traffic.updates)
-        sentences, self.intake.sentences = self.intake.sentences, []
+        sentences, self.intake.exclusions = self.intake.exclusions, []
         for failure in [*traffic.failures, *map(str, sentences)]:
             _log.warning(failure)
         return self.step.make(

@@ -13,9 +13,9 @@ from frugalfl import wire
 from frugalfl.codec import CodedFrame
 from frugalfl.errors import FrameError, UsageError
 from frugalfl.form import Form
-from frugalfl_server.cohort.energy_limits import Control
+from frugalfl_server.cohort.energy_limits import EnergyLimits
 from frugalfl_server.cohort.refresh_planner import Planner
-from frugalfl_server.cohort.training_programs import Programs, Sent
+from frugalfl_server.cohort.training_programs import Sent, TrainingPrograms
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.traffic import Traffic
 
@@ -67,8 +67,8 @@ class Questions:
     run: str
     downlink: Downlink
     planner: Planner
-    limits: Control | None = None
-    programs: Programs | None = None
+    limits: EnergyLimits | None = None
+    programs: TrainingPrograms | None = None
     resumed: tuple[int, ...] = ()
     form: Form | None = None
     learning_rate: float = 0.0

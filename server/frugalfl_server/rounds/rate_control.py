@@ -12,8 +12,8 @@ uplink ``stochastic(auto)``, every request carries the step's rule for this roun
   round's median base (``sum x² / sum |x|``). Without it there is a loop: noise grows the weights,
   the weights the updates, the updates the step, the step the noise.
 - What remains is a random walk: noise of known power adds to the weights of every tensor, in
-  expectation orthogonally, and their growth slows training down. :meth:`Steering.settle` takes the
-  growth back: it scales each tensor to the length that it would have without the noise.
+  expectation orthogonally, and their growth slows training down. :meth:`RateControl.settle` takes
+  the growth back: it scales each tensor to the length that it would have without the noise.
 
 A byte budget (`budget.py`) may raise ``v`` further, at most to double.
 """
@@ -42,7 +42,7 @@ _ROUNDS = 10
 _LEAST_SCALE = 0.5
 
 
-class Steering:
+class RateControl:
     """Chooses the uplink codec of each round, and settles the mean of what came back."""
 
     def __init__(self, uplink: str, budget_b: int = 0) -> None:

@@ -33,7 +33,7 @@ def capped_rows(rows: Sequence[int]) -> list[int]:
     return [count if most is None else min(count, most) for count in rows]
 
 
-class Rows:
+class RowClaims:
     """What each client of a phase claims to have; the newest claim counts."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from frugalfl_server.rounds.flower_strategies import needs_only_mean
 from frugalfl_server.rounds.norm_bound import Far, Judge
 from frugalfl_server.rounds.norms import kinds_of, norms_of
 from frugalfl_server.rounds.questions import Asked
-from frugalfl_server.rounds.rate_control import Steering
+from frugalfl_server.rounds.rate_control import RateControl
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Sums(Protocol):
 class MeanOfAll:
     """The sum of all updates: one accumulator of the model's size."""
 
-    def __init__(self, layout: Layout, steering: Steering) -> None:
+    def __init__(self, layout: Layout, steering: RateControl) -> None:
         """Begin a step."""
         self._total = Accumulator(layout)
         self._steering = steering
@@ -111,7 +111,7 @@ class MeanOfAll:
 class EachUpdate:
     """Every client's update by itself, decoded."""
 
-    def __init__(self, layout: Layout, steering: Steering, clips: bool) -> None:
+    def __init__(self, layout: Layout, steering: RateControl, clips: bool) -> None:
         """Begin a step.
 
         Args:
@@ -163,7 +163,7 @@ class EachUpdate:
         return [update.message for update, _ in self._decoded]
 
 
-def sums_for(strategy: Strategy, layout: Layout, steering: Steering) -> Sums:
+def sums_for(strategy: Strategy, layout: Layout, steering: RateControl) -> Sums:
     """Return what takes the updates of one step for a strategy."""
     if needs_only_mean(strategy):
         return MeanOfAll(layout, steering)

@@ -16,7 +16,7 @@ from frugalfl.kinds import ACCURACY
 METRIC = "metric_"
 #: Where a run keeps what its models are measured by.
 MEASURES = "measures.json"
-#: Where a run keeps who was set aside, and why.
+#: Where a run keeps who was in quarantine, and why.
 QUARANTINE = "set_aside.json"
 
 

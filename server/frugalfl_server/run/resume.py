@@ -41,7 +41,7 @@ _DECIDE_BITS = ("frugalfl", "flwr", "numpy", "torch")
 
 
 @dataclass(frozen=True)
-class Stopped:
+class StoppedAt:
     """Where a run was stopped.
 
     Attributes:
@@ -137,7 +137,7 @@ def claimed(run: RunDirectory) -> Iterator[None]:
         yield
 
 
-def begin(run: RunDirectory) -> tuple[Stopped | None, tuple[int, ...]]:
+def begin(run: RunDirectory) -> tuple[StoppedAt | None, tuple[int, ...]]:
     """Begin a run, or go on with it: bring its tables to its checkpoint, and note the attempt.
 
     Returns:
@@ -164,7 +164,7 @@ def begin(run: RunDirectory) -> tuple[Stopped | None, tuple[int, ...]]:
     return stopped, tuple(firsts[1:])
 
 
-def go_back_to_checkpoint(run: RunDirectory) -> Stopped:
+def go_back_to_checkpoint(run: RunDirectory) -> StoppedAt:
     """Make the tables and the newest model of a run what its checkpoint says, and return that.
 
     Raises:
@@ -175,19 +175,19 @@ def go_back_to_checkpoint(run: RunDirectory) -> Stopped:
         return _stopped(run, tree)
 
 
-def _stopped(run: RunDirectory, tree: Tree) -> Stopped:
+def _stopped(run: RunDirectory, tree: Tree) -> StoppedAt:
     """Bring a run to its checkpoint: its tables, and its newest model, which may be older."""
     if tree.get("run", run.name) != run.name:
         raise ValueError(f"it is of the run {tree['run']!r:.80}")
     run.go_back_to(tree["tables"])
-    stopped = Stopped(tree["phase"], tree["done"], tree["model"], tree)
+    stopped = StoppedAt(tree["phase"], tree["done"], tree["model"], tree)
     newest = [record for record in run.rounds if record.phase in _PHASES]
     if newest and stopped.model:  # trees are in files of their own
         run.checkpoint(stopped.model, phase=newest[-1].phase, round=newest[-1].round)
     return stopped
 
 
-def tell_of_resuming(run: RunDirectory, stopped: Stopped | None) -> None:
+def tell_of_resuming(run: RunDirectory, stopped: StoppedAt | None) -> None:
     """Say from where a run goes on, and warn if that may not be to the same bits."""
     _log.info(
         f"resume after {len(run.rounds)} finished rounds"

@@ -18,7 +18,7 @@ from frugalfl.errors import ExportError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import PublicData, Task, load_task
-from frugalfl_server.cohort.training_programs import Programs
+from frugalfl_server.cohort.training_programs import TrainingPrograms
 from frugalfl_server.export import DeviceBudget, fit
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.phases.prune import example_of, plan_for, prune_as_planned
@@ -72,7 +72,7 @@ def _programs(task: Task, settings: Settings) -> Iterator[ApprovedProgram]:
         return
     public = task.public_rows(settings.train.shares_counters)
     figures: list[dict[str, Any]] = []
-    compiler = Programs(task, settings, public.test, figures.append)
+    compiler = TrainingPrograms(task, settings, public.test, figures.append)
     for phase, module in _models(task, settings, public):
         compiler.follow(module)
         for purpose, trained, proximal in _purposes(settings, module):

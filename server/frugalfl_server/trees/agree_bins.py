@@ -117,11 +117,11 @@ class Agreement:
             self.cost.unfit += 1
         self.cost.failures.append(f"bins: node {node}: {said}")
         if not isinstance(error, ClientFailedError):
-            self.cost.failures += map(str, self.guard.wrong(node, 0, said))
+            self.cost.failures += map(str, self.guard.note_wrong(node, 0, said))
 
     def _give_up(self) -> None:
         if self.cost.unfit == self.cost.clients:
-            self.guard.aside.unfit.check_round(0, self.cost.clients)
+            self.guard.quarantine.unfit.check_round(0, self.cost.clients)
         raise FederationError(
             f"bins: none of {self.cost.clients} clients gave quantiles; "
             f"{next(iter(self.cost.failures), 'nobody answered')}"

@@ -47,7 +47,7 @@ class Exchanges:
             grown: The model.
             way: What clients are to grow.
             run: Name of the run.
-            guard: What is known of the clients, and who is set aside.
+            guard: What is known of the clients, and who is in quarantine.
             who: Who is who in the run.
             resumed: Told to every client (:class:`~frugalfl.wire.TreesRequest`).
         """
@@ -78,7 +78,7 @@ class Exchanges:
         self.cost = Cost(number)
         there = sorted(nodes)
         asked = self._guard.whom(there, self._growing.begins)
-        self.cost.set_aside = self._guard.aside.among(there)
+        self.cost.set_aside = self._guard.quarantine.among(there)
         self._sent_all = set()
         return [self._request(number, node) for node in self._growing.whom(asked)]
 
@@ -117,7 +117,7 @@ class Exchanges:
                 self._fail(node, error)
                 continue
             taken[node] = reply
-            self._guard.aside.unfit.trained(node)
+            self._guard.quarantine.unfit.note_trained(node)
         for node, why in self._growing.outliers().items():
             self._growing.drop(node)
             del taken[node]
@@ -186,4 +186,4 @@ class Exchanges:
             answer = self._answers.pop(node, None)
             if answer is not None:
                 refuse(answer, self._question(number), self.cost)
-            self.cost.failures += map(str, self._guard.wrong(node, number, said))
+            self.cost.failures += map(str, self._guard.note_wrong(node, number, said))

@@ -19,7 +19,7 @@ from frugalfl.task import Task
 from frugalfl.trees.ways import BAGGING, CYCLIC, HISTOGRAM, Way
 from frugalfl_server.cohort.client_names import Naming
 from frugalfl_server.cohort.identity import Identities
-from frugalfl_server.cohort.quarantine import SetAside
+from frugalfl_server.cohort.quarantine import Quarantine
 from frugalfl_server.exchange.cost import Cost
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.phases.share_counters import counters_into, wait_for
@@ -28,7 +28,7 @@ from frugalfl_server.rounds.synchronous import SynchronousRounds
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import LOG, Progress
 from frugalfl_server.run.records import MEASURES, RoundRecord
-from frugalfl_server.run.resume import Stopped, begin, tell_of_resuming
+from frugalfl_server.run.resume import StoppedAt, begin, tell_of_resuming
 from frugalfl_server.run.server_energy import server_energy
 from frugalfl_server.run.sink import RunSink
 from frugalfl_server.trees.agree_bins import Agreement
@@ -80,8 +80,8 @@ class TreeFederation:
             grid, settings.rounds.clients_per_round, settings.rounds.round_deadline
         )
         self._energy = server_energy(run.name, settings.energy.electricity)
-        aside = SetAside(settings.rounds.patience, settings.rounds.clients_per_round)
-        self._guard = Guard(aside, compares=bool(settings.rounds.norm_bound))
+        quarantine = Quarantine(settings.rounds.patience, settings.rounds.clients_per_round)
+        self._guard = Guard(quarantine, compares=bool(settings.rounds.norm_bound))
         self._test = ServerRows(test, scoring_of(task), self._energy)
 
     def conduct(self) -> None:
@@ -114,7 +114,7 @@ class TreeFederation:
                 TreeStrategy(growing, grown, asking, self._guard), grown, growing, done
             )
         finally:
-            self._guard.aside.keep(self._run, self._who.client_of)
+            self._guard.quarantine.write(self._run, self._who.client_of)
         self._run.flush()
         write_model(self._run, self._way, grown, exchanges, self._test)
         _log.info(f"model: {len(grown.forest)} trees, {size_text(sum(map(len, grown.segments)))}")
@@ -175,7 +175,7 @@ class TreeFederation:
         """Add a row to the run's tables."""
         record = cost.record(phase, scores, own)
         self._run.add_round(record, cost.energy, cost.heads)
-        self._who.keep(self._run)
+        self._who.write(self._run)
         self._run.add_energy(own)
         return record
 
@@ -194,7 +194,7 @@ class TreeFederation:
             }
         )
 
-    def _go_on(self, stopped: Stopped, growing: Growing) -> int:
+    def _go_on(self, stopped: StoppedAt, growing: Growing) -> int:
         """Put everything back to where the run was stopped; return how often clients were asked."""
         growing.restore(stopped.tree["growing"])
         self._guard.restore(stopped.tree["guard"])

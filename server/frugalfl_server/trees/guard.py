@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from frugalfl.errors import FrameError
-from frugalfl_server.cohort.quarantine import Sentence, SetAside
+from frugalfl_server.cohort.quarantine import Exclusion, Quarantine
 from frugalfl_server.rounds.row_claims import MOST_ROWS, capped_rows
 from frugalfl_server.trees.believable import Rows
 
@@ -39,13 +39,13 @@ class Guard:
     """What is known of the clients of one run.
 
     Attributes:
-        aside: Who sent garbage how often, and is not asked for that.
+        quarantine: Who sent garbage how often, and is not asked for that.
         compares: Whether clients are compared with each other.
         positives: Rows of class 1 that each client claims, by node.
         faulty: Clients of which an answer since the last step was not as it should be.
     """
 
-    aside: SetAside = field(default_factory=lambda: SetAside(None))
+    quarantine: Quarantine = field(default_factory=lambda: Quarantine(None))
     compares: bool = True
     positives: dict[int, int] = field(default_factory=dict)
     faulty: set[int] = field(default_factory=set)
@@ -101,38 +101,38 @@ class Guard:
         ]
 
     def whom(self, nodes: Sequence[int], begins: bool) -> list[int]:
-        """Return those that are asked: neither set aside, nor silent again and again.
+        """Return those that are asked: neither in quarantine, nor silent again and again.
 
         Args:
             nodes: Clients that are there.
             begins: Whether a round begins.
 
         Raises:
-            FederationError: All are set aside.
+            FederationError: All are in quarantine.
         """
         if begins:
-            self.aside.begin()
+            self.quarantine.begin()
             self._waits = {node: left - 1 for node, left in self._waits.items() if left > 1}
-        there = [node for node in nodes if not self.aside.rests(node)]
-        self.aside.check_enough(len(there), nodes)
+        there = [node for node in nodes if not self.quarantine.rests(node)]
+        self.quarantine.check_enough(len(there), nodes)
         return [node for node in there if node not in self._waits] or there
 
     def settle(self, nodes: Iterable[int]) -> None:
         """Note that a step is made: these clients' answers were as they should be, but for some."""
         for node in set(nodes) - self.faulty:
-            self.aside.right(node)
+            self.quarantine.note_right(node)
             self._silent.pop(node, None)
         self.faulty = set()
 
-    def wrong(self, node: int, round_: int, why: str) -> list[Sentence]:
+    def note_wrong(self, node: int, round_: int, why: str) -> list[Exclusion]:
         """Note an answer that no working client gives; return what follows."""
         self._silent.pop(node, None)
-        return self.aside.wrong(node, round_, why)
+        return self.quarantine.note_wrong(node, round_, why)
 
     def task_failed(self, node: int, round_: int, why: str) -> str:
         """Set a client aside whose own task failed; return why, and for how long."""
         self._silent.pop(node, None)
-        return self.aside.task_failed(node, round_, why)
+        return self.quarantine.task_failed(node, round_, why)
 
     def silent(self, node: int) -> None:
         """Note that everybody waited for a client in vain: it is asked less often.
@@ -147,14 +147,14 @@ class Guard:
         """Return what is known between steps, for a checkpoint."""
         by_node = (self.positives, self._rows, self._silent, self._waits)
         return {
-            "aside": self.aside.state(),
+            "aside": self.quarantine.state(),
             "by_node": [list(one.items()) for one in by_node],
             "capped": sorted(self._capped),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
-        self.aside.restore(state["aside"])
+        self.quarantine.restore(state["aside"])
         by_node = ({node: count for node, count in one} for one in state["by_node"])
         self.positives, self._rows, self._silent, self._waits = by_node
         self._capped = set(state["capped"])

@@ -30,7 +30,7 @@ class TreeStrategy(Strategy):
             growing: Makes steps of what clients contribute.
             grown: The model, to which this adds.
             exchanges: Asks and checks.
-            guard: What is known of the clients, and who is set aside.
+            guard: What is known of the clients, and who is in quarantine.
         """
         self._growing = growing
         self._grown = grown
@@ -81,7 +81,7 @@ class TreeStrategy(Strategy):
     def _give_up(self) -> None:
         cost = self.cost
         if 0 < cost.unfit == cost.clients:
-            self._guard.aside.unfit.check_round(cost.round, cost.clients)
+            self._guard.quarantine.unfit.check_round(cost.round, cost.clients)
         first = next(iter(cost.failures), "nobody answered")
         raise FederationError(
             f"round {cost.round}: none of {cost.clients} clients contributed; {first}"
