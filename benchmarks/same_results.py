@@ -70,6 +70,7 @@ def main() -> int:
     options = parser.parse_args()
     rows: dict[str, list[str]] = {}
     with checkout(options.against) as other, tempfile.TemporaryDirectory() as runs:
+        write_bank(Path(runs) / "bank")
         for name in [options.only] if options.only else CASES:
             settings = CASES[name].settings + (CASES[name].quick if options.quick else ())
             here, there = (
@@ -95,12 +96,21 @@ def checkout(commit: str) -> Iterator[Path]:
             subprocess.run([*git, "remove", "--force", str(place)], check=True)
 
 
+def write_bank(folder: Path) -> None:
+    """Simulate a small bank, the same files for both checkouts."""
+    app = ROOT / "simulations" / "fraud"
+    command = [sys.executable, "-m", "fraud.simulator", "--out", str(folder), "--seed", "1"]
+    command += ["--customers", "1000", "--terminals", "2000"]
+    subprocess.run(command, cwd=app, check=True, stdout=subprocess.DEVNULL)
+    shutil.copy(app / "pilot.toml", folder)
+
+
 def results(root: Path, app: str, settings: Sequence[str], folder: Path) -> dict[str, Any]:
     """Run a federation with the code of a checkout; return what must be the same, by name."""
     folder.mkdir(parents=True)
     env = os.environ | {
         "PYTHONPATH": os.pathsep.join(str(root / package) for package in PACKAGES),
-        "FRUGALFL_FRAUD": str(root / "simulations/fraud/pilot.toml"),
+        "FRUGALFL_FRAUD": str(folder.parent / "bank" / "pilot.toml"),
     }
     command = [sys.executable, "-c", DOOR, "simulate", str(app_of(root, app, folder)), *settings]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
