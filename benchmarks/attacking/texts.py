@@ -134,9 +134,11 @@ def _judge(strategy: FrugalStrategy, progress: Progress) -> Any:
     """Say after each round what was noted in it, as the server does."""
 
     def judge(number: int, _: Any) -> None:
+        if not number:  # before the first round
+            return
         for failure in strategy.traffic.failures:
             progress.warn(failure)
-        if number and strategy.traffic.updates:
+        if strategy.traffic.updates:
             progress.say(f"round {number}: accuracy of the honest counts")
 
     return judge

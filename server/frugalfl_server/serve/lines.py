@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class _Lines(logging.Handler):
+class _LineHandler(logging.Handler):
     def __init__(self, show: Callable[[str], None]) -> None:
         super().__init__()
         self._show = show
@@ -19,7 +19,7 @@ class _Lines(logging.Handler):
 @contextmanager
 def show_lines(show: Callable[[str], None]) -> Iterator[None]:
     """Hand what is logged here to a function, line by line; what it raises is not swallowed."""
-    logger, handler = logging.getLogger(__package__), _Lines(show)
+    logger, handler = logging.getLogger(__package__), _LineHandler(show)
     level, passed_on = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -78,9 +78,9 @@ class Scales:
         before -= width
         before -= (cols.cumsum() - cols).repeat(rows)
         self._before = before.astype(np.int32)
-        self._tensors = _Lines(rows.size, FIRST_SCALE, TENSOR_PRIOR, MAX_TENSOR_SCALE)
-        self._rows = _Lines(width.size, 0, LINE_PRIOR, MAX_LINE_SCALE)
-        self._cols = _Lines(int(cols.sum()), 0, LINE_PRIOR, MAX_LINE_SCALE)
+        self._tensors = _CellLines(rows.size, FIRST_SCALE, TENSOR_PRIOR, MAX_TENSOR_SCALE)
+        self._rows = _CellLines(width.size, 0, LINE_PRIOR, MAX_LINE_SCALE)
+        self._cols = _CellLines(int(cols.sum()), 0, LINE_PRIOR, MAX_LINE_SCALE)
         prior, self._weights = _priors(thresholds is not None)
         self._ones = prior * PRIOR
         self._seen = np.full(CLASSES, PRIOR)
@@ -168,7 +168,7 @@ class Scales:
         distance -= change.take(col, out=spare, mode="clip")
 
 
-class _Lines:
+class _CellLines:
     """The scales of all tensors, of all rows or of all columns, and their hits so far."""
 
     def __init__(self, count: int, scale: int, prior: int, bound: int) -> None:
