@@ -12,7 +12,7 @@ from frugalfl.codec.kept_channels import write_kept
 from frugalfl.errors import ExportError
 from frugalfl.kept import take
 from frugalfl.modules import read_parameters
-from frugalfl_server.export import prune_channels as prune
+from frugalfl_server.export import prune
 from frugalfl_server.export.kept_entries import kept_entries
 
 IMAGE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))

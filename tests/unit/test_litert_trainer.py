@@ -324,7 +324,7 @@ def test_a_packed_program_claims_no_more_than_is_read(net):
 
 
 def test_the_disk_keeps_the_programs_that_were_used_last(tmp_path, monkeypatch):
-    monkeypatch.setattr("frugalfl_client.store.KEPT_PROGRAM_BYTES", 250)
+    monkeypatch.setattr("frugalfl_client.kept_programs.KEPT_PROGRAM_BYTES", 250)
     store = Store(tmp_path / "store.sqlite")
     for digest in ("a", "b"):
         store.keep_program(digest, bytes(100))

@@ -10,7 +10,7 @@ from torch import nn
 
 from frugalfl.errors import TaskError
 from frugalfl.resize import resize
-from frugalfl_server.export import prune_channels as prune
+from frugalfl_server.export import prune
 
 IMAGE = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ROW = torch.rand(4, 12, generator=torch.Generator().manual_seed(1))

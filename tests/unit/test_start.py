@@ -11,7 +11,7 @@ from frugalfl import Task
 from frugalfl.errors import RunError, TaskError, UsageError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
-from frugalfl_server.export import prune_channels as prune
+from frugalfl_server.export import prune
 from frugalfl_server.phases.initial_model import initial_model, pin_start, slim_model
 from frugalfl_server.run.directory import RunDirectory
 
