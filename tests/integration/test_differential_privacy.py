@@ -54,7 +54,7 @@ def test_the_model_moves_by_the_mean_of_clipped_decoded_updates(tmp_path, clip):
             lengths = [np.linalg.norm(update) for update in heard.updates]
             assert len(lengths) == CLIENTS and (min(lengths) > 0.05) and max(lengths) < 1e6
             clipped = [u * min(1, clip / n) for u, n in zip(heard.updates, lengths, strict=True)]
-            moved = flat(run.model) - flat(run.strategy._model)
+            moved = flat(run.model) - flat(run.parts.model)
             np.testing.assert_allclose(moved, np.mean(clipped, axis=0), atol=2e-6)
 
 
@@ -63,7 +63,7 @@ def test_noise_is_that_of_the_setting(tmp_path):
     with digits():
         run = Rounds(chosen, tmp_path, inner=strategy_of(chosen))
         run.next()
-        noise = flat(run.model) - flat(run.strategy._model)
+        noise = flat(run.model) - flat(run.parts.model)
     assert np.std(noise) == pytest.approx(400 * 0.01 / CLIENTS, rel=0.05)
 
 
