@@ -1,6 +1,6 @@
 """What the lean node takes from flwr's internals, and what to do when an upgrade moves it.
 
-All of it is in client/frugalfl_client/node/flower.py, and of the server's half in
+All of it is in client/frugalfl_client/node/flower, and of the server's half in
 server/frugalfl_server/exchange/flower.py; nothing else has to change. What both rely on a SuperLink
 to do is in test_carried.py.
 """
