@@ -10,28 +10,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Error, Message
 
 from frugalfl import wire
 from frugalfl.errors import FederationError, FrameError
 from frugalfl.fold_message import fold, unfold
-from frugalfl.text import printable
-from frugalfl_client.approvals import APP_HASH
 from frugalfl_client.node import flower
 from frugalfl_client.node.answering import answer, failed, why
 from frugalfl_client.node.apart import CAN_FORK, answer_apart, give_back_memory
 from frugalfl_client.node.app_error import AppError
-from frugalfl_client.node.apps import App, Apps
+from frugalfl_client.node.apps import Apps
 from frugalfl_client.node.channel import RefusedError, UnreachableError
-from frugalfl_client.node.flower import Fleet, Incoming, Run, RunOverError, UnknownNodeError
+from frugalfl_client.node.flower import Fleet, Incoming, RunOverError, UnknownNodeError
 from frugalfl_client.node.heart import Heart
 from frugalfl_client.node.outbox import Outbox
 from frugalfl_client.node.pace import Pace, back_off
+from frugalfl_client.node.runs import Runs
 
 #: Newest questions that are known to be answered.
 _KEPT_ANSWERS = 64
-#: Runs whose Flower state and settings are kept in memory.
-_KEPT_RUNS = 4
 #: Longest wait between two attempts to connect (s), and while the line is not gone for long: in a
 #: run a SuperLink gives a node up a minute after its last heartbeat, and its answer with it, so a
 #: node whose line was cut for half of that must not lose the other half.
@@ -49,7 +46,11 @@ class Stopped(BaseException):
 
 
 class Node:
-    """A device's part in the federations of one SuperLink."""
+    """A device's part in the federations of one SuperLink.
+
+    Its many methods are the states of one life, each of which may be left by an error at any time:
+    they share what is known of the line and of the message at work.
+    """
 
     def __init__(
         self, fleet: Fleet, apps: Apps, outbox: Outbox, heart: Heart, pace: Pace,
@@ -70,15 +71,15 @@ class Node:
             registers: The key is the node's own, which it registers and in the end unregisters.
             remember: Keeps the id for the next start.
         """
-        self._fleet, self._apps, self._outbox, self._heart = fleet, apps, outbox, heart
-        self._pace, self._config, self._say, self._remember = pace, config, say, remember
+        self._fleet, self._outbox, self._heart = fleet, outbox, heart
+        self._pace, self._say, self._remember = pace, say, remember
         self._id, self._registers = known_as, registers
         self._online = False
         self._ever_online = False
         self._lost_at: float | None = None
         self._claimed: Incoming | None = None
         self._fetched: Message | None = None
-        self._runs: dict[int, tuple[Run, Context]] = {}
+        self._runs = Runs(fleet, apps, config, say)
         #: The newest questions that were answered: run, digest.
         self._answered: deque[tuple[int, bytes]] = deque(maxlen=_KEPT_ANSWERS)
         self._stop = threading.Event()
@@ -261,7 +262,7 @@ class Node:
             self._at_work = True
             if self._stop.is_set():
                 raise Stopped
-            context, app = self._of_run(run_id, what)
+            context, app = self._runs.of(self._id, run_id, what)
             self._say(f"{what}: {message.metadata.message_type} begins")
             if app.is_ours or not CAN_FORK:
                 return answer(app.client, message, context, self._say)
@@ -276,29 +277,6 @@ class Node:
             return failed(message, why(error))
         finally:
             self._at_work = False
-
-    def _of_run(self, run_id: int, what: str) -> tuple[Context, App]:
-        """Return a run's context and its app."""
-        known = self._runs.get(run_id)
-        run = known[0] if known else self._fleet.run(self._id, run_id)
-        app = self._apps.of(run, lambda: self._fleet.fab(self._id, run_id, run.fab_hash))
-        if known is None:
-            self._say(f"{what}: {printable(f'{run.fab_id} {run.fab_version}')}")
-            try:
-                settings = flower.settings_of(app.defaults, run)
-            except ValueError as error:
-                raise AppError(f"the app does not have a setting of the run: {error}") from error
-            context = Context(
-                run_id=run_id, node_id=self._id, node_config=self._config | {APP_HASH: app.hash},
-                state=RecordDict(), run_config=settings, series_id=run.series_id,
-            )  # fmt: skip
-        else:
-            context = known[1]
-        self._runs.pop(run_id, None)
-        self._runs[run_id] = (run, context)
-        while len(self._runs) > _KEPT_RUNS:
-            del self._runs[next(iter(self._runs))]
-        return context, app
 
     def _deliver(self, done: str = "") -> None:
         """Send the first answer of the outbox, or give up where nobody waits for it."""

@@ -31,7 +31,10 @@ class _Account:
 
 
 class EnergyLimits:
-    """What is known of each client's energy, over a whole run."""
+    """What is known of each client's energy, over a whole run.
+
+    Budget, battery and epochs are one account a client; hence more than twelve short methods.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Begin with nothing known."""

@@ -63,7 +63,11 @@ class Bond:
 
 
 class Identities:
-    """Who is who in one run."""
+    """Who is who in one run.
+
+    Checking, binding and undoing a bond act on the same three indices, so they stay together,
+    with more than twelve methods.
+    """
 
     def __init__(self, run: Path | None = None) -> None:
         """Begin without knowing anybody.

@@ -49,7 +49,11 @@ class _Purpose:
 
 
 class TrainingPrograms:
-    """The programs of one run, and which client has which."""
+    """The programs of one run, and which client has which.
+
+    What is compiled depends on who has what, and who is sent what on what is compiled; hence
+    more than twelve methods.
+    """
 
     def __init__(
         self,

@@ -80,7 +80,11 @@ class _Pruning:
 
 
 class Downlink:
-    """The view, its versions, and who holds which."""
+    """The view, its versions, and who holds which.
+
+    The bits of view, frames and versions have to agree after each step, so one class keeps them,
+    with more than twelve methods.
+    """
 
     def __init__(
         self,

@@ -79,7 +79,10 @@ def blaming(path: Path) -> Iterator[None]:
 
 
 class RunDirectory:
-    """An open run; use :meth:`create` or :meth:`open`."""
+    """An open run; use :meth:`create` or :meth:`open`.
+
+    Every file of a run is written and read in one place, a method each; hence more than twelve.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path

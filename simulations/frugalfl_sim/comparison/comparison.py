@@ -88,6 +88,8 @@ class Subsampling:
 class Comparison:
     """All rows, and the figures over seeds.
 
+    Each figure of the page is a method, so it has more than twelve.
+
     Attributes:
         rows: In any order.
         chosen: Key of the federated method that headlines are about, chosen by whoever runs the

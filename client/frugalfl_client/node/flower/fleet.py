@@ -100,7 +100,7 @@ class Incoming:
 
 
 class Fleet:
-    """The calls of one node to one SuperLink."""
+    """The calls of one node to one SuperLink; it has as many methods as the API has calls."""
 
     def __init__(self, channel: Channel, key: ec.EllipticCurvePrivateKey) -> None:
         """Speak over ``channel`` as the owner of ``key``."""
