@@ -20,11 +20,13 @@ from torch import nn
 from torch.nn import functional
 
 from frugalfl.errors import ExportError, FrugalFLError
-from frugalfl_edge import Interpreter, quantize
+from frugalfl.task import FloatArray
+from frugalfl_edge import Interpreter, predict, quantize
 from frugalfl_server import export
-from frugalfl_server.export.gates import known_operators
+from frugalfl_server.export.gates import MIN_SQNR_DB, known_operators
 from frugalfl_server.export.lint import RULES, AddedCost, Rule
 from frugalfl_server.export.operators import MICRO_OPERATORS, operators
+from frugalfl_server.export.scores import sqnr_db
 
 Shape = tuple[int, ...]
 IMAGE, ROW, SERIES = (3, 8, 8), (16,), (3, 32)
@@ -334,16 +336,32 @@ def exported(write: Callable[[], nn.Module], shape: Shape) -> Exported:
     """Export a model, and measure it.
 
     Raises:
-        FrugalFLError: It cannot be converted, quantized or run in TFLite-Micro.
+        FrugalFLError: It cannot be converted, quantized or run in TFLite-Micro, or computes other
+            outputs.
     """
-    float_model = export.convert(built(write), shape)
+    module = built(write)
+    float_model = export.convert(module, shape)
     x = np.random.default_rng(0).random((16, *shape), dtype=np.float32)
     rows = export.to_model_layout(x, float_model)
+    check_same(predict(float_model, rows), module, x)
     model = export.strip(export.quantize(float_model, rows))
     known_operators(operators(model), MICRO_OPERATORS).check()
     steps = quantize(rows, Interpreter(model, kernels="reference").input)
     arena_bytes = export.run_micro(model, steps[:1]).arena_bytes
     return Exported(operators(model), len(model), arena_bytes)
+
+
+def check_same(outputs: FloatArray, module: nn.Module, x: FloatArray) -> None:
+    """Refuse a float file whose outputs are not the model's, as the export's gate does.
+
+    Raises:
+        ExportError: So it is.
+    """
+    with torch.inference_mode():
+        exact = module(torch.from_numpy(x)).numpy()
+    found_db = sqnr_db(outputs.astype(np.float32), exact.astype(np.float32))
+    if found_db < MIN_SQNR_DB:
+        raise ExportError(f"the file's outputs are not the model's: {found_db:.1f} dB")
 
 
 def exported_twins(twins: Twins) -> tuple[Exported | ExportError, Exported]:

@@ -69,7 +69,8 @@ def to_resume(path: Path, settings: Settings) -> RunDirectory:
         UsageError: The settings are not the run's own; the message names the first that differs.
     """
     run = RunDirectory.open(path)
-    theirs = run.read_json("run.json")["settings"]
+    # A run of an earlier version lacks the keys that are new since: it ran by their defaults.
+    theirs = Settings().as_config() | run.read_json("run.json")["settings"]
     for key, value in settings.as_config().items():
         if key != "resume" and value != theirs.get(key):
             raise UsageError(
