@@ -189,8 +189,13 @@ TWINS = {
         IMAGE,
     ),
     "fractional-resize": Twins(
-        lambda: image(nn.Upsample(scale_factor=1.5), conv(8)),
-        lambda: image(nn.Upsample(scale_factor=2), conv(8)),
+        # Without a pool behind it, which would average over the pixels that it picks.
+        lambda: nn.Sequential(
+            conv(), nn.Upsample(scale_factor=1.5), nn.Flatten(), nn.Linear(8 * 144, 4)
+        ),
+        lambda: nn.Sequential(
+            conv(), nn.Upsample(scale_factor=2), nn.Flatten(), nn.Linear(8 * 256, 4)
+        ),
         IMAGE,
     ),
     "dilated-pool": Twins(

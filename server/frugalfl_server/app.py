@@ -54,8 +54,8 @@ def _carrying(grid: Grid) -> Grid:
     """Let messages carry their content if there is a SuperLink, which a simulation has not."""
     if type(grid).__module__ != "flwr.superlink.grid.http_grid":
         return grid
-    from frugalfl_server.exchange.flower import CarryingGrid  # 54 MB
-    from frugalfl_server.exchange.own_random import leave_random_alone
+    from frugalfl_server.exchange.flower.carrying import CarryingGrid  # 54 MB
+    from frugalfl_server.exchange.flower.own_random import leave_random_alone
 
     leave_random_alone()
     return CarryingGrid(grid)

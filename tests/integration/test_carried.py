@@ -26,7 +26,7 @@ from frugalfl.fold_message import FOLDED, fold, unfold
 from frugalfl_client.node import flower
 from frugalfl_client.node.channel import Answer
 from frugalfl_server.app import _carrying
-from frugalfl_server.exchange.flower import CarryingGrid
+from frugalfl_server.exchange.flower.carrying import CarryingGrid
 from frugalfl_server.exchange.view import View
 
 REQUESTS = {

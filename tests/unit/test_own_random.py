@@ -6,7 +6,7 @@ import textwrap
 
 PROGRAM = """
 import random, threading
-from frugalfl_server.exchange.own_random import leave_random_alone
+from frugalfl_server.exchange.flower.own_random import leave_random_alone
 from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.retry import RetryInvoker, exponential
 from flwr.supercore.retry.retry_invoker import full_jitter
@@ -25,7 +25,7 @@ assert random.getstate() == state
 #: Where it was not asked for, all is as it was.
 UNASKED = """
 import random
-import frugalfl_server.exchange.own_random
+import frugalfl_server.exchange.flower.own_random
 from flwr.supercore import heartbeat
 
 assert heartbeat.random is random

@@ -24,10 +24,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from flwr.app import Message, MessageType, RecordDict
-from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from frugalfl import wire
+from frugalfl_server.exchange.flower import ErrorCode
 from frugalfl_server.exchange.view import View
 
 _log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flwr.app import Error, Message
-from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from frugalfl_server.exchange.clock import now_s
+from frugalfl_server.exchange.flower import ErrorCode
 
 #: How long to wait before asking for replies again (s): at first, and at most.
 _POLL_S, _MOST_POLL_S = 0.05, 1.0

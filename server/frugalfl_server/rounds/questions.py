@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from flwr.app import Message
-from flwr.supercore.differential_privacy import KEY_CLIPPING_NORM
 
 from frugalfl import wire
 from frugalfl.codec import CodedFrame
@@ -16,6 +15,7 @@ from frugalfl.form import Form
 from frugalfl_server.cohort.energy_limits import EnergyLimits
 from frugalfl_server.cohort.refresh_planner import Planner
 from frugalfl_server.cohort.training_programs import Sent, TrainingPrograms
+from frugalfl_server.exchange.flower import KEY_CLIPPING_NORM
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.traffic import Traffic
 
