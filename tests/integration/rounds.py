@@ -16,6 +16,7 @@ from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.cohort.energy_limits import EnergyLimits
+from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.quarantine import quarantine_of
 from frugalfl_server.cohort.training_programs import TrainingPrograms
 from frugalfl_server.export import prune
@@ -60,6 +61,7 @@ class Rounds:
 
     def _strategy(self, first=1):
         settings = self.settings
+        self.clients.identities = Identities()
         if self.inner is None and settings.rounds.sampling == Settings().rounds.sampling:
             settings = settings.changed(clients_per_round=settings.simulation.clients)  # everybody
         self.parts = Parts.of(

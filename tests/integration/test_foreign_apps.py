@@ -109,6 +109,7 @@ def test_whatever_an_app_does_is_an_answer_and_the_node_goes_on(machines, foreig
     assert node.alive
     node.signal(2)
     node.wait_for("signed off")
+    node.wait()
     assert not list(machines.folder.rglob("own-key.pem"))
 
 

@@ -26,7 +26,8 @@ def test_arguments_reach_flowers_strategy(text, kind, holds):
     built = strategy_of(Settings.of(strategy=text))
     assert type(built) is kind
     assert {name: getattr(built, name) for name in holds} == holds
-    assert (built.min_train_nodes, built.fraction_evaluate) == (10, 0.0)
+    # It is shown the clients of a round, and asks them all, however few they are.
+    assert (built.fraction_train, built.min_available_nodes, built.fraction_evaluate) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(
