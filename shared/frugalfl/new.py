@@ -79,7 +79,7 @@ def write_app(folder: Path, template: str) -> list[Path]:
     written = []
     for file in sorted(_FOLDER.joinpath(template).iterdir()):
         if file.suffix in (".py", ".toml"):  # and no cache of Python's
-            text = file.read_text(encoding="utf-8").replace(_NAME, name)
+            text = file.read_text(encoding="utf-8").replace(_NAME, name.replace("_", "-"))
             write_atomically(folder / file.name, text.encode(), shared=True)
             written.append(folder / file.name)
     return written

@@ -12,6 +12,7 @@ from frugalfl_client.device import forget_devices
 from frugalfl_client.owner import quiet_devices
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.train import train
+from frugalfl_server.report import write_report
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.summary import of_run
 from frugalfl_sim.apps import importable, quiet_flower
@@ -70,6 +71,16 @@ def test_one_client_of_three(federation, kind):
     assert SAID[kind] in line and line.endswith("it is not asked for 10 rounds")
     (idle,) = of_run(run, "finished", None)["never_trained"]
     assert idle["node"] == "1001" and SAID[kind] in idle["why"]
+    assert idle["client"] == "1"
+
+
+def test_the_report_names_who_never_trained(federation):
+    ours, run = federation(next(iter(SAID)))
+    train(ours)
+    run.flush()
+    run.write_json("summary.json", of_run(run, "finished", None))
+    page = write_report(run).read_text()
+    assert "Clients that never trained" in page and "client 1: " in page
 
 
 @pytest.mark.parametrize("kind", ["", "flip", "int32", "uint8", "fortran", "rest", "pub_flip"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from flwr.serverapp.strategy import FedAdam, FedAvg
+from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian
 
 from frugalfl.errors import FederationError, TaskError, UsageError
 from frugalfl.modules import read_parameters
@@ -108,3 +108,39 @@ def test_a_strategy_that_would_wait_for_more_says_so(task, tmp_path):
     grid = InProcessGrid(client_app, SETTINGS.simulation.clients, SETTINGS.as_config(), tmp_path)
     with pytest.raises(FederationError, match="4 clients can be asked, and FedAvg waits for 5"):
         strategy.start(grid, pack(start), num_rounds=1)
+
+
+class Odd(FedAvg):
+    def __init__(self, result):
+        super().__init__(fraction_evaluate=0.0)
+        self.result = result
+
+    def aggregate_train(self, server_round, replies):
+        return self.result(super().aggregate_train(server_round, replies))
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        (lambda found: None, "it returned NoneType"),
+        (lambda found: (unpack(found[0]), found[1]), "its model is of type dict"),
+        (lambda found: 1 / 0, "ZeroDivisionError"),
+        (lambda found: (pack({"other": np.ones(3, np.float32)}), found[1]), "its model has"),
+    ],
+)
+def test_what_goes_wrong_in_it_is_one_line_that_names_it(task, tmp_path, result, says):
+    own = replace(task, strategy=lambda settings: Odd(result))
+    with pytest.raises(TaskError, match=f"the strategy Odd: aggregate_train failed: .*{says}"):
+        trained(own, SETTINGS, tmp_path)
+
+
+def test_buffered_rounds_take_no_strategy_that_sees_every_update(task):
+    settings = SETTINGS.changed(asynchronous="buffered(3)")
+    median = replace(task, strategy=lambda settings: FedMedian())
+    with pytest.raises(UsageError, match="FedMedian .*asynchronous aggregation has none"):
+        strategy_of(settings, median)
+
+
+def test_only_strategies_are_wrapped():
+    with pytest.raises(UsageError, match="takes a strategy of flwr.serverapp"):
+        FrugalStrategy.wrap(FedAvg, SETTINGS)

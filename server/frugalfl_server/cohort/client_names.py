@@ -29,9 +29,13 @@ class Naming:
         """Return a line with the numbers of clients; nodes that are no client's yet stay."""
         return _SUBJECT.sub(self._named, text)
 
+    def client_of(self, node: int) -> str:
+        """Return the number of a node's client, as text; empty: it is not known yet."""
+        return self._client_of(node) or str(self._simulated.get(node, ""))
+
     def _named(self, found: re.Match[str]) -> str:
         node = int(found[1])
-        client = self._client_of(node) or str(self._simulated.get(node, ""))
+        client = self.client_of(node)
         if not client:
             return found[0]
         beside = "" if node in self._told else f" (node {node})"

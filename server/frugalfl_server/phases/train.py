@@ -111,7 +111,7 @@ class _Rounds:
         except TrainingOver as over:
             self._ended_early(str(over))
         finally:
-            federation.clients.quarantine.write(federation.sink)
+            federation.clients.quarantine.write(federation.sink, federation.named.client_of)
         if settings.rounds.asynchronous:
             self._count_late()
 
@@ -146,7 +146,7 @@ class _Rounds:
         sink.add_round(record, traffic.energy, traffic.heads)
         sink.add_energy(own)
         sink.write_model(model, self.phase, record.round)
-        federation.clients.quarantine.write(sink, federation.clients.identities.client_of)
+        federation.clients.quarantine.write(sink, federation.named.client_of)
         federation.clients.identities.write(sink)
         federation.write_checkpoint(self.phase, number, model, self._parts)
         federation.progress.round_done(record)

@@ -15,6 +15,7 @@ import numpy as np
 from frugalfl.energy import Totals, spent
 from frugalfl.kinds import ACCURACY
 from frugalfl.metrics import number
+from frugalfl.trees.ways import HISTOGRAM, parse_way
 from frugalfl_server.report.final_outcomes import Outcomes, read_outcomes
 from frugalfl_server.report.joules import of_clients
 from frugalfl_server.report.texts import direction, measure_name, percent
@@ -68,6 +69,9 @@ class Facts:
     def planned(self) -> int:
         """Rounds that the settings ask for."""
         settings = self.about["settings"]
+        way = parse_way(settings.get("trees", ""))
+        if way is not None and way.name == HISTOGRAM:
+            return way.trees  # a round is a tree
         return int(settings["rounds"] + (settings["recover-rounds"] if self.pruned else 0))
 
     @property

@@ -24,6 +24,7 @@ from frugalfl_server.cohort.quarantine import ClientFailedError
 from frugalfl_server.cohort.round_robin import RoundRobin
 from frugalfl_server.exchange.view import ExactGrid
 from frugalfl_server.rounds.flower_arrays import pack
+from frugalfl_server.rounds.inner_strategy import pick
 from frugalfl_server.rounds.intake import Accepted
 from frugalfl_server.rounds.norm_bound import Far
 from frugalfl_server.rounds.parts import Parts
@@ -88,8 +89,8 @@ class BufferedSteps:
         self._asks.clear()
         self._contributed.clear()
         anybody = ExactGrid(grid, range(1, self._at_a_time + 1))
-        told = parts.strategy.configure_train(step, pack(parts.model), ConfigRecord(), anybody)
-        self._template = next(iter(told))
+        told = pick(parts.strategy, step, pack(parts.model), ConfigRecord(), anybody)
+        self._template = told[0]
         nodes = list(grid.get_node_ids())
         parts.selection.begin(nodes)
         allowed = [node for node in nodes if parts.selection.may_train(node)]

@@ -133,6 +133,12 @@ def _own(settings: Settings, task: Task) -> flower.Strategy:
             f"strategy() of the task {task.name!r} gives a {type(found).__name__}, not a strategy "
             "of flwr.serverapp"
         )
+    if settings.rounds.asynchronous and not needs_only_mean(found):
+        raise UsageError(
+            f"the strategy {type(found).__name__} of the task {task.name!r} is shown every update "
+            "of a round, and asynchronous aggregation has none; give it only_mean = True if it "
+            "needs no more than their mean, or leave asynchronous out"
+        )
     return found
 
 

@@ -13,6 +13,7 @@ from frugalfl.blocks import Parameters
 from frugalfl.errors import FederationError
 from frugalfl_server.cohort.quarantine import Quarantine
 from frugalfl_server.rounds.flower_arrays import unpack
+from frugalfl_server.rounds.inner_strategy import aggregate
 from frugalfl_server.rounds.rate_control import RateControl
 from frugalfl_server.rounds.traffic import Traffic
 
@@ -65,7 +66,8 @@ class ModelStep:
         """
         if self._failed(traffic) or self._below_quorum(traffic):
             return None, None
-        arrays, metrics = self._strategy.aggregate_train(server_round, contributions)
+        shapes = {name: tensor.shape for name, tensor in model.items()}
+        arrays, metrics = aggregate(self._strategy, server_round, contributions, shapes)
         if arrays is not None and not _finite(arrays):
             _log.warning(
                 f"round {traffic.round}: the strategy made NaN or infinity of the updates; "

@@ -18,13 +18,14 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from frugalfl.blocks import Parameters
-from frugalfl.errors import FederationError
+from frugalfl.errors import FederationError, UsageError
 from frugalfl.settings import Settings
 from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.exchange.view import ExactGrid
 from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import fewest_of
+from frugalfl_server.rounds.inner_strategy import pick
 from frugalfl_server.rounds.parts import Parts
 from frugalfl_server.rounds.questions import readdress
 from frugalfl_server.rounds.sums import Update, sums_for
@@ -52,7 +53,14 @@ class FrugalStrategy(Strategy):
             strategy: It is shown the clients of a round, and picks from them.
             settings: ``Settings.of(context.run_config)``.
             clients: What is known of them; ``None``: all have PyTorch, and no energy limits.
+
+        Raises:
+            UsageError: It is no strategy.
         """
+        if not isinstance(strategy, Strategy):
+            raise UsageError(
+                f"wrap() takes a strategy of flwr.serverapp, such as FedAvg(), not {strategy!r:.60}"
+            )
         run = f"{type(strategy).__name__}-{secrets.token_hex(4)}"
 
         def build(model: Parameters) -> Parts:
@@ -116,7 +124,7 @@ class FrugalStrategy(Strategy):
         drawn = random.getstate()  # the choice has been made: picking from it draws nothing
         # What a strategy remembers as the model has to be what the updates are added to.
         view = ExactGrid(grid, nodes)
-        messages = parts.strategy.configure_train(server_round, pack(parts.model), config, view)
+        messages = pick(parts.strategy, server_round, pack(parts.model), config, view)
         picked = {message.metadata.dst_node_id: message for message in messages}
         random.setstate(drawn)
         return [picked[node] for node in nodes if node in picked]

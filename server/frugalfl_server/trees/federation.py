@@ -74,7 +74,7 @@ class TreeFederation:
             )
         self._rounds = way.trees if way.name == HISTOGRAM else settings.rounds.count
         self._who = Identities(run.path)
-        named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))
+        named = self._named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))
         self._progress = Progress(self._rounds, log=run.path / LOG, named=named)
         self._grid = RoundGrid(
             grid, settings.rounds.clients_per_round, settings.rounds.round_deadline
@@ -114,7 +114,7 @@ class TreeFederation:
                 TreeStrategy(growing, grown, asking, self._guard), grown, growing, done
             )
         finally:
-            self._guard.quarantine.write(self._run, self._who.client_of)
+            self._guard.quarantine.write(self._run, self._named.client_of)
         self._run.flush()
         write_model(self._run, self._way, grown, exchanges, self._test)
         _log.info(f"model: {len(grown.forest)} trees, {size_text(sum(map(len, grown.segments)))}")

@@ -56,8 +56,8 @@ class TrainSettings:
         need(self.learning_rate > 0, "learning-rate", self.learning_rate, "above 0")
         last = self.final_learning_rate
         need(
-            0 < last <= self.learning_rate,
-            "final-learning-rate", last, "above 0 and at most learning-rate",
+            0 < last <= self.learning_rate, "final-learning-rate", last,
+            f"above 0 and at most learning-rate, {self.learning_rate:g}",
         )  # fmt: skip
         need(0 <= self.momentum < 1, "momentum", self.momentum, "from 0 to below 1")
         need(self.trainer in TRAINERS, "trainer", self.trainer, "auto, torch or litert")
