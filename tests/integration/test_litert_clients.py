@@ -86,6 +86,7 @@ class Twins:
                     self.differences.append(float(np.abs(tensor - other).max()))
 
 
+@pytest.mark.slow  # four federations; the unit tests of both trainers compare their updates
 def test_clients_of_both_kinds_agree_whatever_blocks_each_of_them_trains(tmp_path):
     client = Twins(tmp_path, litert={1, 2}, link=lambda number: "lora" * (number % 2))
     with digits():

@@ -145,6 +145,7 @@ def test_export_writes_the_same_model_elsewhere(finished, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_without_tflite_micro_an_export_says_that_it_was_not_checked_there(finished, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(finished[0], copy, symlinks=True)
