@@ -185,7 +185,7 @@ def test_a_node_of_flowers_in_its_place_reads_a_carried_message(link, grid, node
     incoming = node.fleet.pull(node.id)
     assert incoming.message.content
     (content,) = incoming.tree.children
-    inflated = node.fleet._inflate(node.id, link.run, content, ())
+    inflated = node.fleet._contents.fetch(node.id, link.run, content)
     assert list(inflated) == [FOLDED]
     about = SimpleNamespace(content=inflated)
     assert wire.unpack_request(about).frames == b"frames"
