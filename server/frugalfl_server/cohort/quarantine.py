@@ -18,14 +18,8 @@ from frugalfl.errors import FederationError, TaskError
 from frugalfl.patience import Patience
 from frugalfl.settings import Settings
 from frugalfl_server.cohort.unfit import Unfit
-from frugalfl_server.exchange.failures import ClientFailedError, TaskFailedError, failure_of
 from frugalfl_server.run.records import QUARANTINE
 from frugalfl_server.run.sink import TakesJson
-
-__all__ = [
-    "ClientFailedError", "Exclusion", "Quarantine", "TaskFailedError", "failure_of",
-    "quarantine_of",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)

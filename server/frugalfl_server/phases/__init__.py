@@ -1,1 +1,1 @@
-"""The parts of a run beside training rounds, one file each."""
+"""The phases of a run, one file each, and what they work with."""

@@ -20,8 +20,8 @@ from flwr.serverapp import Grid
 
 from frugalfl.asynchronous import Buffered, staleness_weight
 from frugalfl.errors import FederationError
-from frugalfl_server.cohort.quarantine import ClientFailedError
 from frugalfl_server.cohort.round_robin import RoundRobin
+from frugalfl_server.exchange.failures import ClientFailedError
 from frugalfl_server.exchange.view import ExactGrid
 from frugalfl_server.rounds.flower_arrays import pack
 from frugalfl_server.rounds.inner_strategy import pick

@@ -15,12 +15,9 @@ from flwr.app import Message
 
 from frugalfl.errors import FrameError
 from frugalfl.text import printable
-from frugalfl_server.cohort.quarantine import (
-    ClientFailedError,
-    Exclusion,
-    TaskFailedError,
-)
+from frugalfl_server.cohort.quarantine import Exclusion
 from frugalfl_server.cohort.selection import Selection
+from frugalfl_server.exchange.failures import ClientFailedError, TaskFailedError
 from frugalfl_server.rounds.norm_bound import Far, Judge, NormBound
 from frugalfl_server.rounds.open_answers import Opener
 from frugalfl_server.rounds.row_claims import MOST_ROWS

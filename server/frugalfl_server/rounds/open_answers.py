@@ -14,8 +14,8 @@ from frugalfl.asynchronous import staleness_weight
 from frugalfl.errors import FrameError
 from frugalfl_server.cohort.check_energy import Told
 from frugalfl_server.cohort.identity import Identities
-from frugalfl_server.cohort.quarantine import failure_of
 from frugalfl_server.cohort.selection import Selection
+from frugalfl_server.exchange.failures import failure_of
 from frugalfl_server.rounds.questions import Questions
 from frugalfl_server.rounds.row_claims import RowClaims
 from frugalfl_server.rounds.sums import Update

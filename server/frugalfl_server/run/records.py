@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, get_type_hints
 
-from flwr.app import MetricRecord
-
 from frugalfl.kinds import ACCURACY
 
 #: Columns of ``rounds.parquet`` that hold a metric of the task begin so.
@@ -99,12 +97,6 @@ class RoundRecord:
             if value is not None and not isinstance(value, float):
                 raise ValueError(f"{METRIC}{name} is {value!r:.40}")
         return cls(**plain, metrics=metrics)
-
-
-def known_scores(record: RoundRecord) -> MetricRecord:
-    """Return what is known of a round's model, by name, as Flower's own log shows it."""
-    scores = {ACCURACY: record.accuracy, **record.metrics}
-    return MetricRecord({name: value for name, value in scores.items() if value is not None})
 
 
 def score_of(record: RoundRecord, name: str) -> float | None:
