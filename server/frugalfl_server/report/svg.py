@@ -16,6 +16,9 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from frugalfl.text import MOST_OF_A_LINE, printable
 
 #: CSS variable by stand-in colour; style.css.j2 gives each a light and a dark value.
 _VARIABLES = {
@@ -94,9 +97,19 @@ def draw(
             )
         )
         paint(axes)
+        _clean(figure)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=_NO_METADATA)
     return _for_page(file.getvalue(), name, size, label)
+
+
+def _clean(figure: Figure) -> None:
+    """Leave nothing but letters in a drawing's texts: some are what a run's files call things."""
+    for text in figure.findobj(Text):
+        said = text.get_text()
+        clean = "\n".join(printable(line, MOST_OF_A_LINE) for line in said.split("\n"))
+        if clean != said:
+            text.set_text(clean)
 
 
 def as_file(svg: str) -> str:
