@@ -7,6 +7,20 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
+import torch
+from hypothesis import register_random
+
+
+class TorchRandom:
+    """PyTorch's random numbers, for hypothesis: an example has the same weights when tried again."""
+
+    seed = staticmethod(torch.manual_seed)
+    getstate = staticmethod(torch.get_rng_state)
+    setstate = staticmethod(torch.set_rng_state)
+
+
+TORCH_RANDOM = TorchRandom()  # hypothesis keeps no reference of its own
+register_random(TORCH_RANDOM)
 
 
 @pytest.fixture(autouse=True)
