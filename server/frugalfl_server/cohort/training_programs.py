@@ -87,7 +87,13 @@ class TrainingPrograms:
         self._module = module
         self._model = {name: array.shape for name, array in read_parameters(module).items()}
 
-    def for_training(self, node: int, trained: Sequence[str], proximal: bool) -> Sent:
+    def for_training(
+        self,
+        node: int,
+        trained: Sequence[str],
+        proximal: bool,
+        coordinates: tuple[tuple[str, int], ...] = (),
+    ) -> Sent:
         """Return the program for a client's round; nothing for one that trains with PyTorch.
 
         Args:
