@@ -21,11 +21,10 @@ import numpy as np
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.links import Family, Tensor, Transform, shared_thresholds
+from frugalfl.codec.links import Family, Tensor, Transform, shared_dither
 from frugalfl.codec.step_rules import StepRule, largest_magnitude, step_rule
 from frugalfl.errors import CodecError
 
-_STREAM = 0x44495448
 _EIGHTHS = (1.0, 1.09375, 1.1875, 1.296875, 1.4140625, 1.546875, 1.6875, 1.828125)
 _LOWEST = -20
 _MOST = 2.0**31 - 2
@@ -35,6 +34,7 @@ class Dithered(Transform):
     """Symbols are multiples of the step, nearest to the values with the dither added."""
 
     family: Family = "unbiased"
+    dithers = True
 
     def __init__(self, rule: StepRule) -> None:
         self._rule = rule
@@ -74,8 +74,7 @@ class Dithered(Transform):
 
 def _dither(shapes: Sequence[Shape], seed: int) -> list[FloatArray]:
     """Return a number between -1/2 and 1/2 for each entry."""
-    words = shared_thresholds(shapes, seed ^ _STREAM)
-    return [(word + 0.5) * 2.0**-32 - 0.5 for word in words]
+    return [(word + 0.5) * 2.0**-32 - 0.5 for word in shared_dither(shapes, seed)]
 
 
 def _number_of(step: float) -> int:
