@@ -100,6 +100,7 @@ class TrainingPrograms:
             node: The client.
             trained: Names of the tensors to train.
             proximal: Whether the loss has FedProx's term.
+            coordinates: How many each trained tensor follows; none: tensors move freely.
 
         Raises:
             ExportError: The task's model or loss cannot be compiled, or blocks are private.
