@@ -12,6 +12,7 @@ from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
 from frugalfl.errors import TaskError
 from frugalfl.kinds import Kind
+from frugalfl.subspace import Subspace
 from frugalfl.task import Examples
 
 
@@ -90,6 +91,7 @@ class Trainer(Protocol):
         proximal_mu: float = 0.0,
         epochs: int = 0,
         smallest_batch: int = 1,
+        subspace: Subspace | None = None,
     ) -> Trained:
         """Run the local epochs.
 
@@ -103,11 +105,12 @@ class Trainer(Protocol):
             proximal_mu: Weight of FedProx's proximal term.
             epochs: Passes over the rows; 0: as the settings say.
             smallest_batch: Rows that every mini-batch has at least, the last one too.
+            subspace: Moves the planned tensors within it only; ``None``: freely.
 
         Raises:
             TaskError: The rows cannot be trained on, the task's code raised, or the loss is not
                 finite.
-            ProgramError: The training program is for another model or plan.
+            ProgramError: The training program is for another model, plan or subspace.
         """
 
     def calibrate(

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 #: What a client calls; no more is compiled, so that no more travels.
 SIGNATURES = ("train", "evaluate", "calibrate")
 
+#: How many coordinates each trained tensor follows, by name; empty: weights move freely.
+Coordinates = tuple[tuple[str, int], ...]
+
 
 class Sent(NamedTuple):
     """What a request carries of a program: its digest, and the file where it goes along."""
@@ -46,6 +49,7 @@ class _Purpose:
     model: tuple[tuple[str, Shape], ...]
     trained: tuple[str, ...]
     proximal: bool
+    coordinates: Coordinates = ()
 
 
 class TrainingPrograms:
@@ -87,13 +91,16 @@ class TrainingPrograms:
         self._module = module
         self._model = {name: array.shape for name, array in read_parameters(module).items()}
 
-    def for_training(self, node: int, trained: Sequence[str], proximal: bool) -> Sent:
+    def for_training(
+        self, node: int, trained: Sequence[str], proximal: bool, coordinates: Coordinates = ()
+    ) -> Sent:
         """Return the program for a client's round; nothing for one that trains with PyTorch.
 
         Args:
             node: The client.
             trained: Names of the tensors to train.
             proximal: Whether the loss has FedProx's term.
+            coordinates: Of the subspace that they train in.
 
         Raises:
             ExportError: The task's model or loss cannot be compiled, or blocks are private.
@@ -105,7 +112,7 @@ class TrainingPrograms:
                 "it has no PyTorch, but private blocks begin as the task's model makes them; "
                 "install PyTorch there, or set private to nothing"
             )
-        return self._sent(node, self._purpose(trained, proximal))
+        return self._sent(node, self._purpose(trained, proximal, coordinates))
 
     def for_calibration(self, node: int) -> Sent:
         """Return a program with the model as it is now, if possible one that the client has.
@@ -126,17 +133,20 @@ class TrainingPrograms:
             return self._sent(node, min(usable, key=lambda one: one[:2])[2])
         return self._sent(node, self._purpose(tuple(self._model), proximal=False))
 
-    def program_for(self, trained: Sequence[str], proximal: bool) -> Sent:
+    def program_for(
+        self, trained: Sequence[str], proximal: bool, coordinates: Coordinates = ()
+    ) -> Sent:
         """Return a program for the model as it is now, whoever may get it.
 
         Args:
             trained: Names of the tensors to train.
             proximal: Whether the loss has FedProx's term.
+            coordinates: Of the subspace that they train in.
 
         Raises:
             ExportError: The task's model or loss cannot be compiled.
         """
-        return self._compiled_for(self._purpose(trained, proximal))
+        return self._compiled_for(self._purpose(trained, proximal, coordinates))
 
     def note_reply(
         self, node: int, reply: wire.TrainReply | wire.CalibrateReply, worked: bool
@@ -187,8 +197,10 @@ class TrainingPrograms:
             self._settings.train.trainer == wire.LITERT and node not in self._with_torch
         )
 
-    def _purpose(self, trained: Sequence[str], proximal: bool) -> _Purpose:
-        return _Purpose(tuple(self._model.items()), tuple(trained), proximal)
+    def _purpose(
+        self, trained: Sequence[str], proximal: bool, coordinates: Coordinates = ()
+    ) -> _Purpose:
+        return _Purpose(tuple(self._model.items()), tuple(trained), proximal, coordinates)
 
     def _sent(self, node: int, purpose: _Purpose) -> Sent:
         program = self._compiled_for(purpose)
@@ -227,6 +239,7 @@ class TrainingPrograms:
             input_shape=self._rows.x.shape[1:],
             target_shape=_target_shape(self._rows),
             signatures=SIGNATURES,
+            coordinates=dict(purpose.coordinates) or None,
         )
         check = check_program(
             program, self._module, loss=self._task.loss, optimizer=optimizer,

@@ -41,7 +41,7 @@ from frugalfl.program import Program, to_bytes
 
 #: Inputs that have rows in their first axis, and others, which are the same for every batch.
 _ROWS = re.compile(r"x|y|w|m\d+")
-_OTHERS = re.compile(r"learning_rate|proximal_mu|[pgs]\d+")
+_OTHERS = re.compile(r"learning_rate|proximal_mu|[pgsq]\d+")
 _OUTPUTS = {"evaluate": ("loss", "right"), "predict": ("outputs",), "calibrate": ("ranges",)}
 _LEAST_BATCH = 2
 #: Digests of the programs, descriptions included, that have passed.
