@@ -9,10 +9,11 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from frugalfl import wire
-from frugalfl.blocks import Layout
+from frugalfl.blocks import Layout, Parameters
 from frugalfl.codec import Codec, encode_frame, parse_codec
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import FrameError, UsageError
+from frugalfl.subspace import add
 from frugalfl_client.bring_up import bring_up, builds_on
 from frugalfl_client.calibrate import give_ranges
 from frugalfl_client.counters import share
@@ -92,7 +93,7 @@ def _train(exchange: Exchange) -> wire.TrainReply:
         return _declined(exchange, held, request, battery)
     codec = _codec_of(request)
     trainer = device.trainer(request.program, request.program_file)
-    if trainer is not None:
+    if trainer is not None and device.settings.wire.subspace is None:
         trainer.layout.check(request.blocks)
     if trainer is None or not builds_on(held, request):
         # A training program is missing; or the disk was lost or damaged, or another server used
@@ -113,20 +114,25 @@ def _trained(
     device.keep_back(kept_back)
     energy = exchange.meter(request, trainer.software)
     bring_up(exchange, trainer, held, request)
-    tested = _measure_received(exchange, trainer, held)
+    weights, subspace = held.weights(device.settings), held.subspace(device.settings)
+    tested = _measure_received(exchange, trainer, weights)
+    planned = request.blocks
+    if subspace is not None and device.settings.wire.subspace is not None:
+        planned = device.settings.wire.subspace.blocks(trainer.layout)
     with energy.window("train", samples=len(device.rows.examples)):
         rate = request.learning_rate or device.settings.learning_rate_at(request.round)
-        device.rows.check_model(trainer, held.model | held.private)
+        device.rows.check_model(trainer, weights | held.private)
         trained = trainer.train(
-            held.model, request.blocks, device.rows.examples, rate, device.drawn(request.round),
-            held.private, request.proximal_mu, epochs, device.rows.fewest,
+            weights, planned, device.rows.examples, rate, device.drawn(request.round),
+            held.private, request.proximal_mu, epochs, device.rows.fewest, subspace,
         )  # fmt: skip
         held.private = trained.private
     if device.rows.held_out is not None:
-        tested = _measure_trained(exchange, trainer, held, trained)
+        tested = _measure_trained(exchange, trainer, weights | held.private, trained)
     with energy.window("encode"):
+        update = trained.update if subspace is None else subspace.reduce(trained.update)
         frame, held.residual = encode_frame(
-            codec, Layout.of(held.model), trained.update, base=request.version,
+            codec, Layout.of(held.model), update, base=request.version,
             version=request.version, residual=held.residual, missed=missed,
             seed=_rounding_seed((device.settings.run.seed, device.number, request.round)),
         )  # fmt: skip
@@ -139,29 +145,30 @@ def _trained(
     )  # fmt: skip
 
 
-def _measure_received(exchange: Exchange, trainer: Trainer, held: Held) -> _Tested:
+def _measure_received(exchange: Exchange, trainer: Trainer, weights: Parameters) -> _Tested:
     """Measure the model that came, if this device does that; tell of it, if only devices can."""
     device = exchange.device
     if device.rows.evaluated is None:
         return _Tested()
     with exchange.energy.window("evaluate", samples=len(device.rows.evaluated)) as window:
-        device.rows.check_model(trainer, held.model | held.private)
-        received = trainer.measure(held.model, device.rows.evaluated, device.rows.kind)
+        device.rows.check_model(trainer, weights)
+        received = trainer.measure(weights, device.rows.evaluated, device.rows.kind)
         window.correct = received.right
     return (
         _Tested(received, len(device.rows.evaluated)) if device.rows.measures_for_all else _Tested()
     )
 
 
-def _measure_trained(exchange: Exchange, trainer: Trainer, held: Held, trained: Trained) -> _Tested:
+def _measure_trained(
+    exchange: Exchange, trainer: Trainer, weights: Parameters, trained: Trained
+) -> _Tested:
     """Measure this device's own model, of which nobody else has the private blocks."""
     device = exchange.device
     assert device.rows.held_out is not None
     rows = len(device.rows.held_out)
-    moved = {name: held.model[name] + step for name, step in trained.update.items()}
+    moved = add(weights, trained.update)
     with exchange.energy.window("evaluate", samples=rows) as window:
-        whole = held.model | moved | held.private
-        measured = trainer.measure(whole, device.rows.held_out, device.rows.kind)
+        measured = trainer.measure(moved | trained.private, device.rows.held_out, device.rows.kind)
         window.correct = measured.right
     # Sums over fewer rows would tell single ones.
     return _Tested(measured, rows) if rows >= device.rows.smallest_batch else _Tested()

@@ -26,7 +26,7 @@ def bring_up(exchange: Exchange, trainer: Trainer, held: Held, request: _Request
     """
     try:
         with exchange.energy.window("decode"):
-            held.apply(request.frames, trainer.layout, trainer.limits)
+            held.apply(request.frames, trainer.layout, trainer.limits, exchange.device.settings)
         if held.version != request.version:
             raise FrameError(
                 f"the frames lead to version {held.version}, the request is for version "
@@ -34,6 +34,6 @@ def bring_up(exchange: Exchange, trainer: Trainer, held: Held, request: _Request
             )
     except (FrameError, TaskError) as error:
         kept = exchange.load(request)
-        kept.model, kept.version = {}, -1
+        kept.model, kept.base, kept.fold, kept.version = {}, {}, (), -1
         exchange.save(request, kept)
         raise FrameError(str(error)) from error

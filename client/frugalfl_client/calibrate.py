@@ -27,13 +27,14 @@ def give_ranges(exchange: Exchange) -> wire.CalibrateReply:
     energy = exchange.meter(request, "" if trainer is None else trainer.software)
     if trainer is not None and builds_on(held, request):
         bring_up(exchange, trainer, held, request)
+        weights = held.weights(device.settings)
         with energy.window("calibrate", samples=len(device.rows.examples)):
-            ranges = trainer.calibrate(held.model, device.rows.examples, request.percentile)
+            ranges = trainer.calibrate(weights, device.rows.examples, request.percentile)
         exchange.save(request, held)
         if device.rows.measures_for_all and device.rows.evaluated is not None:
             scored = len(device.rows.evaluated)
             with energy.window("evaluate", samples=scored) as window:
-                measured = trainer.measure(held.model, device.rows.evaluated, device.rows.kind)
+                measured = trainer.measure(weights, device.rows.evaluated, device.rows.kind)
                 window.correct = measured.right
     records, head, notice = exchange.close(ranges.nbytes, held.damage)
     return wire.CalibrateReply(

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from frugalfl.blocks import Layout, Parameters, snap
-from frugalfl.codec import Cut, Frame, Limits, Residual, decode_bundle
+from frugalfl.codec import Cut, Fold, Frame, Limits, Residual, decode_bundle
 from frugalfl.codec.feedback import fitting
 from frugalfl.errors import FrameError
 from frugalfl.kept import take
+from frugalfl.settings import Settings
+from frugalfl.subspace import Subspace, add
 
 #: A device that missed more rounds than this is sent a full model, not one frame a round.
 MOST_FRAMES = 1024
@@ -21,7 +23,10 @@ class Held:
 
     Attributes:
         version: Version of ``model``, and of the last update that was sent; -1: none.
-        model: Tensors by name, on the lattice of :func:`~frugalfl.blocks.snap`.
+        model: Tensors by name, on the lattice of :func:`~frugalfl.blocks.snap`; in a subspace,
+            the coordinates.
+        base: In a subspace, the weights that its coordinates are added to.
+        fold: In a subspace, its number, and the version that it began with; empty: there is none.
         residual: State of the uplink codec's error feedback.
         private: This device's own blocks, float32; never in a frame.
         trees: In a run of trees, in place of a model: the agreed bins, then the segments, as they
@@ -33,6 +38,8 @@ class Held:
 
     version: int = -1
     model: Parameters = field(default_factory=dict)
+    base: Parameters = field(default_factory=dict)
+    fold: tuple[int, ...] = ()
     residual: Residual = field(default_factory=dict)
     private: Parameters = field(default_factory=dict)
     trees: tuple[bytes, ...] = ()
@@ -53,42 +60,93 @@ class Held:
         """Return how many versions were let pass between the last update and this one."""
         return max(version - self.version - 1, 0) if self.version >= 0 else 0
 
-    def apply(self, bundle: bytes, layout: Layout, limits: Limits | None = None) -> None:
+    def subspace(self, settings: Settings) -> Subspace | None:
+        """Return the subspace that the coordinates are of; ``None``: whole weights are held.
+
+        Raises:
+            FrameError: The run's settings know of none.
+        """
+        return self._numbered(self.fold[0], settings) if self.fold else None
+
+    def weights(self, settings: Settings) -> Parameters:
+        """Return the whole model, without private blocks.
+
+        Raises:
+            FrameError: As :meth:`subspace`.
+        """
+        subspace = self.subspace(settings)
+        return self.model if subspace is None else add(self.base, subspace.expand(self.model))
+
+    def apply(
+        self,
+        bundle: bytes,
+        layout: Layout,
+        limits: Limits | None = None,
+        settings: Settings | None = None,
+    ) -> None:
         """Apply frames, one after the other.
 
         Args:
-            bundle: Frames and cuts without anything between them; may be empty.
+            bundle: Frames, cuts and folds without anything between them; may be empty.
             layout: The task's own layout: block names, and shapes.
             limits: Bounds of what is decoded; by default those of the layout, whose shapes are then
                 the ones before any pruning.
+            settings: Of the run: what subspaces are drawn from; ``None``: there are none.
 
         Raises:
             FrameError: A damaged frame, one for another model, or one that leads on from a
                 version that is not held.
         """
+        settings = settings or Settings()
         for part in decode_bundle(bundle, limits or Limits.of(layout), most=MOST_FRAMES):
-            if part.base is not None and part.base != self.version:
+            # What a subspace has been through may be sent as a whole: from its beginning.
+            anew = bool(self.fold) and part.base == self.fold[1] and isinstance(part, Frame)
+            if part.base is not None and part.base != self.version and not anew:
                 raise FrameError(
                     f"the frame leads on from version {part.base}, version {self.version} is held"
                 )
             if isinstance(part, Cut):
-                self._cut(part)
+                self._cut(part, settings)
+            elif isinstance(part, Fold):
+                self._fold(part, settings)
             elif part.base is None:
                 self._replace(part, layout)
             else:
-                self._add(part)
+                self._add(part, anew)
             self.version = part.version
 
     def _replace(self, frame: Frame, layout: Layout) -> None:
         shapes = {n: [tensor.shape for tensor in tensors] for n, tensors in frame.blocks.items()}
         replaced = frame.named(layout.with_shapes(shapes))
         self.model = {name: snap(tensor) for name, tensor in replaced.items()}
+        self.base, self.fold = {}, ()
         self.residual = fitting(self.residual, self.model)
 
-    def _add(self, frame: Frame) -> None:
+    def _add(self, frame: Frame, anew: bool) -> None:
         for name, difference in frame.named(Layout.of(self.model)).items():
-            self.model[name] = snap(self.model[name] + snap(difference))
+            before = self.model[name] * 0 if anew else self.model[name]
+            self.model[name] = snap(before + snap(difference))
 
-    def _cut(self, cut: Cut) -> None:
-        self.model = take(self.model, cut.kept(Layout.of(self.model)))
+    def _cut(self, cut: Cut, settings: Settings) -> None:
+        weights = self.weights(settings)
+        self.model = take(weights, cut.kept(Layout.of(weights)))
+        self.base, self.fold = {}, ()
         self.residual = fitting(self.residual, self.model)
+
+    def _fold(self, fold: Fold, settings: Settings) -> None:
+        """Add what the coordinates stand for to the weights, and begin the next subspace."""
+        weights = {name: snap(tensor) for name, tensor in self.weights(settings).items()}
+        if not weights:
+            raise FrameError("a subspace begins, and there is no model here for it to be of")
+        self.base, self.fold = weights, (fold.number, fold.version)
+        self.model = self._numbered(fold.number, settings).zeros()
+        self.residual = {}  # of coordinates that are no more
+
+    def _numbered(self, number: int, settings: Settings) -> Subspace:
+        plan = settings.wire.subspace
+        if plan is None:
+            raise FrameError(
+                "the server trains in a subspace, and this device's settings name none: "
+                f"refresh = {settings.wire.refresh}; does it run the same app?"
+            )
+        return plan.of_model(self.base, settings.run.seed, number)

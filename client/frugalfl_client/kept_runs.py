@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,12 @@ CREATE TABLE IF NOT EXISTS slots (
     round INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (run, slot));
 """
 #: Parts of a run, as they are called in :class:`Held`.
-_TREES = "trees"
-_KINDS = ("model", "residual", "private", _TREES)
+_TREES, _BASE, _FOLD = "trees", "base", "fold"
+_KINDS = ("model", _BASE, _FOLD, "residual", "private", _TREES)
+#: Those that not every run has.
+_SOMETIMES = (_BASE, _FOLD, _TREES)
 #: Of these, what the version is of: it has no meaning without them.
-_VERSIONED = ("model", _TREES)
+_VERSIONED = ("model", _BASE, _FOLD, _TREES)
 
 _Row = tuple[Any, ...]
 _Database = sqlite3.Connection
@@ -66,10 +68,10 @@ def load_run(db: _Database, run: str) -> Held:
     for kind in _KINDS:
         own = _in_slot(kind, slot)
         rows = _rows_of(db, run, own)
-        if kind == _TREES and own not in checksums and not rows:
-            continue  # a run of a network
+        if kind in _SOMETIMES and own not in checksums and not rows:
+            continue
         if checksums.get(own) == _checksum(run, kind, held.version, rows):
-            setattr(held, kind, _segments(rows) if kind == _TREES else _tensors(rows))
+            setattr(held, kind, _READERS.get(kind, _tensors)(rows))
         else:
             lost.append(kind)
     if set(_VERSIONED) & set(lost):
@@ -98,7 +100,7 @@ def replace_run(db: _Database, run: str, held: Held, slot: int | None = None) ->
         (run, slot, held.version, held.round, held.attempt),
     )
     for kind in _KINDS:
-        if kind != _TREES or held.trees:
+        if kind not in _SOMETIMES or getattr(held, kind):
             _insert(db, run, held.version, kind, slot, _rows(getattr(held, kind)))
 
 
@@ -155,9 +157,12 @@ def _in_slot(kind: str, slot: int) -> str:
     return f"{kind}-{slot}" if slot else kind
 
 
-def _rows(kept: Mapping[str, FloatArray] | Sequence[bytes]) -> list[_Row]:
+def _rows(kept: Mapping[str, FloatArray] | Sequence[bytes | int]) -> list[_Row]:
     if not isinstance(kept, Mapping):
-        return [(place, str(place), "", data) for place, data in enumerate(kept)]
+        return [
+            (place, str(place), "", str(one).encode() if isinstance(one, int) else one)
+            for place, one in enumerate(kept)
+        ]
     return [
         (place, name, ",".join(map(str, tensor.shape)), tensor.tobytes())
         for place, (name, tensor) in enumerate(kept.items())
@@ -175,6 +180,14 @@ def _tensors(rows: list[_Row]) -> dict[str, FloatArray]:
 
 def _segments(rows: list[_Row]) -> tuple[bytes, ...]:
     return tuple(data for *_, data in rows)
+
+
+def _numbers(rows: list[_Row]) -> tuple[int, ...]:
+    return tuple(int(data) for *_, data in rows)
+
+
+#: What reads the rows of a part that is not made of tensors.
+_READERS: dict[str, Callable[[list[_Row]], Any]] = {_TREES: _segments, _FOLD: _numbers}
 
 
 def _checksum(run: str, kind: str, version: Any, rows: list[_Row]) -> bytes:

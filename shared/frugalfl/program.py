@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
@@ -117,7 +118,9 @@ class Program:
             "x": (self.batch, *self.input_shape), "y": (self.batch, *self.target_shape),
             "w": (self.batch,), "learning_rate": (),
         }  # fmt: skip
-        named = {"p": self.parameters, "s": self.state, "m": self.masks}
+        named: dict[str, Sequence[Tensor | Mask]] = {
+            "p": self.parameters, "s": self.state, "m": self.masks,
+        }  # fmt: skip
         if self.proximal:
             shapes["proximal_mu"] = ()
             named["g"] = self.trained

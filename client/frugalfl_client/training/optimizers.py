@@ -7,7 +7,7 @@ to the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import torch
@@ -71,12 +71,41 @@ class Adam:
         parameter.addcdiv_(mean, root, value=-learning_rate / (1 - first**self._steps))
 
 
+class Following:
+    """Moves coordinates by another rule, and the parameter that follows them.
+
+    The coordinates begin as the means of the entries that follow them, signs taken off, for the
+    sake of a decay that is the rule's own.
+    """
+
+    def __init__(self, signs: torch.Tensor, parameter: torch.Tensor, rule: Rule) -> None:
+        self._signs = signs
+        self._rule = rule
+        self._start = parameter.detach().clone()
+        self._first = self._summed(self._start) / signs.abs().sum(0)
+        self._coordinates = self._first.clone()
+
+    def move(self, parameter: torch.Tensor, gradient: torch.Tensor, learning_rate: float) -> None:
+        """Make one step."""
+        self._rule.move(self._coordinates, self._summed(gradient), learning_rate)
+        moved = (self._signs * (self._coordinates - self._first)).flatten()[: parameter.numel()]
+        torch.add(self._start, moved.view_as(parameter), out=parameter)
+
+    def _summed(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the sum of each coordinate's entries, signs taken off."""
+        flat = torch.nn.functional.pad(values.flatten(), (0, self._signs.numel() - values.numel()))
+        return (flat.view_as(self._signs) * self._signs).sum(0)
+
+
 class LocalSteps:
     """Moves the parameters that training may move; begun anew for every local training.
 
     The gradient of all of them together is clipped first. Then the proximal term is added,
     mu (p - p0), the gradient of mu / 2 times the squared distance to the parameters p0 that
     training began with, the global model's (FedProx, Li et al. 2020); then the weight decay.
+
+    Of a parameter in a subspace, the rule moves the coordinates that it follows, by the sum of the
+    gradients of all entries of each, and the parameter moves with them.
     """
 
     def __init__(
@@ -85,9 +114,23 @@ class LocalSteps:
         learning_rate: float,
         optimizer: LocalOptimizer,
         proximal_mu: float = 0.0,
+        signs: Mapping[int, torch.Tensor] | None = None,
     ) -> None:
+        """Begin a local training.
+
+        Args:
+            parameters: Of the model; those that require no gradient stay.
+            learning_rate: Step size.
+            optimizer: The rule's name and constants.
+            proximal_mu: Weight of the proximal term.
+            signs: By ``id`` of the parameters that follow coordinates of a subspace, as
+                :meth:`~frugalfl.subspace.Subspace.signs` returns them.
+        """
         self._parameters = [p for p in parameters if p.requires_grad]
-        self._rules = [_rule(optimizer) for _ in self._parameters]
+        self._rules: list[Rule] = []
+        for parameter in self._parameters:
+            rule, own = _rule(optimizer), (signs or {}).get(id(parameter))
+            self._rules.append(rule if own is None else Following(own, parameter, rule))
         self._learning_rate = learning_rate
         self._clip = optimizer.clip_norm
         self._decay = 0.0 if optimizer.decoupled else optimizer.weight_decay

@@ -13,6 +13,7 @@ from frugalfl.modules import named_tensors, read_parameters, write_parameters
 from frugalfl.private import split
 from frugalfl.resize import resize
 from frugalfl.settings import Settings
+from frugalfl.subspace import Subspace
 from frugalfl.task import Examples, Loss, Task
 from frugalfl_client.training.batches import batches
 from frugalfl_client.training.optimizers import LocalSteps
@@ -69,6 +70,7 @@ class TorchTrainer:
         proximal_mu: float = 0.0,
         epochs: int = 0,
         smallest_batch: int = 1,
+        subspace: Subspace | None = None,
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
         private = private or self._private
@@ -82,6 +84,7 @@ class TorchTrainer:
                 learning_rate,
                 self._settings.train.local_optimizer,
                 proximal_mu,
+                _signs(module, subspace),
             )
             epochs = epochs or self._settings.train.epochs
             rng = np.random.default_rng(seed)
@@ -159,6 +162,18 @@ class TorchTrainer:
 
 def _shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in named_tensors(module).items()}
+
+
+def _signs(module: torch.nn.Module, subspace: Subspace | None) -> dict[int, torch.Tensor]:
+    """Return the signs of the parameters that follow coordinates, by a parameter's ``id``."""
+    if subspace is None:
+        return {}
+    counted = subspace.counts
+    return {
+        id(parameter): torch.from_numpy(subspace.signs(name))
+        for name, parameter in module.named_parameters()
+        if name in counted
+    }
 
 
 def _freeze(module: torch.nn.Module, layout: Layout, planned: set[str]) -> None:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from frugalfl import wire
-from frugalfl.blocks import Shape
+from frugalfl.blocks import Parameters, Shape
 from frugalfl.errors import ExportError, ProgramError
 from frugalfl.flow import check_flow
 from frugalfl.modules import read_parameters
+from frugalfl.plans import InSubspace
 from frugalfl.program_file import digest_of, pack
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
@@ -33,6 +34,23 @@ SIGNATURES = ("train", "evaluate", "calibrate")
 
 #: How many coordinates each trained tensor follows, by name; empty: weights move freely.
 Coordinates = tuple[tuple[str, int], ...]
+
+
+def trained_within(
+    plan: InSubspace, parameters: Parameters, seed: int
+) -> tuple[tuple[str, ...], Coordinates]:
+    """Return what a program for a subspace trains and how many coordinates it has, in any fold.
+
+    Args:
+        plan: Of the run.
+        parameters: The whole model, without private blocks.
+        seed: Of the run.
+
+    Raises:
+        UsageError: The plan cannot be used with this model.
+    """
+    subspace = plan.of_model(parameters, seed, fold=0)
+    return tuple(subspace.shapes), tuple(subspace.counts.items())
 
 
 class Sent(NamedTuple):

@@ -33,8 +33,8 @@ from frugalfl_server.export.ranges import probe_rows
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.merge_ranges import merge_ranges
 from frugalfl_server.rounds.client_scores import ClientScores
-from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.evaluate import evaluate
+from frugalfl_server.rounds.way_down import WayDown
 from frugalfl_server.run.progress import scores_text
 from frugalfl_server.run.records import RoundRecord
 
@@ -80,7 +80,7 @@ def calibrate(federation: Federation, module: torch.nn.Module) -> FloatArray:
     number = federation.last_round + 1
     downlink = federation.downlink_from(parameters, number)
     # Between rounds the view may lag behind, but ranges of another model are coarse scales.
-    downlink.advance(parameters, fine=True)
+    downlink.come_to(parameters)
     chosen = _choose(federation)
     question = wire.CalibrateRequest(
         federation.run.name, number, -1, -1, b"", settings.export.calibration_percentile,
@@ -132,7 +132,7 @@ def _add_row(federation: Federation, module: torch.nn.Module, answers: Answers) 
 
 def ask_clients(
     grid: Grid,
-    downlink: Downlink,
+    downlink: WayDown,
     nodes: Sequence[int],
     request: wire.CalibrateRequest,
     programs: TrainingPrograms | None = None,
@@ -163,7 +163,7 @@ class _Asking:
     """The two exchanges of a calibration."""
 
     grid: Grid
-    downlink: Downlink
+    downlink: WayDown
     request: wire.CalibrateRequest
     programs: TrainingPrograms | None
     who: Identities

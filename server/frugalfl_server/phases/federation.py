@@ -27,10 +27,11 @@ from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.export import PruningPlan
 from frugalfl_server.phases.load_libraries import set_up
 from frugalfl_server.phases.public_rows import ask_for_facts, is_federated, public_of, without_rows
-from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.evaluate import check_batches, evaluate, form_of, scoring_for
 from frugalfl_server.rounds.parts import Parts
 from frugalfl_server.rounds.stopping import check_stop
+from frugalfl_server.rounds.way_down import WayDown
+from frugalfl_server.rounds.ways_down import way_down
 from frugalfl_server.run.checkpoint import Tree, random_state, set_random_state
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import LOG, Progress
@@ -117,7 +118,7 @@ class Federation:
         self.simulated = SimulatedLaps(grid)
         self.clients_scores = Scores(None, dict.fromkeys(self.scoring.measures))
         self.compilations: list[dict[str, Any]] = []
-        self.downlink: Downlink | None = None
+        self.downlink: WayDown | None = None
         self.plan: PruningPlan | None = None
         self.ratio = 0.0
         self.left_off: StoppedAt | None = None
@@ -143,7 +144,7 @@ class Federation:
         set_up(self.energy, work, self.last_round)
         self.sink.add_energy(self.energy.take())
 
-    def downlink_from(self, model: Parameters, first: int, seed: int | None = None) -> Downlink:
+    def downlink_from(self, model: Parameters, first: int, seed: int | None = None) -> WayDown:
         """Return what brings clients on to a model; what they hold already is known.
 
         Args:
@@ -152,11 +153,7 @@ class Federation:
             seed: Clients draw this model from it themselves; ``None``: it has to travel.
         """
         if self.downlink is None:
-            settings = self.settings
-            self.downlink = Downlink(
-                model, settings.wire.downlink, first, seed, settings.wire.downlink_budget,
-                settings.rounds.updates_per_step,
-            )  # fmt: skip
+            self.downlink = way_down(model, self.settings, first, seed)
         return self.downlink
 
     def score(self, module: torch.nn.Module, parts: Parts) -> Scores:
@@ -176,9 +173,22 @@ class Federation:
         return self.clients_scores
 
     def write_checkpoint(
-        self, phase: str, done: int, model: Parameters, parts: Parts | None = None
+        self,
+        phase: str,
+        done: int,
+        model: Parameters,
+        parts: Parts | None = None,
+        moved: Parameters | None = None,
     ) -> None:
-        """Write down all that the next round depends on; for buffered rounds that is not all."""
+        """Write down all that the next round depends on; for buffered rounds that is not all.
+
+        Args:
+            phase: That goes on.
+            done: Rounds of it that are over.
+            model: As they have left it.
+            parts: Of the rounds.
+            moved: Tensors that stand for the model, if it is not its own that the rounds move.
+        """
         if self.settings.rounds.asynchronous:
             return
         try:
@@ -188,6 +198,7 @@ class Federation:
                     "done": done,
                     "ratio": self.ratio,
                     "model": model,
+                    **({} if moved is None or moved is model else {"moved": moved}),
                     "clients_accuracy": self.clients_scores.accuracy,
                     "clients_metrics": dict(self.clients_scores.metrics),
                     "stopped": self.stopped,

@@ -107,7 +107,7 @@ class _Rounds:
         try:
             self._end_if_over(done)
             self._set_step_size(done)
-            self._drive(left.model if left else model, done)
+            self._drive(left.moved if left else downlink.moved(model), done)
         except TrainingOver as over:
             self._ended_early(str(over))
         finally:
@@ -137,7 +137,8 @@ class _Rounds:
             TrainingOver: A limit of the settings is reached.
         """
         federation, sink, traffic = self.federation, self.federation.sink, self._parts.traffic
-        model = unpack(arrays)
+        moved = unpack(arrays)
+        model = self._parts.downlink.whole(moved)
         write_parameters(self.module, model)
         scores = federation.score(self.module, self._parts)
         own = federation.energy.take()
@@ -148,7 +149,7 @@ class _Rounds:
         sink.write_model(model, self.phase, record.round)
         federation.clients.quarantine.write(sink, federation.named.client_of)
         federation.clients.identities.write(sink)
-        federation.write_checkpoint(self.phase, number, model, self._parts)
+        federation.write_checkpoint(self.phase, number, model, self._parts, moved)
         federation.progress.round_done(record)
         self._set_up_compiler()
         self._end_if_over(number)

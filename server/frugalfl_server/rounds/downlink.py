@@ -128,11 +128,37 @@ class Downlink:
                 parse_codec(SEEDED), self.layout, model, base=None, version=version, seed=seed
             )
 
-    def advance(self, model: Parameters, fine: bool = False) -> Parameters:
-        """Bring the view closer to ``model`` by one frame.
+    @property
+    def oldest_version(self) -> int:
+        """Updates to any version can be added to the newest one."""
+        return 0
+
+    @property
+    def coordinates(self) -> tuple[tuple[str, int], ...]:
+        """None: weights move themselves."""
+        return ()
+
+    def trained(self, planned: Iterable[int]) -> list[str]:
+        """Return the names of these blocks' tensors."""
+        return self.layout.names(planned)
+
+    def moved(self, model: Parameters) -> Parameters:
+        """Return the model: its own tensors move."""
+        return model
+
+    def whole(self, moved: Parameters) -> Parameters:
+        """Return the model: its own tensors move."""
+        return moved
+
+    def come_to(self, model: Parameters) -> None:
+        """Bring the view close to a model that is no round's."""
+        self.advance(model, fine=True)
+
+    def advance(self, moved: Parameters, fine: bool = False) -> Parameters:
+        """Bring the view closer to the server's model by one frame.
 
         Args:
-            model: The server's model.
+            moved: The server's model.
             fine: Where the codec drops most of a difference, use :data:`FINE` instead.
 
         Returns:
@@ -141,9 +167,9 @@ class Downlink:
             bytes, and a view that lags far behind sets off oscillations, because clients then
             answer to a model that is no more.
         """
-        difference = {name: _worth_sending(t - self.view[name]) for name, t in model.items()}
+        difference = {name: _worth_sending(t - self.view[name]) for name, t in moved.items()}
         if not any(tensor.any() for tensor in difference.values()):
-            return model
+            return moved
         lossy = self._codec.family == "biased"
         codec = parse_codec(FINE) if fine and lossy else self._coarser()
         frame, _ = encode_frame(
@@ -152,8 +178,8 @@ class Downlink:
         for name, step in decode_frame(frame, self._limits).named(self.layout).items():
             self.view[name] = snap(self.view[name] + snap(step))
         self._append(frame)
-        dropped = {name: _worth_sending(t - self.view[name]) for name, t in model.items()}
-        return {name: tensor - _FORGOTTEN * dropped[name] for name, tensor in model.items()}
+        dropped = {name: _worth_sending(t - self.view[name]) for name, t in moved.items()}
+        return {name: tensor - _FORGOTTEN * dropped[name] for name, tensor in moved.items()}
 
     def prune(self, kept: Kept) -> None:
         """Go on with the entries that stay, in a new version of the model.

@@ -93,6 +93,8 @@ class Opener:
             _log.warning(f"node {node}: {reply.notice}")
         if not reply.frame:
             return None
+        if asked.version < self._questions.downlink.oldest_version:
+            raise FrameError("its update is of a subspace that has been folded since")
         possible = self._least_loss <= reply.loss <= _MOST_LOSS
         if not 0 < reply.samples <= _MOST_SAMPLES or not possible:
             raise FrameError(f"it trained on {reply.samples} rows, with a loss of {reply.loss}")

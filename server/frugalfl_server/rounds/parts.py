@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Iterable
@@ -21,7 +22,6 @@ from frugalfl_server.cohort.selection import Cohort, Selection, patience_of
 from frugalfl_server.cohort.sticky_sampling import sampler_of
 from frugalfl_server.rounds import strategy_state
 from frugalfl_server.rounds.byte_budget import Budget
-from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import unpack
 from frugalfl_server.rounds.intake import Intake
 from frugalfl_server.rounds.model_step import ModelStep
@@ -31,6 +31,7 @@ from frugalfl_server.rounds.rate_control import RateControl
 from frugalfl_server.rounds.stopping import TrainingOver
 from frugalfl_server.rounds.sums import Sums
 from frugalfl_server.rounds.traffic import Traffic
+from frugalfl_server.rounds.way_down import WayDown
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Parts:
         step: The next model.
         first_round: Of the phase.
         model: What updates are added to; empty before the first round.
+        fresh: What the strategy remembers before its first round; ``None``: not asked for.
         traffic: What the round that goes on has cost and brought.
     """
 
@@ -59,6 +61,7 @@ class Parts:
     step: ModelStep
     first_round: int = 1
     model: Parameters = field(default_factory=dict)
+    fresh: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.traffic = Traffic(self.first_round, time.monotonic())
@@ -68,7 +71,7 @@ class Parts:
         cls,
         settings: Settings,
         strategy: Strategy,
-        downlink: Downlink,
+        downlink: WayDown,
         run: str,
         clients: Clients | None = None,
         first_round: int = 1,
@@ -89,7 +92,9 @@ class Parts:
             UsageError: The refresh plan cannot be used with this model.
         """
         clients = clients or Clients()
-        steering = RateControl(settings.wire.uplink, settings.wire.uplink_budget)
+        steering = RateControl(
+            settings.wire.uplink, settings.wire.uplink_budget, bool(downlink.coordinates)
+        )
         quorum = settings.rounds.quorum
         selection = Selection(
             settings.rounds.clients_per_round, clients.quarantine, clients.limits,
@@ -104,19 +109,31 @@ class Parts:
         opener = Opener(strategy, questions, selection, clients.identities, in_rounds)
         intake = Intake(opener, selection, settings.rounds.norm_bound, in_rounds)
         step = ModelStep(strategy, steering, clients.quarantine, quorum)
-        return cls(strategy, steering, selection, questions, intake, step, first_round)
+        parts = cls(strategy, steering, selection, questions, intake, step, first_round)
+        if downlink.coordinates:
+            parts.fresh = copy.deepcopy(strategy_state.state_of(strategy))
+        return parts
 
     @property
-    def downlink(self) -> Downlink:
+    def downlink(self) -> WayDown:
         """What knows which frames each client lacks."""
         return self.questions.downlink
 
     def begin(self, server_round: int, arrays: ArrayRecord) -> None:
         """Begin a step of the model: bring the view to it, and the plan to this round."""
         self.traffic = Traffic(self.first_round + server_round - 1, time.monotonic())
-        before, self.model = self.model, self.downlink.advance(unpack(arrays))
+        before, oldest = self.model, self.downlink.oldest_version
+        self.model = self.downlink.advance(unpack(arrays))
+        if self.downlink.oldest_version > oldest:
+            before = {}
+            self._forget_moments()
         self.questions.planner.begin(server_round, before, self.model)
         self.intake.begin(self.traffic)
+
+    def _forget_moments(self) -> None:
+        """Have the strategy begin anew: what it remembers is of coordinates that are no more."""
+        if self.fresh is not None:
+            strategy_state.restore(self.strategy, self.fresh)
 
     def note(self, cohort: Cohort) -> None:
         """Note who was left out of a cohort.

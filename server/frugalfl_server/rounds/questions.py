@@ -16,8 +16,8 @@ from frugalfl_server.cohort.energy_limits import EnergyLimits
 from frugalfl_server.cohort.refresh_planner import Planner
 from frugalfl_server.cohort.training_programs import Sent, TrainingPrograms
 from frugalfl_server.exchange.flower import KEY_CLIPPING_NORM
-from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.traffic import Traffic
+from frugalfl_server.rounds.way_down import WayDown
 
 #: An answer that is later than this (rounds) is of no use any more.
 _MOST_LATE = 4
@@ -65,7 +65,7 @@ class Questions:
     """
 
     run: str
-    downlink: Downlink
+    downlink: WayDown
     planner: Planner
     limits: EnergyLimits | None = None
     programs: TrainingPrograms | None = None
@@ -122,8 +122,10 @@ class Questions:
         traffic.clients += 1
         program, file = Sent()
         if self.programs is not None:
-            names = self.downlink.layout.names(planned)
-            program, file = self.programs.for_training(node, names, mu > 0)
+            names = self.downlink.trained(planned)
+            program, file = self.programs.for_training(
+                node, names, mu > 0, self.downlink.coordinates
+            )
         traffic.downlink_bytes += len(frames) + len(file)
         traffic.program_bytes += len(file)
         request = wire.TrainRequest(

@@ -38,6 +38,8 @@ from frugalfl_server.rounds.byte_budget import Budget
 _NOISE, _GROWTH = 17.914, 0.48
 #: Rounds over which the reference step is the median.
 _ROUNDS = 10
+#: Step of a subspace's coordinates, times their root mean square.
+_WITHIN = 1.0
 #: No tensor is scaled by less than this in one round.
 _LEAST_SCALE = 0.5
 
@@ -45,23 +47,30 @@ _LEAST_SCALE = 0.5
 class RateControl:
     """Chooses the uplink codec of each round, and settles the mean of what came back."""
 
-    def __init__(self, uplink: str, budget_b: int = 0) -> None:
+    def __init__(self, uplink: str, budget_b: int = 0, subspace: bool = False) -> None:
         """Begin a phase.
 
         Args:
             uplink: Of the settings; without ``stochastic(auto)`` in it, nothing is steered.
             budget_b: Most bytes of an update, on average over a round; 0: no budget.
+            subspace: Updates are of a subspace's coordinates: few, none of them small beside the
+                others, and begun anew at each fold. Then a step of their root mean square is right,
+                and there is no growth of weights to take back.
         """
         self.budget = Budget(budget_b, coarsest=2.0)
         first, *self._rest = map(str, parse_codec(uplink).calls)
         self._uplink = uplink
-        self.active = first == "stochastic(auto)"
+        self._within = subspace and first == "stochastic(auto)"
+        self.active = first == "stochastic(auto)" and not subspace
         self._medians: deque[float] = deque(maxlen=_ROUNDS)
         self._round = _Noise()
 
     def codec_for(self, clients: int) -> str:
         """Return the codec text for a round of so many clients, and begin the round."""
         self._round = _Noise()
+        if self._within:
+            step = _WITHIN * self.budget.factor
+            return " | ".join([f"stochastic({step:.4g} sigma)", *self._rest])
         if not self.active:
             return self._uplink
         noise = f"{self.budget.factor * _NOISE * (max(clients, 1) / 10) ** _GROWTH:.4g} noise"

@@ -22,7 +22,6 @@ from frugalfl.errors import FederationError, UsageError
 from frugalfl.settings import Settings
 from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.exchange.view import ExactGrid
-from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import fewest_of
 from frugalfl_server.rounds.inner_strategy import pick
@@ -30,6 +29,7 @@ from frugalfl_server.rounds.parts import Parts
 from frugalfl_server.rounds.questions import readdress
 from frugalfl_server.rounds.sums import Update, sums_for
 from frugalfl_server.rounds.traffic import Traffic
+from frugalfl_server.rounds.ways_down import way_down
 
 
 class FrugalStrategy(Strategy):
@@ -64,9 +64,7 @@ class FrugalStrategy(Strategy):
         run = f"{type(strategy).__name__}-{secrets.token_hex(4)}"
 
         def build(model: Parameters) -> Parts:
-            downlink = Downlink(
-                model, settings.wire.downlink, budget_b=settings.wire.downlink_budget
-            )
+            downlink = way_down(model, settings)
             return Parts.of(settings, strategy, downlink, run, clients)
 
         return cls(build)

@@ -56,6 +56,12 @@ class StoppedAt:
     model: Parameters
     tree: Tree
 
+    @property
+    def moved(self) -> Parameters:
+        """The tensors that the rounds move: the model's own, or those of a subspace."""
+        moved: Parameters = self.tree.get("moved", self.model)
+        return moved
+
 
 def to_resume(path: Path, settings: Settings) -> RunDirectory:
     """Open a run to go on with it.

@@ -3,6 +3,7 @@
 from frugalfl.codec.codec import Codec, parse_codec
 from frugalfl.codec.cut import Cut, encode_cut
 from frugalfl.codec.feedback import Residual
+from frugalfl.codec.fold import Fold, encode_fold
 from frugalfl.codec.frame import (
     CodedFrame,
     Frame,
@@ -20,6 +21,7 @@ __all__ = [
     "CodedFrame",
     "Compact",
     "Cut",
+    "Fold",
     "Frame",
     "Limits",
     "Product",
@@ -30,6 +32,7 @@ __all__ = [
     "decode_bundle",
     "decode_frame",
     "encode_cut",
+    "encode_fold",
     "encode_frame",
     "parse_codec",
     "read_frame",

@@ -1,15 +1,19 @@
-"""A bundle: what one client is sent in a round, frames and perhaps a cut, one after the other."""
+"""A bundle: what one client is sent in a round, frames, cuts and folds, one after the other."""
 
 from __future__ import annotations
 
-from frugalfl.codec import cut
+from frugalfl.codec import cut, fold
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.cut import Cut, read_cut
+from frugalfl.codec.fold import Fold, read_fold
 from frugalfl.codec.frame import Frame, Limits, read_next
 from frugalfl.errors import FrameError
 
+#: What a bundle is made of.
+Part = Frame | Cut | Fold
 
-def decode_bundle(data: bytes | memoryview, limits: Limits, most: int = 1) -> list[Frame | Cut]:
+
+def decode_bundle(data: bytes | memoryview, limits: Limits, most: int = 1) -> list[Part]:
     """Decode parts that follow one another without anything between them.
 
     Raises:
@@ -17,12 +21,15 @@ def decode_bundle(data: bytes | memoryview, limits: Limits, most: int = 1) -> li
     """
     view = memoryview(data)
     reader = Reader(view)
-    parts: list[Frame | Cut] = []
+    parts: list[Part] = []
     while not reader.finished:
         if len(parts) == most:
             raise FrameError(f"the message holds more than {most} frames")
-        if view[reader.position : reader.position + len(cut.MAGIC)] == cut.MAGIC:
+        magic = view[reader.position : reader.position + len(cut.MAGIC)]
+        if magic == cut.MAGIC:
             parts.append(read_cut(reader, view, limits))
+        elif magic == fold.MAGIC:
+            parts.append(read_fold(reader, view))
         else:
             parts.append(read_next(reader, view, limits).decode())
     return parts

@@ -6,5 +6,6 @@ A plan is named by a short text, as a codec is: ``last(2)``, ``alternate(full, c
 
 from frugalfl.plans.parse import parse_plan
 from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan
+from frugalfl.plans.subspace import InSubspace
 
-__all__ = ["PlanContext", "RefreshPlan", "parse_plan"]
+__all__ = ["InSubspace", "PlanContext", "RefreshPlan", "parse_plan"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from frugalfl.calls import Call, parse_call, unknown
-from frugalfl.plans import alternating, client, fixed, largest_change
+from frugalfl.plans import alternating, client, fixed, largest_change, subspace
 from frugalfl.plans.refresh_plan import Builder, RefreshPlan
 
 PLANS: dict[str, Builder] = {
@@ -16,6 +16,7 @@ PLANS: dict[str, Builder] = {
     "largest-change": largest_change.build,
     "last": fixed.build_last,
     "random": alternating.build_random,
+    "subspace": subspace.build_subspace,
 }
 
 

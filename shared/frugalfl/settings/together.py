@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from frugalfl.errors import UsageError
 from frugalfl.settings.keys import need
+from frugalfl.settings.wire import WireSettings
 
 if TYPE_CHECKING:
     from frugalfl.settings.settings import Settings
@@ -21,6 +22,8 @@ def check_together(settings: Settings) -> None:
     _check_strategy(settings)
     _check_trees(settings)
     _check_private(settings)
+    if settings.wire.subspace is not None:
+        _check_subspace(settings)
 
 
 def _check_counts(settings: Settings) -> None:
@@ -67,4 +70,24 @@ def _check_private(settings: Settings) -> None:
         raise UsageError(
             "private blocks begin as the task's model makes them, which takes PyTorch on the "
             "device; leave trainer = litert out"
+        )
+
+
+def _check_subspace(settings: Settings) -> None:
+    """Refuse what a subspace would ignore, or cannot do."""
+    wire, rounds = settings.wire, settings.rounds
+    if rounds.asynchronous:
+        raise UsageError(
+            f"{wire.refresh} needs whole rounds: a late update would be of coordinates "
+            "that have been folded since; leave asynchronous out, or take refresh = full"
+        )
+    if rounds.strategy.startswith("qfedavg"):
+        raise UsageError(
+            f"strategy {rounds.strategy} takes updates for gradients times learning-rate, which "
+            "steps of a subspace are not; take another strategy, or refresh = full"
+        )
+    if wire.downlink_budget or wire.downlink != WireSettings().downlink:
+        raise UsageError(
+            "a subspace has a way down of its own, which sends all of its coordinates; leave "
+            "downlink and downlink-budget out, or set refresh = full"
         )

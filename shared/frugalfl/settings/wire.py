@@ -8,7 +8,7 @@ from functools import cached_property
 from frugalfl.codec import Codec, parse_codec
 from frugalfl.codec.trial import check_works
 from frugalfl.errors import UsageError
-from frugalfl.plans import RefreshPlan, parse_plan
+from frugalfl.plans import InSubspace, RefreshPlan, parse_plan
 from frugalfl.settings.keys import need, setting
 
 
@@ -68,6 +68,11 @@ class WireSettings:
     def plan(self) -> RefreshPlan:
         """Which blocks a client trains and exchanges."""
         return parse_plan(self.refresh)
+
+    @property
+    def subspace(self) -> InSubspace | None:
+        """What the coordinates are that travel in place of weights; ``None``: weights do."""
+        return self.plan if isinstance(self.plan, InSubspace) else None
 
 
 def _check_uplink(codec: Codec, text: str) -> None:

@@ -1,0 +1,180 @@
+"""The way down in a subspace: whatever a client missed, it comes to hold the same bits."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from frugalfl.blocks import Layout, snap
+from frugalfl.codec.seeded import draw_again
+from frugalfl.errors import FrameError
+from frugalfl.settings import Settings
+from frugalfl.subspace import COORDINATES, STATISTICS
+from frugalfl_client.held import Held
+from frugalfl_server.rounds.folded_downlink import FoldedDownlink
+
+RNG = np.random.default_rng(3)
+START = {
+    "0.weight": RNG.normal(0, 0.2, (16, 9)).astype(np.float32),
+    "0.bias": np.zeros(16, np.float32),
+    "1.running_mean": np.zeros(16, np.float32),
+    "1.running_var": np.ones(16, np.float32),
+    "2.weight": RNG.normal(0, 0.1, (10, 64)).astype(np.float32),
+}
+LAYOUT = Layout.of(START)
+SETTINGS = Settings.of(refresh="subspace(48, fold 4)", seed=9)
+PLAN = SETTINGS.wire.subspace
+
+
+def begun(**about) -> FoldedDownlink:
+    return FoldedDownlink(START, PLAN, SETTINGS.run.seed, **about)
+
+
+def deliver(downlink: FoldedDownlink, node: int, held: Held) -> int:
+    """Send a client what it lacks; return how many bytes that took."""
+    base, bundle = downlink.bundles_for([node])[node]
+    assert base in (-1, held.version)
+    held.apply(bundle, LAYOUT, settings=SETTINGS)
+    assert held.version == downlink.version
+    downlink.confirm(node, held.version)
+    return len(bundle)
+
+
+def same_weights(downlink: FoldedDownlink, held: Held) -> bool:
+    mine, theirs = held.weights(SETTINGS), downlink.whole(downlink.view)
+    return all(mine[name].tobytes() == theirs[name].tobytes() for name in theirs)
+
+
+def one_round(downlink: FoldedDownlink, moved, rng, size=0.05):
+    """Begin a round with what the last one left; return what this one leaves."""
+    moved = downlink.advance(moved)
+    return {
+        name: tensor + rng.normal(0, size, tensor.shape).astype(np.float32)
+        for name, tensor in moved.items()
+    }
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.sets(st.integers(0, 3)), min_size=1, max_size=24),
+    st.integers(0, 2**16),
+    st.booleans(),
+)
+def test_clients_hold_the_same_bits_whatever_rounds_they_missed(attended, seed, drawn) -> None:
+    rng = np.random.default_rng(seed)
+    model = draw_again(START, 5) if drawn else START
+    downlink = FoldedDownlink(model, PLAN, SETTINGS.run.seed, seed=5 if drawn else None)
+    clients, moved = [Held() for _ in range(4)], downlink.moved(downlink.base)
+    for nodes in attended:
+        moved = one_round(downlink, moved, rng)
+        for node in nodes:
+            deliver(downlink, node, clients[node])
+            assert same_weights(downlink, clients[node])
+    for node, held in enumerate(clients):
+        deliver(downlink, node, held)
+        assert same_weights(downlink, held)
+
+
+@pytest.mark.parametrize("missed", [1, 5, 50])
+def test_a_client_that_was_away_is_sent_little_more_than_a_state_for_each_fold(missed) -> None:
+    rng, downlink = np.random.default_rng(0), begun()
+    always, away, moved = Held(), Held(), downlink.moved(downlink.base)
+    moved = one_round(downlink, moved, rng)
+    deliver(downlink, 0, away)
+    for _ in range(missed):
+        moved = one_round(downlink, moved, rng)
+        deliver(downlink, 1, always)
+    sent = deliver(downlink, 0, away)
+    assert same_weights(downlink, away)
+    assert sent < (missed / 4 + 2) * 200
+
+
+def test_weights_stay_on_the_lattice_and_a_lost_disk_costs_at_most_a_model() -> None:
+    rng, downlink = np.random.default_rng(1), begun()
+    held, moved = Held(), downlink.moved(downlink.base)
+    for _ in range(400):
+        moved = one_round(downlink, moved, rng, size=0.3)
+        deliver(downlink, 0, held)
+    weights = held.weights(SETTINGS)
+    assert all(np.array_equal(snap(tensor), tensor) for tensor in weights.values())
+    lost = Held()
+    downlink.confirm(0, -1)
+    entries = sum(tensor.size for tensor in START.values())
+    assert deliver(downlink, 0, lost) < 3 * entries + 300
+    assert same_weights(downlink, lost)
+
+
+def test_a_restored_way_down_goes_on_with_the_same_bytes() -> None:
+    rng, downlink, held = np.random.default_rng(2), begun(), Held()
+    moved = downlink.moved(downlink.base)
+    for _ in range(6):
+        moved = one_round(downlink, moved, rng)
+        deliver(downlink, 0, held)
+    other = begun()
+    other.restore(downlink.state())
+    for _ in range(6):
+        step = {n: rng.normal(0, 0.1, t.shape).astype(np.float32) for n, t in moved.items()}
+        moved = {name: tensor + step[name] for name, tensor in moved.items()}
+        moved, same = downlink.advance(moved), other.advance(moved)
+        assert all(np.array_equal(moved[name], same[name]) for name in moved)
+        for nodes in ([0], [7]):
+            assert downlink.bundles_for(nodes) == other.bundles_for(nodes)
+
+
+def test_pruning_folds_and_goes_on_in_a_subspace_of_the_pruned_model() -> None:
+    rng, downlink = np.random.default_rng(4), begun()
+    present, away = Held(), Held()
+    moved = one_round(downlink, downlink.moved(downlink.base), rng)
+    deliver(downlink, 0, present)
+    deliver(downlink, 1, away)
+    moved = one_round(downlink, moved, rng)
+    downlink.advance(moved)
+    half = np.arange(0, 16, 2)
+    kept = {
+        "0.weight": (half, None), "0.bias": (half,), "1.running_mean": (half,),
+        "1.running_var": (half,), "2.weight": (None, None),
+    }  # fmt: skip
+    downlink.prune(kept)
+    moved = one_round(downlink, downlink.moved(downlink.base), rng)
+    downlink.advance(moved)
+    for node, held in enumerate([present, away, Held()]):
+        deliver(downlink, node, held)
+        assert same_weights(downlink, held)
+        assert held.weights(SETTINGS)["0.weight"].shape == (8, 9)
+
+
+def test_a_frame_for_another_subspace_or_a_fold_without_a_model_is_refused() -> None:
+    rng, downlink, held = np.random.default_rng(5), begun(), Held()
+    moved = one_round(downlink, downlink.moved(downlink.base), rng)
+    deliver(downlink, 0, held)
+    opening = downlink._chapters[0].opening
+    with pytest.raises(FrameError, match="no model here"):
+        Held(version=0).apply(opening, LAYOUT, settings=SETTINGS)
+    other = Settings.of(refresh="subspace(40, fold 4)", seed=9)
+    moved = one_round(downlink, moved, rng)
+    _, bundle = downlink.bundles_for([0])[0]
+    with pytest.raises(FrameError, match="shapes"):
+        fresh = Held()
+        fresh.apply(begun().bundles_for([0])[0][1], LAYOUT, settings=other)
+        fresh.apply(downlink._chapters[0].frames[-1], LAYOUT, settings=other)
+    with pytest.raises(FrameError, match="name none"):
+        Held().apply(begun().bundles_for([0])[0][1], LAYOUT, settings=Settings())
+    damaged = bytearray(bundle or opening)
+    damaged[-1] ^= 1
+    with pytest.raises(FrameError, match="damaged"):
+        held.apply(bytes(damaged), LAYOUT, settings=SETTINGS)
+
+
+def test_statistics_travel_beside_the_coordinates_and_are_not_folded_away() -> None:
+    downlink, held = begun(), Held()
+    moved = downlink.advance(downlink.moved(downlink.base))
+    moved = {
+        COORDINATES: moved[COORDINATES],
+        STATISTICS: np.repeat(np.float32([0.5, 2.0]), 16),
+    }
+    for _ in range(6):
+        moved = downlink.advance(moved)
+    deliver(downlink, 0, held)
+    weights = held.weights(SETTINGS)
+    assert weights["1.running_mean"] == pytest.approx(0.5, abs=0.3)
+    assert weights["1.running_var"] == pytest.approx(3.0, abs=0.6)
