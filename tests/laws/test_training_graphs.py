@@ -6,6 +6,7 @@ No conversion is needed for these, so that many small networks can be tried.
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torch import nn
 
 from frugalfl.blocks import Layout
 from frugalfl.modules import read_parameters
+from frugalfl.subspace import Subspace
 from frugalfl_server.compiler import Adam, Optimizer, Sgd
 from frugalfl_server.compiler.plan import plan_of
 from frugalfl_server.compiler.signatures import functions
@@ -191,9 +193,11 @@ def last_blocks(network: nn.Module, last: int) -> list[str]:
     return layout.names(layout.everything[-last:])
 
 
-@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
-@given(rules(), st.integers(0, 2), st.sampled_from(sorted(LOSSES)))
-def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(rule, last, loss) -> None:
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@given(rules(), st.integers(0, 2), st.sampled_from(sorted(LOSSES)), st.none() | st.integers(1, 60))
+def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(
+    rule, last, loss, dimension
+) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv1d(2, 4, 3, groups=2), nn.BatchNorm1d(4), nn.Tanh(), nn.Flatten(), nn.Linear(16, 6),
@@ -201,9 +205,10 @@ def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(rule, la
     )  # fmt: skip
     batch, rate, mu = 5, 0.05, 0.5
     planned = last_blocks(network, last)
+    space = None if dimension is None else subspace_of(network, planned, dimension)
     plan = plan_of(
         network, loss=LOSSES[loss], optimizer=rule, planned=planned, batch=batch,
-        input_shape=(2, 6), target_shape=(),
+        input_shape=(2, 6), target_shape=(), coordinates=None if space is None else space.counts,
     )  # fmt: skip
     function, examples = functions(plan)["train"]
     step = traced(function, examples)
@@ -216,7 +221,12 @@ def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(rule, la
     parameters = dict(plan.module.named_parameters())
     trained = [parameters[name] for name in plan.trained]
     begin = [one.detach().clone() for one in trained]
-    optimizer = own_optimizer(rule, trained, rate)
+    if space is None:
+        optimizer = own_optimizer(rule, trained, rate)
+    else:
+        signs = [torch.from_numpy(space.signs(name)) for name in plan.trained]
+        inputs |= {f"q{i}": one for i, one in enumerate(signs)}
+        optimizer = InCoordinates(rule, trained, signs, rate)
     total, seen = [torch.zeros_like(one) for one in trained], 0
     rng = torch.Generator().manual_seed(2)
     for number, rows in enumerate((5, 3, 5, 2)):
@@ -246,6 +256,55 @@ def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(rule, la
         if f"p{i}" in found:
             assert found[f"p{i}"].numpy() == pytest.approx(after[name].numpy(), abs=1e-5), name
     assert any(not torch.equal(one, old) for one, old in zip(trained, begin, strict=True))
+
+
+def subspace_of(network: nn.Module, planned: list[str], dimension: int) -> Subspace:
+    """A subspace that the planned tensors follow."""
+    shapes = {name: one.shape for name, one in read_parameters(network).items() if name in planned}
+    return Subspace(shapes, dimension, seed=5)
+
+
+class InCoordinates:
+    """PyTorch's optimiser of coordinates: autograd brings the weights' gradients to them."""
+
+    def __init__(self, rule: Optimizer, weights, signs, rate: float) -> None:
+        self.weights, self.signs = weights, signs
+        self.coordinates = [torch.zeros(one.shape[1], requires_grad=True) for one in signs]
+        self.decoupled = isinstance(rule, Adam) and rule.decoupled
+        self.decay, self.rate = rule.weight_decay, rate
+        self.inner = own_optimizer(replace(rule, weight_decay=0.0), self.coordinates, rate)
+
+    def expanded(self, coordinates) -> list[torch.Tensor]:
+        """What coordinates add to the weights."""
+        return [
+            (signs * one).flatten()[: weights.numel()].view_as(weights)
+            for one, signs, weights in zip(coordinates, self.signs, self.weights, strict=True)
+        ]
+
+    def transposed(self, weights) -> list[torch.Tensor]:
+        return list(torch.autograd.grad(self.expanded(self.coordinates), self.coordinates, weights))
+
+    def step(self) -> None:
+        before = [one.detach().clone() for one in self.coordinates]
+        own = [torch.zeros_like(one) for one in before]
+        if self.decoupled:
+            sums = self.transposed([one.detach() for one in self.weights])
+            own = [
+                self.rate * self.decay * one / signs.abs().sum(0)
+                for one, signs in zip(sums, self.signs, strict=True)
+            ]
+        decay = 0.0 if self.decoupled else self.decay
+        whole = [one.grad + decay * one.detach() for one in self.weights]
+        for one, gradient in zip(self.coordinates, self.transposed(whole), strict=True):
+            one.grad = gradient
+        self.inner.step()
+        with torch.no_grad():
+            moved = [
+                after - old - less
+                for after, old, less in zip(self.coordinates, before, own, strict=True)
+            ]
+            for one, change in zip(self.weights, self.expanded(moved), strict=True):
+                one.add_(change)
 
 
 def own_optimizer(rule: Optimizer, trained, rate: float) -> torch.optim.Optimizer:
