@@ -142,13 +142,23 @@ class Program:
         return hashlib.sha256(self.model).hexdigest()
 
 
-def to_bytes(program: Program) -> bytes:
-    """Serialise a program; equal programs are equal bytes."""
+def describe(program: Program) -> dict[str, Any]:
+    """Return all of a program but the file, for JSON.
+
+    What there was before there were subspaces is described as it was: programs keep their bytes,
+    and devices their pins.
+    """
     described = asdict(program)
     del described["model"]
     if not program.coordinates:
-        del described["coordinates"]  # programs without have the same bytes as they always had
-    description = json.dumps(described, sort_keys=True, separators=(",", ":")).encode()
+        del described["coordinates"]
+    return described
+
+
+def to_bytes(program: Program) -> bytes:
+    """Serialise a program; equal programs are equal bytes."""
+    described = json.dumps(describe(program), sort_keys=True, separators=(",", ":"))
+    description = described.encode()
     body = len(description).to_bytes(_LENGTH_BYTES, "little") + description + program.model
     return _START + hashlib.sha256(body).digest() + body
 
@@ -175,14 +185,14 @@ def from_bytes(data: bytes) -> Program:
     if not _LENGTH_BYTES < end <= min(len(body), _MAX_DESCRIPTION):
         raise ProgramError(f"the training program's description ends at byte {end} of {len(body)}")
     try:
-        return _describe(json.loads(body[_LENGTH_BYTES:end]), bytes(body[end:]))
+        return _read(json.loads(body[_LENGTH_BYTES:end]), bytes(body[end:]))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ProgramError(
             f"the training program's description cannot be read: {type(error).__name__}: {error}"
         ) from error
 
 
-def _describe(text: Any, model: bytes) -> Program:
+def _read(text: Any, model: bytes) -> Program:
     """Check and convert a description; whatever does not fit raises one of the usual errors."""
     parameters = _tensors(text["parameters"])
     return Program(

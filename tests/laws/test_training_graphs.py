@@ -6,13 +6,13 @@ No conversion is needed for these, so that many small networks can be tried.
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.own_optimizer import InCoordinates, own_optimizer
 from torch import nn
 
 from frugalfl.blocks import Layout
@@ -262,59 +262,6 @@ def subspace_of(network: nn.Module, planned: list[str], dimension: int) -> Subsp
     """A subspace that the planned tensors follow."""
     shapes = {name: one.shape for name, one in read_parameters(network).items() if name in planned}
     return Subspace(shapes, dimension, seed=5)
-
-
-class InCoordinates:
-    """PyTorch's optimiser of coordinates: autograd brings the weights' gradients to them."""
-
-    def __init__(self, rule: Optimizer, weights, signs, rate: float) -> None:
-        self.weights, self.signs = weights, signs
-        self.coordinates = [torch.zeros(one.shape[1], requires_grad=True) for one in signs]
-        self.decoupled = isinstance(rule, Adam) and rule.decoupled
-        self.decay, self.rate = rule.weight_decay, rate
-        self.inner = own_optimizer(replace(rule, weight_decay=0.0), self.coordinates, rate)
-
-    def expanded(self, coordinates) -> list[torch.Tensor]:
-        """What coordinates add to the weights."""
-        return [
-            (signs * one).flatten()[: weights.numel()].view_as(weights)
-            for one, signs, weights in zip(coordinates, self.signs, self.weights, strict=True)
-        ]
-
-    def transposed(self, weights) -> list[torch.Tensor]:
-        return list(torch.autograd.grad(self.expanded(self.coordinates), self.coordinates, weights))
-
-    def step(self) -> None:
-        before = [one.detach().clone() for one in self.coordinates]
-        own = [torch.zeros_like(one) for one in before]
-        if self.decoupled:
-            sums = self.transposed([one.detach() for one in self.weights])
-            own = [
-                self.rate * self.decay * one / signs.abs().sum(0)
-                for one, signs in zip(sums, self.signs, strict=True)
-            ]
-        decay = 0.0 if self.decoupled else self.decay
-        whole = [one.grad + decay * one.detach() for one in self.weights]
-        for one, gradient in zip(self.coordinates, self.transposed(whole), strict=True):
-            one.grad = gradient
-        self.inner.step()
-        with torch.no_grad():
-            moved = [
-                after - old - less
-                for after, old, less in zip(self.coordinates, before, own, strict=True)
-            ]
-            for one, change in zip(self.weights, self.expanded(moved), strict=True):
-                one.add_(change)
-
-
-def own_optimizer(rule: Optimizer, trained, rate: float) -> torch.optim.Optimizer:
-    """PyTorch's optimiser of the same constants."""
-    if isinstance(rule, Sgd):
-        return torch.optim.SGD(
-            trained, rate, rule.momentum, nesterov=rule.nesterov, weight_decay=rule.weight_decay
-        )
-    kind = torch.optim.AdamW if rule.decoupled else torch.optim.Adam
-    return kind(trained, rate, rule.betas, rule.eps, rule.weight_decay)
 
 
 @pytest.mark.parametrize("loss", sorted(VALUE_LOSSES))

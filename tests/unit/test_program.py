@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from frugalfl.errors import ProgramError
 from frugalfl.program import Mask, Program, Tensor, from_bytes, to_bytes
+from frugalfl.settings import Settings
+from frugalfl_client.approvals import role_of
 
 SHAPES = st.lists(st.integers(1, 9), max_size=4).map(tuple)
 TENSORS = st.lists(
@@ -90,7 +92,13 @@ def test_a_description_beyond_its_bounds_is_refused_even_with_the_right_hash(cha
 def test_a_program_without_a_subspace_is_described_as_before_there_were_any() -> None:
     digest = "1810a10cc4ddb9a171a6a0cb4e0b9a037d4b6f91b3d88342d876da24800e948f"
     assert hashlib.sha256(to_bytes(ONE)).hexdigest() == digest
+    pinned = "0fd7e3ed90841625964066e1a94b43fa35d5f676222293bc6c72c48dfa40e888"
+    assert role_of(ONE, Settings()) == pinned
     within = replace(ONE, coordinates=(4,))
+    assert role_of(within, Settings()) not in (
+        pinned,
+        role_of(replace(ONE, coordinates=(5,)), Settings()),
+    )
     assert to_bytes(within) != to_bytes(ONE)
     assert within.signs == ((2, 4),) and ONE.signs == ()
     assert within.train_inputs == ONE.train_inputs | {"q0": (2, 4)}

@@ -50,8 +50,8 @@ def compile_program(
 
     Raises:
         ExportError: Something of it cannot be compiled: the operator, the line of the author's
-            code and what to write instead are in the message.
-        TaskError: A planned tensor that the model does not have, or that has no coordinates.
+            code and what to write instead are in the message. Or a tensor lacks coordinates.
+        TaskError: A planned tensor that the model does not have.
         MissingExtraError: litert-torch is not installed.
     """
     with explained(module, batch, input_shape):

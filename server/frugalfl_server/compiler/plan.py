@@ -89,7 +89,7 @@ def plan_of(
 
     Raises:
         ExportError: Something of it cannot be compiled.
-        TaskError: A tensor to train is not of the model, or has no coordinates that it can follow.
+        TaskError: A tensor to train is not of the model.
     """
     import torch
 
@@ -165,12 +165,12 @@ def _followed(
     """Return how many coordinates each trained tensor has.
 
     Raises:
-        TaskError: None, or more than entries.
+        ExportError: None, or more than entries.
     """
     for name in trained:
         count, size = coordinates.get(name, 0), prod(parameters[name].shape)
         if not 0 < count <= size:
-            raise TaskError(
+            raise ExportError(
                 f"{name} has {size} entries to train, which cannot follow {count} coordinates of "
                 f"the subspace; give it 1 to {size}"
             )
