@@ -118,7 +118,11 @@ def test_clients_of_both_kinds_move_the_same_coordinates_and_no_fold_needs_anoth
 ):
     client = Twins(tmp_path, litert={1, 2})
     with digits():
-        run = Rounds(small(refresh="subspace(96, fold 2)"), tmp_path, client=client)
+        run = Rounds(
+            small(refresh="subspace(256, fold 2)", evaluate_rows=20, learning_rate=0.01),
+            tmp_path,
+            client=client,
+        )  # what measures runs between the trainings of a fold
         for _ in range(5):
             run.next()
     assert run.warnings == []
