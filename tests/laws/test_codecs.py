@@ -52,6 +52,10 @@ CODECS = [
     "scaled | stochastic(4 sigma) | range",
     "scaled | zstd",
     "statistics(stochastic(8 sigma) | range, zstd)",
+    "dithered(2 sigma) | rans",
+    "dithered(0.5 sigma) | zstd",
+    "dyadic(10%) | rans",
+    "scaled | nearest(1 sigma) | rans",
 ]
 UNBIASED = [text for text in CODECS if parse_codec(text).family == "unbiased"]
 EXACT = [text for text in CODECS if parse_codec(text).family == "exact"]

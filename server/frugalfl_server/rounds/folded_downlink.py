@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from frugalfl.blocks import FloatArray, Layout, Parameters, is_statistic, snap
+from frugalfl.blocks import LATTICE_BITS, FloatArray, Layout, Parameters, is_statistic, snap
 from frugalfl.codec import Fold, encode_cut, encode_fold, encode_frame, parse_codec
 from frugalfl.kept import Kept, take
 from frugalfl.plans import InSubspace
@@ -31,7 +31,9 @@ from frugalfl_server.rounds.downlink import EXACT, SEEDED
 
 #: The step of coordinates, as a multiple of the root mean square of what a fold's first round
 #: moved; and that of running statistics.
-_STEP, _STATISTICS_STEP = 1.0, 0.3
+_STEP, _STATISTICS_STEP = float(__import__('os').environ.get('F','2')), 0.3
+#: Without loss, because the view lives on the lattice.
+_COORDINATES = "statistics(dyadic | rans, dyadic | rans)"
 #: Folds whose single rounds are remembered; who stopped in an older one is sent all of it.
 _REMEMBERED = 3
 
@@ -103,6 +105,7 @@ class FoldedDownlink:
         self._number, self._rounds = 0, 0
         self._steps: dict[str, float] = {}
         self.view: Parameters = {}
+        self._full = b""  # the weights of the newest fold and that fold, once somebody needs them
         self._held: dict[int, int] = {}
         self._open(0)
 
@@ -182,12 +185,12 @@ class FoldedDownlink:
         chapter.end = b""
 
     def _choose_steps(self, model: Parameters) -> None:
-        """Choose the steps, once there is anything to choose them by."""
+        """Choose the steps, once there is more to choose them by than the lattice has left."""
         for name, tensor in model.items():
+            finest = ldexp(1, -LATTICE_BITS) if is_statistic(name) else self._space.finest
             size = _root_mean_square(tensor)
-            if name not in self._steps and size > 0:
+            if name not in self._steps and size > finest:
                 share = _STATISTICS_STEP if is_statistic(name) else _STEP
-                finest = ldexp(1, -14) if is_statistic(name) else self._space.finest
                 self._steps[name] = max(ldexp(1.0, round(log2(share * size))), finest)
 
     def _rounded(self, name: str, tensor: FloatArray) -> FloatArray:
@@ -208,7 +211,7 @@ class FoldedDownlink:
             self._forgotten = True
 
     def _open(self, number: int, cut: bytes = b"") -> None:
-        self._number, self._steps, self._rounds = number, {}, 0
+        self._number, self._steps, self._rounds, self._full = number, {}, 0, b""
         opening = cut + encode_fold(Fold(self.version, self.version + 1, number))
         self.version += 1
         self._space: Subspace = self._plan.of_model(self.base, self._seed, number)
@@ -217,7 +220,7 @@ class FoldedDownlink:
 
     def _frame(self, values: Parameters, base: int, version: int) -> bytes:
         frame, _ = encode_frame(
-            parse_codec(EXACT), Layout.of(values), values, base=base, version=version
+            parse_codec(_COORDINATES), Layout.of(values), values, base=base, version=version
         )
         return frame
 
@@ -242,6 +245,9 @@ class FoldedDownlink:
         for place, chapter in enumerate(self._chapters):
             if chapter.version <= version <= chapter.last:
                 rest = self._rest_of(chapter, version) + self._chapters_after(place)
+                # A model takes more than 1 B a parameter; only beyond that is it worth encoding.
+                if len(rest) <= sum(tensor.size for tensor in self.base.values()):
+                    return version, rest
                 return min((version, rest), self._anew(), key=lambda way: len(way[1]))
         return self._anew()
 
@@ -250,12 +256,13 @@ class FoldedDownlink:
         if not self._forgotten:
             return -1, self._origin + self._chapters_after(-1)
         newest = self._chapters[-1]
-        full, _ = encode_frame(
-            parse_codec(EXACT), Layout.of(self.base), self.base, base=None,
-            version=newest.version - 1,
-        )  # fmt: skip
-        opening = encode_fold(Fold(newest.version - 1, newest.version, self._number))
-        return -1, full + opening + self._end_of(newest)
+        if not self._full:
+            full, _ = encode_frame(
+                parse_codec(EXACT), Layout.of(self.base), self.base, base=None,
+                version=newest.version - 1,
+            )  # fmt: skip
+            self._full = full + encode_fold(Fold(newest.version - 1, newest.version, self._number))
+        return -1, self._full + self._end_of(newest)
 
     def _chapters_after(self, place: int) -> bytes:
         return b"".join(

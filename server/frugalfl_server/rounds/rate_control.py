@@ -39,7 +39,7 @@ _NOISE, _GROWTH = 17.914, 0.48
 #: Rounds over which the reference step is the median.
 _ROUNDS = 10
 #: Step of a subspace's coordinates, times their root mean square.
-_WITHIN = 1.0
+_WITHIN = float(__import__('os').environ.get('UP','2'))
 #: No tensor is scaled by less than this in one round.
 _LEAST_SCALE = 0.5
 
@@ -70,7 +70,7 @@ class RateControl:
         self._round = _Noise()
         if self._within:
             step = _WITHIN * self.budget.factor
-            return " | ".join([f"stochastic({step:.4g} sigma)", *self._rest])
+            return f"dithered({step:.4g} sigma) | rans"
         if not self.active:
             return self._uplink
         noise = f"{self.budget.factor * _NOISE * (max(clients, 1) / 10) ** _GROWTH:.4g} noise"

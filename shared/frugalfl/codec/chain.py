@@ -44,6 +44,7 @@ class Chain:
         self._coder = coder
         self._pointwise = all(transform.pointwise for transform in transforms)
         self._rounded = bool(transforms) and transforms[-1].rounds_by_seed
+        self._dithered = bool(transforms) and transforms[-1].dithers
 
     @property
     def families(self) -> frozenset[Family]:
@@ -111,7 +112,7 @@ class Chain:
         return self._coder.ideal_bytes(symbols, self._draws(seed))
 
     def _draws(self, seed: int) -> Draws:
-        return Draws(seed, self._rounded)
+        return Draws(seed, self._rounded, self._dithered)
 
     def _transform(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
         """Return what the coder gets, and the side information of all transforms."""

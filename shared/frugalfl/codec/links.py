@@ -19,6 +19,8 @@ from frugalfl.codec.entropy import mix
 Tensor = npt.NDArray[Any]
 #: One uint32 for each entry of each tensor, known to both ends.
 Thresholds = Sequence[npt.NDArray[np.uint32]]
+#: Keeps dithers apart from what else is drawn from a seed.
+_DITHER = 0x44495448
 #: What a link does to the mean of an update; exact links drop nothing that matters.
 Family = Literal["exact", "unbiased", "biased"]
 
@@ -81,11 +83,13 @@ class Transform(Protocol):
         pointwise: Whether :meth:`backward` treats each entry by itself and leaves zeros zero: it
             then runs on the nonzero entries alone.
         rounds_by_seed: Whether it rounds by the thresholds that both ends draw from the seed.
+        dithers: Whether it adds the dither that both ends draw from the seed, before it rounds.
     """
 
     family: Family
     pointwise: bool = False
     rounds_by_seed: bool = False
+    dithers: bool = False
 
     def forward(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
         """Return the transformed tensors, and the bytes that :meth:`backward` needs.
@@ -128,14 +132,20 @@ class Draws(NamedTuple):
     Attributes:
         seed: Seed of the update's randomness, 32 bits.
         rounded: Whether the last transform rounded by the seed's thresholds.
+        dithered: Whether the last transform added a dither that the seed decides.
     """
 
     seed: int
     rounded: bool = False
+    dithered: bool = False
 
     def thresholds(self, shapes: Sequence[Shape]) -> Thresholds | None:
         """Return the thresholds that rounded tensors of these shapes, if any did."""
         return shared_thresholds(shapes, self.seed) if self.rounded else None
+
+    def dithers(self, shapes: Sequence[Shape]) -> Thresholds | None:
+        """Return the dither of tensors of these shapes as words, if there was any."""
+        return shared_dither(shapes, self.seed) if self.dithered else None
 
 
 class Coder(Protocol):
@@ -196,6 +206,11 @@ class _SharedThresholds(Sequence[npt.NDArray[np.uint32]]):
 def shared_thresholds(shapes: Sequence[Shape], seed: int) -> Thresholds:
     """Return one pseudo-random word for each entry of each tensor, the same at both ends."""
     return _SharedThresholds(shapes, seed)
+
+
+def shared_dither(shapes: Sequence[Shape], seed: int) -> Thresholds:
+    """Return one pseudo-random word for each entry, not the ones that rounding is decided by."""
+    return shared_thresholds(shapes, seed ^ _DITHER)
 
 
 def squared_norm(part: npt.NDArray[Any] | Product) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from frugalfl.calls import Call
 from frugalfl.codec import (
     auto,
+    dithered,
     dyadic,
     eden,
     float16,
@@ -19,6 +20,7 @@ from frugalfl.codec import (
     nearest,
     randomk,
     range,
+    rans,
     raw,
     scaled,
     seeded,
@@ -32,6 +34,7 @@ from frugalfl.codec.links import Coder, Transform
 from frugalfl.codec.step_rules import unknown_step
 
 TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
+    "dithered": dithered.build,
     "dyadic": dyadic.build,
     "eden": eden.build,
     "float16": float16.build,
@@ -49,12 +52,14 @@ TRANSFORMS: dict[str, Callable[[Call], Transform]] = {
 CODERS: dict[str, Callable[[Call], Coder]] = {
     "golomb": golomb.build,
     "range": range.build,
+    "rans": rans.build,
     "raw": raw.build,
     "zstd": zstd.build,
 }
 
 #: Links whose arguments only the encoder needs: frames name them bare, and are read with these.
 READERS: dict[str, Callable[[], Transform]] = {
+    "dithered": lambda: dithered.Dithered(unknown_step),
     "nearest": lambda: nearest.Nearest(unknown_step),
     "qsgd": lambda: stochastic.Stochastic(unknown_step),
     "stochastic": lambda: stochastic.Stochastic(unknown_step),
@@ -91,10 +96,12 @@ SHORT = {
     "dyadic": 0x8D,
     "statistics": 0x8E,
     "scaled": 0x8F,
+    "dithered": 0x90,
     "golomb": 0xA0,
     "range": 0xA1,
     "raw": 0xA2,
     "zstd": 0xA3,
+    "rans": 0xA4,
     "sigma": 0xC0,
     "noise": 0xC1,
 }
