@@ -2,8 +2,8 @@
 
 In a subspace (:mod:`frugalfl.subspace`) an optimiser sees no weights. It is given the gradient of
 each coordinate, which is the sum of the gradients of all entries that follow it, signs taken off,
-and the step that it makes moves all those entries. How far a step goes is as it should be without
-any scaling: a coordinate that many weights follow has a gradient that many of them add to.
+and the step that it makes moves all those entries. No factor is compiled in: whoever trains chooses
+the step size for the subspace.
 """
 
 from __future__ import annotations
