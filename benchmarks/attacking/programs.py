@@ -54,7 +54,8 @@ def stolen(program: Program, how: Copy, rows: Examples) -> int:
     with patch("frugalfl_client.training.litert.check_flow"):
         trainer = LiteRTTrainer(program, settings)
     rows = Examples(rows.x[: how.rows], rows.y[: how.rows])
-    update = trainer.train(start, (0,), rows, 0.1, (0, 0, 1)).update["leak.weight"]
+    trained = trainer.train(start, (0,), rows, 0.1, (0, 0, 1), subspace=how.subspace)
+    update = trained.update["leak.weight"]
     found = update.reshape(-1, rows.x[0].size) / np.float32(how.scale)
     own = rows.x.reshape(len(rows), -1)
     return sum(bool(np.any(np.all(np.abs(own - one) < 1e-3, axis=1))) for one in found)

@@ -7,17 +7,20 @@ model that they are sent for is nothing but that parameter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from attacking.tflite_graph import GraphWriter
 from frugalfl.program import Program, Tensor
+from frugalfl.subspace import Subspace
 
 #: Rows of a batch, entries of a row, as the digits' clients have them.
 BATCH, ENTRIES = 16, 64
 _SHAPE = (1, 8, 8)
 _FLAT = (BATCH, ENTRIES)
+#: Of the parameter.
+_NAME = "leak.weight"
 
 
 class Trick(GraphWriter):
@@ -66,12 +69,16 @@ class Trick(GraphWriter):
 
 @dataclass(frozen=True)
 class Copy:
-    """A trick: how it is built, its update's shape and scale, and of how many rows to try it."""
+    """A trick: how it is built, its update's shape and scale, and of how many rows to try it.
+
+    ``subspace``: the one that it says it trains in.
+    """
 
     build: Callable[[Trick], int]
     shape: tuple[int, ...] = _FLAT
     scale: float = 1.0
     rows: int = BATCH
+    subspace: Subspace | None = None
 
 
 def _one_hot(rows: int = BATCH, least: float = 0.0) -> np.ndarray:
@@ -173,6 +180,28 @@ def _largest(trick: Trick) -> int:
     return trick.reshaped(top, (1, ENTRIES))
 
 
+def _chosen_signs() -> tuple[Subspace, int]:
+    """Find a run's seed with signs that are +1 for one row of the batch only, in some column."""
+    seed = 0
+    while True:
+        subspace = Subspace({_NAME: _FLAT}, ENTRIES, seed)
+        alone = np.flatnonzero((subspace.signs(_NAME) > 0).sum(0) == 1)
+        if len(alone):
+            return subspace, int(alone[0])
+        seed += 1
+
+
+_SUBSPACE, _COLUMN = _chosen_signs()
+
+
+def _by_signs(trick: Trick) -> int:
+    """The device draws the selector itself, from the seed that the server chose for the run."""
+    column = trick.cut(trick.input("q0", _FLAT), (0, _COLUMN), (BATCH, 1))
+    positive = trick.operator("RELU", [column], (BATCH, 1))
+    weight = trick.times(positive, trick.reshaped(trick.w, (BATCH, 1)), (BATCH, 1))
+    return _chosen(trick, weight)
+
+
 #: By what the trick is, in the words of the table.
 COPIES: dict[str, Copy] = {
     "rows as they are": Copy(lambda t: t.rows),
@@ -204,6 +233,7 @@ COPIES: dict[str, Copy] = {
     "one row by a window over the batch": Copy(_by_convolution, (1, ENTRIES)),
     "one row of the transposed batch": Copy(_transposed, (1, ENTRIES)),
     "one row as the largest": Copy(_largest, (1, ENTRIES)),
+    "one row by the signs of a subspace": Copy(_by_signs, subspace=_SUBSPACE),
     "what fills up a short batch": Copy(_filler, (1, ENTRIES), rows=2 * BATCH - 1),
 }  # fmt: skip
 
@@ -211,7 +241,8 @@ COPIES: dict[str, Copy] = {
 def program_of(copy: Copy) -> Program:
     """Return the program of a trick; its parameter is the update."""
     trick = Trick(copy.shape)
-    return _finished(trick, copy.build(trick))
+    counts = {} if copy.subspace is None else copy.subspace.counts
+    return replace(_finished(trick, copy.build(trick)), coordinates=tuple(counts.values()))
 
 
 def honest_program(batch: int = BATCH) -> Program:
@@ -228,6 +259,6 @@ def _finished(trick: Trick, update: int) -> Program:
     trick.output("p0", after)
     return Program(
         model=trick.file(), batch=trick.batch, input_shape=_SHAPE, target_shape=(),
-        parameters=(Tensor("leak.weight", trick.shape, changes=True),), state=(), proximal=False,
+        parameters=(Tensor(_NAME, trick.shape, changes=True),), state=(), proximal=False,
         classes=10,
     )  # fmt: skip

@@ -20,7 +20,7 @@ from typing import Any
 from frugalfl.approved import Approved, read_approved
 from frugalfl.errors import ProgramError, RunError, UsageError
 from frugalfl.optimizers import LocalOptimizer
-from frugalfl.program import Program
+from frugalfl.program import Program, describe
 from frugalfl.settings import Settings
 from frugalfl_client.pins import Pins
 
@@ -136,7 +136,7 @@ class Approvals:
 
 def role_of(program: Program, settings: Settings) -> str:
     """Return a name of what a program is for: all of its description, and what is compiled in."""
-    about = asdict(program) | {
+    about = describe(program) | {
         "model": "",
         "task": settings.run.task,
         "momentum": settings.train.momentum,

@@ -7,8 +7,9 @@ classification, which is int32):
 * ``train``: ``x``, ``y``, ``learning_rate``, ``proximal_mu``, ``w`` (row weights: 1 for a row, 0
   for the padding of a ragged last batch), ``p0`` ... (all parameters, in order), ``g0`` ... (the
   trained ones as the round began with them, only with ``proximal``), ``s0`` ... (optimiser state),
-  ``m0`` ... (dropout masks, drawn anew for every batch) to ``loss`` and the new values of what
-  changed, under the same names.
+  ``m0`` ... (dropout masks, drawn anew for every batch), ``q0`` ... (the trained ones' signs, as
+  :meth:`frugalfl.subspace.Subspace.signs` draws them, only with ``coordinates``) to ``loss`` and
+  the new values of what changed, under the same names.
 * ``evaluate``: ``x``, ``y``, ``w``, ``p0`` ... to ``loss`` and ``right`` (rows whose largest output
   is their class).
 * ``predict``: ``x``, ``p0`` ... to ``outputs``.
@@ -24,7 +25,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any
 
 from frugalfl.errors import ProgramError
@@ -43,6 +46,8 @@ _MAX_TENSORS = 4096
 _MAX_NAME = 255
 _MAX_RANK = 8
 _MAX_ENTRIES = 1 << 28
+#: How PyTorch calls the running statistics of its batch norms.
+_STATISTICS = ("running_mean", "running_var")
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class Program:
         proximal: True if ``train`` takes ``proximal_mu`` and ``g0`` ...
         masks: In the order of ``m0`` ...
         classes: Number of classes; 0 if targets are values.
+        coordinates: How many each of :attr:`trained` follows; empty: weights move freely.
     """
 
     model: bytes
@@ -98,6 +104,37 @@ class Program:
     proximal: bool
     masks: tuple[Mask, ...] = ()
     classes: int = 0
+    coordinates: tuple[int, ...] = ()
+
+    @property
+    def trained(self) -> tuple[Tensor, ...]:
+        """The parameters that get gradients, in the order of ``g0`` ... and ``q0`` ..."""
+        return _trained(self.parameters)
+
+    @property
+    def train_inputs(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every tensor that ``train`` may take, by name."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "x": (self.batch, *self.input_shape), "y": (self.batch, *self.target_shape),
+            "w": (self.batch,), "learning_rate": (),
+        }  # fmt: skip
+        named: dict[str, Sequence[Tensor | Mask]] = {
+            "p": self.parameters, "s": self.state, "m": self.masks,
+        }  # fmt: skip
+        if self.proximal:
+            shapes["proximal_mu"] = ()
+            named["g"] = self.trained
+        for kind, tensors in named.items():
+            shapes |= {f"{kind}{place}": one.shape for place, one in enumerate(tensors)}
+        return shapes | {f"q{place}": shape for place, shape in enumerate(self.signs)}
+
+    @property
+    def signs(self) -> tuple[tuple[int, int], ...]:
+        """Shapes of ``q0`` ..., none if weights move freely."""
+        if not self.coordinates:
+            return ()
+        followed = zip(self.trained, self.coordinates, strict=True)
+        return tuple(signs_shape(one.shape, count) for one, count in followed)
 
     @property
     def digest(self) -> str:
@@ -105,11 +142,23 @@ class Program:
         return hashlib.sha256(self.model).hexdigest()
 
 
-def to_bytes(program: Program) -> bytes:
-    """Serialise a program; equal programs are equal bytes."""
+def describe(program: Program) -> dict[str, Any]:
+    """Return all of a program but the file, for JSON.
+
+    What there was before there were subspaces is described as it was: programs keep their bytes,
+    and devices their pins.
+    """
     described = asdict(program)
     del described["model"]
-    description = json.dumps(described, sort_keys=True, separators=(",", ":")).encode()
+    if not program.coordinates:
+        del described["coordinates"]
+    return described
+
+
+def to_bytes(program: Program) -> bytes:
+    """Serialise a program; equal programs are equal bytes."""
+    described = json.dumps(describe(program), sort_keys=True, separators=(",", ":"))
+    description = described.encode()
     body = len(description).to_bytes(_LENGTH_BYTES, "little") + description + program.model
     return _START + hashlib.sha256(body).digest() + body
 
@@ -136,27 +185,52 @@ def from_bytes(data: bytes) -> Program:
     if not _LENGTH_BYTES < end <= min(len(body), _MAX_DESCRIPTION):
         raise ProgramError(f"the training program's description ends at byte {end} of {len(body)}")
     try:
-        return _describe(json.loads(body[_LENGTH_BYTES:end]), bytes(body[end:]))
+        return _read(json.loads(body[_LENGTH_BYTES:end]), bytes(body[end:]))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ProgramError(
             f"the training program's description cannot be read: {type(error).__name__}: {error}"
         ) from error
 
 
-def _describe(text: Any, model: bytes) -> Program:
+def _read(text: Any, model: bytes) -> Program:
     """Check and convert a description; whatever does not fit raises one of the usual errors."""
+    parameters = _tensors(text["parameters"])
     return Program(
         model=model,
         batch=_whole(text["batch"], 1, _MAX_BATCH),
         input_shape=_shape(text["input_shape"]),
         target_shape=_shape(text["target_shape"]),
-        parameters=_tensors(text["parameters"]),
+        parameters=parameters,
         state=_tensors(text["state"]),
         proximal=_flag(text["proximal"]),
         masks=tuple(
             Mask(_shape(one["shape"]), _probability(one["drop"])) for one in _few(text["masks"])
         ),
         classes=_whole(text["classes"], 0, _MAX_ENTRIES),
+        coordinates=_coordinates(text.get("coordinates", []), _trained(parameters)),
+    )
+
+
+def signs_shape(shape: tuple[int, ...], count: int) -> tuple[int, int]:
+    """Return the shape of a tensor's signs, if so many coordinates lie beside each other."""
+    return -(-prod(shape) // count), count
+
+
+def _trained(parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(
+        one for one in parameters
+        if one.changes and one.name.rpartition(".")[2] not in _STATISTICS
+    )  # fmt: skip
+
+
+def _coordinates(counts: Any, trained: tuple[Tensor, ...]) -> tuple[int, ...]:
+    """Check one count for each trained tensor, of at most its entries, or none at all."""
+    if not _few(counts):
+        return ()
+    if len(counts) != len(trained):
+        raise ValueError(f"coordinates of {len(counts)} tensors, of which {len(trained)} train")
+    return tuple(
+        _whole(count, 1, prod(one.shape)) for count, one in zip(counts, trained, strict=True)
     )
 
 

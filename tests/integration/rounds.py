@@ -25,6 +25,7 @@ from frugalfl_server.rounds.downlink import Downlink
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.parts import Parts
 from frugalfl_server.rounds.strategy import FrugalStrategy
+from frugalfl_server.rounds.ways_down import way_down
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.engine.grid import InProcessGrid
 
@@ -43,6 +44,9 @@ class Rounds:
         self.downlink = Downlink(
             self.model, settings.wire.downlink, budget_b=settings.wire.downlink_budget
         )
+        if settings.wire.subspace is not None:
+            self.downlink = way_down(self.model, settings)
+            self.model = self.downlink.moved(self.model)
         self.programs = TrainingPrograms(self.task, settings, self.task.public_rows().test)
         self.programs.follow(self.task.new_model())
         control = EnergyLimits(settings)

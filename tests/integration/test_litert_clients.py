@@ -112,6 +112,27 @@ def test_clients_of_both_kinds_agree_whatever_blocks_each_of_them_trains(tmp_pat
     assert all(traffic.program_bytes < traffic.downlink_bytes for traffic in run.traffic)
 
 
+@pytest.mark.slow  # compiles the whole model; the trainers' unit tests compare both in a subspace
+def test_clients_of_both_kinds_move_the_same_coordinates_and_no_fold_needs_another_program(
+    tmp_path,
+):
+    client = Twins(tmp_path, litert={1, 2})
+    with digits():
+        run = Rounds(
+            small(refresh="subspace(256, fold 2)", evaluate_rows=20, learning_rate=0.01),
+            tmp_path,
+            client=client,
+        )  # what measures runs between the trainings of a fold
+        for _ in range(5):
+            run.next()
+    assert run.warnings == []
+    assert run.updates == [CLIENTS] * 5
+    assert client.trained == [(0,)] * 2 * 5  # the coordinates, which are one block
+    assert max(client.differences) < 1e-5
+    assert [traffic.program_bytes > 0 for traffic in run.traffic] == [True] + [False] * 4
+    assert run.downlink.oldest_version > 1  # it was folded
+
+
 def test_the_first_contact_tells_that_a_client_needs_a_program(tmp_path):
     client = Twins(tmp_path, litert={0, 3})
     with digits():

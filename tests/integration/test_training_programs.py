@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from math import prod
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +17,8 @@ from frugalfl.errors import ExportError, TaskError
 from frugalfl.flow import check_flow
 from frugalfl.modules import read_parameters
 from frugalfl.program import Program, from_bytes, to_bytes
+from frugalfl.program_file import pack
+from frugalfl.subspace import Subspace
 from frugalfl_server import compiler
 from frugalfl_server.compiler import Adam, Optimizer, Sgd
 from frugalfl_server.compiler.reference import example_step
@@ -24,18 +29,21 @@ TOLERANCE = 1e-6
 
 def compiled(
     module: nn.Module, shape, optimizer: Optimizer, *, loss="cross_entropy", target=(), last=0,
-    batch=5, signatures=("train",),
+    batch=5, signatures=("train",), dimension=0,
 ) -> tuple[Program, compiler.Check]:  # fmt: skip
-    """Compile and check; ``last``: train so many blocks only."""
-    layout = Layout.of(read_parameters(module))
+    """Compile and check; ``last``: train so many blocks only; ``dimension``: in a subspace."""
+    parameters = read_parameters(module)
+    layout = Layout.of(parameters)
     how = {
         "loss": loss,
         "optimizer": optimizer,
         "planned": layout.names(layout.everything[-last:]),
     }
+    shapes = {name: parameters[name].shape for name in how["planned"]}
     program = compiler.compile_program(
-        module, **how, batch=batch, input_shape=shape, target_shape=target, signatures=signatures
-    )
+        module, **how, batch=batch, input_shape=shape, target_shape=target, signatures=signatures,
+        coordinates=Subspace(shapes, dimension, seed=1).counts if dimension else None,
+    )  # fmt: skip
     if batch > 1:
         check_flow(program)  # whatever compiles is shown to give sums over its batches only
     return program, compiler.check_program(program, module, **how)
@@ -115,11 +123,31 @@ OPTIMIZERS = {
 }
 
 
+#: SHA-256 of their programs as they were before there were subspaces, by these versions.
+DIGESTS = {
+    "everything of SGD": "847cc9805902c374d15223be4a4850e0274fd721bc232c2319bb9bdd6cdf9d5f",
+    "AdamW, of three batches": "97e0f54f24ccb3921e5e75ae04cd2cae1247a95fb0e68782decab0db98498a1a",
+}
+MADE_BY = {"litert-torch": "0.10.0", "torch": "2.13.0"}
+
+
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_one_step_is_pytorchs(name: str) -> None:
-    _, check = compiled(mlp(), (6,), OPTIMIZERS[name])
+def test_one_step_is_pytorchs_and_programs_keep_their_bytes(name: str) -> None:
+    program, check = compiled(mlp(), (6,), OPTIMIZERS[name])
     assert check.worst < TOLERANCE
     assert set(check.tensors) == set(read_parameters(mlp()))
+    if all(version(package).startswith(made) for package, made in MADE_BY.items()):
+        assert program.digest == DIGESTS[name]
+
+
+def test_coordinates_are_one_to_all_entries_of_every_trained_tensor() -> None:
+    how = {"loss": "cross_entropy", "optimizer": Sgd(), "planned": ["2.weight", "2.bias"]}
+    for counts, says in (
+        ({"2.weight": 33, "2.bias": 1}, "2.weight has 32 entries to train, .* 33 coordinates"),
+        ({"2.weight": 5}, "2.bias has 4 entries to train, .* 0 coordinates .* give it 1 to 4"),
+    ):
+        with pytest.raises(ExportError, match=says):
+            compiler.compile_program(mlp(), **how, batch=2, input_shape=(6,), coordinates=counts)
 
 
 def test_steps_follow_each_other_as_pytorchs_do() -> None:
@@ -267,9 +295,13 @@ def test_a_plan_with_an_unknown_tensor_is_refused() -> None:
         )  # fmt: skip
 
 
-def test_tflite_micro_makes_the_same_step_bit_for_bit() -> None:
-    program, _ = of_zoo("mlp", Sgd(momentum=0.9))
+@pytest.mark.parametrize(("dimension", "state"), [(0, 2410), (100, 100)])
+def test_tflite_micro_makes_the_same_step_bit_for_bit(dimension: int, state: int) -> None:
+    program, check = of_zoo("mlp", Sgd(momentum=0.9), dimension=dimension)
+    assert check.worst < TOLERANCE
     assert compiler.gaps(program) == ()
+    assert sum(prod(one.shape) for one in program.state) == state
+    assert len(pack(program)) < 3_000
     same_on_micro(program, NETS["mlp"])
 
 
@@ -296,6 +328,15 @@ def test_one_row_at_a_time_as_on_a_microcontroller() -> None:
 @pytest.mark.slow
 def test_a_head_only_program_of_a_cnn_runs_in_tflite_micro_bit_for_bit() -> None:
     program, _ = of_zoo("ds-cnn", Sgd(), last=1)
+    assert compiler.gaps(program) == ()
+    same_on_micro(program, NETS["ds-cnn"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 8])
+def test_a_cnn_in_a_subspace_runs_in_tflite_micro(batch: int) -> None:
+    program, check = of_zoo("ds-cnn", Sgd(momentum=0.9), batch=batch, dimension=256)
+    assert check.worst < TOLERANCE
     assert compiler.gaps(program) == ()
     same_on_micro(program, NETS["ds-cnn"])
 

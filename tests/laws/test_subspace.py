@@ -95,9 +95,7 @@ def test_steps_are_those_of_autograd_through_the_coordinates(momentum, seed, dim
     x, y = torch.randn(5, 7), torch.randint(0, 3, (5,))
 
     begin = {name: p.detach().clone() for name, p in layer.named_parameters()}
-    z = {
-        name: torch.zeros(count, requires_grad=True) for name, count in subspace.counts.items()
-    }
+    z = {name: torch.zeros(count, requires_grad=True) for name, count in subspace.counts.items()}
     reference = torch.optim.SGD(z.values(), lr=0.1, momentum=momentum)
 
     def weights() -> dict[str, torch.Tensor]:

@@ -12,10 +12,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.own_optimizer import InCoordinates, own_optimizer
 from torch import nn
 
 from frugalfl.blocks import Layout
 from frugalfl.modules import read_parameters
+from frugalfl.subspace import Subspace
 from frugalfl_server.compiler import Adam, Optimizer, Sgd
 from frugalfl_server.compiler.plan import plan_of
 from frugalfl_server.compiler.signatures import functions
@@ -191,9 +193,11 @@ def last_blocks(network: nn.Module, last: int) -> list[str]:
     return layout.names(layout.everything[-last:])
 
 
-@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
-@given(rules(), st.integers(0, 2), st.sampled_from(sorted(LOSSES)))
-def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(rule, last, loss) -> None:
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@given(rules(), st.integers(0, 2), st.sampled_from(sorted(LOSSES)), st.none() | st.integers(1, 60))
+def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(
+    rule, last, loss, dimension
+) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv1d(2, 4, 3, groups=2), nn.BatchNorm1d(4), nn.Tanh(), nn.Flatten(), nn.Linear(16, 6),
@@ -201,9 +205,10 @@ def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(rule, la
     )  # fmt: skip
     batch, rate, mu = 5, 0.05, 0.5
     planned = last_blocks(network, last)
+    space = None if dimension is None else subspace_of(network, planned, dimension)
     plan = plan_of(
         network, loss=LOSSES[loss], optimizer=rule, planned=planned, batch=batch,
-        input_shape=(2, 6), target_shape=(),
+        input_shape=(2, 6), target_shape=(), coordinates=None if space is None else space.counts,
     )  # fmt: skip
     function, examples = functions(plan)["train"]
     step = traced(function, examples)
@@ -216,7 +221,12 @@ def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(rule, la
     parameters = dict(plan.module.named_parameters())
     trained = [parameters[name] for name in plan.trained]
     begin = [one.detach().clone() for one in trained]
-    optimizer = own_optimizer(rule, trained, rate)
+    if space is None:
+        optimizer = own_optimizer(rule, trained, rate)
+    else:
+        signs = [torch.from_numpy(space.signs(name)) for name in plan.trained]
+        inputs |= {f"q{i}": one for i, one in enumerate(signs)}
+        optimizer = InCoordinates(rule, trained, signs, rate)
     total, seen = [torch.zeros_like(one) for one in trained], 0
     rng = torch.Generator().manual_seed(2)
     for number, rows in enumerate((5, 3, 5, 2)):
@@ -248,14 +258,10 @@ def test_traced_steps_follow_each_other_as_with_pytorchs_own_optimisers(rule, la
     assert any(not torch.equal(one, old) for one, old in zip(trained, begin, strict=True))
 
 
-def own_optimizer(rule: Optimizer, trained, rate: float) -> torch.optim.Optimizer:
-    """PyTorch's optimiser of the same constants."""
-    if isinstance(rule, Sgd):
-        return torch.optim.SGD(
-            trained, rate, rule.momentum, nesterov=rule.nesterov, weight_decay=rule.weight_decay
-        )
-    kind = torch.optim.AdamW if rule.decoupled else torch.optim.Adam
-    return kind(trained, rate, rule.betas, rule.eps, rule.weight_decay)
+def subspace_of(network: nn.Module, planned: list[str], dimension: int) -> Subspace:
+    """A subspace that the planned tensors follow."""
+    shapes = {name: one.shape for name, one in read_parameters(network).items() if name in planned}
+    return Subspace(shapes, dimension, seed=5)
 
 
 @pytest.mark.parametrize("loss", sorted(VALUE_LOSSES))

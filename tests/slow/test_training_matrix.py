@@ -15,12 +15,15 @@ import copy
 import numpy as np
 import pytest
 import torch
+from tests.own_optimizer import InCoordinates, own_optimizer
 from torch import nn
 from zoo import NETS
 
 from frugalfl.blocks import Layout
 from frugalfl.modules import read_parameters
+from frugalfl.program import Program
 from frugalfl.settings import Settings
+from frugalfl.subspace import Subspace
 from frugalfl.task import Examples
 from frugalfl_client.training.batches import batches
 from frugalfl_client.training.litert import LiteRTTrainer
@@ -62,7 +65,7 @@ NAMES = ("mlp", "strided", "digits-cnn", "ds-cnn", "residual", "sensor-1d", "aut
 class Case:
     """A net with some rows, a plan and an optimiser."""
 
-    def __init__(self, name: str, plan: str, rule: str) -> None:
+    def __init__(self, name: str, plan: str, rule: str, dimension: int = 0) -> None:
         task = NETS["digits-cnn" if name == "strided" else name].task
         rows = task.rows_of(0, 1)
         chosen = np.random.default_rng(0).choice(len(rows), ROWS, replace=False)
@@ -76,12 +79,25 @@ class Case:
         self.names = self.layout.names(self.planned)
         self.rate = 1e-3 if isinstance(self.rule, Adam) else 0.05
         self.mu = MU if self.rule.proximal else 0.0
+        shapes = {name: self.parameters[name].shape for name in self.names}
+        self.subspace = Subspace(shapes, dimension, seed=2) if dimension else None
+
+    def compiled(self) -> tuple[Program, float]:
+        """Return the program, and how far a step is from PyTorch's."""
+        how = {"loss": self.loss, "optimizer": self.rule, "planned": self.names}
+        program = compile_program(
+            self.module, **how, batch=BATCH, input_shape=self.rows.x.shape[1:],
+            target_shape=self.rows.y.shape[1:], signatures=("train",),
+            coordinates=self.subspace.counts if self.subspace else None,
+        )  # fmt: skip
+        return program, check_program(program, self.module, **how).worst
 
     def by_litert(self, program) -> dict[str, np.ndarray]:
         trainer = LiteRTTrainer(program, Settings.of(local_epochs=1, batch_size=BATCH, prune=0.0))
         return trainer.train(
-            self.parameters, self.planned, self.rows, self.rate, SEED, proximal_mu=self.mu
-        ).update
+            self.parameters, self.planned, self.rows, self.rate, SEED, proximal_mu=self.mu,
+            subspace=self.subspace,
+        ).update  # fmt: skip
 
     def by_pytorch(self, dtype: torch.dtype = torch.float32) -> dict[str, np.ndarray]:
         module = copy.deepcopy(self.module).to(dtype).train()
@@ -93,7 +109,6 @@ class Case:
         begin = [one.detach().clone() for one in trained]
         loss = nn.functional.cross_entropy if isinstance(self.loss, str) else self.loss
         optimizer, waiting, seen = self._optimizer(trained), 0, 0
-        optimizer.zero_grad()
         for chosen in batches(ROWS, BATCH, np.random.default_rng(SEED)):
             x, y = torch.from_numpy(self.rows.x[chosen]), torch.from_numpy(self.rows.y[chosen])
             y = y.to(dtype) if y.is_floating_point() else y
@@ -108,33 +123,36 @@ class Case:
             for one, old in zip(trained, begin, strict=True):
                 one.grad += self.mu * (one.detach() - old)
             optimizer.step()
-            optimizer.zero_grad()
+            module.zero_grad()
             waiting, seen = 0, 0
         after = module.state_dict()
         return {name: after[name].numpy() - self.parameters[name] for name in self.names}
 
-    def _optimizer(self, trained) -> torch.optim.Optimizer:
-        rule = self.rule
-        if isinstance(rule, Sgd):
-            return torch.optim.SGD(
-                trained, self.rate, rule.momentum, nesterov=rule.nesterov,
-                weight_decay=rule.weight_decay,
-            )  # fmt: skip
-        kind = torch.optim.AdamW if rule.decoupled else torch.optim.Adam
-        return kind(trained, self.rate, weight_decay=rule.weight_decay)
+    def _optimizer(self, trained):
+        if self.subspace is None:
+            return own_optimizer(self.rule, trained, self.rate)
+        learnt = [name for name in self.names if name in self.subspace.counts]
+        signs = [
+            torch.from_numpy(self.subspace.signs(name)).to(trained[0].dtype) for name in learnt
+        ]
+        return InCoordinates(self.rule, trained, signs, self.rate)
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_and_an_epoch_are_pytorchs(name: str, plan: str, rule: str, record_property) -> None:
-    case = Case(name, plan, rule)
-    how = {"loss": case.loss, "optimizer": case.rule, "planned": case.names}
-    program = compile_program(
-        case.module, **how, batch=BATCH, input_shape=case.rows.x.shape[1:],
-        target_shape=case.rows.y.shape[1:], signatures=("train",),
-    )  # fmt: skip
-    step = check_program(program, case.module, **how).worst
+    compare(Case(name, plan, rule), record_property)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", NAMES)
+def test_so_they_are_in_a_subspace(name: str, rule: str, record_property) -> None:
+    compare(Case(name, "full", rule, dimension=200), record_property)
+
+
+def compare(case: Case, record_property) -> None:
+    program, step = case.compiled()
     found, expected = case.by_litert(program), case.by_pytorch()
     assert found.keys() == expected.keys()
     own = 0.0

@@ -15,6 +15,7 @@ from frugalfl.modules import read_parameters
 from frugalfl.optimizers import OPTIMIZERS
 from frugalfl.program_file import digest_of, pack, unpack
 from frugalfl.settings import Settings
+from frugalfl.subspace import Subspace
 from frugalfl.task import Examples, Task
 from frugalfl_client.approvals import Approvals
 from frugalfl_client.programs import Programs
@@ -57,7 +58,7 @@ class Pair:
 
     def __init__(
         self, model, shape, planned=None, momentum=0.9, proximal=False,
-        signatures=("train",), **settings,
+        signatures=("train",), dimension=0, **settings,
     ):  # fmt: skip
         self.settings = Settings.of(
             local_epochs=2, batch_size=BATCH, momentum=momentum, prune=0.0, **settings
@@ -69,14 +70,19 @@ class Pair:
         layout = Layout.of(self.parameters)
         self.planned = layout.everything if planned is None else planned
         task = Task("t", model=model, client_data=lambda *_: self.rows, public_data=lambda: None)
+        names = layout.names(self.planned)
+        shapes = {name: self.parameters[name].shape for name in names}
+        self.subspace = Subspace(shapes, dimension, seed=11) if dimension else None
         self.program = compile_program(
             module, loss="cross_entropy", optimizer=optimizer_of(self.settings.train.local_optimizer, proximal),
-            planned=layout.names(self.planned), batch=BATCH, input_shape=shape, signatures=signatures,
+            planned=names, batch=BATCH, input_shape=shape, signatures=signatures,
+            coordinates=self.subspace.counts if self.subspace else None,
         )  # fmt: skip
         self.torch = TorchTrainer(task, self.settings)
         self.litert = LiteRTTrainer(self.program, self.settings)
 
     def train(self, trainer, rate=0.05, seed=(1, 2), **options):
+        options = {"subspace": self.subspace} | options
         return trainer.train(self.parameters, self.planned, self.rows, rate, seed, **options)
 
 
@@ -132,6 +138,77 @@ def test_every_optimizer_has_one_update_with_decay_and_clipping_on_both_kinds_of
         plain = TorchTrainer(pair.torch._task, pair.settings.changed(**without))
         others = pair.train(plain, rate=rate).update
         assert max(np.abs(others[name] - step).max() for name, step in found.update.items()) > 1e-4
+
+
+@pytest.fixture(scope="module")
+def folded():
+    """Trains in a subspace; convolutions are among the slow tests, as they take longer to compile."""
+
+    def normed():
+        return torch.nn.Sequential(
+            torch.nn.Linear(12, 16), torch.nn.BatchNorm1d(16), torch.nn.Tanh(),
+            torch.nn.Linear(16, CLASSES),
+        )  # fmt: skip
+
+    return Pair(normed, (12,), dimension=40, proximal=True, weight_decay=0.02, clip_norm=0.5)
+
+
+def test_in_a_subspace_both_have_the_same_update_fold_after_fold(folded):
+    first = assert_same(folded, proximal_mu=0.5)
+    space = folded.subspace
+    assert "1.running_mean" in first.update
+    nearest = space.expand(space.reduce(first.update))
+    for name, step in first.update.items():
+        np.testing.assert_allclose(nearest[name], step, rtol=0, atol=1e-6, err_msg=name)
+        assert np.abs(step).max() > 1e-4
+    second = assert_same(folded, proximal_mu=0.5, subspace=space.next())
+    assert not np.allclose(second.update["3.weight"], first.update["3.weight"], atol=1e-4)
+    again = folded.train(folded.litert, proximal_mu=0.5)
+    assert all(np.array_equal(again.update[name], step) for name, step in first.update.items())
+
+
+def test_signs_are_drawn_once_a_fold(folded, monkeypatch):
+    drawn, draw = [], Subspace.signs
+    monkeypatch.setattr(
+        Subspace, "signs", lambda self, name: drawn.append(name) or draw(self, name)
+    )
+    fold = replace(folded.subspace, fold=7)
+    for _ in range(2):
+        folded.train(folded.litert, subspace=replace(fold))
+    assert drawn == list(fold.counts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_moves_coordinates_alike_on_both_kinds_of_client(optimizer):
+    pair = Pair(mlp, (12,), dimension=30, optimizer=optimizer, weight_decay=0.02, clip_norm=0.5)
+    found = assert_same(pair, rate=0.005 if optimizer.startswith("adam") else 0.1)
+    assert max(np.abs(step).max() for step in found.update.values()) > 1e-3
+
+
+def test_a_program_for_another_subspace_is_refused(net, folded):
+    space = folded.subspace
+    with pytest.raises(ProgramError, match="trains within a subspace, this round without one"):
+        folded.train(folded.litert, subspace=None)
+    with pytest.raises(ProgramError, match="every weight by itself, this round within a subspace"):
+        net.train(net.litert, subspace=space)
+    with pytest.raises(ProgramError, match=r"has \d+ coordinates for .* the subspace here \d+ for"):
+        folded.train(folded.litert, subspace=replace(space, dimension=60))
+    fewer = {name: shape for name, shape in space.shapes.items() if name != "0.weight"}
+    with pytest.raises(ProgramError, match=r"for '0\.weight' .* the subspace here 0 for None"):
+        folded.train(folded.litert, subspace=Subspace(fewer, 40, 11))
+    other = tuple(count + 1 for count in folded.program.coordinates)
+    with pytest.raises(ProgramError, match=r"takes q0 as \(.*\), its description says \("):
+        LiteRTTrainer(replace(folded.program, coordinates=other), folded.settings)
+
+
+@pytest.mark.parametrize(
+    ("described", "name"), [({"coordinates": ()}, "q0"), ({"proximal": False}, "g0")]
+)
+def test_what_a_program_takes_and_nothing_would_fill_is_refused(folded, described, name):
+    """What was in that memory before could be rows, and would leave the device as a weight."""
+    with pytest.raises(ProgramError, match=f"takes {name}, which its description does not have"):
+        LiteRTTrainer(replace(folded.program, **described), folded.settings)
 
 
 def nested():

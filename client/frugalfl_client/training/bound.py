@@ -19,12 +19,10 @@ import numpy.typing as npt
 from frugalfl.blocks import FloatArray, Parameters
 from frugalfl.errors import ProgramError, UsageError
 from frugalfl.program import Program
+from frugalfl.subspace import Subspace
 from frugalfl_edge.interpreter import load_runtime
 
 Array = npt.NDArray[Any]
-
-#: How PyTorch calls the running statistics of its batch norms.
-_STATISTICS = ("running_mean", "running_var")
 
 
 class BoundProgram:
@@ -51,11 +49,7 @@ class BoundProgram:
         except (UsageError, ValueError) as error:
             raise ProgramError(f"the training program does not run here: {error}") from error
         self._check()
-        # A running statistic changes too, but the proximal term is not about it.
-        self._trained = [
-            one for one in program.parameters
-            if one.changes and one.name.rpartition(".")[2] not in _STATISTICS
-        ]  # fmt: skip
+        self._subspace: Subspace | None = None
         self._bind()
 
     def _details(self, signature: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -68,15 +62,17 @@ class BoundProgram:
         Raises:
             ProgramError: So it is.
         """
-        program = self.program
         first = {int(one["index"]): one["name"] for one in self._runtime.get_input_details()}
         if {int(one["index"]): one["name"] for one in self._inputs.values()} != first:
             raise ProgramError("the training program's first graph is not its signature 'train'")
-        wanted = {"x": (program.batch, *program.input_shape), "w": (program.batch,)}
-        wanted["y"] = (program.batch, *program.target_shape)
-        for kind, tensors in (("p", program.parameters), ("s", program.state)):
-            wanted |= {f"{kind}{place}": one.shape for place, one in enumerate(tensors)}
-        wanted |= {f"m{place}": mask.shape for place, mask in enumerate(program.masks)}
+        wanted = self.program.train_inputs
+        # Nothing would fill it, and what was in that memory before could be rows.
+        unknown = sorted(self._inputs.keys() - wanted.keys())
+        if unknown:
+            raise ProgramError(
+                f"the training program takes {unknown[0]}, which its description does not have; "
+                "compile it again"
+            )
         for name, shape in wanted.items():
             # What the loss does not depend on is no input: a frozen layer's unused tensor.
             if name not in self._inputs:
@@ -124,19 +120,37 @@ class BoundProgram:
                 arrays[name] = np.frombuffer(memoryview(memory), view.dtype).reshape(view.shape)
         return arrays
 
-    def begin(self, parameters: Parameters, learning_rate: float, proximal_mu: float) -> None:
-        """Set the parameters and the numbers of a round; the optimiser's state becomes zero."""
+    def begin(
+        self,
+        parameters: Parameters,
+        learning_rate: float,
+        proximal_mu: float,
+        subspace: Subspace | None = None,
+    ) -> None:
+        """Set the parameters and the numbers of a round; the optimiser's state becomes zero.
+
+        Args:
+            parameters: By name.
+            learning_rate: Step size.
+            proximal_mu: Weight of FedProx's term.
+            subspace: Whose coordinates the program moves; its signs are drawn once a fold, and stay
+                in the program's memory.
+        """
         self._bind()
         for array in (self.x, self.y, self.w):
             array[...] = 0  # what fills up a batch has weight 0, but must be a number
         for place, one in enumerate(self.program.parameters):
             self._set(f"p{place}", parameters[one.name])
-        for place, one in enumerate(self._trained):
+        for place, one in enumerate(self.program.trained):
             self._set(f"g{place}", parameters[one.name])
         for place, one in enumerate(self.program.state):
             self._set(f"s{place}", np.zeros(one.shape, np.float32))
         self._set("learning_rate", np.float32(learning_rate))
         self._set("proximal_mu", np.float32(proximal_mu))
+        if subspace is not None and subspace != self._subspace:
+            for place, one in enumerate(self.program.trained):
+                self._set(f"q{place}", subspace.signs(one.name))
+            self._subspace = subspace
 
     def _set(self, name: str, value: Any) -> None:
         if name in self._inputs:

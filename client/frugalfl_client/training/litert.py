@@ -17,6 +17,7 @@ from frugalfl.kinds import CLASSIFICATION, Kind, check_kind
 from frugalfl.private import split
 from frugalfl.program import Program
 from frugalfl.settings import Settings
+from frugalfl.subspace import Subspace
 from frugalfl.task import Examples, TargetArray
 from frugalfl_client.training.batches import batches
 from frugalfl_client.training.bound import BoundProgram
@@ -86,13 +87,15 @@ class LiteRTTrainer:
         proximal_mu: float = 0.0,
         epochs: int = 0,
         smallest_batch: int = 1,
+        subspace: Subspace | None = None,
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
         private = private or {}
         self._check_model(parameters | private)
         self._check_plan(planned, proximal_mu)
+        self._check_subspace(subspace)
         targets = self._targets(examples)
-        self._bound.begin(parameters | private, learning_rate, proximal_mu)
+        self._bound.begin(parameters | private, learning_rate, proximal_mu, subspace)
         epochs = epochs or self._settings.train.epochs
         loss = self._epochs(examples.x, targets, seed, epochs, smallest_batch)
         after = {
@@ -196,6 +199,32 @@ class LiteRTTrainer:
             )
         if proximal_mu and not self._program.proximal:
             raise ProgramError("the training program has no proximal term, but the strategy has")
+
+    def _check_subspace(self, subspace: Subspace | None) -> None:
+        """Refuse a program that moves other coordinates, or weights where there should be some.
+
+        Raises:
+            ProgramError: So it is.
+        """
+        program = self._program
+        if bool(program.coordinates) != (subspace is not None):
+            moves, asked = "every weight by itself", "within a subspace"
+            if subspace is None:
+                moves, asked = "within a subspace", "without one"
+            raise ProgramError(
+                f"the training program trains {moves}, this round {asked}; is it of another run?"
+            )
+        if subspace is None:
+            return
+        for one, count in zip(program.trained, program.coordinates, strict=True):
+            asked_shape = subspace.shapes.get(one.name)
+            asked_count = subspace.counts.get(one.name, 0)
+            if (asked_shape, asked_count) != (one.shape, count):
+                raise ProgramError(
+                    f"the training program has {count} coordinates for {one.name!r} of shape "
+                    f"{one.shape}, the subspace here {asked_count} for {asked_shape}; is it of "
+                    "another run?"
+                )
 
     def _targets(self, examples: Examples) -> TargetArray:
         """Return the targets in the program's numbers, once rows and targets are known to fit it.

@@ -110,7 +110,7 @@ class Trainer(Protocol):
         Raises:
             TaskError: The rows cannot be trained on, the task's code raised, or the loss is not
                 finite.
-            ProgramError: The training program is for another model or plan.
+            ProgramError: The training program is for another model, plan or subspace.
         """
 
     def calibrate(

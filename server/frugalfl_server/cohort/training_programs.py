@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from frugalfl import wire
-from frugalfl.blocks import Shape
+from frugalfl.blocks import Parameters, Shape
 from frugalfl.errors import ExportError, ProgramError
 from frugalfl.flow import check_flow
 from frugalfl.modules import read_parameters
+from frugalfl.plans import InSubspace
 from frugalfl.program_file import digest_of, pack
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
@@ -30,6 +31,26 @@ if TYPE_CHECKING:
 
 #: What a client calls; no more is compiled, so that no more travels.
 SIGNATURES = ("train", "evaluate", "calibrate")
+
+#: How many coordinates each trained tensor follows, by name; empty: weights move freely.
+Coordinates = tuple[tuple[str, int], ...]
+
+
+def trained_within(
+    plan: InSubspace, parameters: Parameters, seed: int
+) -> tuple[tuple[str, ...], Coordinates]:
+    """Return what a program for a subspace trains and how many coordinates it has, in any fold.
+
+    Args:
+        plan: Of the run.
+        parameters: The whole model, without private blocks.
+        seed: Of the run.
+
+    Raises:
+        UsageError: The plan cannot be used with this model.
+    """
+    subspace = plan.of_model(parameters, seed, fold=0)
+    return tuple(subspace.shapes), tuple(subspace.counts.items())
 
 
 class Sent(NamedTuple):
@@ -46,6 +67,7 @@ class _Purpose:
     model: tuple[tuple[str, Shape], ...]
     trained: tuple[str, ...]
     proximal: bool
+    coordinates: Coordinates = ()
 
 
 class TrainingPrograms:
@@ -88,11 +110,7 @@ class TrainingPrograms:
         self._model = {name: array.shape for name, array in read_parameters(module).items()}
 
     def for_training(
-        self,
-        node: int,
-        trained: Sequence[str],
-        proximal: bool,
-        coordinates: tuple[tuple[str, int], ...] = (),
+        self, node: int, trained: Sequence[str], proximal: bool, coordinates: Coordinates = ()
     ) -> Sent:
         """Return the program for a client's round; nothing for one that trains with PyTorch.
 
@@ -112,7 +130,7 @@ class TrainingPrograms:
                 "it has no PyTorch, but private blocks begin as the task's model makes them; "
                 "install PyTorch there, or set private to nothing"
             )
-        return self._sent(node, self._purpose(trained, proximal))
+        return self._sent(node, self._purpose(trained, proximal, coordinates))
 
     def for_calibration(self, node: int) -> Sent:
         """Return a program with the model as it is now, if possible one that the client has.
@@ -133,17 +151,20 @@ class TrainingPrograms:
             return self._sent(node, min(usable, key=lambda one: one[:2])[2])
         return self._sent(node, self._purpose(tuple(self._model), proximal=False))
 
-    def program_for(self, trained: Sequence[str], proximal: bool) -> Sent:
+    def program_for(
+        self, trained: Sequence[str], proximal: bool, coordinates: Coordinates = ()
+    ) -> Sent:
         """Return a program for the model as it is now, whoever may get it.
 
         Args:
             trained: Names of the tensors to train.
             proximal: Whether the loss has FedProx's term.
+            coordinates: Of the subspace that they train in.
 
         Raises:
             ExportError: The task's model or loss cannot be compiled.
         """
-        return self._compiled_for(self._purpose(trained, proximal))
+        return self._compiled_for(self._purpose(trained, proximal, coordinates))
 
     def note_reply(
         self, node: int, reply: wire.TrainReply | wire.CalibrateReply, worked: bool
@@ -194,8 +215,10 @@ class TrainingPrograms:
             self._settings.train.trainer == wire.LITERT and node not in self._with_torch
         )
 
-    def _purpose(self, trained: Sequence[str], proximal: bool) -> _Purpose:
-        return _Purpose(tuple(self._model.items()), tuple(trained), proximal)
+    def _purpose(
+        self, trained: Sequence[str], proximal: bool, coordinates: Coordinates = ()
+    ) -> _Purpose:
+        return _Purpose(tuple(self._model.items()), tuple(trained), proximal, coordinates)
 
     def _sent(self, node: int, purpose: _Purpose) -> Sent:
         program = self._compiled_for(purpose)
@@ -234,6 +257,7 @@ class TrainingPrograms:
             input_shape=self._rows.x.shape[1:],
             target_shape=_target_shape(self._rows),
             signatures=SIGNATURES,
+            coordinates=dict(purpose.coordinates) or None,
         )
         check = check_program(
             program, self._module, loss=self._task.loss, optimizer=optimizer,

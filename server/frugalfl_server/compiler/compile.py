@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from frugalfl.blocks import Shape
@@ -31,6 +31,7 @@ def compile_program(
     input_shape: Shape,
     target_shape: Shape = (),
     signatures: Sequence[str] = SIGNATURES,
+    coordinates: Mapping[str, int] | None = None,
 ) -> Program:
     """Compile the training of a model.
 
@@ -44,10 +45,12 @@ def compile_program(
         input_shape: Of a row as PyTorch takes it.
         target_shape: Of a row of float32 targets; empty for class numbers.
         signatures: Which of :data:`SIGNATURES` the file gets.
+        coordinates: How many each trained tensor follows, as
+            :attr:`frugalfl.subspace.Subspace.counts`; ``None``: weights move freely.
 
     Raises:
         ExportError: Something of it cannot be compiled: the operator, the line of the author's
-            code and what to write instead are in the message.
+            code and what to write instead are in the message. Or a tensor lacks coordinates.
         TaskError: A planned tensor that the model does not have.
         MissingExtraError: litert-torch is not installed.
     """
@@ -60,6 +63,7 @@ def compile_program(
             batch=batch,
             input_shape=input_shape,
             target_shape=target_shape,
+            coordinates=coordinates,
         )
         ready = {
             name: (traced(function, given), given)
@@ -85,4 +89,5 @@ def _program(plan: Plan, model: bytes) -> Program:
         proximal=plan.optimizer.proximal,
         masks=plan.masks,
         classes=plan.classes,
+        coordinates=tuple(plan.coordinates.values()),
     )

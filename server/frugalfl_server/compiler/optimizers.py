@@ -1,7 +1,7 @@
 """Optimisers as arithmetic that a training program contains; every rule is PyTorch's own.
 
 The loss's gradient is first clipped, then FedProx's term (Li et al. 2020) and the weight decay are
-added, then the rule moves the parameters.
+added, then the rule moves the parameters, or in a subspace the coordinates that they follow.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from frugalfl.errors import UsageError
 from frugalfl.optimizers import LocalOptimizer
+from frugalfl_server.compiler.spaces import Space
 
 if TYPE_CHECKING:
     import torch
@@ -46,13 +47,22 @@ class Optimizer:
             raise UsageError(f"accumulate of an optimizer is {self.accumulate}; at least 1")
 
     def state_of(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-        """Return name and shape of every state tensor, for trained parameters of these shapes."""
+        """Return name and shape of every state tensor, if what it moves has these shapes."""
         raise NotImplementedError
 
     def moved(
-        self, parameters: Named, gradients: Named, state: Named, learning_rate: torch.Tensor
-    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """Return the parameters and the state after one step; nothing changes in place."""
+        self, parameters: Named, gradients: Named, state: Named, learning_rate: torch.Tensor,
+        space: Space,
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:  # fmt: skip
+        """Return the parameters and the state after one step; nothing changes in place.
+
+        Args:
+            parameters: By name.
+            gradients: Of the parameters.
+            state: As of :meth:`state_of`.
+            learning_rate: A number.
+            space: What the rule moves of them; the weight decay is of the parameters either way.
+        """
         raise NotImplementedError
 
 
@@ -80,17 +90,19 @@ class Sgd(Optimizer):
         return {f"velocity.{name}": shape for name, shape in shapes.items()}
 
     def moved(
-        self, parameters: Named, gradients: Named, state: Named, learning_rate: torch.Tensor
-    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        self, parameters: Named, gradients: Named, state: Named, learning_rate: torch.Tensor,
+        space: Space,
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:  # fmt: skip
         """One step: v = momentum v + g; p = p - learning_rate v."""
         after, kept = {}, {}
         for name, parameter in parameters.items():
-            gradient = step = _decayed(gradients[name], parameter, self.weight_decay)
+            decayed = _decayed(gradients[name], parameter, self.weight_decay)
+            gradient = step = space.reduce(name, decayed)
             if self.momentum:
                 velocity = self.momentum * state[f"velocity.{name}"] + gradient
                 kept[f"velocity.{name}"] = velocity
                 step = gradient + self.momentum * velocity if self.nesterov else velocity
-            after[name] = parameter - learning_rate * step
+            after[name] = space.move(name, parameter, learning_rate * step)
         return after, kept
 
 
@@ -116,8 +128,9 @@ class Adam(Optimizer):
         return {"weight.mean": (), "weight.square": (), **means}
 
     def moved(
-        self, parameters: Named, gradients: Named, state: Named, learning_rate: torch.Tensor
-    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        self, parameters: Named, gradients: Named, state: Named, learning_rate: torch.Tensor,
+        space: Space,
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:  # fmt: skip
         """One step, with m = b1 m + (1 - b1) g and v = b2 v + (1 - b2) g², corrected."""
         first, second = self.betas
         # 1 - beta**t by recurrence: as a power it would lose four digits at the first steps.
@@ -127,13 +140,13 @@ class Adam(Optimizer):
         for name, old in parameters.items():
             parameter, decay = old, self.weight_decay
             if self.decoupled and decay:
-                parameter, decay = old * (1 - learning_rate * decay), 0.0
-            gradient = _decayed(gradients[name], parameter, decay)
+                parameter, decay = space.decay(name, old, learning_rate * decay), 0.0
+            gradient = space.reduce(name, _decayed(gradients[name], parameter, decay))
             mean = first * state[f"mean.{name}"] + (1 - first) * gradient
             square = second * state[f"square.{name}"] + (1 - second) * (gradient * gradient)
             kept |= {f"mean.{name}": mean, f"square.{name}": square}
             root = square.sqrt() / square_weight.sqrt() + self.eps
-            after[name] = parameter - (learning_rate / weight) * (mean / root)
+            after[name] = space.move(name, parameter, (learning_rate / weight) * (mean / root))
         return after, kept
 
 

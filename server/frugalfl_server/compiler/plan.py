@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from frugalfl.blocks import Layout, Parameters, Shape
 from frugalfl.errors import ExportError, FrugalFLError, TaskError
 from frugalfl.modules import read_parameters
-from frugalfl.program import Mask
+from frugalfl.program import Mask, signs_shape
 from frugalfl.task import Loss
 from frugalfl_server.compiler.layers import Training
 from frugalfl_server.compiler.losses import WeightedLoss, weighted
@@ -38,6 +39,7 @@ class Plan:
         input_shape: Of a row of inputs.
         target_shape: Of a row of targets; empty for a class number.
         classes: How many there are; 0 where targets are values.
+        coordinates: How many each trained tensor has, in their order; empty: weights move freely.
     """
 
     module: torch.nn.Module
@@ -52,12 +54,20 @@ class Plan:
     input_shape: Shape
     target_shape: Shape
     classes: int
+    coordinates: dict[str, int]
+
+    @property
+    def signs(self) -> list[Shape]:
+        """Shapes of the trained tensors' signs; none if weights move freely."""
+        return [signs_shape(self.shapes[name], count) for name, count in self.coordinates.items()]
 
     @property
     def state(self) -> dict[str, Shape]:
         """Name and shape of every tensor that training keeps besides the model."""
         shapes = {name: self.shapes[name] for name in self.trained}
-        state = self.optimizer.state_of(shapes)
+        state = self.optimizer.state_of(
+            shapes | {name: (count,) for name, count in self.coordinates.items()}
+        )
         if self.optimizer.accumulate > 1:
             state |= {"batches": (), "rows": ()}
             state |= {f"gradient.{name}": shape for name, shape in shapes.items()}
@@ -73,11 +83,13 @@ def plan_of(
     batch: int,
     input_shape: Shape,
     target_shape: Shape,
+    coordinates: Mapping[str, int] | None = None,
 ) -> Plan:
     """Check and prepare; arguments as of :func:`~frugalfl_server.compiler.compile_program`.
 
     Raises:
         ExportError: Something of it cannot be compiled.
+        TaskError: A tensor to train is not of the model.
     """
     import torch
 
@@ -97,11 +109,12 @@ def plan_of(
         )
     targets = example_targets(outputs, batch, target_shape)
     trainable = {name for name, one in module.named_parameters() if one.requires_grad}
+    trained = tuple(name for name in parameters if name in trainable and name in set(planned))
     return Plan(
         module=module,
         evaluating=copy.deepcopy(module).eval(),
         shapes={name: array.shape for name, array in parameters.items()},
-        trained=tuple(name for name in parameters if name in trainable and name in set(planned)),
+        trained=trained,
         statistics=tuple(name for name in parameters if name in training.statistics),
         masks=tuple(Mask(*one) for one in training.needed),
         loss=weighted(loss, outputs, targets, padded=min(1, batch - 1)),
@@ -110,6 +123,7 @@ def plan_of(
         input_shape=tuple(input_shape),
         target_shape=tuple(target_shape),
         classes=0 if target_shape or outputs.ndim < 2 else outputs.shape[1],
+        coordinates={} if coordinates is None else _followed(trained, parameters, coordinates),
     )
 
 
@@ -143,6 +157,24 @@ def _outputs(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], x: to
             f"the model does not run on an input of shape {tuple(x.shape)}: "
             f"{type(error).__name__}: {reason}{f' ({line})' if line else ''}"
         ) from error
+
+
+def _followed(
+    trained: Sequence[str], parameters: Parameters, coordinates: Mapping[str, int]
+) -> dict[str, int]:
+    """Return how many coordinates each trained tensor has.
+
+    Raises:
+        ExportError: None, or more than entries.
+    """
+    for name in trained:
+        count, size = coordinates.get(name, 0), prod(parameters[name].shape)
+        if not 0 < count <= size:
+            raise ExportError(
+                f"{name} has {size} entries to train, which cannot follow {count} coordinates of "
+                f"the subspace; give it 1 to {size}"
+            )
+    return {name: coordinates[name] for name in trained}
 
 
 def _check_tensors(module: torch.nn.Module, parameters: Parameters, planned: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from frugalfl.program import Program
 from frugalfl.task import Loss
 from frugalfl_server.compiler.optimizers import Adam, Optimizer, Sgd
 from frugalfl_server.compiler.plan import plan_of
+from frugalfl_server.compiler.reference_subspace import draw_signs, followed, move_coordinates
 from frugalfl_server.compiler.runner import Array
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def example_step(
             f"g{i}": one + rng.standard_normal(one.shape, np.float32) / 8
             for i, one in enumerate(trained)
         }
-    return given
+    return given | draw_signs(program, rng)
 
 
 def reference_step(
@@ -106,11 +108,13 @@ def reference_step(
         seen += int(rows.sum())
     for one, whole in zip(trained, total, strict=True):
         one.grad = whole / seen
-    _move(trained, given[0], optimizer)
+    _move(trained, given[-1], optimizer, program.coordinates)
     return read_parameters(model), value.item()
 
 
-def _move(trained: list[Any], given: dict[str, Array], optimizer: Optimizer) -> None:
+def _move(
+    trained: list[Any], given: dict[str, Array], optimizer: Optimizer, coordinates: Sequence[int]
+) -> None:
     import torch
 
     if optimizer.clip_norm:
@@ -119,15 +123,29 @@ def _move(trained: list[Any], given: dict[str, Array], optimizer: Optimizer) -> 
         for i, one in enumerate(trained):
             distance = one.detach() - torch.from_numpy(given[f"g{i}"])
             one.grad.add_(distance, alpha=float(given["proximal_mu"]))
-    rule = _rule(optimizer)(trained, lr=float(given["learning_rate"]))
+    rate = float(given["learning_rate"])
+    if coordinates:
+        move_coordinates(
+            followed(trained, coordinates, given), optimizer,
+            lambda moved: _begun(replace(optimizer, weight_decay=0.0), moved, rate), rate,
+        )  # fmt: skip
+    else:
+        _begun(optimizer, trained, rate).step()
+
+
+def _begun(optimizer: Optimizer, moved: Sequence[torch.Tensor], rate: float) -> Any:
+    """Return PyTorch's own optimiser as it is after some steps."""
+    import torch
+
+    rule = _rule(optimizer)(moved, lr=rate)
     if isinstance(optimizer, Adam):
-        for one in trained:
+        for one in moved:
             rule.state[one] = {
                 "step": torch.tensor(float(_STEPS_BEFORE)),
                 "exp_avg": torch.zeros_like(one),
                 "exp_avg_sq": torch.full_like(one, _SQUARE),
             }
-    rule.step()
+    return rule
 
 
 def _rule(optimizer: Optimizer) -> Callable[..., Any]:

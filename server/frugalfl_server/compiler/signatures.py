@@ -13,6 +13,7 @@ from frugalfl_server.compiler.backward.steps import above_zero, one_hot
 from frugalfl_server.compiler.layers import Training
 from frugalfl_server.compiler.optimizers import clipped
 from frugalfl_server.compiler.plan import Plan, example_targets
+from frugalfl_server.compiler.spaces import SignedSpace, Space, WholeSpace
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +40,7 @@ def functions(plan: Plan) -> dict[str, tuple[Callable[[Tensors], Tensors], Tenso
         train |= {f"g{i}": state[name].detach() for i, name in enumerate(plan.trained)}
     train |= {f"s{i}": torch.zeros(shape) for i, shape in enumerate(plan.state.values())}
     train |= {f"m{i}": torch.ones(mask.shape) for i, mask in enumerate(plan.masks)}
+    train |= {f"q{i}": torch.ones(shape) for i, shape in enumerate(plan.signs)}
     return {
         "train": (lambda given: _train(plan, given), train),
         "evaluate": (lambda given: _evaluate(plan, given), x | y | w | parameters),
@@ -76,10 +78,10 @@ def _moved(
     plan: Plan, given: Tensors, trained: Tensors, gradients: Tensors, state: Tensors
 ) -> tuple[Tensors, Tensors]:
     """One step of the optimiser, or of every few batches the one."""
-    rule = plan.optimizer
+    rule, space = plan.optimizer, _space(plan, given)
     if rule.accumulate == 1:
         gradients = _whole(plan, given, trained, gradients)
-        return rule.moved(trained, gradients, state, given["learning_rate"])
+        return rule.moved(trained, gradients, state, given["learning_rate"], space)
     rows, batches = state["rows"] + given["w"].sum(), state["batches"] + 1
     total = {
         name: state[f"gradient.{name}"] + gradient * given["w"].sum()
@@ -87,13 +89,19 @@ def _moved(
     }
     mean = {name: one / rows for name, one in total.items()}
     moved, kept = rule.moved(
-        trained, _whole(plan, given, trained, mean), state, given["learning_rate"]
+        trained, _whole(plan, given, trained, mean), state, given["learning_rate"], space
     )
     full = above_zero(batches - (rule.accumulate - 0.5))
     kept = {name: state[name] + full * (new - state[name]) for name, new in kept.items()}
     kept |= {"rows": rows * (1 - full), "batches": batches * (1 - full)}
     kept |= {f"gradient.{name}": one * (1 - full) for name, one in total.items()}
     return {name: old + full * (moved[name] - old) for name, old in trained.items()}, kept
+
+
+def _space(plan: Plan, given: Tensors) -> Space:
+    if not plan.coordinates:
+        return WholeSpace()
+    return SignedSpace({name: given[f"q{i}"] for i, name in enumerate(plan.coordinates)})
 
 
 def _whole(plan: Plan, given: Tensors, trained: Tensors, gradients: Tensors) -> Tensors:

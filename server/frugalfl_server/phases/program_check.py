@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from frugalfl import wire
-from frugalfl.blocks import Layout
+from frugalfl.blocks import Layout, Parameters
 from frugalfl.errors import ExportError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
-from frugalfl_server.cohort.training_programs import TrainingPrograms
+from frugalfl_server.cohort.training_programs import Coordinates, TrainingPrograms, trained_within
 from frugalfl_server.phases.initial_model import initial_model
 
 
 def check_program(task: Task, settings: Settings, rows: Examples) -> Iterator[str]:
     """Compile the training step of the whole model if no client has PyTorch; yields nothing.
+
+    In a run that trains a subspace, it is the step of what follows that.
 
     With ``trainer = "auto"`` nobody knows yet who lacks it; such a client's first round says so.
 
@@ -27,13 +29,19 @@ def check_program(task: Task, settings: Settings, rows: Examples) -> Iterator[st
     module = initial_model(task, settings)
     programs = TrainingPrograms(task, settings, rows)
     programs.follow(module)
-    layout = Layout.of(read_parameters(module))
-    proximal = settings.rounds.proximal
+    trained, coordinates = _trained(settings, read_parameters(module))
     try:
-        programs.program_for(layout.names(range(len(layout))), proximal)
+        programs.program_for(trained, settings.rounds.proximal, coordinates)
     except ExportError as error:
         raise ExportError(
             f"trainer is litert, and this model's training step cannot be compiled: {error}; or "
             "install PyTorch on the clients and set trainer = auto"
         ) from error
     yield from ()
+
+
+def _trained(settings: Settings, parameters: Parameters) -> tuple[tuple[str, ...], Coordinates]:
+    if settings.wire.subspace is not None:
+        return trained_within(settings.wire.subspace, parameters, settings.run.seed)
+    layout = Layout.of(parameters)
+    return tuple(layout.names(layout.everything)), ()

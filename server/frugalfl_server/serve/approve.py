@@ -8,7 +8,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.nn import Module
 
@@ -18,7 +18,11 @@ from frugalfl.errors import ExportError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import PublicData, Task, load_task
-from frugalfl_server.cohort.training_programs import TrainingPrograms
+from frugalfl_server.cohort.training_programs import (
+    Coordinates,
+    TrainingPrograms,
+    trained_within,
+)
 from frugalfl_server.export import DeviceBudget, fit
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.phases.prune import example_of, plan_for, prune_as_planned
@@ -75,13 +79,13 @@ def _programs(task: Task, settings: Settings) -> Iterator[ApprovedProgram]:
     compiler = TrainingPrograms(task, settings, public.test, figures.append)
     for phase, module in _models(task, settings, public):
         compiler.follow(module)
-        for purpose, trained, proximal in _purposes(settings, module):
+        for one in _purposes(settings, module):
             try:
-                sent = compiler.program_for(trained, proximal)
+                sent = compiler.program_for(one.trained, one.proximal, one.coordinates)
             except ExportError as error:
                 _log.info(f"no training programs, so only clients with PyTorch can train: {error}")
                 return
-            made = ApprovedProgram(f"{phase}: {purpose}", sent.digest)
+            made = ApprovedProgram(f"{phase}: {one.name}", sent.digest)
             _log.info(f"program {made.purpose}: {made.digest} ({len(sent.file)} B)")
             yield made
 
@@ -106,25 +110,50 @@ def _models(task: Task, settings: Settings, public: PublicData) -> Iterator[tupl
         yield "recover", prune_as_planned(plan, task, module, public.test)[0]
 
 
-def _purposes(settings: Settings, module: Module) -> Iterator[tuple[str, tuple[str, ...], bool]]:
-    """Return what is trained of a model: for people, the tensors, and FedProx's term or not.
+class _Purpose(NamedTuple):
+    """What a program is for: in words, the tensors, FedProx's term or not, their coordinates."""
+
+    name: str
+    trained: tuple[str, ...]
+    proximal: bool
+    coordinates: Coordinates = ()
+
+
+def _purposes(settings: Settings, module: Module) -> Iterator[_Purpose]:
+    """Return what is trained of a model.
 
     Calibration takes any program of the model, or one that trains all of it.
     """
     parameters = read_parameters(module)
     layout = Layout.of(parameters)
-    proximal = settings.rounds.proximal
+    if settings.wire.subspace is None:
+        chosen = _chosen_blocks(settings, layout)
+    else:
+        trained, counts = trained_within(settings.wire.subspace, parameters, settings.run.seed)
+        has_term = settings.rounds.proximal
+        yield _Purpose(settings.wire.refresh + ", proximal" * has_term, trained, has_term, counts)
+        chosen = {(layout.everything, False)}
+    for numbers, has_term in sorted(chosen):
+        names = [layout.blocks[number].name for number in numbers]
+        what = "all blocks" if numbers == layout.everything else ", ".join(names)
+        yield _Purpose(what + ", proximal" * has_term, tuple(layout.names(numbers)), has_term)
+
+
+def _chosen_blocks(settings: Settings, layout: Layout) -> set[tuple[tuple[int, ...], bool]]:
+    """Return the sets of blocks that rounds ask for, with FedProx's term or without.
+
+    Raises:
+        ExportError: They are too many.
+    """
     rounds = settings.rounds.count + settings.export.recover_rounds
     plan = settings.wire.plan
     plan.check(layout)
-    chosen = {(one, proximal) for one in block_sets(plan, layout, settings.run.seed, rounds)}
+    sets = block_sets(plan, layout, settings.run.seed, rounds)
+    chosen = {(one, settings.rounds.proximal) for one in sets}
     chosen.add((layout.everything, False))
     if len(chosen) > _MOST_PROGRAMS:
         raise ExportError(
             f"refresh = {settings.wire.refresh!r} can lead to {len(chosen)} programs, at most "
             f"{_MOST_PROGRAMS} are compiled: choose a plan with fewer, or let devices pin theirs"
         )
-    for numbers, has_term in sorted(chosen):
-        names = [layout.blocks[number].name for number in numbers]
-        what = "all blocks" if numbers == layout.everything else ", ".join(names)
-        yield what + ", proximal" * has_term, tuple(layout.names(numbers)), has_term
+    return chosen

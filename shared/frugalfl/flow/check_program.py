@@ -8,10 +8,11 @@ operator by operator, and refuses whatever is not shown.
 masks alike): every tensor is then either unchanged, or its rows are permuted in the same way. This
 holds of the inputs, and every operator that passes keeps it (:mod:`.tensor_facts` has the kinds
 of tensors, the other files their rules). No constant, parameter or state may differ from row
-to row where it meets rows, and no operator takes single rows, compares or orders them; so there is
-no tensor from which a row's *position* could be known, and nothing to select by position with,
-however small it is scaled: neither an identity nor a one-hot matrix, nor an index that the graph
-counts up itself. The outputs of ``train`` and ``evaluate`` are unchanged by such a permutation, and
+to row where it meets rows, nor a subspace's sign (the device draws it, but from a seed that is the
+server's choice), and no operator takes single rows, compares or orders them; so there is no tensor
+from which a row's *position* could be known, and nothing to select by position with, however small
+it is scaled: neither an identity nor a one-hot matrix, nor an index that the graph counts up
+itself. The outputs of ``train`` and ``evaluate`` are unchanged by such a permutation, and
 are made of sums over the batch (each with the factor ``w``, so that what fills up a short batch
 takes no part) and of what is known without the batch. Those of ``calibrate`` are smallest and
 largest values of whole tensors. What ``predict`` returns stays on the device. All this is up to the
@@ -41,7 +42,7 @@ from frugalfl.program import Program, to_bytes
 
 #: Inputs that have rows in their first axis, and others, which are the same for every batch.
 _ROWS = re.compile(r"x|y|w|m\d+")
-_OTHERS = re.compile(r"learning_rate|proximal_mu|[pgs]\d+")
+_OTHERS = re.compile(r"learning_rate|proximal_mu|[pgsq]\d+")
 _OUTPUTS = {"evaluate": ("loss", "right"), "predict": ("outputs",), "calibrate": ("ranges",)}
 _LEAST_BATCH = 2
 #: Digests of the programs, descriptions included, that have passed.
