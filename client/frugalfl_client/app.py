@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,7 @@ from frugalfl import wire
 from frugalfl.blocks import Layout, Parameters
 from frugalfl.codec import Codec, encode_frame, parse_codec
 from frugalfl.energy.level import BatteryLevel
-from frugalfl.errors import FrameError, UsageError
+from frugalfl.errors import DivergedError, FrameError, UsageError
 from frugalfl.subspace import add
 from frugalfl_client.bring_up import bring_up, builds_on
 from frugalfl_client.calibrate import give_ranges
@@ -23,6 +24,9 @@ from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Measured, Trained, Trainer
 
 app = ClientApp()
+
+#: How often a device tries shorter steps if its training breaks down in a subspace.
+_SHORTENED = 2
 
 
 def _action(message_type: str) -> str:
@@ -122,10 +126,18 @@ def _trained(
     with energy.window("train", samples=len(device.rows.examples)):
         rate = request.learning_rate or device.settings.learning_rate_at(request.round)
         device.rows.check_model(trainer, weights | held.private)
-        trained = trainer.train(
-            weights, planned, device.rows.examples, rate, device.drawn(request.round),
-            held.private, request.proximal_mu, epochs, device.rows.fewest, subspace,
-        )  # fmt: skip
+
+        def train_at(rate: float) -> Trained:
+            return trainer.train(
+                weights, planned, device.rows.examples, rate, device.drawn(request.round),
+                held.private, request.proximal_mu, epochs, device.rows.fewest, subspace,
+            )  # fmt: skip
+
+        trained = (
+            train_at(rate)
+            if subspace is None
+            else _train_with_care(train_at, rate * subspace.step_scale)
+        )
         held.private = trained.private
     if device.rows.held_out is not None:
         tested = _measure_trained(exchange, trainer, weights | held.private, trained)
@@ -143,6 +155,23 @@ def _trained(
         notice, tested.measured.share_of(tested.rows), tested.rows, device.battery(),
         device.trainer_name, tally=tested.measured.tally,
     )  # fmt: skip
+
+
+def _train_with_care(train_at: Callable[[float], Trained], rate: float) -> Trained:
+    """Train in a subspace: if that breaks down, anew with shorter steps.
+
+    Many weights follow one coordinate, so that steps which are right in one subspace may be too
+    long in the next.
+
+    Raises:
+        DivergedError: It breaks down all the same.
+    """
+    for _ in range(_SHORTENED):
+        try:
+            return train_at(rate)
+        except DivergedError:
+            rate /= 4
+    return train_at(rate)
 
 
 def _measure_received(exchange: Exchange, trainer: Trainer, weights: Parameters) -> _Tested:

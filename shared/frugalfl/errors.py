@@ -56,6 +56,10 @@ class TaskError(FrugalFLError):
     exit_code = 3
 
 
+class DivergedError(TaskError):
+    """Local training broke down: its loss is not finite."""
+
+
 class FrameError(FrugalFLError):
     """Bytes that are not a valid frame: truncated, corrupt, or beyond the stated bounds."""
 

@@ -85,6 +85,16 @@ class Subspace:
         return float(2.0 ** (max(self.shifts.values(), default=0) - LATTICE_BITS))
 
     @property
+    def step_scale(self) -> float:
+        """What a step size for all weights is multiplied by: twice the root of coordinates per weight.
+
+        The curvature along a coordinate is the sum of those of all weights that follow it. Found on
+        digits with 512 and 1,024 coordinates, from the best step sizes with and without them.
+        """
+        weights = sum(prod(self.shapes[name]) for name in self.counts)
+        return min(1.0, 2 * sqrt(sum(self.counts.values()) / max(weights, 1)))
+
+    @property
     def statistics(self) -> list[str]:
         """Names of the running statistics, in the order of the model."""
         return [name for name in self.shapes if is_statistic(name)]

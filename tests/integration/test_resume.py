@@ -151,6 +151,25 @@ def test_error_feedback_and_private_blocks_go_on_where_they_were(killed, killing
         assert held == on_devices(plain, kind)
 
 
+def test_a_subspace_goes_on_where_it_was_with_its_folds_and_on_the_pruned_model(
+    killed, killing_app
+):
+    """Killed in the round that folds, and in the first one on the pruned model."""
+    settings = [
+        "clients=6", "clients-per-round=6", "local-epochs=5", "rounds=4", "recover-rounds=3",
+        "refresh=subspace(512, fold 2)", "strategy=fedavgm(0.2)", "prune=0.3",
+    ]  # fmt: skip
+    plain, resumed = killed(killing_app, settings, "2 60", "2 60")
+    assert figures(resumed) == figures(plain)
+    assert same_model(resumed, plain)
+    int8 = "model/model_int8.tflite"
+    assert (resumed.path / int8).read_bytes() == (plain.path / int8).read_bytes()
+    for kind in ("model", "base", "fold"):
+        held = on_devices(resumed, kind)
+        assert any(held.values())
+        assert held == on_devices(plain, kind)
+
+
 def test_a_finished_run_says_so(finished):
     run, _ = finished
     again = frugalfl("simulate", "--resume", run, cwd=run.parent)

@@ -10,7 +10,7 @@ import numpy as np
 
 from frugalfl.blocks import FloatArray, Layout, Parameters
 from frugalfl.codec import Limits
-from frugalfl.errors import TaskError
+from frugalfl.errors import DivergedError
 from frugalfl.kinds import Kind
 from frugalfl.subspace import Subspace
 from frugalfl.task import Examples
@@ -151,9 +151,9 @@ def mean_loss(losses: Sequence[float]) -> float:
     """Return the mean of an epoch's mini-batches.
 
     Raises:
-        TaskError: It is not finite.
+        DivergedError: It is not finite.
     """
     mean = float(np.mean(losses))
     if not np.isfinite(mean):
-        raise TaskError(f"the training loss is {mean}; lower learning-rate, or check the data")
+        raise DivergedError(f"the training loss is {mean}; lower learning-rate, or check the data")
     return mean

@@ -130,8 +130,8 @@ class _Rounds:
             federation.grid, pack(model), self.rounds, self._finish
         )
 
-    def _finish(self, number: int, arrays: ArrayRecord) -> None:
-        """Score a round's model, and write down what the round was.
+    def _finish(self, number: int, arrays: ArrayRecord) -> ArrayRecord:
+        """Score a round's model, and write down what the round was; return what to go on with.
 
         Raises:
             TrainingOver: A limit of the settings is reached.
@@ -149,11 +149,16 @@ class _Rounds:
         sink.write_model(model, self.phase, record.round)
         federation.clients.quarantine.write(sink, federation.named.client_of)
         federation.clients.identities.write(sink)
-        federation.write_checkpoint(self.phase, number, model, self._parts, moved)
+        going_on = self._parts.watch(moved)
+        if going_on is not moved:
+            arrays, model = pack(going_on), self._parts.downlink.whole(going_on)
+            write_parameters(self.module, model)
+        federation.write_checkpoint(self.phase, number, model, self._parts, going_on)
         federation.progress.round_done(record)
         self._set_up_compiler()
         self._end_if_over(number)
         self._set_step_size(number)
+        return arrays
 
     def _set_up_compiler(self) -> None:
         """Load the compiler of training programs, once a client needs one."""
@@ -185,9 +190,11 @@ class _Rounds:
         """Have the next round's questions name its step size, if only the server knows it."""
         if done < self.rounds:
             rows = [row for row in self._own_rows() if row.phase == self.phase]
-            self._parts.questions.learning_rate = step_size_after(
-                rows, self.federation.scoring, self.federation.settings, self.first + done
-            )
+            number, settings = self.first + done, self.federation.settings
+            rate = step_size_after(rows, self.federation.scoring, settings, number)
+            if self._parts.divergence.factor < 1:
+                rate = self._parts.divergence.factor * (rate or settings.learning_rate_at(number))
+            self._parts.questions.learning_rate = rate
 
     def _own_rows(self) -> list[RoundRecord]:
         name = self.federation.sink.name

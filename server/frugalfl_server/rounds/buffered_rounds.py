@@ -92,7 +92,7 @@ class BufferedRounds:
             with self._energy.window("aggregate", round=number):
                 moved, _ = buffer.conclude(step)
             arrays = arrays if moved is None else moved
-            after_round(step, arrays)
+            arrays = after_round(step, arrays)
 
     def _replies(self, grid: Grid, at_work: InFlight, number: int) -> Iterator[Message]:
         """Yield replies as they come, and have others start; end where nobody is left to ask."""

@@ -22,6 +22,7 @@ from frugalfl_server.cohort.selection import Cohort, Selection, patience_of
 from frugalfl_server.cohort.sticky_sampling import sampler_of
 from frugalfl_server.rounds import strategy_state
 from frugalfl_server.rounds.byte_budget import Budget
+from frugalfl_server.rounds.divergence import Divergence
 from frugalfl_server.rounds.flower_arrays import unpack
 from frugalfl_server.rounds.intake import Intake
 from frugalfl_server.rounds.model_step import ModelStep
@@ -50,6 +51,7 @@ class Parts:
         first_round: Of the phase.
         model: What updates are added to; empty before the first round.
         fresh: What the strategy remembers before its first round; ``None``: not asked for.
+        divergence: Of a subspace, notices if training goes astray.
         traffic: What the round that goes on has cost and brought.
     """
 
@@ -62,6 +64,7 @@ class Parts:
     first_round: int = 1
     model: Parameters = field(default_factory=dict)
     fresh: dict[str, Any] | None = None
+    divergence: Divergence = field(default_factory=Divergence)
 
     def __post_init__(self) -> None:
         self.traffic = Traffic(self.first_round, time.monotonic())
@@ -145,6 +148,13 @@ class Parts:
         if cohort.why_over:
             raise TrainingOver(cohort.why_over)
 
+    def watch(self, moved: Parameters) -> Parameters:
+        """Return the tensors to go on with: these, unless training in a subspace goes astray."""
+        if not self.downlink.coordinates:
+            return moved
+        traffic, fold = self.traffic, self.downlink.oldest_version
+        return self.divergence.watch(traffic.round, traffic.loss, self.model, fold) or moved
+
     def ask(self, messages: Iterable[Message], uplink: str) -> list[Message]:
         """Turn a strategy's messages into questions; a node that cannot be asked is named."""
         picked = {message.metadata.dst_node_id: message for message in messages}
@@ -199,6 +209,7 @@ class Parts:
             "bound": self.intake.bound.state(),
             "rows": self.intake.opener.rows.state(),
             "inner": strategy_state.state_of(self.strategy),
+            "divergence": self.divergence.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -214,3 +225,5 @@ class Parts:
             state["rows"] if "rows" in state else state["bound"]["rows"]
         )
         strategy_state.restore(self.strategy, state["inner"])
+        if "divergence" in state:  # older checkpoints lack it
+            self.divergence.restore(state["divergence"])

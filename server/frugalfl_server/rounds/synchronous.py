@@ -17,8 +17,8 @@ from frugalfl.energy.recorder import Recorder
 #: A round without a deadline waits so long for answers (s), as Flower does.
 _TIMEOUT_S = 3600.0
 
-#: Told the number of a round, from 1, and the model after it.
-AfterRound = Callable[[int, ArrayRecord], object]
+#: Told the number of a round, from 1, and the model after it; returns the model to go on with.
+AfterRound = Callable[[int, ArrayRecord], ArrayRecord]
 
 
 class SynchronousRounds:
@@ -62,4 +62,4 @@ class SynchronousRounds:
             with self._energy.window("aggregate", round=self._before + number):
                 moved, _ = self._strategy.aggregate_train(number, replies)
             arrays = arrays if moved is None else moved
-            after_round(number, arrays)
+            arrays = after_round(number, arrays)

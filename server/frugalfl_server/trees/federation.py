@@ -145,13 +145,13 @@ class TreeFederation:
         if before - 1 >= self._rounds:
             return done
 
-        def finish_round(number: int, arrays: ArrayRecord) -> None:
+        def finish_round(number: int, arrays: ArrayRecord) -> ArrayRecord:
             nonlocal before, cost, exchanges
             exchanges = number
             strategy.cost.join(cost)
             cost = strategy.cost
             if grown.version == before:
-                return  # a tree that is not finished yet
+                return arrays  # a tree that is not finished yet
             self._test.follow(grown.added)
             before = grown.version
             cost.round = before - 1
@@ -162,6 +162,7 @@ class TreeFederation:
             cost = Cost(before)
             if before - 1 == self._rounds:
                 raise TrainingOver("all trees are grown")
+            return arrays
 
         with suppress(TrainingOver):
             SynchronousRounds(strategy, self._energy, 1, done).run(

@@ -101,12 +101,11 @@ def _table(number: int, dither: int | None) -> _Table:
         padded = [0] * (_CELLS * edge + _CELLS) + summed + [0] * (_CELLS * edge + _CELLS)
         middle = len(padded) // 2 - dither
         summed = [
-            sum(padded[middle + _CELLS * k : middle + _CELLS * (k + 1)]) for k in range(-edge, edge + 1)
+            sum(padded[middle + _CELLS * k : middle + _CELLS * (k + 1)])
+            for k in range(-edge, edge + 1)
         ]
     middle, total = len(summed) // 2, sum(summed)
-    reach = max(
-        abs(k - middle) for k, weight in enumerate(summed) if weight * 4 * _WHOLE >= total
-    )
+    reach = max(abs(k - middle) for k, weight in enumerate(summed) if weight * 4 * _WHOLE >= total)
     kept = summed[middle - reach : middle + reach + 1]
     total, left = sum(kept), _WHOLE - (2 * reach + 2)
     frequencies = [*(1 + weight * left // total for weight in kept), 1]
