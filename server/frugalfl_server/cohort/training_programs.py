@@ -159,7 +159,7 @@ class TrainingPrograms:
         Args:
             trained: Names of the tensors to train.
             proximal: Whether the loss has FedProx's term.
-            coordinates: Of the subspace that they train in.
+            coordinates: How many each trained tensor follows; none: tensors move freely.
 
         Raises:
             ExportError: The task's model or loss cannot be compiled.
