@@ -150,7 +150,10 @@ def test_only_strategies_are_wrapped():
     ("setting", "named"),
     [
         ({"schedule": "plateau(0.5, 2)"}, r"schedule = plateau\(0.5, 2\)"),
-        ({"stop_accuracy": 0.9, "round_deadline": 5.0}, "round-deadline = 5.0, stop-accuracy = 0.9"),
+        (
+            {"stop_accuracy": 0.9, "round_deadline": 5.0},
+            "round-deadline = 5.0, stop-accuracy = 0.9",
+        ),
         ({"energy_budget": 3.0}, "energy-budget = 3.0"),
         ({"asynchronous": "buffered(3)"}, r"asynchronous = buffered\(3\)"),
     ],

@@ -1,4 +1,4 @@
-"""Settings that only our own ServerApp follows: refused if a strategy is wrapped for another one."""
+"""Settings that our own ServerApp follows, and a wrapped strategy cannot: refused by name."""
 
 from __future__ import annotations
 

@@ -77,12 +77,15 @@ class Run:
     def clients(self) -> pa.Table:
         """One row a client: rounds that it took part in, bytes (B), joules (J) by kind.
 
+        Clients whose updates were refused are there, too, as ``node N`` if nobody knows which one
+        it was.
+
         Raises:
             RunError: A table is damaged.
         """
         from frugalfl_server.run.client_table import clients_of
 
-        return clients_of(self._read().energy)
+        return clients_of(self._read())
 
     @property
     def report(self) -> Path:
