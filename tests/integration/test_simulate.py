@@ -135,7 +135,8 @@ def test_json_is_all_there_is_on_standard_output(tmp_path):
     assert "accuracy" in result.stderr  # progress
 
 
-def test_ctrl_c_leaves_a_usable_run(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_leave_a_usable_run(tmp_path, how):
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [COMMAND, "simulate", DIGITS, *SMALL, "rounds=500"],
@@ -145,7 +146,7 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path):
     seen = b""
     while b"train    3/" not in seen:
         seen += os.read(controller, 4096)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, how)
     while True:
         try:
             more = os.read(controller, 4096)
