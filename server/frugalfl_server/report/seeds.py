@@ -21,7 +21,8 @@ from frugalfl_server.report.run_facts import Facts, read_facts
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.svg import INK, OURS, PHASE_COLOURS
 from frugalfl_server.report.texts import measure_name
-from frugalfl_server.run.directory import RunDirectory, blaming
+from frugalfl_server.run.directory import blaming
+from frugalfl_server.run.newest import open_newest
 
 #: The page, beside the first run.
 FILE = "seeds.html"
@@ -73,7 +74,7 @@ def read_compared(paths: Sequence[Path]) -> Compared:
     """
     facts = []
     for path in paths:
-        run = RunDirectory.open(path)
+        run = open_newest(path)
         with blaming(run.path):
             facts.append(read_facts(run))
         if not facts[-1].done:
