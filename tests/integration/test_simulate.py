@@ -116,6 +116,8 @@ def test_updates_are_far_smaller_than_the_baselines(finished):
     assert summary["uplink_bytes_per_update"] < 600
     assert summary["baseline"]["uplink_bytes_per_update"] >= 153_128
     assert summary["baseline"]["rounds"] == summary["rounds"]
+    whole = json.loads((run / "pruning.json").read_text())["float32_bytes"]
+    assert whole == 153_128
 
 
 def test_same_seed_same_model(tmp_path):

@@ -25,8 +25,9 @@ Examples:
 
 - frugalfl runs runs/20261121-130044-digits runs/latest --json
 """
-#: Columns of a table into a pipe: as many as its longest line needs.
-_WIDE = 400
+#: Most columns of a table into a pipe, or a file.
+_WIDE = 100
+_TITLES = ("run", "status", "measure", "int8", "bytes", "energy", "file")
 
 
 @command.command(epilog=epilog(_EPILOG))
@@ -62,14 +63,26 @@ def _print(listed: Sequence[Listed], names: Sequence[str]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("run", "status", "measure", "int8", "bytes", "energy", "file"):
-        table.add_column(title, no_wrap=title == "run")
-    table.add_column("settings that differ" if names else "")
-    for one in listed:
-        cells = [*_figures(one), _settings(one, names)]
-        table.add_row(*(Text(printable(cell, MOST_OF_A_LINE)) for cell in cells))
-    console.print(table)
+
+    def table_of(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for title in titles:
+            table.add_column(title, no_wrap=title == "run")
+        for cells in rows:
+            table.add_row(*(Text(printable(cell, MOST_OF_A_LINE)) for cell in cells))
+        return table
+
+    figures = [_figures(one) for one in listed]
+    settings = [_settings(one, names) for one in listed]
+    last = "settings that differ" if names else ""
+    beside = [[*row, said] for row, said in zip(figures, settings, strict=True)]
+    whole = table_of((*_TITLES, last), beside)
+    if console.measure(whole).maximum <= console.width:
+        console.print(whole)
+        return
+    console.print(table_of(_TITLES, figures))
+    below = [[row[0], said] for row, said in zip(figures, settings, strict=True) if said]
+    console.print("", table_of(("run", last or "reason"), below))
 
 
 def _figures(one: Listed) -> list[str]:
