@@ -21,7 +21,7 @@ _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 #: The number of a client, and what a client itself says that it is.
-_NAMED_TWICE = re.compile(r"\b(client (\d+)(?: \(node \d+\))?: )client \2 of \d+: ")
+_NAMED_TWICE = re.compile(r"\b(client (\d+)\b[^:]{0,60}: )client \2 of \d+: ")
 #: More accents than that on one letter cover the lines above and below.
 _MOST_ACCENTS = 2
 #: What makes a spreadsheet compute a cell, after the separators that some countries' have.

@@ -127,6 +127,7 @@ def test_same_seed_same_model(tmp_path):
             "simulate", DIGITS, *SMALL, "rounds=2", "prune=0", "--runs", name, cwd=tmp_path
         )
         assert result.returncode == 0, result.stderr
+        assert "recover-rounds is 3, but with prune = 0 nothing is pruned" in result.stderr
         models.append((tmp_path / name / "latest" / "model" / "model_int8.tflite").read_bytes())
     assert models[0] == models[1]
 

@@ -24,6 +24,8 @@ from frugalfl_client.store import Store
 from frugalfl_server.report import write_report
 from frugalfl_server.report.final_outcomes import read_outcomes
 from frugalfl_server.report.terminal import print_summary
+from frugalfl_server.run.open_run import open_run
+from frugalfl_server.run.summary import of_run
 from frugalfl_server.trees.bagging import Bagging
 from frugalfl_server.trees.exchanges import Exchanges
 from frugalfl_server.trees.grown import Grown
@@ -250,6 +252,12 @@ def test_a_client_that_sends_damaged_frames_is_no_worse(without, way, tmp_path):
     run = run_of(tmp_path, settings_of(way), Clients(damage))
     assert bytes_of(run) == bytes_of(without(way))
     assert "node 1001" in said(run) and "damaged on the way" in said(run)
+    # What it sent and was sent is somebody's all the same.
+    about = of_run(run, "finished", None)
+    clients = open_run(run.path).clients.to_pylist()
+    assert [one["client"] for one in clients] == list(map(str, range(CLIENTS)))
+    for name in ("uplink_bytes", "downlink_bytes"):
+        assert sum(one[name] for one in clients) == about[name]
 
 
 @pytest.mark.parametrize("change", [damage, fail])
