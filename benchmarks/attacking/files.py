@@ -148,12 +148,15 @@ def wide_umask(folder: Path) -> Outcome:
     try:
         run, home = new_run(folder / "runs"), Home(folder / "device")
         own_key(home.key), Outbox(home.outbox)
-        Store(folder / "device/store.sqlite"), Ledger(folder / "device/ledger.sqlite")
+        # Kept open while the files are looked at: closing SQLite's takes some of them away.
+        opened = Store(folder / "device/store.sqlite"), Ledger(folder / "device/ledger.sqlite")
     finally:
         os.umask(before)
     tops = [folder / "runs", run.path, folder / "device"]
     below = [path for top in tops for path in top.rglob("*") if not path.is_symlink()]
     read = [path for path in [*tops, *below] if path.stat().st_mode & 0o077]
+    for one in opened:
+        one.close()
     return Outcome("reading a run and a device's state as another user", not read, " ".join(
         str(path.relative_to(folder)) for path in read) or "all is its owner's only")  # fmt: skip
 

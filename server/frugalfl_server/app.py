@@ -12,6 +12,7 @@ from flwr.serverapp import Grid, ServerApp
 from frugalfl.errors import Interrupted
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
+from frugalfl_server.phases.check_task import check_task
 from frugalfl_server.phases.conduct import conduct
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import pin_start
@@ -39,6 +40,7 @@ def main(grid: Grid, context: Context) -> None:
     elif settings.run.resume:
         run = to_resume(Path(settings.run.resume), settings)
     else:
+        check_task(task, settings)
         run = RunDirectory.create(Path("runs"), task.name, settings, app=None)
     with claimed(run), keeping_status(run):
         if settings.train.trees:

@@ -69,7 +69,7 @@ def parse_optimizer(
         raise unknown("optimizer", call.name, OPTIMIZERS)
     for key, value in (("weight-decay", weight_decay), ("clip-norm", clip_norm)):
         if not 0 <= value < math.inf:
-            raise UsageError(f"{key} is {value}; it must be 0 or more")
+            raise UsageError(f"{key} is {value}; it must be 0 or more, and finite; 0 is for none")
     if call.name == "nesterov" and not momentum:
         raise UsageError("optimizer nesterov looks ahead along its momentum: set momentum above 0")
     if call.name == "adamw" and not weight_decay:

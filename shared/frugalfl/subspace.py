@@ -86,7 +86,7 @@ class Subspace:
 
     @property
     def step_scale(self) -> float:
-        """What a step size for all weights is multiplied by: twice the root of coordinates per weight.
+        """What a step size is multiplied by: twice the root of coordinates per weight.
 
         The curvature along a coordinate is the sum of those of all weights that follow it. Found on
         digits with 512 and 1,024 coordinates, from the best step sizes with and without them.

@@ -20,6 +20,8 @@ MOST_OF_A_LINE = 2000
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+#: The number of a client, and what a client itself says that it is.
+_NAMED_TWICE = re.compile(r"\b(client (\d+)\b[^:]{0,60}: )client \2 of \d+: ")
 #: More accents than that on one letter cover the lines above and below.
 _MOST_ACCENTS = 2
 #: What makes a spreadsheet compute a cell, after the separators that some countries' have.
@@ -55,6 +57,15 @@ def printable(text: str, most: int = MOST_LETTERS) -> str:
 def is_printable(text: str) -> bool:
     """Say whether a text may be shown as it is: :func:`printable` would change none of it."""
     return printable(text, len(text)) == text
+
+
+def named_once(text: str) -> str:
+    """Return a line about a client that names it once: what the client says of itself does, too.
+
+    >>> named_once("client 2 (node 7): client 2 of 4: targets hold NaN")
+    'client 2 (node 7): targets hold NaN'
+    """
+    return _NAMED_TWICE.sub(r"\1", text)
 
 
 def _with_few_accents(text: str) -> str:

@@ -13,6 +13,7 @@ from frugalfl_client.device import forget_devices
 from frugalfl_client.owner import quiet_devices
 from frugalfl_server.app import app as server_app
 from frugalfl_server.app import keeping_status
+from frugalfl_server.phases.check_task import check_task
 from frugalfl_server.phases.initial_model import pin_start
 from frugalfl_server.report import write_report
 from frugalfl_server.run.directory import RunDirectory
@@ -74,6 +75,7 @@ def simulate_app(
             resume = Path(settings.run.resume)
         settings = settings.changed(resume="")
         if resume is None:
+            check_task(task, settings)
             run = RunDirectory.create(runs, task.name, settings, app)
             keep_app(run, app)
         else:

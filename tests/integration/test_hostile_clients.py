@@ -9,9 +9,18 @@ from logged import Lines
 from frugalfl.errors import FederationError, FrugalFLError
 from frugalfl.modules import write_parameters
 from frugalfl.settings import Settings
+from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
+from frugalfl_server.phases.federation import Federation
+from frugalfl_server.phases.train import train
+from frugalfl_server.report.client_rows import client_rows
+from frugalfl_server.report.run_facts import read_facts
 from frugalfl_server.rounds.evaluate import accuracy
 from frugalfl_server.rounds.flower_strategies import strategy_of
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.open_run import open_run
+from frugalfl_server.run.summary import of_run
+from frugalfl_sim.engine.grid import InProcessGrid
 
 from .rounds import Rounds, digits
 
@@ -178,3 +187,32 @@ def test_words_of_a_client_reach_the_screen_as_one_plain_line(tmp_path):
     run, _ = hostile(tmp_path, shouting, rounds=1)
     assert len(run.warnings) == CLIENTS
     assert all(w.isprintable() and len(w) < 400 for w in run.warnings)
+
+
+def _no_rows(message, context):
+    reply = client_app(message, context)
+    if context.node_config["partition-id"] == 1:
+        reply.content["metrics"]["num-examples"] = 0
+    return reply
+
+
+@pytest.mark.parametrize("app", [attacking(ATTACKS["NaN"], (1,)), _no_rows])
+def test_refused_uploads_are_counted_as_uploads_and_as_their_clients(tmp_path, app):
+    settings = Settings.of(clients=4, clients_per_round=4, rounds=2, local_epochs=1, prune=0.0)
+    with digits():
+        task = load_task(settings.run.task)
+        run = RunDirectory.create(tmp_path, task.name, settings, app=None)
+        grid = InProcessGrid(app, 4, settings.as_config(), run.path / "devices")
+        train(Federation(grid, settings, task, run, quiet=True))
+        run.flush()
+    assert [(one.uploads, one.updates) for one in run.rounds] == [(4, 3), (4, 3)]
+    figures, clients = of_run(run, "finished", None), open_run(run.path).clients.to_pylist()
+    assert figures["uplink_bytes_per_update"] == figures["uplink_bytes"] / 8
+    assert [one["client"] for one in clients] == ["0", "1", "2", "3"]
+    assert {one["rounds"] for one in clients} == {2}
+    for way in ("uplink_bytes", "downlink_bytes"):
+        assert sum(one[way] for one in clients) == figures[way]
+    assert clients[1]["estimated_j"] is None  # nobody believes what it says of its joules
+    in_report = client_rows(read_facts(run))[1]
+    assert (in_report.client, in_report.up) == ("1", clients[1]["uplink_bytes"])
+    assert in_report.measured_j is in_report.estimated_j is None

@@ -2,6 +2,10 @@
 
 import pytest
 
+from frugalfl.errors import TaskError, UsageError
+from frugalfl_sim.apps import read_settings
+from frugalfl_sim.simulate import simulate_app
+
 from .conftest import DIGITS, SMALL, frugalfl
 
 
@@ -60,6 +64,32 @@ def test_a_broken_task(app, tmp_path, old, new, parts):
     result = frugalfl("simulate", app(old, new), *SMALL, cwd=tmp_path)
     code = 2 if "no Task" in parts[0] else 3
     check(result, code, *parts)
+    assert not (tmp_path / "runs").exists()
+
+
+_HOOK = 'task = Task("digits", strategy=lambda settings: "fedavg", '
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "setting", "parts"),
+    [
+        ("", "", "private=head*", ("no block matches 'head*'",)),
+        ("", "", "private=*", ("'*' matches every block",)),
+        ("", "", "refresh=frozen(stem*)", ("no block matches 'stem*'",)),
+        ("", "", "refresh=last(9)", ("last(9)",)),
+        ('task = Task("digits", ', _HOOK, "seed=1", ("strategy()", "gives a str")),
+        ("", "", "calibration=public", ('calibration is "public"',)),
+        ("", "", "trees=bagging(2)", ("trees need targets 0 and 1",)),
+    ],
+)
+def test_what_the_first_round_would_refuse_leaves_no_run(app, tmp_path, old, new, setting, parts):
+    folder = app(old, new)
+    plain = (*SMALL[:-1], "prune=0", "recover-rounds=0", "refresh=full", "initial=exact")
+    settings = read_settings(folder, [*plain, "evaluate-rows=0", setting])
+    with pytest.raises((UsageError, TaskError)) as error:
+        simulate_app(folder, settings, tmp_path / "runs", baseline=False)
+    assert all(part in str(error.value) for part in parts), error.value
+    assert not (tmp_path / "runs").exists()
 
 
 def test_debug_shows_where(app, tmp_path):

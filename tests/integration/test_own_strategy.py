@@ -144,3 +144,44 @@ def test_buffered_rounds_take_no_strategy_that_sees_every_update(task):
 def test_only_strategies_are_wrapped():
     with pytest.raises(UsageError, match="takes a strategy of flwr.serverapp"):
         FrugalStrategy.wrap(FedAvg, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ({"schedule": "plateau(0.5, 2)"}, r"schedule = plateau\(0.5, 2\)"),
+        (
+            {"stop_accuracy": 0.9, "round_deadline": 5.0},
+            "round-deadline = 5.0, stop-accuracy = 0.9",
+        ),
+        ({"energy_budget": 3.0}, "energy-budget = 3.0"),
+        ({"asynchronous": "buffered(3)"}, r"asynchronous = buffered\(3\)"),
+    ],
+)
+def test_a_setting_that_wrapping_would_ignore_is_refused_by_name(setting, named):
+    with pytest.raises(UsageError, match=f"wrapped strategy does not follow {named}, which"):
+        FrugalStrategy.wrap(FedAvg(), SETTINGS.changed(**setting))
+
+
+def spoil(reply):
+    for record in reply.content.config_records.values():
+        for key, value in record.items():
+            if isinstance(value, bytes) and len(value) > 100:
+                record[key] = value[:-1] + bytes([value[-1] ^ 1])
+
+
+def test_a_wrapped_strategy_sets_aside_who_sends_garbage(task, tmp_path):
+    class Wrong(InProcessGrid):
+        def send_and_receive(self, messages, *, timeout=None):
+            replies = list(super().send_and_receive(messages, timeout=timeout))
+            for reply in replies:
+                if reply.metadata.src_node_id == min(self.get_node_ids()):
+                    spoil(reply)
+            return replies
+
+    settings = SETTINGS.changed(clients=3, clients_per_round=3, set_aside="after(1, 10)")
+    strategy = FrugalStrategy.wrap(FedAvg(min_train_nodes=1, fraction_evaluate=0.0), settings)
+    grid = Wrong(client_app, 3, settings.as_config(), tmp_path)
+    strategy.start(grid, pack(read_parameters(initial_model(task, settings))), num_rounds=2)
+    assert strategy.traffic.set_aside == 1
+    assert strategy.traffic.updates == 2

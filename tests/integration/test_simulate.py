@@ -116,6 +116,8 @@ def test_updates_are_far_smaller_than_the_baselines(finished):
     assert summary["uplink_bytes_per_update"] < 600
     assert summary["baseline"]["uplink_bytes_per_update"] >= 153_128
     assert summary["baseline"]["rounds"] == summary["rounds"]
+    whole = json.loads((run / "pruning.json").read_text())["float32_bytes"]
+    assert whole == 153_128
 
 
 def test_same_seed_same_model(tmp_path):
@@ -125,6 +127,7 @@ def test_same_seed_same_model(tmp_path):
             "simulate", DIGITS, *SMALL, "rounds=2", "prune=0", "--runs", name, cwd=tmp_path
         )
         assert result.returncode == 0, result.stderr
+        assert "recover-rounds is 3, but with prune = 0 nothing is pruned" in result.stderr
         models.append((tmp_path / name / "latest" / "model" / "model_int8.tflite").read_bytes())
     assert models[0] == models[1]
 
@@ -135,7 +138,8 @@ def test_json_is_all_there_is_on_standard_output(tmp_path):
     assert "accuracy" in result.stderr  # progress
 
 
-def test_ctrl_c_leaves_a_usable_run(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_leave_a_usable_run(tmp_path, how):
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [COMMAND, "simulate", DIGITS, *SMALL, "rounds=500"],
@@ -145,7 +149,7 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path):
     seen = b""
     while b"train    3/" not in seen:
         seen += os.read(controller, 4096)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, how)
     while True:
         try:
             more = os.read(controller, 4096)

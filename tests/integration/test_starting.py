@@ -134,12 +134,17 @@ def test_runs_are_listed_beside_each_other(run, place):
     assert [listed[name].status for name in "abc"] == ["finished", "unfinished", "damaged"]
     assert listed["a"].value == run.summary["accuracy"]
     assert listed["a"].bytes == run.summary["uplink_bytes"] + run.summary["downlink_bytes"]
-    assert listed["b"].value is None and listed["b"].energy_j == {}
+    assert listed["b"].value == run.summary["accuracy"]
     result = command("runs", runs, cwd=place)
     lines = {line.split()[0]: line for line in result.stdout.splitlines()}
     assert result.returncode == 0 and "estimated" in lines["a"] and "rounds=2" in lines["a"]
-    assert "rounds=7" in lines["b"] and "–" in lines["b"] and "damaged" in lines["c"]
+    assert "rounds=7" in lines["b"] and "damaged" in lines["c"]
     assert "uplink" not in result.stdout  # the same in all of them
+    change(runs / "b" / "run.json", "settings", "uplink", "feedback | topk(2%) | sign | golomb")
+    change(runs / "b" / "run.json", "settings", "downlink", "dyadic(5%) | range")
+    wide = command("runs", runs, cwd=place).stdout
+    assert all(len(line) <= 100 for line in wide.splitlines() if "c is damaged" not in line)
+    assert "rounds=7 uplink=feedback | topk(2%) | sign | golomb" in " ".join(wide.split())
 
 
 def test_runs_as_json_and_nothing_to_list(run, place):
@@ -153,6 +158,6 @@ def test_runs_as_json_and_nothing_to_list(run, place):
 
 def change(path, part, key, value):
     known = json.loads(path.read_text())
-    known.pop("checksum")
+    known.pop("checksum", None)
     known[part][key] = value
     path.write_text(json.dumps(known))

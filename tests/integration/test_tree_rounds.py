@@ -21,7 +21,11 @@ from frugalfl_client import kept_file
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
 from frugalfl_client.store import Store
+from frugalfl_server.report import write_report
 from frugalfl_server.report.final_outcomes import read_outcomes
+from frugalfl_server.report.terminal import print_summary
+from frugalfl_server.run.open_run import open_run
+from frugalfl_server.run.summary import of_run
 from frugalfl_server.trees.bagging import Bagging
 from frugalfl_server.trees.exchanges import Exchanges
 from frugalfl_server.trees.grown import Grown
@@ -141,6 +145,18 @@ def test_the_same_seed_gives_the_same_bytes_though_clients_lose_their_memory(hon
         assert ours == theirs
 
 
+def test_its_summary_names_the_file_of_the_trees(honest, capsys):
+    run = honest("refit")
+    print_summary(run)
+    said = " ".join(capsys.readouterr().out.split())
+    assert str(run.path / "model" / "trees.bin") in said
+    assert "32 trees; in model/trees.bin and, for LightGBM, model/trees.txt" in said
+    assert "Nothing was exported" not in said and "float32 size" not in said
+    write_report(run)
+    page = (run.path / "report.html").read_text()
+    assert "32 trees with" in page and "Nothing was exported" not in page
+
+
 def test_a_client_that_kept_trees_in_a_file_of_their_own_goes_on_with_them(honest, tmp_path):
     """As before there was a place for them in its store; the file is gone then."""
 
@@ -236,6 +252,12 @@ def test_a_client_that_sends_damaged_frames_is_no_worse(without, way, tmp_path):
     run = run_of(tmp_path, settings_of(way), Clients(damage))
     assert bytes_of(run) == bytes_of(without(way))
     assert "node 1001" in said(run) and "damaged on the way" in said(run)
+    # What it sent and was sent is somebody's all the same.
+    about = of_run(run, "finished", None)
+    clients = open_run(run.path).clients.to_pylist()
+    assert [one["client"] for one in clients] == list(map(str, range(CLIENTS)))
+    for name in ("uplink_bytes", "downlink_bytes"):
+        assert sum(one[name] for one in clients) == about[name]
 
 
 @pytest.mark.parametrize("change", [damage, fail])

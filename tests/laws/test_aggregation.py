@@ -210,3 +210,25 @@ def test_links_run_forwards_on_the_client_and_backwards_on_the_server(kinds):
     for unpack in (codec.decode, codec.decode_compact):
         (got,) = unpack(memoryview(payload), [(2,)])
         np.testing.assert_array_equal(got, [3, -5])
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("text", ["raw", "large(3, raw, raw)", "statistics(raw, raw)"])
+@pytest.mark.parametrize("names", [["w", "n.running_mean"], ["n.running_mean", "n.running_var"]])
+def test_no_entry_of_a_frame_is_other_than_finite_wherever_it_stands(text, names, poison):
+    """A server adds what it has decoded as far as it needs: that has to be checked as well."""
+    codec, entry = parse_codec(text), np.float32(0.71875)
+    shapes = [(4,), (2,)]
+    for place in range(6):
+        flat = np.zeros(6, np.float32)
+        flat[place] = entry
+        tensors = dict(zip(names, np.split(flat, [4]), strict=True))
+        payload, _ = codec.encode(tensors)
+        assert payload.count(entry.tobytes()) == 1
+        lie = memoryview(payload.replace(entry.tobytes(), np.float32(poison).tobytes()))
+        with pytest.raises(FrameError, match="NaN, infinity or beyond"), np.errstate(all="ignore"):
+            codec.decode_compact(lie, shapes)
+        if np.isfinite(poison):
+            continue
+        with pytest.raises(FrameError, match="NaN or infinity"):
+            codec.decode(lie, shapes)

@@ -44,12 +44,13 @@ def test_a_run_of_no_rounds_evaluates_and_exports_and_an_unfinished_one_takes_ro
     frugalfl("export", second, "--calibration", "rows.npz", cwd=tmp_path)
 
 
-def test_ctrl_c_in_serve_keeps_the_summary_and_says_how_to_go_on(machines):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_in_serve_keeps_the_summary_and_says_how_to_go_on(machines, how):
     serving = machines.serve(DIGITS, *FEW, "clients-per-round=2", "rounds=60", "evaluate-rows=0")
     for number in range(2):
         machines.lean(number)
     serving.wait_for("train +2/60", 300)
-    os.kill(serving.pid, signal.SIGINT)
+    os.kill(serving.pid, how)
     assert serving.wait(60) == 130
     (run,) = [path.parent for path in machines.folder.rglob("summary.json")]
     about = json.loads((run / "summary.json").read_text())

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fraud.bank import bank_of
 from fraud.branches import by_geography, by_spend
 from fraud.config import Config
 from fraud.files import load_branch
 from fraud.schema import DAY, concatenate, fingerprint
-from fraud.simulator import FIRST_DAY, simulate
+from fraud.simulator import FIRST_DAY, simulate, what_to_change
 
 from frugalfl.errors import UsageError
 
@@ -110,3 +111,24 @@ def test_the_command_refuses_in_one_line(tmp_path):
     done = subprocess.run(command, cwd=APP, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "days is 0; it must be 1 or more\n"
+
+
+@pytest.mark.parametrize(
+    ("days", "told"), [(100, "set last-day = 2018-07-09 in"), (20, "of less than 20 days together")]
+)
+def test_days_that_do_not_fit_the_apps_pilot_are_named_with_what_to_write(days, told, tmp_path):
+    command = [sys.executable, "-m", "fraud.simulator", "--out", str(tmp_path), "--days", str(days)]
+    small = ["--customers", "20", "--terminals", "30", "--branches", "1"]
+    done = subprocess.run([*command, *small], cwd=APP, capture_output=True, text=True, check=True)
+    line = done.stdout.splitlines()[-1]
+    assert told in line and line.endswith(f" in {APP / 'pilot.toml'}")
+    # As it is told, it fits.
+    own = (APP / "pilot.toml").read_text().replace("test-days = 24", "test-days = 4")
+    last = line.split("last-day = ")[1][: len("2018-07-09")]
+    (tmp_path / "pilot.toml").write_text(own.replace("2018-09-30", last))
+    assert what_to_change(tmp_path / "pilot.toml", days) == ""
+    assert len(bank_of(tmp_path / "pilot.toml").prepared(0, None).train)
+
+
+def test_the_usual_days_fit_it():
+    assert what_to_change(APP / "pilot.toml", 183) == ""

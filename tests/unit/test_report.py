@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from html_page import Page
 from report_runs import (
@@ -264,6 +265,27 @@ def test_a_killed_run_has_no_summary_but_a_report(run):
     fill(run, TRAINED[:1])
     (run.path / "summary.json").unlink()
     assert "Unfinished: 1 of 7 rounds" in report(run).text
+
+
+def test_a_run_that_a_limit_ended_says_once_after_how_many_rounds(run):
+    fill(run, TRAINED[:4])
+    run.write_json("pruning.json", {"narrowed": [], "whole": []})
+    run.write_json("stopped.json", {"why": "train ended after 4 of 5 rounds: accuracy is 0.95"})
+    run.write_json("summary.json", summary.of_run(run, "finished", None))
+    assert "Finished after 4 of 5 rounds: accuracy is 0.95." in report(run).text
+
+
+def test_a_pruned_run_knows_how_large_the_whole_model_was(run):
+    run.checkpoint({"w": np.zeros(9, np.float32)}, phase="recover", round=7)
+    fill(run, [*TRAINED, *RECOVERED])
+    assert "float32 size not known" in report(run).text
+    run.write_json("pruning.json", {"narrowed": ["a"], "whole": [], "float32_bytes": 153_128})
+    assert "306× less than float32 (149.5 KiB)" in report(run).text
+
+
+def test_a_metric_of_the_tasks_own_is_a_heading_as_it_is_written(run):
+    fill(run, [replace(one, metrics={"rmse_kW": 0.5}) for one in TRAINED])
+    assert "rmse kW (higher is better)" in report(run).text
 
 
 def test_a_baseline_that_stopped_early_is_called_so(run):

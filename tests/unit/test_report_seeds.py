@@ -56,6 +56,15 @@ def test_runs_that_differ_in_more_have_none_and_are_told_apart(runs):
     assert ">run 2<" in page.html
 
 
+def test_runs_with_other_measures_beside_the_first_share_what_all_have(runs, tmp_path):
+    (path,) = runs({})
+    more = RunDirectory.create(tmp_path / "runs", "motion", Settings(), app=None)
+    fill(more, [replace(one, metrics={"f1": 0.5}) for one in TRAINED])
+    page = Page(write_comparison([more.path, path]))
+    assert "F1" not in page.text
+    assert "motion · digits" in page.text
+
+
 def test_the_command_takes_several_runs(runs, tmp_path):
     paths = list(map(str, runs({}, {})))
     done = CliRunner().invoke(command, [*paths, "--out", str(tmp_path / "both.html")])
@@ -69,6 +78,12 @@ def test_what_cannot_be_compared_is_refused_in_one_line(runs, tmp_path):
     paths = runs({}, {})
     with pytest.raises(UsageError, match="named twice"):
         write_comparison([paths[0], paths[0]])
+    other = RunDirectory.create(tmp_path / "runs", "diabetes", Settings(), app=None)
+    fill(other, [replace(one, accuracy=None, metrics={"rmse": 57.0}) for one in TRAINED])
+    measured = [{"name": "rmse", "better": "lower", "unit": ""}]
+    other.write_json("measures.json", {"kind": "regression", "measures": measured})
+    with pytest.raises(UsageError, match=r"-digits.* by accuracy, .*-diabetes by RMSE\): report"):
+        write_comparison([paths[0], other.path])
     empty = RunDirectory.create(tmp_path / "runs", "digits", Settings(), app=None)
     fill(empty)
     with pytest.raises(UsageError, match="no finished round"):

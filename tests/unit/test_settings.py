@@ -37,6 +37,8 @@ def test_defaults_are_usable_and_survive_the_run_config():
         ({"schedule": "warmup"}, "unknown schedule"),
         ({"energy-budget": -1.0}, "energy-budget is -1.0; it must be 0 or more"),
         ({"stop-joules": float("nan")}, "stop-joules is nan"),
+        ({"clip-norm": float("inf")}, "clip-norm is inf; it must be .* finite; 0 is for none"),
+        ({"learning-rate": float("inf")}, "learning-rate is inf; it must be above 0, and finite"),
         ({"stop-accuracy": 95}, "from 0 to 1"),
         ({"min-battery": 100}, "from 0 to below 100"),
     ],

@@ -87,6 +87,9 @@ def test_trees_do_not_go_with_private_blocks_or_buffered_rounds(others):
         ({"stop_patience": 3}, "stop-patience = 3"),
         ({"ram": "16KiB"}, "ram = 16KiB"),
         ({"export": False}, "export = False"),
+        ({"optimizer": "adam"}, "optimizer = adam"),
+        ({"clip_norm": 1.0, "weight_decay": 0.1}, "weight-decay = 0.1, clip-norm = 1.0"),
+        ({"schedule": "plateau(0.5, 5)"}, "schedule = plateau(0.5, 5)"),
     ],
 )
 def test_what_trees_would_ignore_is_refused_by_name(others, named):
@@ -96,6 +99,16 @@ def test_what_trees_would_ignore_is_refused_by_name(others, named):
     assert str(error.value) == (
         f"trees have no use for {named}: leave that out, or leave trees empty for a network"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "default"),
+    [("prune", 0.5), ("recover-rounds", 40), ("optimizer", "sgd"), ("schedule", "cosine")],
+)
+def test_a_default_that_somebody_wrote_is_refused_too(key, default):
+    assert Settings().as_config()[key] == default
+    with pytest.raises(UsageError, match=f"trees have no use for {key} = {default}: leave that"):
+        Settings.of({"trees": "bagging(20)", key: default})
 
 
 def test_settings_of_a_network_without_promises_may_stand_beside_trees():

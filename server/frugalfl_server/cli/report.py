@@ -42,18 +42,18 @@ def report(
     from frugalfl.errors import UsageError
     from frugalfl_server.report import write_comparison, write_report
     from frugalfl_server.report.terminal import print_summary
-    from frugalfl_server.run.directory import RunDirectory
+    from frugalfl_server.run.newest import open_newest
     from frugalfl_server.run.summary import of_run
 
     if out is not None and (len(runs) == 1 or as_json):
         raise UsageError("--out is of the page of several runs; one run's page is its report.html")
     if as_json:
-        opened = [RunDirectory.open(run) for run in runs]
+        opened = [open_newest(run) for run in runs]
         found = [of_run(one, *one.status()) for one in opened]
         typer.echo(json.dumps(found[0] if len(found) == 1 else found, indent=2))
     elif len(runs) > 1:
         typer.echo(f"report  {write_comparison(runs, out)}")
     else:
-        run = RunDirectory.open(runs[0])
+        run = open_newest(runs[0])
         write_report(run)
         print_summary(run)

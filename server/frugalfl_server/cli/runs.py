@@ -12,6 +12,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.table import Table
+    from rich.text import Text
+
     from frugalfl_server.run.run_list import Listed
 
 from frugalfl.help import epilog
@@ -25,8 +28,12 @@ Examples:
 
 - frugalfl runs runs/20261121-130044-digits runs/latest --json
 """
-#: Columns of a table into a pipe: as many as its longest line needs.
-_WIDE = 400
+#: Most columns of a table into a pipe, or a file.
+_WIDE = 100
+#: Columns that no table has.
+_ANY = 10_000
+_DIFFER = "settings that differ"
+_TITLES = ("run", "status", "measure", "int8", "bytes", "energy", "file")
 
 
 @command.command(epilog=epilog(_EPILOG))
@@ -54,22 +61,40 @@ def runs(
 
 def _print(listed: Sequence[Listed], names: Sequence[str]) -> None:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from frugalfl.text import MOST_OF_A_LINE, printable
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("run", "status", "measure", "int8", "bytes", "energy", "file"):
-        table.add_column(title, no_wrap=title == "run")
-    table.add_column("settings that differ" if names else "")
+    rows = [[*_figures(one), _settings(one, names)] for one in listed]
+    whole = _table((*_TITLES, _DIFFER if names else ""), rows)
+    if console.measure(whole, options=console.options.update(width=_ANY)).maximum <= console.width:
+        console.print(whole)
+    else:
+        console.print(_table(_TITLES, [row[:-1] for row in rows]), "")
+        console.print(_table(("run", _DIFFER), [[row[0], row[-1]] for row in rows if row[-1]]))
     for one in listed:
-        cells = [*_figures(one), _settings(one, names)]
-        table.add_row(*(Text(printable(cell, MOST_OF_A_LINE)) for cell in cells))
-    console.print(table)
+        if not one.settings:
+            console.print(_text(f"{one.run} is damaged: {one.reason}"), soft_wrap=True)
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title, no_wrap=title == "run")
+    for cells in rows:
+        table.add_row(*map(_text, cells))
+    return table
+
+
+def _text(text: str) -> Text:
+    """Return a text of the runs' files, which may be anybody's, as it can be shown."""
+    from rich.text import Text
+
+    from frugalfl.text import MOST_OF_A_LINE, printable
+
+    return Text(printable(text, MOST_OF_A_LINE))
 
 
 def _figures(one: Listed) -> list[str]:
@@ -91,8 +116,8 @@ def _figures(one: Listed) -> list[str]:
 
 
 def _settings(one: Listed, names: Sequence[str]) -> str:
-    """Return the settings of a run by which it can be told from the others, or why it failed."""
-    known: dict[str, Any] = {name: one.settings.get(name, "–") for name in names}
+    """Return the settings of a run by which it can be told from the others."""
     if not one.settings:
-        return one.reason or ""
+        return ""
+    known: dict[str, Any] = {name: one.settings.get(name, "–") for name in names}
     return "  ".join(f"{name}={value}" for name, value in known.items())

@@ -9,6 +9,7 @@ import typer
 
 from frugalfl.errors import UsageError
 from frugalfl.help import epilog
+from frugalfl.termination import ending_like_ctrl_c
 from frugalfl.text import MOST_OF_A_LINE, printable
 from frugalfl_server.cli.options import App, AsJson, Changes, Resume, Runs, chosen, show
 
@@ -101,7 +102,7 @@ def serve(
     from frugalfl_server.serve.lines import show_lines
     from frugalfl_server.serve.serve import serve_app
 
-    with show_lines(_show_line):
+    with show_lines(_show_line), ending_like_ctrl_c():
         run = serve_app(folder, checked, runs, resume, place)
     show(run.path, as_json)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from frugalfl.text import named_once
+
 #: A node that something is said of: what follows tells it from one that is only mentioned.
 _SUBJECT = re.compile(
     r"\bnode (\d+)(?: \(client \d+\))?(?=: |, late by now| is set aside| was killed| is silent)"
@@ -27,7 +29,7 @@ class Naming:
 
     def __call__(self, text: str) -> str:
         """Return a line with the numbers of clients; nodes that are no client's yet stay."""
-        return _SUBJECT.sub(self._named, text)
+        return named_once(_SUBJECT.sub(self._named, text))
 
     def client_of(self, node: int) -> str:
         """Return the number of a node's client, as text; empty: it is not known yet."""

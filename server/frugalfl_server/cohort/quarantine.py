@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, astuple, dataclass
+from functools import partial
 from typing import Any
 
 from frugalfl.errors import FederationError, TaskError
 from frugalfl.patience import Patience
 from frugalfl.settings import Settings
 from frugalfl_server.cohort.unfit import Unfit
+from frugalfl_server.cohort.unrecorded_uploads import UnrecordedUploads
 from frugalfl_server.run.records import QUARANTINE
 from frugalfl_server.run.sink import TakesJson
 
@@ -61,6 +63,7 @@ class Quarantine:
         self._until: dict[int, int] = {}
         self.exclusions: list[Exclusion] = []
         self.unfit = Unfit()
+        self.unrecorded = UnrecordedUploads()
 
     def begin(self) -> None:
         """Begin a round."""
@@ -103,6 +106,7 @@ class Quarantine:
         """Return what is known between rounds, for a checkpoint."""
         return {
             "unfit": self.unfit.state(),
+            "unrecorded": self.unrecorded.state(),
             "asked": self._asked,
             "wrong": list(self._wrong.items()),
             "until": list(self._until.items()),
@@ -114,21 +118,25 @@ class Quarantine:
         self._asked = state["asked"]
         self._wrong, self._until = ({n: count for n, count in state[k]} for k in ("wrong", "until"))
         self.exclusions = [Exclusion(*one) for one in state["sentences"]]
-        if "unfit" in state:  # checkpoints from before have none
-            self.unfit.restore(state["unfit"])
+        for name, part in (("unfit", self.unfit), ("unrecorded", self.unrecorded)):
+            if name in state:  # checkpoints from before have none
+                part.restore(state[name])
 
     def write(self, run: TakesJson, client_of: Callable[[int], str] = lambda _: "") -> None:
-        """Write into a run directory who was set aside or never trained so far, if anybody was.
+        """Write into a run directory who was set aside, never trained or told of no joules so far.
 
         Args:
             run: The run.
             client_of: The number of a node's client, as text; empty: it is not known.
         """
-        never = self.unfit.never_trained
-        if self.exclusions or never:
-            rows = [{**asdict(one), **_who(one.node, client_of)} for one in self.exclusions]
-            idle = [{**_who(node, client_of), "why": why} for node, why in never.items()]
-            run.write_json(QUARANTINE, {"set_aside": rows, "never_trained": idle})
+        rows = [{**asdict(one), **_who(client_of, one.node)} for one in self.exclusions]
+        never = self.unfit.never_trained.items()
+        idle = [{**_who(client_of, node), "why": why} for node, why in never]
+        sent = self.unrecorded.rows(partial(_who, client_of))
+        if rows or idle or sent:
+            run.write_json(
+                QUARANTINE, {"set_aside": rows, "never_trained": idle, "unrecorded": sent}
+            )
 
     def check_enough(self, left: int, nodes: Iterable[int]) -> None:
         """Stop a run whose clients are nearly all in quarantine.
@@ -155,7 +163,7 @@ class Quarantine:
             )
 
 
-def _who(node: int, client_of: Callable[[int], str]) -> dict[str, str]:
+def _who(client_of: Callable[[int], str], node: int) -> dict[str, str]:
     """Return a node, and its client where that is known."""
     # A node's number has 64 bits, more than a number in JSON can be relied on to have.
     client = client_of(node)

@@ -143,13 +143,15 @@ def receive(
     for line in question.who.bind(told):
         _log.warning(f"{question.about}{line}")
     cost.take(told)
-    cost.uplink_bytes += reply.uplink_bytes
+    cost.receive(reply.uplink_bytes)
     if reply.notice:
         _log.warning(f"{question.about}node {node}: {reply.notice}")
     return Answer(node, reply, told)
 
 
-def refuse(answer: Answer[Any], question: Question[Any], cost: Cost) -> None:
-    """Take back what an answer told of its device, if it was the node's first one, and wrong."""
-    if question.who.withdraw(answer.told):
+def refuse(answer: Answer[Any], question: Question[Any], cost: Cost) -> bool:
+    """Take back what an answer told of its device, if it was the node's first one; say whether."""
+    withdrawn = question.who.withdraw(answer.told)
+    if withdrawn:
         cost.give_back(answer.told)
+    return withdrawn

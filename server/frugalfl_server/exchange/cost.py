@@ -47,7 +47,8 @@ class Cost:
         answers: Replies that came, errors among them.
         updates: Of these, those that changed the model.
         late: Of ``updates``, answers to an earlier round.
-        uplink_bytes: Length of what sound replies carried (B).
+        uplink_bytes: Length of what replies carried that could be opened (B).
+        uploads: Of ``answers``, those that carried it.
         downlink_bytes: Length of what requests carried (B).
         program_bytes: Of these, training programs (B).
         loss: Mean loss that the clients report; ``None``: they report none.
@@ -66,6 +67,7 @@ class Cost:
     updates: int = 0
     late: int = 0
     uplink_bytes: int = 0
+    uploads: int = 0
     downlink_bytes: int = 0
     program_bytes: int = 0
     loss: float | None = None
@@ -78,6 +80,11 @@ class Cost:
         """Count the bytes of a request."""
         self.downlink_bytes += wire.length_of(content)
         self.program_bytes += wire.program_length_of(content)
+
+    def receive(self, length: int) -> None:
+        """Count the bytes of what a reply carried, whether or not it will count."""
+        self.uplink_bytes += length
+        self.uploads += length > 0
 
     def take(self, told: Statement) -> None:
         """Count what a client used."""
@@ -114,6 +121,7 @@ class Cost:
         """Count an earlier exchange of the same round with this one."""
         self.started_s = before.started_s
         self.uplink_bytes += before.uplink_bytes
+        self.uploads += before.uploads
         self.downlink_bytes += before.downlink_bytes
         self.program_bytes += before.program_bytes
         self.energy = before.energy + self.energy
@@ -153,5 +161,6 @@ class Cost:
             late=self.late,
             simulated_s=simulated_s,
             set_aside=self.set_aside,
+            uploads=self.uploads,
             metrics=scores.metrics,
         )

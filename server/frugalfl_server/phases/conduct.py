@@ -71,6 +71,11 @@ def _plan(federation: Federation) -> None:
     else:
         federation.ratio = ratio
     recovery = settings.export.recover_rounds if federation.ratio else 0
+    if stopped is None and settings.export.recovers_in_vain:
+        _log.info(
+            f"recover-rounds is {settings.export.recover_rounds}, but with prune = 0 nothing is "
+            "pruned: there is nothing to recover, and these rounds are left out"
+        )
     federation.progress.expect(settings.rounds.count + recovery)
     after = recovery + (federation.clients_calibrate and settings.export.enabled)
     federation.limits.keep_back(after / max(settings.rounds.count + after, 1))

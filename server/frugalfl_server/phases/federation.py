@@ -25,11 +25,11 @@ from frugalfl_server.cohort.training_programs import TrainingPrograms
 from frugalfl_server.exchange.clock import SimulatedLaps
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.export import PruningPlan
+from frugalfl_server.phases.check_task import check_measured
 from frugalfl_server.phases.load_libraries import set_up
 from frugalfl_server.phases.public_rows import ask_for_facts, is_federated, public_of, without_rows
-from frugalfl_server.rounds.evaluate import check_batches, evaluate, form_of, scoring_for
+from frugalfl_server.rounds.evaluate import evaluate, scoring_for
 from frugalfl_server.rounds.parts import Parts
-from frugalfl_server.rounds.stopping import check_stop
 from frugalfl_server.rounds.way_down import WayDown
 from frugalfl_server.rounds.ways_down import way_down
 from frugalfl_server.run.checkpoint import Tree, random_state, set_random_state
@@ -102,12 +102,8 @@ class Federation:
             self.scoring = scoring_for(task, first, self.public.test, task.whose_rows)
             if not task.has_public_rows:
                 self.scoring = without_rows(self.scoring)
-        if task.has_public_rows and task.metrics:
-            evaluate(first, self.public.test, self.scoring)  # a metric that fails, fails now
+        self.form = check_measured(task, settings, first, self.public.test, self.scoring)
         self.clients_measure = bool(settings.wire.private) or not task.has_public_rows
-        self.form = form_of(first, self.public.test, self.scoring)
-        check_stop(settings, self.scoring, self.clients_measure)
-        check_batches(settings, self.form)
         self.clients_calibrate = is_federated(settings, self.public)
         self.limits = EnergyLimits(settings)
         self.programs = TrainingPrograms(task, settings, self.public.test, self._compiled)

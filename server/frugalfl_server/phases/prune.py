@@ -54,8 +54,9 @@ def plan_pruning_of(federation: Federation, ratio: float) -> None:
     """
     if not ratio:
         return
-    plan = plan_for(federation.task, federation.settings, federation.public.test, ratio)
-    federation.run.write_json(summary.PRUNING, plan.to_dict())
+    plan, whole_b = _planned(federation.task, federation.settings, federation.public.test, ratio)
+    # Once it is pruned, nothing else of the run tells how large the model was.
+    federation.run.write_json(summary.PRUNING, plan.to_dict() | {"float32_bytes": whole_b})
     if plan.narrowed:
         federation.plan, federation.ratio = plan, ratio
 
@@ -107,9 +108,17 @@ def plan_for(task: Task, settings: Settings, rows: Examples, ratio: float) -> Pr
     Raises:
         ExportError: The model does not run on a row.
     """
+    return _planned(task, settings, rows, ratio)[0]
+
+
+def _planned(
+    task: Task, settings: Settings, rows: Examples, ratio: float
+) -> tuple[PruningPlan, int]:
+    """Return the plan, and the length of the whole model in float32 (B)."""
     with torch.random.fork_rng(devices=[]):
-        build = _builder(task, read_parameters(initial_model(task, settings)))
-        return plan_pruning(build, example_of(rows), ratio)
+        weights = read_parameters(initial_model(task, settings))
+        plan = plan_pruning(_builder(task, weights), example_of(rows), ratio)
+        return plan, sum(4 * tensor.size for tensor in weights.values())
 
 
 def prune_as_planned(

@@ -71,10 +71,7 @@ def ask_for_facts(
     """
     if task.has_public_rows or (run.path / FILE).exists():
         return None
-    if settings.train.shares_counters:
-        raise UsageError(
-            'counters = "shared" needs rows of the server\'s own; give the task a public_data()'
-        )
+    check_counters(task, settings)
     _log.info(
         "no public rows: clients hold out one row in five, and measure each model they are sent"
     )
@@ -88,6 +85,18 @@ def ask_for_facts(
         raise cost.why_nobody("rows", "shapes")
     run.write_json(FILE, {"facts": _agreed(told).to_bytes().decode()})
     return cost.record(PHASE), cost
+
+
+def check_counters(task: Task, settings: Settings) -> None:
+    """Refuse shared counters without rows that show what they bring.
+
+    Raises:
+        UsageError: So it is.
+    """
+    if settings.train.shares_counters and not task.has_public_rows:
+        raise UsageError(
+            'counters = "shared" needs rows of the server\'s own; give the task a public_data()'
+        )
 
 
 def _facts_of(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from frugalfl.energy import EnergyRecord
 from frugalfl.energy.record import known_sum
@@ -13,6 +14,7 @@ from frugalfl.energy.verify_ledgers import IDENTITIES
 from frugalfl_server.report.joules import of_clients
 from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.sheet import Sheet
+from frugalfl_server.run.client_table import unrecorded
 from frugalfl_server.run.directory import RunDirectory
 
 
@@ -50,26 +52,30 @@ class ClientRow:
 
 
 def client_rows(facts: Facts) -> list[ClientRow]:
-    """Return every client that told of its work, by number."""
+    """Return every client that told of its work, or sent something that did not count."""
     groups: dict[str, list[EnergyRecord]] = defaultdict(list)
     for record in of_clients(facts.run.energy):
         groups[record.client].append(record)
+    beside: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for one in unrecorded(facts.run):
+        beside[one["client"]].append(one)
     nodes, refused = _identities(facts.run)
     aside = [str(one["node"]) for one in facts.summary["set_aside"]]
     rows = []
-    for client in sorted(groups, key=_by_number):
+    for client in sorted({*groups, *beside}, key=_by_number):
         node = nodes.get(client)
         if node is None:  # nobody's, if there are none; else it is not known whose they are
             counts = None if aside else 0, None if refused else 0
         else:
             counts = aside.count(node), refused.get(node, 0)
-        rows.append(_row(client, groups[client], *counts))
+        rows.append(_row(client, groups[client], beside[client], *counts))
     return rows
 
 
 def _row(
-    client: str, records: Sequence[EnergyRecord], aside: int | None, refused: int | None
-) -> ClientRow:
+    client: str, records: Sequence[EnergyRecord], beside: Sequence[Mapping[str, Any]],
+    aside: int | None, refused: int | None,
+) -> ClientRow:  # fmt: skip
     trained = [record for record in records if record.phase == "train"]
     scored = [record for record in records if record.phase == "evaluate" and record.samples]
     last = max(scored, key=lambda one: (one.round, one.start_unix_s), default=None)
@@ -79,8 +85,8 @@ def _row(
         rows=max(trained, key=lambda one: one.round).samples if trained else None,
         rounds=len({record.round for record in trained}),
         last=max((record.round for record in trained), default=None),
-        up=_bytes(record.uplink_bytes for record in records if record.phase == "upload"),
-        down=_bytes(record.downlink_bytes for record in records if record.phase == "download"),
+        up=_bytes(records, "upload", beside, "uplink_bytes"),
+        down=_bytes(records, "download", beside, "downlink_bytes"),
         measured_j=known_sum(record.measured_j for record in records),
         estimated_j=known_sum(record.estimated_j for record in records),
         right=right,
@@ -107,10 +113,13 @@ def client_sheet(rows: Sequence[ClientRow]) -> Sheet:
     )  # fmt: skip
 
 
-def _bytes(counts: Iterable[int]) -> int | None:
-    """Add up bytes; None if there is no record of any transfer."""
-    known = list(counts)
-    return sum(known) if known else None
+def _bytes(
+    records: Sequence[EnergyRecord], phase: str, beside: Sequence[Mapping[str, Any]], name: str
+) -> int | None:
+    """Add up bytes; None if nothing tells of any transfer."""
+    told: list[int | None] = [getattr(one, name) for one in records if one.phase == phase]
+    known = known_sum([*told, *(one[name] for one in beside)])
+    return None if known is None else int(known)
 
 
 def _by_number(client: str) -> tuple[bool, int, str]:

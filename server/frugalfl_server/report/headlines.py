@@ -8,7 +8,7 @@ from pathlib import Path
 from frugalfl.energy import SERVER
 from frugalfl.metrics import number
 from frugalfl.sizes import size_text
-from frugalfl_server.report.run_facts import Facts
+from frugalfl_server.report.run_facts import TREES, Facts
 from frugalfl_server.report.texts import (
     carbon,
     duration,
@@ -17,6 +17,7 @@ from frugalfl_server.report.texts import (
     measure_name,
     percent,
 )
+from frugalfl_server.run.directory import MODEL
 
 BASELINE_NAME = "Flower FedAvg float32"
 
@@ -41,8 +42,7 @@ def status(facts: Facts) -> str:
     done = f"{len(facts.done)} of {facts.planned} rounds"
     match facts.summary["status"]:
         case "finished":
-            stopped = facts.summary["stopped"]
-            return f"Finished: {done}{f', because {stopped}' if stopped else ''}."
+            return _finished(done, facts.summary["stopped"] or "")
         case "interrupted":
             return f"Interrupted after {done}; the figures cover what was done."
         case "failed":
@@ -54,13 +54,21 @@ def status(facts: Facts) -> str:
             )
 
 
+def _finished(done: str, stopped: str) -> str:
+    _, same, why = stopped.partition(f" ended after {done}: ")
+    if same:
+        return f"Finished after {done}: {why}."
+    return f"Finished: {done}{f'; {stopped}' if stopped else ''}."
+
+
 def missing(facts: Facts) -> list[str]:
     """Say what a complete run would have and this one has not."""
     notes = []
     if not facts.ours:
         notes.append("No round was finished, so there is nothing to compare yet.")
-    if facts.export is None:
-        notes.append("Nothing was exported, so there are no figures of an int8 model.")
+    if facts.export is None and facts.trees is None:
+        kept = f"; the newest model is {MODEL}" if facts.run.has_checkpoint else ""
+        notes.append(f"Nothing was exported, so there are no figures of an int8 model{kept}.")
     if not facts.baseline:
         notes.append(f"No baseline was run; frugalfl simulate --baseline adds {BASELINE_NAME}.")
     elif not facts.baseline_complete:
@@ -212,7 +220,8 @@ def _accuracy(facts: Facts) -> Headline:
 
 def _accuracy_int8(facts: Facts) -> Headline:
     if facts.export is None:
-        return Headline("accuracy int8", "–", "not exported")
+        why = "not exported" if facts.trees is None else "trees have no int8 file"
+        return Headline("accuracy int8", "–", why)
     in_micro = facts.export["verification"]["accuracy"]["tflite_micro_int8"] is not None
     ran = "run in TFLite-Micro" if in_micro else "run in LiteRT"
     note = f"pruned and recovered, {ran}" if facts.recovered else ran
@@ -225,7 +234,8 @@ def _upload(facts: Facts) -> Headline:
         why = "no round before pruning" if facts.ours else "nothing was uploaded"
         return Headline("bytes per upload", "–", why)
     if facts.float32_bytes is None:
-        return Headline("bytes per upload", size_text(size), "mean; float32 size not known")
+        why = "" if facts.trees else "; float32 size not known"
+        return Headline("bytes per upload", size_text(size), f"mean{why}")
     whole = size_text(facts.float32_bytes)
     return Headline(
         "bytes per upload",
@@ -256,6 +266,9 @@ def _energy(facts: Facts) -> Headline:
 
 
 def _model(facts: Facts) -> Headline:
+    if facts.trees is not None:
+        note = f"{facts.trees['trees']:,} trees; in {TREES} and, for LightGBM, model/trees.txt"
+        return Headline("model", size_text(facts.trees["bytes"]), note)
     if facts.export is None:
         return Headline("int8 model", "–", "not exported")
     arena = facts.export["arena_bytes"]

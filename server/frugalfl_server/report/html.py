@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from frugalfl.sizes import size_text
-from frugalfl.text import MOST_OF_A_LINE, for_file_name, printable
+from frugalfl.text import MOST_OF_A_LINE, for_file_name, named_once, printable
 from frugalfl_server.report import texts
 from frugalfl_server.report.changed import settings_of
 from frugalfl_server.report.client_rows import client_rows
@@ -64,6 +64,7 @@ def environment() -> Environment:
         "duration": texts.duration,
         "joules": texts.joules,
         "link": as_markup,
+        "named_once": named_once,
         "percent": texts.percent,
         "size": size_text,
         "urlpath": quote,
@@ -121,6 +122,7 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "slim_rows": slim_rows(facts),
         "slim_sentence": slim_sentence(facts),
         "model_rows": model_rows(facts),
+        "trees": facts.trees,
         "model_metrics": list(map(texts.measure_name, facts.summary["metrics_int8"])),
         "model_facts": model_facts(facts),
         "energy_total": texts.energy(facts.client_energy if records else facts.summary["energy_j"]),

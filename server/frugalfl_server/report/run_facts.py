@@ -18,12 +18,14 @@ from frugalfl.metrics import number
 from frugalfl.trees.ways import HISTOGRAM, parse_way
 from frugalfl_server.report.final_outcomes import Outcomes, read_outcomes
 from frugalfl_server.report.joules import of_clients
-from frugalfl_server.report.texts import direction, measure_name, percent
+from frugalfl_server.report.texts import direction, measure_name, measure_title, percent
 from frugalfl_server.run import summary
 from frugalfl_server.run.directory import MODEL_ABOUT, RunDirectory
 from frugalfl_server.run.file_times import short_path
 from frugalfl_server.run.records import MEASURES, RoundRecord, score_of
 
+#: The model of a run of trees, and what it is.
+TREES, _ABOUT_TREES = "model/trees.bin", "model/trees.json"
 #: The accuracy, or metric, that both federations are timed to, if both get there.
 _TARGET = 0.95
 
@@ -50,6 +52,7 @@ class Facts:
         measures: Name, direction and unit of each measure, the first one first; None if the run
             is older than these: accuracy, and metrics that are larger for better.
         outcomes: What the final model said of the public rows; None if that is not known.
+        trees: ``model/trees.json``; None if the run's model is no forest, or not finished.
     """
 
     run: RunDirectory
@@ -64,6 +67,7 @@ class Facts:
     measures: Sequence[Mapping[str, str]] | None = None
     pruning: Mapping[str, Any] | None = None
     outcomes: Outcomes | None = None
+    trees: Mapping[str, Any] | None = None
 
     @property
     def planned(self) -> int:
@@ -166,8 +170,8 @@ class Facts:
 
     @property
     def drawn_title(self) -> str:
-        """The same at the beginning of a sentence."""
-        return self.drawn[0].upper() + self.drawn[1:]
+        """The same as a heading."""
+        return measure_title(self.metric or ACCURACY)
 
     def direction(self, name: str) -> str:
         """Say which value of a measure is better, and in which unit it is."""
@@ -246,6 +250,7 @@ def read_facts(run: RunDirectory) -> Facts:
         pruning=_pruning_of(run),
         measures=run.read_json(MEASURES)["measures"] if (run.path / MEASURES).exists() else None,
         outcomes=read_outcomes(run),
+        trees=run.read_json(_ABOUT_TREES) if (run.path / _ABOUT_TREES).exists() else None,
     )
 
 
@@ -265,13 +270,15 @@ def cumulative(rounds: Sequence[RoundRecord]) -> list[int]:
 
 
 def _float32_bytes(run: RunDirectory, figures: Mapping[str, Any]) -> float | None:
-    """Return what stock Flower uploads: seen in the baseline, or the size of the checkpoint."""
+    """Return what stock Flower uploads: seen in the baseline, or the size of the whole model."""
     if figures["baseline"]:
         seen: float | None = figures["baseline"]["uplink_bytes_per_update"]
         return seen
     phases = {record.phase for record in run.rounds if record.federation == summary.OURS}
-    if "train" not in phases or "recover" in phases or not run.has_checkpoint:
-        return None  # the checkpoint is pruned, or there is none
-    if (run.path / MODEL_ABOUT).exists() and run.read_json(MODEL_ABOUT).get("phase") != "train":
+    about = run.read_json(MODEL_ABOUT) if (run.path / MODEL_ABOUT).exists() else {"phase": "train"}
+    if "recover" in phases or about.get("phase") != "train":
+        whole = (_pruning_of(run) or {}).get("float32_bytes")  # the checkpoint is pruned
+        return None if whole is None else float(whole)
+    if "train" not in phases or not run.has_checkpoint:
         return None
     return float(sum(4 * np.size(tensor) for tensor in run.load_checkpoint().values()))

@@ -21,7 +21,8 @@ from frugalfl_server.report.run_facts import Facts, read_facts
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.svg import INK, OURS, PHASE_COLOURS
 from frugalfl_server.report.texts import measure_name
-from frugalfl_server.run.directory import RunDirectory, blaming
+from frugalfl_server.run.directory import blaming
+from frugalfl_server.run.newest import open_newest
 
 #: The page, beside the first run.
 FILE = "seeds.html"
@@ -48,6 +49,17 @@ class Compared:
         return not self.differences
 
     @property
+    def tasks(self) -> str:
+        """Their tasks, each once."""
+        return " · ".join(dict.fromkeys(str(one.about["task"]) for one in self.facts))
+
+    @property
+    def quantities(self) -> list[Quantity]:
+        """What all of them know by round, the measure that they go by first."""
+        known = [{one.name for one in quantities(facts)} for facts in self.facts]
+        return [one for one in quantities(self.facts[0]) if all(one.name in of for of in known)]
+
+    @property
     def rounds(self) -> int:
         """Rounds that all of them finished."""
         return min(len(one.done) for one in self.facts)
@@ -58,18 +70,34 @@ def read_compared(paths: Sequence[Path]) -> Compared:
 
     Raises:
         RunError: One is no run, or damaged.
-        UsageError: One is named twice, or has no finished round.
+        UsageError: One is named twice, has no finished round, or goes by another measure.
     """
     facts = []
     for path in paths:
-        run = RunDirectory.open(path)
+        run = open_newest(path)
         with blaming(run.path):
             facts.append(read_facts(run))
         if not facts[-1].done:
             raise UsageError(f"{path} has no finished round to compare; leave it out")
     if len({one.run.path for one in facts}) < len(facts):
         raise UsageError("a run is named twice; name each one once")
+    _check_measures(facts)
     return Compared(facts, _differences(facts))
+
+
+def _check_measures(facts: Sequence[Facts]) -> None:
+    """Refuse runs that no drawing can be of.
+
+    Raises:
+        UsageError: They go by different measures.
+    """
+    first = [(one.run.name, quantities(one)[0].name) for one in facts]
+    if len({name for _, name in first}) > 1:
+        named = ", ".join(f"{run} by {measure_name(name)}" for run, name in first)
+        raise UsageError(
+            f"one page cannot compare runs that go by different measures ({named}): report each "
+            "run alone, or list them with frugalfl runs"
+        )
 
 
 def sentence(compared: Compared) -> str:
@@ -103,12 +131,12 @@ def caption(compared: Compared) -> str:
 
 def seed_panels(compared: Compared) -> list[Panel]:
     """Draw every quantity by round."""
-    return [_panel(compared, one) for one in quantities(compared.facts[0])]
+    return [_panel(compared, one) for one in compared.quantities]
 
 
 def round_sheet(compared: Compared) -> Sheet:
     """Return every quantity of every run and round."""
-    drawn = quantities(compared.facts[0])
+    drawn = compared.quantities
     rows: list[list[Cell]] = [
         [facts.run.name, facts.about["settings"].get("seed"), record.phase, record.round,
          *(_or_none(one.of(record)) for one in drawn)]
@@ -120,7 +148,7 @@ def round_sheet(compared: Compared) -> Sheet:
 
 def end_sheet(compared: Compared) -> Sheet:
     """Return how each run ended; below, mean and standard deviation if only seeds differ."""
-    names = [one.name for one in quantities(compared.facts[0])]
+    names = [one.name for one in compared.quantities]
     measured = [name for name in names if name != "loss"]
     header = [
         "run", "seed", "rounds",

@@ -26,7 +26,7 @@ def seeds_page(compared: Compared) -> str:
     downloads = [(f"{one.name}.svg", svg_link(as_file(one.svg))) for one in panels]
     downloads += [("seeds-rounds.csv", rounds.link), ("seeds-ends.csv", ends.link)]
     return environment().get_template("seeds.html.j2").render(
-        task=compared.facts[0].about["task"],
+        task=compared.tasks,
         number=len(compared.facts),
         same=compared.same,
         sentence=sentence(compared),

@@ -10,13 +10,14 @@ from rich.text import Text
 
 from frugalfl.text import MOST_OF_A_LINE, printable
 from frugalfl_server.report.headlines import headlines, missing, status
-from frugalfl_server.report.run_facts import Facts, read_facts
+from frugalfl_server.report.run_facts import TREES, Facts, read_facts
 from frugalfl_server.run.directory import RunDirectory, blaming
 
 _WIDTH = 80
 _FILES = (
     ("model", "model/model_int8.tflite"),
     ("C sources", "model/model_data.c"),
+    ("trees", TREES),
     ("report", "report.html"),
     ("energy ledgers", "devices"),
     ("energy table", "energy.parquet"),

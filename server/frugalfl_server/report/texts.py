@@ -12,6 +12,8 @@ _FIELDS_NAMES = {
     "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "r2": "R²", "f1": "F1", "iou": "mean IoU",
     "roc_auc": "ROC AUC",
 }  # fmt: skip
+#: Measures whose words are ours, and no name that somebody gave.
+_OUR_OWN = (*_FIELDS_NAMES, "accuracy", "average_precision", "label_accuracy", "pixel_accuracy")
 _JOULES = ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"))
 
 
@@ -31,6 +33,16 @@ def measure_name(name: str) -> str:
     ('RMSE', 'average precision')
     """
     return _FIELDS_NAMES.get(name, words(name))
+
+
+def measure_title(name: str) -> str:
+    """Return the same as a heading; a task's own metric as the task writes it.
+
+    >>> measure_title("rmse"), measure_title("average_precision"), measure_title("rmse_kw")
+    ('RMSE', 'Average precision', 'rmse kw')
+    """
+    said = measure_name(name)
+    return said[0].upper() + said[1:] if name in _OUR_OWN else said
 
 
 def direction(better: str, unit: str, of_targets: str = "") -> str:

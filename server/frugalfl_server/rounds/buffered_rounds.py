@@ -131,6 +131,7 @@ def add_to_last_row(run: RunDirectory, traffic: Traffic, simulated_s: float | No
     run.rounds[-1] = replace(
         last,
         uplink_bytes=last.uplink_bytes + traffic.uplink_bytes,
+        uploads=(last.uploads or 0) + traffic.uploads,
         energy_measured_j=known_sum([last.energy_measured_j, energy.measured_j]),
         energy_estimated_j=known_sum([last.energy_estimated_j, energy.estimated_j]),
         wall_s=last.wall_s + time.monotonic() - traffic.started_s,

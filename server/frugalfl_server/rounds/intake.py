@@ -124,6 +124,7 @@ class Intake:
         try:
             self.opener.believe(update.message.metadata.src_node_id)
         except FrameError as error:
+            self.opener.note_unrecorded(update)
             return self.refuse(update.message, error)
         return None
 
@@ -134,7 +135,7 @@ class Intake:
         try:
             moved = sums.add(update, judge)
         except FrameError as error:
-            return self.refuse(update.message, error)
+            return self.refuse(update.message, error, update)
         if isinstance(moved, Far):
             return self.wait(update, moved)
         self._count(update, moved)
@@ -155,12 +156,20 @@ class Intake:
                 verdicts.append(self.add(one.update, sums, None))
             else:
                 self.traffic.far += 1
-                verdicts.append(self.refuse(one.update.message, FrameError(far.why)))
+                verdicts.append(self.refuse(one.update.message, FrameError(far.why), one.update))
         self.bound.end_round()
         return verdicts
 
-    def refuse(self, message: Message, error: FrameError) -> Refused:
-        """Refuse an answer; a late one is no failure of this round."""
+    def refuse(
+        self, message: Message, error: FrameError, believed: Update | None = None
+    ) -> Refused:
+        """Refuse an answer; a late one is no failure of this round.
+
+        Args:
+            message: The answer.
+            error: What is wrong.
+            believed: Its update, if its word for who sent it was taken.
+        """
         node, why = message.metadata.src_node_id, printable(str(error))
         wrong = not isinstance(error, ClientFailedError)
         if not self._is_of_this_round(message):
@@ -171,8 +180,8 @@ class Intake:
                 self.exclusions += self._selection.quarantine.note_wrong(
                     node, self.traffic.round, why
                 )
-        if wrong:
-            self.opener.take_back(node)
+        if wrong and self.opener.take_back(node) and believed is not None:
+            self.opener.note_unrecorded(believed)
         return Refused(why)
 
     def fail(self, node: int, error: Exception) -> str:

@@ -15,8 +15,9 @@ from frugalfl.errors import FrameError
 from frugalfl_server.cohort.check_energy import Told
 from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.selection import Selection
+from frugalfl_server.cohort.unrecorded_uploads import Unrecorded
 from frugalfl_server.exchange.failures import failure_of
-from frugalfl_server.rounds.questions import Questions
+from frugalfl_server.rounds.questions import Asked, Questions
 from frugalfl_server.rounds.row_claims import RowClaims
 from frugalfl_server.rounds.sums import Update
 from frugalfl_server.rounds.traffic import Traffic
@@ -54,6 +55,7 @@ class Opener:
         self._who = identities
         self._in_rounds = in_rounds
         self.rows = RowClaims()
+        self.unrecorded = selection.quarantine.unrecorded
         #: What each node's newest answer tells, until that is taken or refused.
         self._told: dict[int, Told] = {}
         self._heard: set[tuple[int, int]] = set()
@@ -83,8 +85,20 @@ class Opener:
         if (node, number) in self._heard:
             raise FrameError("it has answered in this round already")
         self._heard.add((node, number))
+        took, recorded = Unrecorded([number], downlink_bytes=asked.sent_b), False
+        try:
+            update = self._read(message, number, asked, took)
+            recorded = bool(self._told[node].records)
+            return update
+        finally:
+            if not recorded:
+                self.unrecorded.note(node, took)
+
+    def _read(self, message: Message, number: int, asked: Asked, took: Unrecorded) -> Update | None:
+        node = message.metadata.src_node_id
         reply = wire.unpack_reply(message)
-        self._traffic.uplink_bytes += len(reply.frame)
+        took.uplink_bytes = len(reply.frame)
+        self._traffic.receive(len(reply.frame))
         self._told[node] = self._who.check(
             node, reply.records, reply.head, self._questions.run, number, asked.at_s
         )
@@ -112,11 +126,19 @@ class Opener:
             _log.warning(line)
         self._traffic.take(told)
 
-    def take_back(self, node: int) -> None:
-        """Take back what an answer told, if it was the node's first one, and wrong."""
+    def take_back(self, node: int) -> bool:
+        """Take back what an answer told, if it was the node's first one; say whether it was."""
         told = self._told.get(node)
-        if told is not None and self._who.withdraw(told):
-            self._traffic.give_back(told)
+        if told is None or not self._who.withdraw(told):
+            return False
+        self._traffic.give_back(told)
+        return True
+
+    def note_unrecorded(self, update: Update) -> None:
+        """Note what an update took whose energy records are left out."""
+        about, sent_b = update.message.metadata, update.asked.sent_b
+        took = Unrecorded([int(about.group_id)], len(update.reply.frame), sent_b)
+        self.unrecorded.note(about.src_node_id, took)
 
     def _tell(self, node: int, reply: wire.TrainReply) -> None:
         """Tell everybody who keeps account of this client what it says of itself."""

@@ -186,7 +186,7 @@ class Parts:
         """
         self.intake.settle(sums)
         traffic = self.traffic
-        self._keep_to(self.steering.budget, "uploads", traffic.uplink_bytes, traffic.updates)
+        self._keep_to(self.steering.budget, "uploads", traffic.uplink_bytes, traffic.uploads)
         sentences, self.intake.exclusions = self.intake.exclusions, []
         for failure in [*traffic.failures, *map(str, sentences)]:
             _log.warning(failure)

@@ -25,11 +25,15 @@ _MOST_LATE = 4
 
 @dataclass(frozen=True)
 class Asked:
-    """What a client was asked for in a round: to which version, which blocks, and when (s)."""
+    """What a client was asked for in a round: to which version, which blocks, and when (s).
+
+    With ``sent_b``, the length of what it was sent (B).
+    """
 
     version: int
     blocks: tuple[int, ...]
     at_s: float
+    sent_b: int = 0
 
     def check(self, frame: CodedFrame) -> None:
         """Refuse an update to another version, or of other blocks than were planned.
@@ -116,7 +120,7 @@ class Questions:
         node = message.metadata.dst_node_id
         planned = self.planner.blocks_of(node)
         version = self.downlink.version
-        self._asked[node, traffic.round] = Asked(version, planned, time.monotonic())
+        asked_s = time.monotonic()
         base, frames = bundle
         mu = _proximal_mu(message)
         traffic.clients += 1
@@ -126,7 +130,9 @@ class Questions:
             program, file = self.programs.for_training(
                 node, names, mu > 0, self.downlink.coordinates
             )
-        traffic.downlink_bytes += len(frames) + len(file)
+        sent_b = len(frames) + len(file)
+        self._asked[node, traffic.round] = Asked(version, planned, asked_s, sent_b)
+        traffic.downlink_bytes += sent_b
         traffic.program_bytes += len(file)
         request = wire.TrainRequest(
             self.run, traffic.round, base, version, planned, frames, uplink, mu,

@@ -21,6 +21,7 @@ from frugalfl.blocks import Parameters
 from frugalfl.errors import FederationError, UsageError
 from frugalfl.settings import Settings
 from frugalfl_server.cohort.clients import Clients
+from frugalfl_server.cohort.quarantine import quarantine_of
 from frugalfl_server.exchange.view import ExactGrid
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import fewest_of
@@ -30,6 +31,7 @@ from frugalfl_server.rounds.questions import readdress
 from frugalfl_server.rounds.sums import Update, sums_for
 from frugalfl_server.rounds.traffic import Traffic
 from frugalfl_server.rounds.ways_down import way_down
+from frugalfl_server.rounds.wrapped_settings import check_wrapped
 
 
 class FrugalStrategy(Strategy):
@@ -47,7 +49,7 @@ class FrugalStrategy(Strategy):
         """Wrap a strategy for a ServerApp of one's own, whose clients run FrugalFL's ClientApp.
 
         ``strategy.start(grid, arrays, num_rounds)`` of the result is Flower's own. How many clients
-        a round asks, codecs, budgets and bounds are the settings'.
+        a round asks, codecs, budgets of bytes and bounds are the settings'.
 
         Args:
             strategy: It is shown the clients of a round, and picks from them.
@@ -55,17 +57,19 @@ class FrugalStrategy(Strategy):
             clients: What is known of them; ``None``: all have PyTorch, and no energy limits.
 
         Raises:
-            UsageError: It is no strategy.
+            UsageError: It is no strategy, or there is a setting that it would not follow.
         """
         if not isinstance(strategy, Strategy):
             raise UsageError(
                 f"wrap() takes a strategy of flwr.serverapp, such as FedAvg(), not {strategy!r:.60}"
             )
+        check_wrapped(settings, clients)
+        known = clients or Clients(quarantine=quarantine_of(settings))
         run = f"{type(strategy).__name__}-{secrets.token_hex(4)}"
 
         def build(model: Parameters) -> Parts:
             downlink = way_down(model, settings)
-            return Parts.of(settings, strategy, downlink, run, clients)
+            return Parts.of(settings, strategy, downlink, run, known)
 
         return cls(build)
 

@@ -52,7 +52,9 @@ _FLUSH_EVERY_S = 2.0
 _FLUSH_SHARE = 20
 #: JSON files without a checksum: their figures are computed anew from the tables.
 _UNSEALED = ("summary.json",)
-#: Of which phase and round ``checkpoints/model.npz`` is.
+#: The newest global model.
+MODEL = "checkpoints/model.npz"
+#: Of which phase and round that is.
 MODEL_ABOUT = "checkpoints/model.json"
 _STATUSES = ("finished", "interrupted", "failed", "unfinished")
 _Record = TypeVar("_Record")
@@ -259,9 +261,7 @@ class RunDirectory:
         self._written = len(self.rounds), len(self.energy), len(self.heads)
         if self._model is not None:
             parameters, about = self._model
-            write_atomically(
-                self.path / "checkpoints" / "model.npz", lambda file: _save(file, parameters), True
-            )
+            write_atomically(self.path / MODEL, lambda file: _save(file, parameters), True)
             self.write_json(MODEL_ABOUT, about)
             self._model = None
         now = time.monotonic()
@@ -270,7 +270,7 @@ class RunDirectory:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is a model on disk."""
-        return os.path.lexists(self.path / "checkpoints" / "model.npz")
+        return os.path.lexists(self.path / MODEL)
 
     def load_checkpoint(self) -> Parameters:
         """Return the newest model.
@@ -278,7 +278,7 @@ class RunDirectory:
         Raises:
             RunError: There is none, or it cannot be read.
         """
-        path = self.path / "checkpoints" / "model.npz"
+        path = self.path / MODEL
         if not self.has_checkpoint:
             raise RunError(f"{self.path} has no model: no round of it was finished")
         with reading(path, "go on from another run, or resume this one if it is not finished"):

@@ -62,7 +62,12 @@ class Run:
         Raises:
             RunError: The table is damaged.
         """
-        return self._table("rounds.parquet")
+        from frugalfl_server.run.records import RoundRecord
+        from frugalfl_server.run.tables import table_of
+
+        rounds = self._read().rounds
+        table = self._table("rounds.parquet", len(rounds))
+        return table or table_of(RoundRecord, [one.as_row() for one in rounds])
 
     @property
     def energy(self) -> pa.Table:
@@ -71,18 +76,24 @@ class Run:
         Raises:
             RunError: The table is damaged.
         """
-        return self._table("energy.parquet")
+        from frugalfl.energy.parquet import table_of
+
+        records = self._read().energy
+        return self._table("energy.parquet", len(records)) or table_of(records)
 
     @property
     def clients(self) -> pa.Table:
         """One row a client: rounds that it took part in, bytes (B), joules (J) by kind.
+
+        Clients whose updates were refused are there, too, as ``node N`` if nobody knows which one
+        it was.
 
         Raises:
             RunError: A table is damaged.
         """
         from frugalfl_server.run.client_table import clients_of
 
-        return clients_of(self._read().energy)
+        return clients_of(self._read())
 
     @property
     def report(self) -> Path:
@@ -109,17 +120,18 @@ class Run:
         return self._there(f"model/{_MODELS[kind]}", f"frugalfl export {self.path}")
 
     def _read(self) -> RunDirectory:
-        from frugalfl_server.run.directory import RunDirectory
+        from frugalfl_server.run.newest import open_newest
 
-        return RunDirectory.open(self.path)
+        return open_newest(self.path)
 
-    def _table(self, name: str) -> pa.Table:
-        """Return a table after its rows were checked as whoever else reads the run does."""
+    def _table(self, name: str, rows: int) -> pa.Table | None:
+        """Return a table whose rows were read before; ``None``: it lacks some of these."""
         import pyarrow.parquet as pq
 
-        self._read()
-        file = self._there(name, "finish a round first")
-        return pq.read_table(file)
+        if rows and not (self.path / name).is_file():
+            return None
+        table = pq.read_table(self._there(name, "finish a round first"))
+        return table if len(table) >= rows else None
 
     def _there(self, name: str, how: str) -> Path:
         if not (self.path / name).is_file():

@@ -14,7 +14,7 @@ from frugalfl.kinds import ACCURACY
 METRIC = "metric_"
 #: Where a run keeps what its models are measured by.
 MEASURES = "measures.json"
-#: Where a run keeps who was in quarantine, and why.
+#: Where a run keeps who was in quarantine, and why, and what no energy record tells of.
 QUARANTINE = "set_aside.json"
 
 
@@ -50,6 +50,7 @@ class RoundRecord:
         simulated_s: Duration of the round on the clock of a simulation with ``delays`` (s);
             ``None``: there is none.
         set_aside: Clients that were there and were not asked, because they sent garbage.
+        uploads: Frames from clients, whether or not they counted; ``None``: older runs do not say.
         metrics: The other measures on the same rows, by name, the task's own first; ``None``: not
             known, as where the test rows are all of one class, and with private blocks. In the
             table each is a column ``metric_<name>``.
@@ -74,6 +75,7 @@ class RoundRecord:
     late: int = 0
     simulated_s: float | None = None
     set_aside: int = 0
+    uploads: int | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
     def as_row(self) -> dict[str, Any]:

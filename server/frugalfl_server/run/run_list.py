@@ -1,7 +1,7 @@
-"""What there is to say about each of many runs, from their JSON files alone.
+"""What there is to say about each of many runs, from their JSON files alone if they are finished.
 
-Tables are not read, so that a folder of a hundred runs is listed at once. A run that is damaged is
-listed as such: it hides no other.
+Tables of those are not read, so that a folder of a hundred runs is listed at once. A run that is
+damaged is listed as such: it hides no other.
 """
 
 from __future__ import annotations
@@ -104,27 +104,40 @@ def _read(path: Path) -> Listed:
         RunError: One of its files is damaged.
     """
     about, _ = read_sealed(path / _ABOUT)
-    summary = _kept(path / _SUMMARY)
+    summary = _summary(path)
     first = _first_measure(path)
     with reading(path / _ABOUT):
         known = Listed(
             path.name, str(path), str(about["task"]), float(about["started_unix_s"]),
-            settings=dict(about["settings"]), status="unfinished",
+            settings=dict(about["settings"]),
             measure=str(first["name"]), better=str(first["better"]),
         )  # fmt: skip
     with reading(path / _SUMMARY):
-        return known if summary is None else _with_figures(known, summary)
+        return _with_figures(known, summary)
+
+
+def _summary(path: Path) -> Mapping[str, Any]:
+    """Return a run's summary; one that is not finished is summed up as far as it came."""
+    kept = _kept(path / _SUMMARY)
+    if kept is not None and kept.get("status") == "finished":
+        return kept
+    from frugalfl_server.run.newest import open_newest  # tables: pyarrow
+    from frugalfl_server.run.summary import of_run
+
+    run = open_newest(path)
+    return of_run(run, *run.status())
 
 
 def _with_figures(known: Listed, summary: Mapping[str, Any]) -> Listed:
     model = summary["model"]
+    sent = int(summary["uplink_bytes"]) + int(summary["downlink_bytes"])
     return replace(
         known,
         status=str(summary["status"]),
         reason=summary["reason"],
         value=_score(summary, known.measure, ""),
         value_int8=_score(summary, known.measure, "_int8"),
-        bytes=int(summary["uplink_bytes"]) + int(summary["downlink_bytes"]),
+        bytes=sent or None,  # what a round sent that was not finished is not known
         energy_j={kind: summary["energy_j"][kind] for kind in ("measured", "estimated")},
         int8_bytes=None if model is None else int(model["int8_bytes"]),
     )

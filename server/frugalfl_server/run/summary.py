@@ -73,7 +73,7 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
     scored = _scored(rounds)
     uplink = sum(record.uplink_bytes for record in rounds)
     sent = sum(record.uplink_bytes for record in trained)
-    updates = sum(record.updates for record in trained)
+    uploads = sum(map(_uploads, trained))
     return {
         "accuracy": scored.accuracy if scored else None,
         "metrics": dict(scored.metrics) if scored else {},
@@ -84,7 +84,7 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
         "downlink_bytes": sum(record.downlink_bytes for record in rounds),
         "program_bytes": sum(record.program_bytes for record in rounds),
         # Of the whole model only: pruned ones are smaller, and the baseline prunes nothing.
-        "uplink_bytes_per_update": sent / updates if updates else None,
+        "uplink_bytes_per_update": sent / uploads if uploads else None,
         "energy_j": {
             "measured": known_sum(record.energy_measured_j for record in rounds),
             "estimated": known_sum(record.energy_estimated_j for record in rounds),
@@ -92,6 +92,11 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
         "wall_s": sum(record.wall_s for record in rounds),
         "simulated_s": known_sum(record.simulated_s for record in rounds),
     }
+
+
+def _uploads(record: RoundRecord) -> int:
+    """Return how many frames a round's bytes are of; older runs know those that counted."""
+    return record.updates if record.uploads is None else record.uploads
 
 
 def _start(run: RunDirectory) -> dict[str, Any]:

@@ -17,10 +17,15 @@ _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_
 
 
 def write_rows(path: Path, kind: type, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as a table, as a whole.
+    """Write rows as a table into a Parquet file, as a whole."""
+    table = table_of(kind, rows)
+    write_atomically(path, lambda file: write_table(table, file), True)
+
+
+def table_of(kind: type, rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Return rows as a table.
 
     Args:
-        path: The Parquet file.
         kind: The dataclass that they are of; columns that it does not have are metrics of the task.
         rows: By column.
     """
@@ -28,8 +33,7 @@ def write_rows(path: Path, kind: type, rows: Sequence[dict[str, Any]]) -> None:
     for column in dict.fromkeys(column for row in rows for column in row):
         if column not in schema.names:
             schema = schema.append(pa.field(column, pa.float64()))
-    table = pa.Table.from_pylist(rows, schema=schema)
-    write_atomically(path, lambda file: write_table(table, file), True)
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _schema(kind: type) -> pa.Schema:

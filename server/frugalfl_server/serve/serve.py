@@ -13,6 +13,7 @@ from frugalfl.atomic import make_private_folder, open_to_others
 from frugalfl.idle import IDLE_S
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
+from frugalfl_server.phases.check_task import check_task
 from frugalfl_server.phases.initial_model import pin_start
 from frugalfl_server.run.app_directory import importable
 from frugalfl_server.run.directory import RunDirectory
@@ -55,6 +56,7 @@ def serve_app(
         task = load_task(settings.run.task)
         settings = pin_start(settings, task).changed(resume="")
         if resume is None:
+            check_task(task, settings)
             run = RunDirectory.create(runs, task.name, settings, app)
             keep_app(run, app)
         else:

@@ -17,6 +17,7 @@ from frugalfl.errors import FrameError
 from frugalfl.text import printable
 from frugalfl.trees.ways import HISTOGRAM, Way
 from frugalfl_server.cohort.identity import Identities
+from frugalfl_server.cohort.unrecorded_uploads import Unrecorded
 from frugalfl_server.exchange.ask import Answer, Question, receive, refuse
 from frugalfl_server.exchange.cost import Cost
 from frugalfl_server.exchange.failures import ClientFailedError, TaskFailedError
@@ -66,6 +67,8 @@ class Exchanges:
         self._sent_all: set[int] = set()
         #: Each client's newest answer.
         self._answers: dict[int, Answer[wire.TreesReply]] = {}
+        #: Length of what each client was sent last (B).
+        self._sent_b: dict[int, int] = {}
 
     @property
     def version(self) -> int:
@@ -94,6 +97,7 @@ class Exchanges:
         )
         content = wire.pack_trees_request(request)
         self.cost.send(content)
+        self._sent_b[node] = wire.length_of(content)
         return self._question(number).to(node, content)
 
     def _question(self, number: int) -> Question[wire.TreesReply]:
@@ -137,7 +141,7 @@ class Exchanges:
         node, number = message.metadata.src_node_id, self._exchange_of(message)
         in_time = number == self.cost.round
         asked_s = self.cost.started_s if in_time else self._began_s
-        answer = receive(message, self._question(number), self.cost, asked_s)
+        answer = self._opened(message, number, asked_s)
         reply, self._answers[node] = answer.reply, answer
         self._grown.confirm(node, reply.held)
         if not in_time:
@@ -152,6 +156,26 @@ class Exchanges:
             raise FrameError(f"it claims {reply.samples} rows with a loss of {reply.loss}")
         self._guard.claims(node, reply.samples)
         return reply
+
+    def _opened(self, message: Message, number: int, asked_s: float) -> Answer[wire.TreesReply]:
+        """Open a reply; if no energy records of it are taken, note what it took.
+
+        Raises:
+            FrameError: It is an error, or says what cannot be.
+        """
+        node, up_b, recorded = message.metadata.src_node_id, None, message.has_error()
+        self._answers.pop(node, None)
+        try:
+            answer = receive(message, self._question(number), self.cost, asked_s)
+            up_b, recorded = answer.reply.uplink_bytes, bool(answer.told.records)
+            return answer
+        finally:
+            if not recorded:
+                self._note_unrecorded(node, up_b)
+
+    def _note_unrecorded(self, node: int, up_b: int | None) -> None:
+        took = Unrecorded([self.cost.round], up_b, self._sent_b.get(node, 0))
+        self._guard.quarantine.unrecorded.note(node, took)
 
     def _exchange_of(self, message: Message) -> int:
         """Return which exchange a reply belongs to; each one is taken once.
@@ -184,6 +208,6 @@ class Exchanges:
         self.cost.failures.append(f"round {number}: node {node}: {said}")
         if not isinstance(error, ClientFailedError):
             answer = self._answers.pop(node, None)
-            if answer is not None:
-                refuse(answer, self._question(number), self.cost)
+            if answer is not None and refuse(answer, self._question(number), self.cost):
+                self._note_unrecorded(node, answer.reply.uplink_bytes)
             self.cost.failures += map(str, self._guard.note_wrong(node, number, said))

@@ -6,12 +6,10 @@ import logging
 import random
 from contextlib import suppress
 
-import numpy as np
 from flwr.app import ArrayRecord
 from flwr.serverapp import Grid
 
 from frugalfl.energy import EnergyRecord
-from frugalfl.errors import TaskError
 from frugalfl.kinds import Scores, scoring_of
 from frugalfl.settings import Settings
 from frugalfl.sizes import size_text
@@ -22,6 +20,7 @@ from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.quarantine import Quarantine
 from frugalfl_server.exchange.cost import Cost
 from frugalfl_server.exchange.deadlines import RoundGrid
+from frugalfl_server.phases.check_task import rows_for_trees
 from frugalfl_server.phases.share_counters import counters_into, wait_for
 from frugalfl_server.rounds.stopping import TrainingOver
 from frugalfl_server.rounds.synchronous import SynchronousRounds
@@ -66,12 +65,7 @@ class TreeFederation:
         self, grid: Grid, settings: Settings, task: Task, run: RunDirectory, way: Way
     ) -> None:
         self._settings, self._run, self._way = settings, run, way
-        test = task.public_rows(settings.train.shares_counters).test
-        if test.y.ndim != 1 or not np.isin(test.y, (0, 1)).all():
-            raise TaskError(
-                f"task {task.name!r}: trees need targets 0 and 1, one a row; leave trees empty "
-                "for other tasks"
-            )
+        test = rows_for_trees(task, settings)
         self._rounds = way.trees if way.name == HISTOGRAM else settings.rounds.count
         self._who = Identities(run.path)
         named = self._named = Naming(self._who.client_of, getattr(grid, "client_numbers", {}))

@@ -82,7 +82,7 @@ class Chain:
         """
         coded, sides = self._open(payload)
         if self._pointwise and (sparse := self._nonzeros(coded, sides, shapes, seed)) is not None:
-            _check_squares(squared_norm(sparse.values))
+            check_squares(squared_norm(sparse.values))
             return sparse
         with np.errstate(over="ignore"):
             parts = [
@@ -90,7 +90,7 @@ class Chain:
                 for part in self._undo(coded, sides, shapes, seed, factored=True)
             ]
         for part in parts:
-            _check_squares(squared_norm(part))
+            check_squares(squared_norm(part))
         return parts
 
     def steering(self, payload: memoryview) -> Steering | None:
@@ -167,6 +167,11 @@ def _check_end(side: Reader) -> None:
         raise FrameError("the frame's side information is longer than its codec needs")
 
 
-def _check_squares(total: float) -> None:
+def check_squares(total: float) -> None:
+    """Refuse entries of which a sum of squares shows that they are not finite, or beyond all use.
+
+    Raises:
+        FrameError: So it is.
+    """
     if not total < _LARGEST:
         raise FrameError("the frame decodes to NaN, infinity or beyond; it is refused")

@@ -21,9 +21,9 @@ import numpy as np
 from frugalfl.blocks import Shape, is_statistic
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader, varint
-from frugalfl.codec.chain import Chain
+from frugalfl.codec.chain import Chain, check_squares
 from frugalfl.codec.large import unpack_part
-from frugalfl.codec.links import Compact, Sparse, Steering, Tensor
+from frugalfl.codec.links import Compact, Sparse, Steering, Tensor, squared_norm
 
 #: How running statistics travel beside any codec that loses something: rounded to a third of each
 #: tensor's root mean square. What that drops is in the next difference too, because statistics
@@ -65,12 +65,15 @@ class Statistics:
         """Return the nonzero entries if the weights' chain does, otherwise one item a tensor.
 
         Statistics are few, and are decoded in full.
+
+        Raises:
+            FrameError: As of :meth:`Chain.unpack_compact`.
         """
         first, marks, second = _open(data, len(shapes))
         if all(marks):
-            return list(self._unpack(second, list(shapes), seed))
+            return list(self._finite(second, list(shapes), seed))
         weights = self._weights.unpack_compact(first, _of(shapes, marks, False), seed)
-        statistics = self._unpack(second, _of(shapes, marks, True), seed)
+        statistics = self._finite(second, _of(shapes, marks, True), seed)
         if isinstance(weights, Sparse):
             return _together(weights, statistics, marks, shapes)
         return _in_order(marks, weights, statistics)
@@ -83,6 +86,13 @@ class Statistics:
 
     def ideal_bytes(self, tensors: list[Tensor], seed: int) -> None:
         """Two coders have no model in common."""
+
+    def _finite(self, data: memoryview, shapes: list[Shape], seed: int) -> list[Tensor]:
+        with np.errstate(over="ignore"):
+            tensors = self._unpack(data, shapes, seed)
+        for tensor in tensors:
+            check_squares(squared_norm(tensor))
+        return tensors
 
     def _unpack(self, data: memoryview, shapes: list[Shape], seed: int) -> list[Tensor]:
         tensors = unpack_part(self._statistics, data, shapes, seed ^ _STREAM)

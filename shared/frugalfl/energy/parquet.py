@@ -26,9 +26,18 @@ def write_records(to: Path | BinaryIO, records: Iterable[EnergyRecord]) -> None:
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
+    write_table(table_of(records), to)
+
+
+def table_of(records: Iterable[EnergyRecord]) -> pyarrow.Table:
+    """Return records as a table.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
     arrow, _ = _pyarrow()
     rows = [flat(record) | {"readings": as_dict(record)["readings"]} for record in records]
-    write_table(arrow.Table.from_pylist(rows, schema=_schema(arrow)), to)
+    return arrow.Table.from_pylist(rows, schema=_schema(arrow))
 
 
 def write_table(table: pyarrow.Table, to: Path | BinaryIO) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from frugalfl.energy import parse_electricity
 from frugalfl.energy.device_mix import DeviceMix, parse_device_mix
-from frugalfl.settings.keys import need, setting
+from frugalfl.settings.keys import FINITE, need, setting
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class EnergySettings:
     )
 
     def __post_init__(self) -> None:
-        need(0 <= self.budget < math.inf, "energy-budget", self.budget, "0 or more")
+        need(0 <= self.budget < math.inf, "energy-budget", self.budget, FINITE)
         need(0 <= self.min_battery < 100, "min-battery", self.min_battery, "from 0 to below 100")
         _ = self.device_mix, parse_electricity(self.electricity)
 

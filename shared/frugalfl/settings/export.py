@@ -70,3 +70,9 @@ class ExportSettings:
     def prunes(self) -> bool:
         """Whether the model may be pruned, and recovery rounds follow."""
         return bool(self.prune or self.has_budget)
+
+    @property
+    def recovers_in_vain(self) -> bool:
+        """Whether somebody asks for recovery rounds, and nothing will be pruned."""
+        asked = self.recover_rounds not in (0, ExportSettings.recover_rounds)
+        return asked and not self.prunes

@@ -7,6 +7,8 @@ from typing import Any
 
 from frugalfl.errors import UsageError
 
+#: What amounts must be of which 0 means none.
+FINITE = "0 or more, and finite; 0 is for none"
 _TYPES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 

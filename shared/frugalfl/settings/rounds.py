@@ -10,7 +10,7 @@ from frugalfl.asynchronous import Buffered, needs_whole_rounds, parse_asynchrono
 from frugalfl.errors import UsageError
 from frugalfl.patience import Patience, parse_patience
 from frugalfl.sampling import Sticky, parse_sampling
-from frugalfl.settings.keys import need, setting
+from frugalfl.settings.keys import FINITE, need, setting
 from frugalfl.strategies import Chosen, fewest_clients, parse_strategy
 
 
@@ -77,7 +77,7 @@ class RoundSettings:
             ("quorum", self.quorum),
             ("over-select", self.over_select),
         ):
-            need(0 <= value < math.inf, key, value, "0 or more")
+            need(0 <= value < math.inf, key, value, FINITE)
         if self.quorum > self.clients_per_round * (1 + self.over_select):
             raise UsageError(
                 f"quorum is {self.quorum:g}, but a round asks {self.clients_per_round} clients"

@@ -52,9 +52,12 @@ class Settings:
             UsageError: An unknown key (with the nearest known one), a wrong type or value, or what
                 a run of trees would ignore.
         """
-        settings = cls._read({**(config or {}), **{dashed(k): v for k, v in keys.items()}})
+        given = {**(config or {}), **{dashed(k): v for k, v in keys.items()}}
+        settings = cls._read(given)
         if settings.train.trees:
-            refuse_unused(settings.as_config())
+            # A config with every key is one of as_config: nobody need have written its defaults.
+            written = () if given.keys() >= places().keys() else given.keys()
+            refuse_unused(settings.as_config(), written)
         return settings
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,7 +54,8 @@ class TrainSettings:
     def __post_init__(self) -> None:
         need(self.epochs >= 1, "local-epochs", self.epochs, "at least 1")
         need(self.batch_size >= 1, "batch-size", self.batch_size, "at least 1")
-        need(self.learning_rate > 0, "learning-rate", self.learning_rate, "above 0")
+        rate = self.learning_rate
+        need(0 < rate < math.inf, "learning-rate", rate, "above 0, and finite")
         last = self.final_learning_rate
         need(
             0 < last <= self.learning_rate, "final-learning-rate", last,

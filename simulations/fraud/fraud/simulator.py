@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fraud.branches import SPLITS, by_geography, by_spend
-from fraud.config import day_of
+from fraud.config import day_of, load_config
 from fraud.files import write_parquet
 from fraud.schema import DAY, Transactions, empty_extra, fingerprint
 from frugalfl.errors import UsageError
@@ -32,6 +32,8 @@ from frugalfl.errors import UsageError
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+#: What the app reads unless it is told otherwise.
+_PILOT = Path(__file__).parents[1] / "pilot.toml"
 #: 2018-04-01, the first day of the handbook's data.
 FIRST_DAY = 17_622
 _SIDE = 100.0
@@ -207,6 +209,28 @@ def _write(
         )
     rows, frauds = about["rows"], about["frauds"]
     print(f"{rows:,} transactions, {frauds / rows:.2%} fraud; {out / 'branches.json'}")
+    beside = out / _PILOT.name
+    if line := what_to_change(beside if beside.is_file() else _PILOT, days):
+        print(line)
+
+
+def what_to_change(pilot: Path, days: int) -> str:
+    """Say what a ``pilot.toml`` has to say otherwise of so many days; empty: it fits.
+
+    Raises:
+        UsageError: The file is none.
+    """
+    config, first, last = load_config(pilot), day_of(FIRST_DAY), day_of(FIRST_DAY + days - 1)
+    changes = []
+    if config.first_day not in (None, first):
+        changes.append(f"first-day = {first}")
+    if config.last_day not in (None, last):
+        changes.append(f"last-day = {last}")
+    if config.test_days + config.label_delay_days >= days:
+        changes.append(f"test-days and label-delay-days of less than {days} days together")
+    if not changes:
+        return ""
+    return f"the data are of {first} to {last}: set {', '.join(changes)} in {pilot}"
 
 
 def main() -> None:

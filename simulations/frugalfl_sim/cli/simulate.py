@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from frugalfl.help import epilog
+from frugalfl.termination import ending_like_ctrl_c
 from frugalfl_server.cli.options import App, AsJson, Changes, Resume, Runs, show
 from frugalfl_sim import door
 
@@ -54,7 +55,8 @@ def simulate(
     byte by byte. A run directory keeps everything; **runs/latest** points at the newest. A run that
     was stopped or killed at any moment goes on with **--resume**, to the same bits.
     """
-    run = door.simulate(
-        app, *(settings or ()), runs=runs, baseline=baseline, slim=slim, resume=resume
-    )
+    with ending_like_ctrl_c():
+        run = door.simulate(
+            app, *(settings or ()), runs=runs, baseline=baseline, slim=slim, resume=resume
+        )
     show(run.path, as_json)
