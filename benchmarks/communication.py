@@ -34,6 +34,7 @@ from schemes.federations import Product, run
 from schemes.figure import figure
 from schemes.progress import Progress
 from schemes.search import RunAt, best_rate, every_rate, score
+from schemes.summary import summary_of
 from schemes.table import show
 
 from frugalfl.errors import UsageError
@@ -199,7 +200,8 @@ def _run(options: argparse.Namespace) -> None:
         show([cells[task, cohort, name] for name in CATALOGUE if (task, cohort, name) in cells])
         # After every table, so that an hour's work is not lost to Ctrl-C.
         told = [{**one, "text": CATALOGUE[one["scheme"]].text} for one in cells.values()]
-        finish(options, {"seeds": list(options.seeds), "cells": told})
+        about = {"seeds": list(options.seeds), "cells": told}
+        finish(options, about | {"summary": summary_of(cells.values())})
         if options.plot is not None:
             options.plot.write_text(figure(list(cells.values())), encoding="utf-8")
 

@@ -59,5 +59,9 @@ CATALOGUE = {
     ),
     "stc-100": Entry(_stc("1%"), "both", "STC 1/100 with feedback both ways"),
     "stc-400": Entry(_stc("0.25%"), "both", "STC 1/400 with feedback both ways"),
+    "subspace-512": Entry(Product({"refresh": "subspace(512)"}), "ours", "ours, subspace(512)"),
+    "subspace-1024": Entry(
+        Product({"refresh": "subspace(1024, fold 5)"}), "ours", "ours, subspace(1024, fold 5)"
+    ),
     OURS: Entry(Product(), "ours", "ours, the default settings"),
 }
