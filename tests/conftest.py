@@ -8,7 +8,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
-from hypothesis import register_random
+from hypothesis import register_random, settings
 
 
 class TorchRandom:
@@ -21,6 +21,9 @@ class TorchRandom:
 
 TORCH_RANDOM = TorchRandom()  # hypothesis keeps no reference of its own
 register_random(TORCH_RANDOM)
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("frugalfl", deadline=None)
+settings.load_profile("frugalfl")
 
 
 @pytest.fixture(autouse=True)
