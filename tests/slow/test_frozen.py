@@ -28,6 +28,15 @@ def begin(machines):
     return serving
 
 
+def name_superlink(machines, serving):
+    """Let ``flwr`` reach the SuperLink itself: what listens outside forwards no control verb."""
+    with open(f"/proc/{process_of(serving, 'flower-superlink')}/cmdline") as file:
+        words = file.read().split("\0")
+    address = f"127.0.0.1:{words[words.index('--port') + 1]}"
+    with open(machines.folder / "flwr" / "config.toml", "a") as config:
+        config.write(f'\n[superlink.behind]\naddress = "{address}"\ninsecure = true\n')
+
+
 def check(machines, serving):
     assert serving.wait(PATIENCE_S) == 0, serving.said
     run = RunDirectory.open(machines.folder / "runs" / "latest")
@@ -47,10 +56,11 @@ def test_a_serverapp_that_stands_still_is_given_up_and_started_again(machines):
 def test_one_that_wakes_up_to_find_itself_given_up_fails_and_is_started_again(machines):
     """``serve`` stands still with it, as on a machine that sleeps, and looks only afterwards."""
     serving = begin(machines)
+    name_superlink(machines, serving)
     stopped = process_of(serving, "flwr-serverapp")
     os.kill(stopped, signal.SIGSTOP)
     serving.signal(signal.SIGSTOP)
-    until(lambda: "No heartbeat" in machines.flwr("ls", "test", "--format", "json").stdout)
+    until(lambda: "No heartbeat" in machines.flwr("ls", "behind", "--format", "json").stdout)
     os.kill(stopped, signal.SIGCONT)
     until(lambda: not os.path.exists(f"/proc/{stopped}") or "Z" in state_of(stopped))
     serving.signal(signal.SIGCONT)
