@@ -31,7 +31,7 @@ from frugalfl_server.rounds.downlink import EXACT, SEEDED
 
 #: The step of coordinates, as a multiple of the root mean square of what a fold's first round
 #: moved; and that of running statistics.
-_STEP, _STATISTICS_STEP = float(__import__("os").environ.get("F", "2")), 0.3
+_STEP, _STATISTICS_STEP = 2.0, 0.3
 #: Without loss, because the view lives on the lattice.
 _COORDINATES = "statistics(dyadic | rans, dyadic | rans)"
 #: Folds whose single rounds are remembered; who stopped in an older one is sent all of it.

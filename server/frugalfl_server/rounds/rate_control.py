@@ -39,7 +39,7 @@ _NOISE, _GROWTH = 17.914, 0.48
 #: Rounds over which the reference step is the median.
 _ROUNDS = 10
 #: Step of a subspace's coordinates, times their root mean square.
-_WITHIN = float(__import__("os").environ.get("UP", "2"))
+_WITHIN = 2.0
 #: No tensor is scaled by less than this in one round.
 _LEAST_SCALE = 0.5
 
