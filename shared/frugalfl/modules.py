@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from frugalfl.blocks import FloatArray, Parameters
+from frugalfl.blocks import FloatArray, Parameters, is_statistic
 from frugalfl.errors import TaskError
 
 if TYPE_CHECKING:
@@ -30,6 +30,14 @@ def named_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
         if first.setdefault(place, name) == name or named[first[place]].shape != tensor.shape:
             named[name] = tensor
     return named
+
+
+def constants_of(module: torch.nn.Module) -> frozenset[str]:
+    """Return the names of the tensors that no training moves: buffers, but running statistics."""
+    moved = {name for name, _ in module.named_parameters()}
+    return frozenset(
+        name for name in named_tensors(module) if name not in moved and not is_statistic(name)
+    )
 
 
 def read_parameters(module: torch.nn.Module) -> Parameters:

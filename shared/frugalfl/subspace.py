@@ -19,7 +19,7 @@ models live on (:func:`~frugalfl.blocks.snap`) if the coordinates are multiples 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import log2, prod, sqrt
@@ -59,7 +59,11 @@ class Subspace:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Coordinates of each weight tensor: shared out by the root of its size."""
-        sizes = {name: prod(shape) for name, shape in self.shapes.items() if not is_statistic(name)}
+        sizes = {
+            name: prod(shape)
+            for name, shape in self.shapes.items()
+            if prod(shape) and not is_statistic(name)
+        }
         roots = sum(map(sqrt, sizes.values()))
         counts = {
             name: min(size, max(1, round(self.dimension * sqrt(size) / roots)))
@@ -129,7 +133,7 @@ class Subspace:
             coordinates: As :meth:`zeros` returns them, with other values.
         """
         parts = dict(zip(self.counts, self._split(coordinates[COORDINATES]), strict=True))
-        changes: Parameters = {}
+        changes = {name: np.zeros(shape, np.float32) for name, shape in self.shapes.items()}
         for name, part in parts.items():
             scaled = part * np.float32(2.0 ** -self.shifts[name])
             size, shape = prod(self.shapes[name]), self.shapes[name]
@@ -140,7 +144,15 @@ class Subspace:
             one = coordinates[STATISTICS][start : start + size]
             changes[name] = one.reshape(self.shapes[name])
             start += size
-        return {name: changes[name] for name in self.shapes}
+        return changes
+
+    def still(self, coordinates: Parameters, names: Container[str]) -> Parameters:
+        """Return coordinates of which those of some tensors are zero."""
+        parts = [
+            part * (name not in names)
+            for name, part in zip(self.counts, self._split(coordinates[COORDINATES]), strict=True)
+        ]
+        return coordinates | {COORDINATES: np.concatenate(parts)}
 
     def reduce(self, changes: Mapping[str, FloatArray]) -> Parameters:
         """Return the coordinates whose :meth:`expand` is nearest to some changes.

@@ -83,6 +83,25 @@ def test_statistics_are_followed_exactly() -> None:
     assert subspace.expand(reduced)["1.running_var"].tolist() == [1, 2, 3]
 
 
+def test_an_empty_tensor_follows_no_coordinate_and_stays_in_the_model() -> None:
+    subspace = Subspace({"0.weight": (0, 3), "1.weight": (4, 2)}, 5, 7)
+    assert subspace.counts == {"1.weight": 5}
+    changes = subspace.expand({COORDINATES: np.ones(5, np.float32)})
+    assert {name: one.shape for name, one in changes.items()} == dict(subspace.shapes)
+    assert subspace.reduce(changes)[COORDINATES].tolist() == [1] * 5
+
+
+@given(shapes, st.integers(1, 80), st.integers(0, 2**31))
+@settings(deadline=None, max_examples=30)
+def test_coordinates_of_one_tensor_can_be_held_still(found, dimension, seed) -> None:
+    subspace = Subspace(found, dimension, seed)
+    ones = {name: tensor + 1 for name, tensor in subspace.zeros().items()}
+    for held in subspace.counts:
+        before, after = subspace.expand(ones), subspace.expand(subspace.still(ones, [held]))
+        assert not after[held].any()
+        assert all(np.array_equal(before[name], after[name]) for name in found if name != held)
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @given(st.integers(0, 2**16), st.integers(1, 12))
 @settings(deadline=None, max_examples=10)

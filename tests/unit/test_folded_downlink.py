@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugalfl.blocks import Layout, snap
+from frugalfl.codec import Fold, encode_fold
 from frugalfl.codec.seeded import draw_again
 from frugalfl.errors import FrameError
 from frugalfl.settings import Settings
@@ -102,6 +103,29 @@ def test_weights_stay_on_the_lattice_and_a_lost_disk_costs_at_most_a_model() -> 
     entries = sum(tensor.size for tensor in START.values())
     assert deliver(downlink, 0, lost) < 3 * entries + 300
     assert same_weights(downlink, lost)
+
+
+def test_a_tensor_that_no_training_moves_keeps_its_bits_whatever_the_rounding_brings() -> None:
+    rng, downlink = np.random.default_rng(1), begun(constants=frozenset(["0.bias"]))
+    held, moved = Held(), downlink.moved(downlink.base)
+    for _ in range(9):
+        moved = one_round(downlink, moved, rng, size=0.3)
+        deliver(downlink, 0, held)
+        assert not downlink.whole(moved)["0.bias"].any()
+    weights = held.weights(SETTINGS)
+    assert not weights["0.bias"].any()
+    assert not np.array_equal(weights["0.weight"], START["0.weight"])
+
+
+def test_the_number_of_a_fold_that_no_subspace_has_is_refused() -> None:
+    held = Held()
+    held.apply(begun().bundles_for([0])[0][1], LAYOUT, settings=SETTINGS)
+    last = Fold(held.version, held.version + 1, 2**32 - 1)
+    held.apply(encode_fold(last), LAYOUT, settings=SETTINGS)
+    assert held.fold[0] == last.number
+    beyond = Fold(held.version, held.version + 1, 2**32)
+    with pytest.raises(FrameError, match="above its bound"):
+        held.apply(encode_fold(beyond), LAYOUT, settings=SETTINGS)
 
 
 def test_a_restored_way_down_goes_on_with_the_same_bytes() -> None:

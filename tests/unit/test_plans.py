@@ -154,3 +154,27 @@ def test_a_wrong_plan_is_explained(text, message):
 def test_a_plan_that_does_not_fit_the_model_is_explained(text, message):
     with pytest.raises(UsageError, match=message):
         parse_plan(text).check(FIVE)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("alternate(subspace(512), full)", "no part of other plans"),
+        ("by-link(subspace(512), lora, full)", "no part of other plans"),
+        ("subspace(512, subspace(3))", "no part of other plans"),
+        ("subspace(512, cyclic)", "the same in every round"),
+        ("subspace(512, fold 3, fold 4)", "says twice"),
+        ("subspace(512, fold 0)", "at least 1"),
+        ("subspace(0)", "at least 1"),
+    ],
+)
+def test_a_subspace_stands_alone_and_says_each_thing_once(text, why):
+    with pytest.raises(UsageError, match=why):
+        parse_plan(text)
+
+
+def test_a_subspace_without_a_weight_is_refused():
+    model = {"norm.running_mean": np.zeros(3, np.float32), "dense.weight": np.zeros(9, np.float32)}
+    plan = parse_plan("subspace(8, frozen(dense))")
+    with pytest.raises(UsageError, match="no weight"):
+        plan.of_model(model, seed=0, fold=0)

@@ -86,7 +86,10 @@ def check_measured(
 def _check_network(task: Task, settings: Settings) -> None:
     first = task.new_model()
     shared, _ = split(read_parameters(first), settings.wire.private)
-    settings.wire.plan.check(Layout.of(shared))
+    if settings.wire.subspace is None:
+        settings.wire.plan.check(Layout.of(shared))
+    else:
+        settings.wire.subspace.of_model(shared, settings.run.seed, fold=0)
     strategy_of(settings, task)
     check_counters(task, settings)
     if task.has_public_rows:

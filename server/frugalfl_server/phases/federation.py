@@ -140,16 +140,23 @@ class Federation:
         set_up(self.energy, work, self.last_round)
         self.sink.add_energy(self.energy.take())
 
-    def downlink_from(self, model: Parameters, first: int, seed: int | None = None) -> WayDown:
+    def downlink_from(
+        self,
+        model: Parameters,
+        first: int,
+        seed: int | None = None,
+        constants: frozenset[str] = frozenset(),
+    ) -> WayDown:
         """Return what brings clients on to a model; what they hold already is known.
 
         Args:
             model: The shared parameters.
             first: Round that begins now.
             seed: Clients draw this model from it themselves; ``None``: it has to travel.
+            constants: Tensors that no training moves.
         """
         if self.downlink is None:
-            self.downlink = way_down(model, self.settings, first, seed)
+            self.downlink = way_down(model, self.settings, first, seed, constants)
         return self.downlink
 
     def score(self, module: torch.nn.Module, parts: Parts) -> Scores:

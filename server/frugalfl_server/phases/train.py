@@ -10,7 +10,7 @@ import torch
 from flwr.app import ArrayRecord
 
 from frugalfl.blocks import Parameters
-from frugalfl.modules import read_parameters, write_parameters
+from frugalfl.modules import constants_of, read_parameters, write_parameters
 from frugalfl.private import split
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import initial_model
@@ -93,7 +93,9 @@ class _Rounds:
             and self.phase == "train"
             and not settings.run.start_from
         )
-        downlink = federation.downlink_from(model, self.first, settings.run.seed if drawn else None)
+        downlink = federation.downlink_from(
+            model, self.first, settings.run.seed if drawn else None, constants_of(self.module)
+        )
         if self.rounds == 0:
             return
         federation.programs.follow(self.module)

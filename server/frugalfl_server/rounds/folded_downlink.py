@@ -81,6 +81,7 @@ class FoldedDownlink:
         run_seed: int,
         version: int = 0,
         seed: int | None = None,
+        constants: frozenset[str] = frozenset(),
     ) -> None:
         """Begin with a model that nobody holds.
 
@@ -90,7 +91,10 @@ class FoldedDownlink:
             run_seed: The run's; signs are drawn from it.
             version: Number of this first version.
             seed: The seed that the model was drawn from, if it was.
+            constants: Tensors that no training moves. Rounding with a dither would: it brings
+                no zero back as a zero.
         """
+        self._constants = constants
         self.budget = Budget(0, coarsest=1.0)
         self._plan = plan
         self._seed = run_seed
@@ -135,7 +139,7 @@ class FoldedDownlink:
 
     def whole(self, moved: Parameters) -> Parameters:
         """Return the model that coordinates stand for."""
-        return add(self.base, self._space.expand(moved))
+        return add(self.base, self._space.expand(self._still(moved)))
 
     def advance(self, moved: Parameters) -> Parameters:
         """Bring the view to the coordinates, and fold if it is time.
@@ -146,6 +150,7 @@ class FoldedDownlink:
         Returns:
             The coordinates to go on with: these, or after a fold zeros.
         """
+        moved = self._still(moved)
         self._follow(moved)
         self._rounds += 1
         if self._rounds <= self._plan.every:
@@ -168,6 +173,9 @@ class FoldedDownlink:
         cut = encode_cut(kept, Layout.of(before), base=self.version, version=self.version + 1)
         self.version += 1
         self._fold(take(before, kept), cut)
+
+    def _still(self, moved: Parameters) -> Parameters:
+        return self._space.still(moved, self._constants) if self._constants else moved
 
     def _follow(self, model: Parameters) -> None:
         """Bring the view to the multiples nearest to some coordinates, by one frame."""

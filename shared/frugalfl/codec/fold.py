@@ -16,7 +16,7 @@ from frugalfl.codec.frame import FORMAT, MAX_VERSION
 from frugalfl.errors import FrameError
 
 MAGIC = b"fS"
-_MOST_FOLDS = 1 << 32
+_LAST_NUMBER = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_fold(reader: Reader, data: memoryview) -> Fold:
             f"the fold has format {written}, this version reads {FORMAT}; upgrade frugalfl"
         )
     base = reader.varint(MAX_VERSION)
-    fold = Fold(base, base + reader.varint(MAX_VERSION), reader.varint(_MOST_FOLDS))
+    fold = Fold(base, base + reader.varint(MAX_VERSION), reader.varint(_LAST_NUMBER))
     checked = zlib.crc32(data[start : reader.position])
     if checked != int.from_bytes(reader.bytes(4), "little"):
         raise FrameError("the fold's checksum does not match; it was damaged on the way")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from frugalfl.calls import Call, parse_call, unknown
+from frugalfl.errors import UsageError
 from frugalfl.plans import alternating, client, fixed, largest_change, subspace
 from frugalfl.plans.refresh_plan import Builder, RefreshPlan
 
@@ -29,7 +30,14 @@ def parse_plan(text: str) -> RefreshPlan:
     return _build(parse_call(text))
 
 
+def _build_part(call: Call) -> RefreshPlan:
+    """Read a plan within another one."""
+    if call.name == "subspace":
+        raise UsageError(f"{call} changes what travels in all rounds; it is no part of other plans")
+    return _build(call)
+
+
 def _build(call: Call) -> RefreshPlan:
     if call.name not in PLANS:
         raise unknown("refresh plan", call.name, PLANS)
-    return PLANS[call.name](call, _build)
+    return PLANS[call.name](call, _build_part)

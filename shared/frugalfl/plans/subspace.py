@@ -61,17 +61,27 @@ class InSubspace(RefreshPlan):
         """
         layout = Layout.of(parameters)
         names = layout.names(self.blocks(layout))
-        shapes = {name: parameters[name].shape for name in names}
-        return Subspace(shapes, self.dimension, seed, fold)
+        subspace = Subspace(
+            {name: parameters[name].shape for name in names}, self.dimension, seed, fold
+        )
+        if not subspace.counts:
+            raise UsageError(
+                f"subspace({self.dimension}): there is no weight in the blocks that are to follow "
+                "coordinates; name others"
+            )
+        return subspace
 
 
 def build_subspace(call: Call, build: Callable[[Call], RefreshPlan]) -> InSubspace:
     """Read ``subspace(512)``, ``subspace(512, fold 20)`` or ``subspace(512, fold 20, last(2))``."""
     arity(call, 1, 3)
     dimension, *others = call.arguments
-    every, within = _EVERY, None
+    every: int | None = None
+    within: RefreshPlan | None = None
     for argument in others:
         word, _, number = argument.name.partition(" ")
+        if word == "fold" and every is not None:
+            raise UsageError(f"{call} says twice how often to fold")
         if word == "fold":
             every = whole(Call(number), "fold")
         elif within is None:
@@ -83,4 +93,4 @@ def build_subspace(call: Call, build: Callable[[Call], RefreshPlan]) -> InSubspa
             "the blocks that follow a subspace are the same in every round: full, last(n) or "
             f"frozen(pattern), not {others[-1]}"
         )
-    return InSubspace(whole(dimension, "subspace"), every, within or Full())
+    return InSubspace(whole(dimension, "subspace"), every or _EVERY, within or Full())
