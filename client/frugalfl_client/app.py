@@ -10,7 +10,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from frugalfl import wire
-from frugalfl.blocks import Layout, Parameters
+from frugalfl.blocks import Layout, Parameters, within_bounds
 from frugalfl.codec import Codec, encode_frame, parse_codec
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import DivergedError, FrameError, UsageError
@@ -168,10 +168,24 @@ def _train_with_care(train_at: Callable[[float], Trained], rate: float) -> Train
     """
     for _ in range(_SHORTENED):
         try:
-            return train_at(rate)
+            return _sound(train_at(rate))
         except DivergedError:
             rate /= 4
-    return train_at(rate)
+    return _sound(train_at(rate))
+
+
+def _sound(trained: Trained) -> Trained:
+    """Return what was trained, if a model can hold it: the last loss is from before the last step.
+
+    Raises:
+        DivergedError: It cannot.
+    """
+    if not within_bounds(trained.update.values()) or abs(trained.loss) > wire.MOST_LOSS:
+        raise DivergedError(
+            f"training leads beyond what a model can hold, with a loss of {trained.loss:.3g}; "
+            "lower learning-rate, or check the data"
+        )
+    return trained
 
 
 def _measure_received(exchange: Exchange, trainer: Trainer, weights: Parameters) -> _Tested:

@@ -149,6 +149,11 @@ def is_statistic(name: str) -> bool:
     return name.rpartition(".")[2].startswith("running_")
 
 
+def within_bounds(tensors: Iterable[FloatArray]) -> bool:
+    """Return whether all values are such as a model may hold: up to ±65536, and no NaN."""
+    return all((np.abs(tensor) <= _LARGEST_PARAMETER).all() for tensor in tensors)
+
+
 def snap(tensor: FloatArray) -> FloatArray:
     """Round to the lattice of multiples of ``2**-LATTICE_BITS``, kept as float32.
 
@@ -160,7 +165,7 @@ def snap(tensor: FloatArray) -> FloatArray:
     Raises:
         TaskError: A value beyond ±65536, or NaN.
     """
-    if not (np.abs(tensor) <= _LARGEST_PARAMETER).all():
+    if not within_bounds([tensor]):
         raise TaskError(
             "a parameter is NaN or beyond ±65536; training diverged: lower the learning rate"
         )

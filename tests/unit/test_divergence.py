@@ -1,5 +1,7 @@
 """A subspace whose training goes astray goes back to where it was sound, with shorter steps."""
 
+from math import inf
+
 import numpy as np
 import pytest
 from tests.logged import Lines
@@ -34,6 +36,16 @@ def test_astray_again_halves_again() -> None:
     guard, ways = watched([2.3, 9.0, 2.0, 9.0, 2.0, 9.0])
     assert guard.factor == 1 / 8
     assert ways[5]["coordinates"].tolist() == [4, 4, 4]
+
+
+def test_coordinates_that_no_frame_can_hold_lead_back_even_from_the_first_round() -> None:
+    with Lines() as lines:
+        guard, ways = watched([inf, 2.0, 1.9])
+    assert ways[0] is not None
+    assert ways[0]["coordinates"].tolist() == [0, 0, 0]
+    assert ways[1:] == [None, None]
+    assert guard.factor == 0.5
+    assert "beyond what a model can hold" in lines[0]
 
 
 def test_beyond_a_fold_it_leads_back_to_its_beginning() -> None:

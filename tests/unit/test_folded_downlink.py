@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from frugalfl.blocks import Layout, snap
 from frugalfl.codec import Fold, encode_fold
 from frugalfl.codec.seeded import draw_again
-from frugalfl.errors import FrameError
+from frugalfl.errors import FrameError, TaskError
 from frugalfl.settings import Settings
 from frugalfl.subspace import COORDINATES, STATISTICS
 from frugalfl_client.held import Held
@@ -202,3 +202,11 @@ def test_statistics_travel_beside_the_coordinates_and_are_not_folded_away() -> N
     weights = held.weights(SETTINGS)
     assert weights["1.running_mean"] == pytest.approx(0.5, abs=0.3)
     assert weights["1.running_var"] == pytest.approx(3.0, abs=0.6)
+
+
+@pytest.mark.parametrize("value", [70_000.0, np.inf, np.nan])
+def test_coordinates_that_no_frame_can_hold_are_refused_in_words(value) -> None:
+    downlink = begun()
+    moved = downlink.advance(downlink.moved(downlink.base))
+    with pytest.raises(TaskError, match="lower the learning rate"):
+        downlink.advance({name: tensor + np.float32(value) for name, tensor in moved.items()})

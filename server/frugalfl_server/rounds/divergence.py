@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from math import inf
 from statistics import median
 from typing import Any
 
@@ -41,7 +42,8 @@ class Divergence:
 
         Args:
             number: Of the round.
-            loss: Mean training loss of its clients; ``None``: nobody trained.
+            loss: Mean training loss of its clients; ``None``: nobody trained; infinite: they have
+                led to coordinates that no frame can hold.
             began_with: The coordinates that they trained from.
             fold: Version that their subspace began with.
 
@@ -55,15 +57,19 @@ class Divergence:
             self._sound = (fold, began_with)
             return None
         self.factor /= 2
-        usual = median(self._losses[-_ROUNDS:])
         _log.warning(
-            f"round {number}: training goes astray: a loss of {loss:.3g} after {usual:.3g}; back "
+            f"round {number}: training goes astray: {self._why(loss)}; back "
             f"to the last sound round, with steps {1 / self.factor:g} times shorter than set"
         )
         self._losses = []  # shorter steps bring losses down more slowly
         same = self._sound is not None and self._sound[0] == fold
         before = self._sound[1] if self._sound is not None and same else began_with
         return before if same else {name: tensor * 0 for name, tensor in before.items()}
+
+    def _why(self, loss: float) -> str:
+        if loss == inf:
+            return "coordinates beyond what a model can hold"
+        return f"a loss of {loss:.3g} after {median(self._losses[-_ROUNDS:]):.3g}"
 
     def state(self) -> dict[str, Any]:
         """Return all of it, for a checkpoint."""
@@ -82,6 +88,8 @@ def astray(losses: Sequence[float], loss: float) -> bool:
     >>> astray([2.3, 0.9, 0.4], 4), astray([2.3, 0.9, 0.4], 2), astray([2.3] + 9 * [0.1], 1.5)
     (True, False, True)
     """
+    if loss == inf:
+        return True
     if not losses or losses[0] <= 0:
         return False
     high = loss > _TIMES * median(losses[-_ROUNDS:]) and loss > _SHARE * losses[0]

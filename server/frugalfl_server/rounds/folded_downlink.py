@@ -21,8 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from frugalfl.blocks import LATTICE_BITS, FloatArray, Layout, Parameters, is_statistic, snap
+from frugalfl.blocks import (
+    LATTICE_BITS,
+    FloatArray,
+    Layout,
+    Parameters,
+    is_statistic,
+    snap,
+    within_bounds,
+)
 from frugalfl.codec import Fold, encode_cut, encode_fold, encode_frame, parse_codec
+from frugalfl.errors import TaskError
 from frugalfl.kept import Kept, take
 from frugalfl.plans import InSubspace
 from frugalfl.subspace import Subspace, add
@@ -178,7 +187,15 @@ class FoldedDownlink:
         return self._space.still(moved, self._constants) if self._constants else moved
 
     def _follow(self, model: Parameters) -> None:
-        """Bring the view to the multiples nearest to some coordinates, by one frame."""
+        """Bring the view to the multiples nearest to some coordinates, by one frame.
+
+        Raises:
+            TaskError: They are beyond what a frame holds.
+        """
+        if not within_bounds(model.values()):
+            raise TaskError(
+                "a coordinate is NaN or beyond ±65536; training diverged: lower the learning rate"
+            )
         self._choose_steps(model)
         target = {name: self._rounded(name, tensor) for name, tensor in model.items()}
         difference = {name: target[name] - self.view[name] for name in target}

@@ -23,7 +23,6 @@ from frugalfl_server.rounds.sums import Update
 from frugalfl_server.rounds.traffic import Traffic
 
 _MOST_SAMPLES = 1 << 31
-_MOST_LOSS = 1e15
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ class Opener:
             in_rounds: An answer that comes after its round counts less.
         """
         # QFedAvg takes a root of the loss.
-        self._least_loss = 0.0 if isinstance(strategy, QFedAvg) else -_MOST_LOSS
+        self._least_loss = 0.0 if isinstance(strategy, QFedAvg) else -wire.MOST_LOSS
         self._questions = questions
         self._selection = selection
         self._who = identities
@@ -109,7 +108,7 @@ class Opener:
             return None
         if asked.version < self._questions.downlink.oldest_version:
             raise FrameError("its update is of a subspace that has been folded since")
-        possible = self._least_loss <= reply.loss <= _MOST_LOSS
+        possible = self._least_loss <= reply.loss <= wire.MOST_LOSS
         if not 0 < reply.samples <= _MOST_SAMPLES or not possible:
             raise FrameError(f"it trained on {reply.samples} rows, with a loss of {reply.loss}")
         self.rows.claim(node, reply.samples)

@@ -7,12 +7,13 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp.strategy import Strategy
 
-from frugalfl.blocks import Parameters
+from frugalfl.blocks import Parameters, within_bounds
 from frugalfl.errors import ExportError
 from frugalfl.form import Form
 from frugalfl.settings import Settings
@@ -153,7 +154,12 @@ class Parts:
         if not self.downlink.coordinates:
             return moved
         traffic, fold = self.traffic, self.downlink.oldest_version
-        return self.divergence.watch(traffic.round, traffic.loss, self.model, fold) or moved
+        loss = traffic.loss if within_bounds(moved.values()) else inf
+        going_on = self.divergence.watch(traffic.round, loss, self.model, fold)
+        if going_on is None:
+            return moved
+        self._forget_moments()  # they would lead astray once more
+        return going_on
 
     def ask(self, messages: Iterable[Message], uplink: str) -> list[Message]:
         """Turn a strategy's messages into questions; a node that cannot be asked is named."""

@@ -47,6 +47,7 @@ from frugalfl.wire.facts import (
 )
 from frugalfl.wire.train import (
     LEARNING_RATE,
+    MOST_LOSS,
     PROXIMAL_MU,
     TRAIN,
     TrainReply,
@@ -71,8 +72,8 @@ AnyRequest = TrainRequest | CalibrateRequest | CountersRequest | FactsRequest | 
 AnyReply = TrainReply | CalibrateReply | CountersReply | FactsReply | TreesReply
 
 __all__ = [
-    "CALIBRATE", "COUNTERS", "FACTS", "LEARNING_RATE", "LITERT", "PROGRAM_STYPE", "PROXIMAL_MU",
-    "RANGES_STYPE",
+    "CALIBRATE", "COUNTERS", "FACTS", "LEARNING_RATE", "LITERT", "MOST_LOSS", "PROGRAM_STYPE",
+    "PROXIMAL_MU", "RANGES_STYPE",
     "STYPE", "TASK_FAILED", "TORCH", "TRAIN", "TREES", "AnyReply", "AnyRequest",
     "CalibrateReply", "CalibrateRequest", "CountersReply", "CountersRequest", "FactsReply",
     "FactsRequest", "TrainReply", "TrainRequest", "TreesReply", "TreesRequest", "asked_again",

@@ -61,6 +61,8 @@ TRAIN = "train"
 PROXIMAL_MU = "proximal-mu"
 LEARNING_RATE = "learning-rate"
 _EPOCHS, _KIND, _INPUTS, _TARGETS, _FEWEST = "epochs", "kind", "inputs", "targets", "fewest"
+#: A reply with a larger loss than this, up or down, is refused.
+MOST_LOSS = 1e15
 #: Beyond any number of epochs that a server can mean, and beyond any row's number of dimensions.
 _MOST_EPOCHS, _MOST_DIMENSIONS = 10_000, 16
 
