@@ -14,7 +14,8 @@ from frugalfl.blocks import Layout, Parameters, within_bounds
 from frugalfl.codec import Codec, encode_frame, parse_codec
 from frugalfl.energy.level import BatteryLevel
 from frugalfl.errors import DivergedError, FrameError, UsageError
-from frugalfl.subspace import add
+from frugalfl.settings import Settings
+from frugalfl.subspace import Subspace, add
 from frugalfl_client.bring_up import bring_up, builds_on
 from frugalfl_client.calibrate import give_ranges
 from frugalfl_client.counters import share
@@ -136,7 +137,7 @@ def _trained(
         trained = (
             train_at(rate)
             if subspace is None
-            else _train_with_care(train_at, rate * subspace.step_scale)
+            else _train_with_care(train_at, rate * _share_of_step(subspace, device.settings))
         )
         held.private = trained.private
     if device.rows.held_out is not None:
@@ -155,6 +156,16 @@ def _trained(
         notice, tested.measured.share_of(tested.rows), tested.rows, device.battery(),
         device.trainer_name, tally=tested.measured.tally,
     )  # fmt: skip
+
+
+def _share_of_step(subspace: Subspace, settings: Settings) -> float:
+    """Return what a step size is multiplied by in a subspace.
+
+    Steps of adam are as long as they are set, whatever the gradient, and so whatever the curvatures
+    that add up in it. On digits (subspace(512), 20 rounds of 10 clients, seed 1) adam came to 73 %
+    at 0.002 and to 92 % at 0.008 as they are; scaled to 15 % and 69 %.
+    """
+    return 1.0 if settings.train.local_optimizer.adaptive else subspace.step_scale
 
 
 def _train_with_care(train_at: Callable[[float], Trained], rate: float) -> Trained:

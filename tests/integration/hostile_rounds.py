@@ -8,12 +8,9 @@ from flwr.app import Error, Message
 from mutations import reply_like
 
 from frugalfl import wire
-from frugalfl.blocks import Layout
 from frugalfl.codec import encode_frame, parse_codec
 from frugalfl.energy import Head
-from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
-from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_server.rounds.flower_strategies import strategy_of
 
@@ -22,7 +19,7 @@ from .rounds import Rounds, digits
 GOOD = 3
 
 
-def template(request, layout, records, seed):
+def template(request, layout, records, seed, codec="raw"):
     """Return an honest reply to a request, with a small random update."""
     rng = np.random.default_rng(seed)
     update = {
@@ -31,7 +28,7 @@ def template(request, layout, records, seed):
         for name, shape in zip(block.tensors, block.shapes, strict=True)
     }
     frame, _ = encode_frame(
-        parse_codec("raw"), layout, update, base=request.version, version=request.version
+        parse_codec(codec), layout, update, base=request.version, version=request.version
     )
     return wire.TrainReply(
         request.version,
@@ -46,17 +43,23 @@ def template(request, layout, records, seed):
 
 
 class Throwing:
-    """A client app of which all but the first clients throw mutations."""
+    """A client app of which all but the first clients throw mutations.
 
-    def __init__(self, layout, records, seed, change=reply_like):
-        self.layout, self.records, self.change = layout, records, change
+    Attributes:
+        layout: Of what travels.
+    """
+
+    def __init__(self, records, seed, change=reply_like, codec="raw"):
+        self.records, self.change, self.codec = records, change, codec
         self.rng = np.random.default_rng(seed)
         self.thrown = 0
 
     def __call__(self, message, context):
         if context.node_config["partition-id"] < GOOD:
             return client_app(message, context)
-        reply = template(wire.unpack_request(message), self.layout, self.records, self.thrown)
+        reply = template(
+            wire.unpack_request(message), self.layout, self.records, self.thrown, self.codec
+        )
         content = wire.pack_reply(reply)
         self.change(content, self.rng)
         self.thrown += 1
@@ -70,7 +73,7 @@ def silent(message, context):
     return Message(Error(3, "gone"), reply_to=message)
 
 
-def throw(folder, throwers, rounds, seed, change=reply_like, **settings):
+def throw(folder, throwers, rounds, seed, change=reply_like, codec="raw", **settings):
     """Do rounds with mutations and without; return both."""
     chosen = Settings.of(
         clients=GOOD + throwers, clients_per_round=GOOD + throwers, local_epochs=1, rounds=rounds,
@@ -81,12 +84,12 @@ def throw(folder, throwers, rounds, seed, change=reply_like, **settings):
         return (replace(RECORD, run=request.run, round=request.round),)
 
     with digits():
-        layout = Layout.of(read_parameters(load_task("task:task").new_model()))
-        app = Throwing(layout, records, seed, change)
+        app = Throwing(records, seed, change, codec)
         hostile, alone = (
             Rounds(chosen, folder / name, client=client, inner=strategy_of(chosen))
             for name, client in (("hostile", app), ("alone", silent))
         )
+        app.layout = hostile.downlink.layout
         for _ in range(rounds):
             hostile.next()
             alone.next()

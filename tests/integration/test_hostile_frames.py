@@ -41,6 +41,12 @@ def test_nor_through_a_strategy_that_sees_every_update(tmp_path):
     check(*throw(tmp_path, 40, 2, 7, strategy="fedmedian"), 40)
 
 
+@pytest.mark.parametrize("codec", ["raw", "dithered(2 sigma) | rans"])
+def test_nor_in_a_subspace(tmp_path, codec):
+    subspace = "subspace(64, fold 1)"
+    check(*throw(tmp_path, 40, 3, 11, codec=codec, refresh=subspace, initial="seeded"), 40)
+
+
 def test_nor_a_client(tmp_path):
     assert throw_requests(tmp_path, 300, 5) == 300
 

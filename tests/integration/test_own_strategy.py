@@ -156,6 +156,7 @@ def test_only_strategies_are_wrapped():
         ),
         ({"energy_budget": 3.0}, "energy-budget = 3.0"),
         ({"asynchronous": "buffered(3)"}, r"asynchronous = buffered\(3\)"),
+        ({"refresh": "subspace(64)"}, r"refresh = subspace\(64\)"),
     ],
 )
 def test_a_setting_that_wrapping_would_ignore_is_refused_by_name(setting, named):

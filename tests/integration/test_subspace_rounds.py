@@ -1,0 +1,59 @@
+"""Rounds in a subspace: how long steps are, and what comes too late for its coordinates."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from frugalfl.settings import Settings
+from frugalfl_server.rounds.flower_strategies import strategy_of
+
+from .rounds import Rounds, digits
+
+ONE_STEP = Settings.of(
+    clients=2, clients_per_round=2, local_epochs=1, batch_size=2048, refresh="subspace(64)",
+    uplink="raw", learning_rate=0.002, final_learning_rate=0.002, prune=0.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_a_step_of_adam_moves_weights_as_far_in_a_subspace_as_it_is_set(name, tmp_path):
+    decay = {"weight_decay": 0.001} if name == "adamw" else {}
+    with digits():
+        rounds = Rounds(ONE_STEP.changed(optimizer=name, **decay), tmp_path)
+        rounds.next()
+        after = rounds.downlink.whole(rounds.model)
+        far = max(np.abs(after[n] - rounds.downlink.base[n]).max() for n in after)
+    assert far == pytest.approx(0.002, rel=0.02)  # in the first step all gradients count alike
+
+
+class Late:
+    """A grid on which the answer of one node in the first round comes in each later one."""
+
+    def __init__(self, grid):
+        self.grid, self.kept = grid, None
+
+    def __getattr__(self, name):
+        return getattr(self.grid, name)
+
+    def send_and_receive(self, messages, **about):
+        *others, last = sorted(
+            self.grid.send_and_receive(messages, **about), key=lambda one: one.metadata.src_node_id
+        )
+        self.kept = self.kept or copy.deepcopy(last)  # what is opened is emptied
+        return [*others, copy.deepcopy(self.kept)]
+
+
+def test_an_update_of_a_folded_subspace_costs_itself_and_one_line(tmp_path):
+    settings = Settings.of(
+        clients=3, clients_per_round=3, local_epochs=1, refresh="subspace(32, fold 1)", prune=0.0
+    )
+    with digits():
+        rounds = Rounds(settings, tmp_path, inner=strategy_of(settings))
+        rounds.grid = Late(rounds.grid)
+        for _ in range(3):
+            rounds.next()
+    assert rounds.updates == [3, 2, 2]
+    assert all(np.isfinite(tensor).all() for tensor in rounds.model.values())
+    assert len(rounds.warnings) == 2
+    assert all("folded since" in line for line in rounds.warnings), rounds.warnings
