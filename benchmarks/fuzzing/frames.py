@@ -11,10 +11,12 @@ import numpy as np
 
 from frugalfl.blocks import Layout
 from frugalfl.codec import (
+    Fold,
     Limits,
     decode_bundle,
     decode_frame,
     encode_cut,
+    encode_fold,
     encode_frame,
     parse_codec,
 )
@@ -31,7 +33,8 @@ _CODECS = (
     "stochastic(4 sigma) | range", "nearest(1 sigma) | range", "qsgd(4) | range",
     "lowrank(2) | nearest(1 sigma) | range", "eden(1) | zstd", "eden(3) | zstd", "auto(nmse 0.05)",
     "large(20, stochastic(4 sigma) | range, zstd)", "large(20, auto(nmse 0.2), sign | golomb)",
-    "randomk(10%) | float16 | zstd", "dyadic(auto) | range",
+    "randomk(10%) | float16 | zstd", "dyadic(auto) | range", "dyadic(auto) | rans",
+    "dithered(2 sigma) | rans",
 )  # fmt: skip
 
 
@@ -52,7 +55,10 @@ def decoders() -> Iterator[Decoder]:
     cut = encode_cut(kept, layout, base=1, version=2)
     yield Decoder("cut", [cut], sealed(lambda body: body + _cut_checksum(body, layout)),
                   lambda data: decode_bundle(data, limits, 3), 2)  # fmt: skip
-    yield Decoder("bundle of frames", [whole + later, few + cut, cut + later], _in_a_bundle,
+    fold = encode_fold(Fold(1, 2, 0))
+    yield Decoder("fold", [fold], sealed(with_crc), lambda data: decode_bundle(data, limits, 3), 2)
+    bundles = [whole + later, few + cut, cut + later, few + fold, fold + later]
+    yield Decoder("bundle of frames", bundles, _in_a_bundle,
                   lambda data: decode_bundle(data, limits, 3), 2)  # fmt: skip
     yield Decoder("kept channels", [write_kept(kept, layout)], bytes_like,
                   lambda data: read_kept(data, layout), 2)  # fmt: skip

@@ -13,7 +13,8 @@ TEXTS = (
     "raw", "zstd", "float16 | zstd", "topk(20%) | sign | golomb", "topk(20%) | sign | range",
     "stochastic(4 sigma) | range", "qsgd(4) | range", "nearest(1 sigma) | range", "eden(2) | zstd",
     "randomk(25%) | float16 | zstd", "seeded | raw", "lowrank(1) | nearest(1 sigma) | range",
-    "dyadic(20%) | range", "scaled | nearest(1 sigma) | range",
+    "dyadic(20%) | range", "scaled | nearest(1 sigma) | range", "dithered(2 sigma) | rans",
+    "dyadic(20%) | rans",
 )  # fmt: skip
 #: Frames whose links alone do not tell them apart, by file name.
 NAMED = {

@@ -19,6 +19,7 @@ TEXTS = (
     "stochastic(4 sigma) | range", "nearest(1 sigma) | range", "qsgd(4) | range",
     "lowrank(2) | nearest(1 sigma) | range", "eden(1) | zstd", "eden(3) | zstd", "auto(nmse 0.05)",
     "large(20, stochastic(4 sigma) | range, zstd)", "large(20, auto(nmse 0.2), sign | golomb)",
+    "dithered(2 sigma) | rans", "dyadic(auto) | rans",
 )  # fmt: skip
 EACH = 10_000
 
