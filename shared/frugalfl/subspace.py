@@ -135,6 +135,8 @@ class Subspace:
         parts = dict(zip(self.counts, self._split(coordinates[COORDINATES]), strict=True))
         changes = {name: np.zeros(shape, np.float32) for name, shape in self.shapes.items()}
         for name, part in parts.items():
+            if not part.any():  # a fold right after another one draws no signs in vain
+                continue
             scaled = part * np.float32(2.0 ** -self.shifts[name])
             size, shape = prod(self.shapes[name]), self.shapes[name]
             changes[name] = (self.signs(name) * scaled).ravel()[:size].reshape(shape)

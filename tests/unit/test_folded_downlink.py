@@ -10,7 +10,7 @@ from frugalfl.codec import Fold, encode_fold
 from frugalfl.codec.seeded import draw_again
 from frugalfl.errors import FrameError, TaskError
 from frugalfl.settings import Settings
-from frugalfl.subspace import COORDINATES, STATISTICS
+from frugalfl.subspace import COORDINATES, STATISTICS, Subspace
 from frugalfl_client.held import Held
 from frugalfl_server.rounds.folded_downlink import FoldedDownlink
 
@@ -115,6 +115,20 @@ def test_a_tensor_that_no_training_moves_keeps_its_bits_whatever_the_rounding_br
     weights = held.weights(SETTINGS)
     assert not weights["0.bias"].any()
     assert not np.array_equal(weights["0.weight"], START["0.weight"])
+
+
+def test_a_bundle_of_empty_folds_changes_nothing_and_draws_no_signs(monkeypatch) -> None:
+    held = Held()
+    held.apply(begun().bundles_for([0])[0][1], LAYOUT, settings=SETTINGS)
+    before, version = held.weights(SETTINGS), held.version
+    monkeypatch.setattr(Subspace, "signs", lambda self, name: pytest.fail("signs are drawn"))
+    folds = [Fold(version + i, version + i + 1, 7 * i) for i in range(1024)]
+    held.apply(b"".join(map(encode_fold, folds)), LAYOUT, settings=SETTINGS)
+    after = held.weights(SETTINGS)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+    one_more = b"".join(map(encode_fold, [*folds, folds[0]]))
+    with pytest.raises(FrameError, match="more than 1024"):
+        held.apply(one_more, LAYOUT, settings=SETTINGS)
 
 
 def test_the_number_of_a_fold_that_no_subspace_has_is_refused() -> None:
