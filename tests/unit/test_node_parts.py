@@ -15,7 +15,7 @@ from frugalfl.errors import RunError, UsageError
 from frugalfl_client.node.app_error import AppError
 from frugalfl_client.node.apps import Apps
 from frugalfl_client.node.channel import Address
-from frugalfl_client.node.flower import Bundle, Parcel
+from frugalfl_client.node.flower import Bundle, Parcel, settings_of
 from frugalfl_client.node.home import Home
 from frugalfl_client.node.keys import own_key, read_key
 from frugalfl_client.node.outbox import Outbox
@@ -317,3 +317,14 @@ def test_an_address_needs_a_port(text):
 def test_addresses():
     assert str(Address.parse("[::1]:80")) == "[::1]:80"
     assert Address.parse("fl.example.org:8000").host == "fl.example.org"
+
+
+def test_an_owners_app_takes_all_of_frugalfls_settings_and_no_others() -> None:
+    written = {"task": "task:task", "rounds": 3}
+    run = SimpleNamespace(override_config={"rounds": 5, "resume": "", "local-epochs": 2})
+    assert settings_of(written, run) == {
+        "task": "task:task", "rounds": 5, "resume": "", "local-epochs": 2,
+    }  # fmt: skip
+    other = SimpleNamespace(override_config={"round": 5})
+    with pytest.raises(ValueError, match="'round'"):
+        settings_of(written, other)

@@ -6,7 +6,7 @@ language of settings are read there, once, into what the code works with.
 """
 
 from frugalfl.settings.run import OWN
-from frugalfl.settings.settings import Settings, takes_text
+from frugalfl.settings.settings import Settings, places, takes_text
 from frugalfl.settings.train import COUNTERS, TRAINERS
 
-__all__ = ["COUNTERS", "OWN", "TRAINERS", "Settings", "takes_text"]
+__all__ = ["COUNTERS", "OWN", "TRAINERS", "Settings", "places", "takes_text"]

@@ -12,6 +12,7 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from frugalfl.errors import UsageError
+from frugalfl.settings import places
 
 
 def about_app(folder: Path) -> tuple[str, str, str, dict[str, Any]]:
@@ -31,10 +32,15 @@ def about_app(folder: Path) -> tuple[str, str, str, dict[str, Any]]:
 def settings_of(defaults: dict[str, Any], run: Run) -> UserConfig:
     """Return an app's settings with those that the run sets otherwise.
 
+    A server names all of FrugalFL's settings, and the app in an owner's folder has those that its
+    author wrote.
+
     Raises:
-        ValueError: The run sets one that the app does not have.
+        ValueError: The run sets one that neither the app nor FrugalFL has.
     """
-    return fuse_dicts(flatten_dict(defaults), run.override_config)
+    own, known = flatten_dict(defaults), places()
+    ours = {key: value for key, value in run.override_config.items() if key in known}
+    return fuse_dicts(ours | own, run.override_config)
 
 
 def node_settings(text: str) -> dict[str, Any]:
