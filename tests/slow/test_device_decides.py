@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from federations import DIGITS, SETTINGS, digits, rounds_of
 from machines import Machines
 
+from frugalfl_server.run.directory import RunDirectory
+
 pytestmark = pytest.mark.slow
 #: Python of the SuperLink imports this first: each program that is compiled there comes out altered
 #: by one byte, under a digest of its own.
@@ -113,3 +115,13 @@ def updates_of(links, approved, stock=False):
         litert.wait_for("refused: the training program has the digest .* frugalfl accept")
         assert "which is none of the 1 that this device's owner approved" in run.said
     return [one.updates for one in rounds_of(links) if one.phase == "train"]
+
+
+def test_an_owners_own_copy_of_the_app_trains_beside_the_servers(machines):
+    machines.lean(0, 2, None, "--app", DIGITS)
+    machines.lean(1)
+    settings = ("clients=2", "clients-per-round=2", "rounds=2", "local-epochs=1", "prune=0.0")
+    serving = machines.serve(DIGITS, *settings, "export=false", "evaluate-rows=0")
+    assert serving.wait(600) == 0, serving.said
+    run = RunDirectory.open(machines.folder / "runs" / "latest")
+    assert [one.updates for one in run.rounds] == [2, 2]
