@@ -67,7 +67,7 @@ def test_one_client_of_three(federation, kind):
     train(ours)
     assert [(r.clients, r.updates, r.set_aside) for r in run.rounds] == [(3, 2, 0), (2, 2, 1)]
     (line,) = [one for one in _warnings(run) if "node 1001" in one]
-    assert "client 1 of 3" in line or "client_data(1, 3)" in line
+    assert "client 1 (node 1001): " in line
     assert SAID[kind] in line and line.endswith("it is not asked for 10 rounds")
     (idle,) = of_run(run, "finished", None)["never_trained"]
     assert idle["node"] == "1001" and SAID[kind] in idle["why"]
