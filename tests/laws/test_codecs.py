@@ -83,6 +83,15 @@ def round_trip(text, update, residual=None, seed=7):
 
 
 @pytest.mark.parametrize("text", CODECS)
+@pytest.mark.parametrize("size", [1e-45, 1e-38, 1e-20, 1e3])
+def test_updates_of_any_size_are_written(text, size):
+    """Squares of the smallest numbers leave float32."""
+    update = {"layer0.weight": np.full((3, 4), size, np.float32)}
+    _, got, _ = round_trip(text, update)
+    assert np.isfinite(got["layer0.weight"]).all()
+
+
+@pytest.mark.parametrize("text", CODECS)
 @given(update=updates)
 @settings(deadline=None, max_examples=40)
 def test_names_shapes_and_dtype_survive(text, update):

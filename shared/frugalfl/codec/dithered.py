@@ -22,7 +22,7 @@ from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.links import Family, Tensor, Transform, shared_dither
-from frugalfl.codec.step_rules import StepRule, largest_magnitude, step_rule
+from frugalfl.codec.step_rules import StepRule, choose_step, largest_magnitude, step_rule
 from frugalfl.errors import CodecError
 
 _EIGHTHS = (1.0, 1.09375, 1.1875, 1.296875, 1.4140625, 1.546875, 1.6875, 1.828125)
@@ -45,10 +45,11 @@ class Dithered(Transform):
         Raises:
             CodecError: A value is not finite, or beyond 2**31 steps.
         """
-        largest = max((largest_magnitude(tensor) for tensor in tensors), default=0.0)
-        if largest == 0:
+        wanted, _ = choose_step(self._rule, tensors)
+        if wanted == 0:
             return [np.zeros(tensor.shape, np.int32) for tensor in tensors], b""
-        number = _number_of(self._rule(tensors))
+        number = _number_of(wanted)
+        largest = max(largest_magnitude(tensor) for tensor in tensors)
         step = _step_of(number)
         if not largest / step < _MOST:
             raise CodecError("a value is not finite, or the step is too small for it")
@@ -79,8 +80,6 @@ def _dither(shapes: Sequence[Shape], seed: int) -> list[FloatArray]:
 
 def _number_of(step: float) -> int:
     """Return the byte of the step nearest to one that is asked for."""
-    if not 0 < step < float("inf"):  # squares of tiny or huge values leave float32
-        raise CodecError(f"a step of {step} cannot be used: it must be positive and finite")
     return min(max(round((log2(step) - _LOWEST) * 8), 0), 255)
 
 
