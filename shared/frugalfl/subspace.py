@@ -35,7 +35,6 @@ COORDINATES = "coordinates"
 STATISTICS = "statistics.running_all"
 #: Keeps these draws apart from everything else that is drawn from a run's seed.
 _STREAM = 0x53554253
-_GOLDEN = 0x9E3779B1
 
 
 @dataclass(frozen=True)
@@ -187,10 +186,6 @@ class Subspace:
         """Return the seed of one tensor's signs."""
         drawn: npt.NDArray[np.uint32] = mix(self.seed ^ _STREAM, 1, self.fold)
         return int(mix(int(drawn[0]), 1, place)[0])
-
-    def next(self, shapes: Mapping[str, Shape] | None = None) -> Subspace:
-        """Return the subspace after this one, of a model that may have been pruned between."""
-        return Subspace(shapes or self.shapes, self.dimension, self.seed, self.fold + 1)
 
 
 def add(parameters: Parameters, changes: Mapping[str, FloatArray]) -> Parameters:

@@ -4,9 +4,13 @@ import copy
 
 import numpy as np
 import pytest
+from flwr.serverapp.strategy import FedAvg
 
+from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl_server.rounds.flower_strategies import strategy_of
+from frugalfl_server.rounds.parts import Parts
+from frugalfl_server.rounds.ways_down import way_down
 
 from .rounds import Rounds, digits
 
@@ -57,3 +61,15 @@ def test_an_update_of_a_folded_subspace_costs_itself_and_one_line(tmp_path):
     assert all(np.isfinite(tensor).all() for tensor in rounds.model.values())
     assert len(rounds.warnings) == 2
     assert all("folded since" in line for line in rounds.warnings), rounds.warnings
+
+
+def test_a_strategy_that_cannot_begin_anew_at_a_fold_is_refused_in_one_line() -> None:
+    class Remembers(FedAvg):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = {1, 2}
+
+    settings = Settings.of(refresh="subspace(8)")
+    downlink = way_down({"0.weight": np.ones((4, 4), np.float32)}, settings)
+    with pytest.raises(UsageError, match="Remembers.seen is a set.*refresh = full"):
+        Parts.of(settings, Remembers(), downlink, "run")

@@ -8,8 +8,7 @@ they are. Of each fold that it missed it is sent the coordinates that were folde
 nothing is sent the model's seed, or the model, and all folds; if that is longer than a model as it
 is now, that model.
 
-The rule for old folds is that of old frames (`downlink.py`): together they take at most 2 B a
-parameter.
+Old folds are kept as long as a client that missed all of them needs at most 2 B a parameter.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from frugalfl_server.rounds.downlink import EXACT, SEEDED
 _STEP, _STATISTICS_STEP = 2.0, 0.3
 #: Without loss, because the view lives on the lattice.
 _COORDINATES = "statistics(dyadic | rans, dyadic | rans)"
-#: Folds whose single rounds are remembered; who stopped in an older one is sent all of it.
+#: Folds of which the coordinates after each round are remembered, to send sums of what was missed.
 _REMEMBERED = 3
 
 

@@ -14,7 +14,7 @@ from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp.strategy import Strategy
 
 from frugalfl.blocks import Parameters, within_bounds
-from frugalfl.errors import ExportError
+from frugalfl.errors import ExportError, UsageError
 from frugalfl.form import Form
 from frugalfl.settings import Settings
 from frugalfl_server.cohort.clients import Clients
@@ -93,7 +93,8 @@ class Parts:
             form: Of every client's rows.
 
         Raises:
-            UsageError: The refresh plan cannot be used with this model.
+            UsageError: The refresh plan cannot be used with this model, or a subspace with this
+                strategy.
         """
         clients = clients or Clients()
         steering = RateControl(
@@ -115,7 +116,7 @@ class Parts:
         step = ModelStep(strategy, steering, clients.quarantine, quorum)
         parts = cls(strategy, steering, selection, questions, intake, step, first_round)
         if downlink.coordinates:
-            parts.fresh = copy.deepcopy(strategy_state.state_of(strategy))
+            parts.fresh = _fresh(strategy)
         return parts
 
     @property
@@ -137,7 +138,7 @@ class Parts:
     def _forget_moments(self) -> None:
         """Have the strategy begin anew: what it remembers is of coordinates that are no more."""
         if self.fresh is not None:
-            strategy_state.restore(self.strategy, self.fresh)
+            strategy_state.restore(self.strategy, copy.deepcopy(self.fresh))
 
     def note(self, cohort: Cohort) -> None:
         """Note who was left out of a cohort.
@@ -233,3 +234,17 @@ class Parts:
         strategy_state.restore(self.strategy, state["inner"])
         if "divergence" in state:  # older checkpoints lack it
             self.divergence.restore(state["divergence"])
+
+
+def _fresh(strategy: Strategy) -> dict[str, Any]:
+    """Return what a strategy remembers before its first round.
+
+    Raises:
+        UsageError: It keeps something that cannot be put back at a fold.
+    """
+    try:
+        return copy.deepcopy(strategy_state.state_of(strategy))
+    except TypeError as error:
+        raise UsageError(
+            f"a subspace begins the strategy anew at each fold, and {error}; set refresh = full"
+        ) from error
