@@ -161,7 +161,7 @@ def test_in_a_subspace_both_have_the_same_update_fold_after_fold(folded):
     for name, step in first.update.items():
         np.testing.assert_allclose(nearest[name], step, rtol=0, atol=1e-6, err_msg=name)
         assert np.abs(step).max() > 1e-4
-    second = assert_same(folded, proximal_mu=0.5, subspace=space.next())
+    second = assert_same(folded, proximal_mu=0.5, subspace=replace(space, fold=space.fold + 1))
     assert not np.allclose(second.update["3.weight"], first.update["3.weight"], atol=1e-4)
     again = folded.train(folded.litert, proximal_mu=0.5)
     assert all(np.array_equal(again.update[name], step) for name, step in first.update.items())
