@@ -46,18 +46,29 @@ def _reaching(curves: Sequence[Curve], target: float, hold: int) -> dict[str, An
     rounds = [curve.reached(target, hold) for curve in curves]
     sent = [None if r is None else c.sent[r - 1] for r, c in zip(rounds, curves, strict=True)]
     every = [count for count in sent if count is not None]
+    joules = [
+        curve.joules_until(r) for r, curve in zip(rounds, curves, strict=True) if r is not None
+    ]
     return {
         "rounds": rounds,
         "bytes": sent,
         "mean_bytes": fmean(every) if len(every) == len(sent) else None,
+        "mean_joules_estimated": _mean_of_all(joules, len(curves)),
     }
+
+
+def _mean_of_all(values: Sequence[float | None], seeds: int) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == seeds else None
 
 
 def _means(rows: Sequence[Sequence[float]]) -> list[float]:
     return [round(fmean(column), 4) for column in zip(*rows, strict=True)]
 
 
-def earlier_cells(file: Path, seeds: Sequence[int], quick: bool) -> dict[Key, Cell]:
+def earlier_cells(
+    file: Path, seeds: Sequence[int], chosen_on: Sequence[int], quick: bool
+) -> dict[Key, Cell]:
     """Read the cells of an earlier run.
 
     Raises:
@@ -66,9 +77,9 @@ def earlier_cells(file: Path, seeds: Sequence[int], quick: bool) -> dict[Key, Ce
     try:
         figures = json.loads(file.read_text(encoding="utf-8"))
         cells = {(cell["task"], cell["cohort"], cell["scheme"]): cell for cell in figures["cells"]}
-        made_with = figures["seeds"], figures["about"]["quick"]
+        made_with = figures["seeds"], figures["chosen_on"], figures["about"]["quick"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} holds no figures of this benchmark: {error}") from error
-    if made_with != (list(seeds), quick):
+    if made_with != (list(seeds), list(chosen_on), quick):
         raise UsageError(f"{file} was made with other seeds, or with --quick; run all of it anew")
     return cells

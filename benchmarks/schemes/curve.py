@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from statistics import fmean
 
+from frugalfl.energy.record import known_sum
+
 #: Rounds over which the final accuracy is averaged, and rounds for which a target must hold.
 LAST, HOLD = 10, 3
 
@@ -19,6 +21,8 @@ class Curve:
         accuracy: Of the server's model on its test rows, after each round.
         up: Bytes from all clients in each round.
         down: Bytes to all clients in each round.
+        joules: Of all clients in each round (J), estimated from processor time; ``None``: the
+            scheme's clients keep no records.
         diverged: Training broke down before the last round, and why.
         stopped: The watcher had seen enough before the last round.
     """
@@ -26,19 +30,25 @@ class Curve:
     accuracy: list[float] = field(default_factory=list)
     up: list[int] = field(default_factory=list)
     down: list[int] = field(default_factory=list)
+    joules: list[float | None] = field(default_factory=list)
     diverged: str = ""
     stopped: bool = False
 
-    def add(self, accuracy: float, up: int, down: int) -> None:
+    def add(self, accuracy: float, up: int, down: int, joules: float | None = None) -> None:
         """Add a finished round."""
         self.accuracy.append(accuracy)
         self.up.append(up)
         self.down.append(down)
+        self.joules.append(joules)
 
     @property
     def sent(self) -> list[int]:
         """Bytes both ways until the end of each round, that round included."""
         return list(accumulate(up + down for up, down in zip(self.up, self.down, strict=True)))
+
+    def joules_until(self, number: int) -> float | None:
+        """Return the joules until the end of a round, from 1 (J)."""
+        return known_sum(self.joules[:number])
 
     @property
     def final(self) -> float:

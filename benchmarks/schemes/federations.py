@@ -83,7 +83,9 @@ class _WatchedRun(RunDirectory):
         heads: Sequence[HeadRecord] = (),
     ) -> None:
         super().add_round(record, energy, heads)
-        self.curve.add(record.accuracy, record.uplink_bytes, record.downlink_bytes)
+        self.curve.add(
+            record.accuracy, record.uplink_bytes, record.downlink_bytes, record.energy_estimated_j
+        )
         self.watch(self.curve)
 
 

@@ -1,4 +1,4 @@
-"""Every scheme beside float32, in five numbers."""
+"""Every scheme beside float32, in five numbers; and its joules beside those of our defaults."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from statistics import fmean
 from typing import Any
 
-from schemes.catalogue import FLOAT32
+from schemes.catalogue import FLOAT32, OURS
 from schemes.cells import Cell
 
 
@@ -33,6 +33,9 @@ def summary_of(cells: Iterable[Cell]) -> list[dict[str, Any]]:
                 "accuracy_gap_points": round(100 * lost, 2),
                 "uplink_bytes_per_update": round(one["up_bytes_per_update"], 1),
                 "downlink_bytes_per_client_round": round(one["down_bytes_per_client"], 1),
+                "estimated_joules_to_target_over_full_plan": _over(
+                    _joules(one), _joules(known.get((task, cohort, OURS)))
+                ),
             }
         )
     return summary
@@ -47,6 +50,15 @@ def _whole_run(cell: Cell) -> float | None:
     """Return the bytes of all rounds; ``None``: a seed did not get to the last one."""
     by_round = cell["mean_bytes_by_round"]
     return by_round[-1] if len(by_round) == cell["rounds"] else None
+
+
+def _joules(cell: Cell | None) -> float | None:
+    found: float | None = cell and cell["first"]["mean_joules_estimated"]
+    return found
+
+
+def _over(one: float | None, full: float | None) -> float | None:
+    return round(one / full, 2) if one and full else None
 
 
 def _times(float32: float | None, other: float | None) -> float | None:

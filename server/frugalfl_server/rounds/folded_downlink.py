@@ -41,7 +41,9 @@ from frugalfl_server.rounds.downlink import EXACT, SEEDED
 #: moved; and that of running statistics.
 _STEP, _STATISTICS_STEP = 2.0, 0.3
 #: Without loss, because the view lives on the lattice.
-_COORDINATES = "statistics(dyadic | rans, dyadic | rans)"
+_COORDINATES = "dyadic | rans"
+#: Statistics have a scale of their own.
+_AND_STATISTICS = f"statistics({_COORDINATES}, {_COORDINATES})"
 #: Folds of which the coordinates after each round are remembered, to send sums of what was missed.
 _REMEMBERED = 3
 
@@ -243,8 +245,9 @@ class FoldedDownlink:
         self._chapters.append(_Chapter(opening, self.version))
 
     def _frame(self, values: Parameters, base: int, version: int) -> bytes:
+        codec = _AND_STATISTICS if any(map(is_statistic, values)) else _COORDINATES
         frame, _ = encode_frame(
-            parse_codec(_COORDINATES), Layout.of(values), values, base=base, version=version
+            parse_codec(codec), Layout.of(values), values, base=base, version=version
         )
         return frame
 
