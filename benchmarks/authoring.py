@@ -178,13 +178,19 @@ TWINS = {
         lambda: dense(nn.Dropout()),
         ROW,
     ),
-    "output-padding": Twins(
-        lambda: image(nn.ConvTranspose2d(8, 8, 3, 2, 1, output_padding=1)),
-        lambda: image(nn.Upsample(scale_factor=2), conv(8)),
+    "untracked-norm": Twins(
+        lambda: image(conv(8), nn.BatchNorm2d(8, track_running_stats=False)),
+        lambda: image(conv(8), nn.BatchNorm2d(8)),
         IMAGE,
     ),
-    "transposed-padding": Twins(
-        lambda: image(nn.ConvTranspose2d(8, 8, 3, 2, 1)),
+    "power-pool": Twins(lambda: image(nn.LPPool2d(2, 2)), lambda: image(nn.AvgPool2d(2)), IMAGE),
+    "bilinear-layer": Twins(
+        lambda: scores(lambda m, x: m.b(m.mix(x, x)), mix=nn.Bilinear(16, 16, 16)),
+        lambda: scores(lambda m, x: m.b(m.a(x) * m.mix(x)), mix=nn.Linear(16, 16)),
+        ROW,
+    ),
+    "transposed-options": Twins(
+        lambda: image(nn.ConvTranspose2d(8, 8, 3, 2, output_padding=1)),
         lambda: image(nn.Upsample(scale_factor=2), conv(8)),
         IMAGE,
     ),
@@ -255,6 +261,11 @@ TWINS = {
     ),
     "transposed": Twins(
         lambda: image(nn.ConvTranspose2d(8, 8, 2, 2)),
+        lambda: image(nn.Upsample(scale_factor=2), conv(8)),
+        IMAGE,
+    ),
+    "transposed-padding": Twins(
+        lambda: image(nn.ConvTranspose2d(8, 8, 3, 2, 1, output_padding=1)),
         lambda: image(nn.Upsample(scale_factor=2), conv(8)),
         IMAGE,
     ),

@@ -36,7 +36,7 @@ class Form:
     @property
     def classes(self) -> bool:
         """Whether targets are class numbers, int64; else they are values, float32."""
-        return self.kind in _OF_CLASSES
+        return self.kind.partition("(")[0] in _OF_CLASSES
 
     def fit(self, rows: Examples, whose: str) -> Examples:
         """Return a client's rows in this form; whole numbers become values, if these are wanted.

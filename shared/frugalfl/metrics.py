@@ -27,8 +27,6 @@ from frugalfl.errors import TaskError
 Metric = Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], float]
 
 _Numbers = npt.NDArray[Any]
-#: What the number of a metric is: a share of 1, in the targets' unit, its square, or plain.
-Unit = Literal["share", "target", "target squared", ""]
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,13 @@ class Measure:
     Attributes:
         of: Takes it.
         better: Whether a model is better with a higher or with a lower value.
-        unit: What the number is.
+        unit: What the number is: a ``share`` of 1; in the targets' unit (``target``) or its square
+            (``target squared``); in a unit that is called by its name, ``kW``; empty: plain.
     """
 
     of: Metric
     better: Literal["higher", "lower"] = "higher"
-    unit: Unit = "share"
+    unit: str = "share"
 
     def __post_init__(self) -> None:
         if self.better not in ("higher", "lower"):
@@ -56,15 +55,21 @@ class Measure:
     @property
     def most_lost(self) -> float:
         """How much int8 may cost, as :meth:`lost` counts it."""
-        relative = self.better == "lower" and not self.unit.startswith("target")
-        return MAX_RISE if relative else MAX_LOST
+        return MAX_RISE if self._relative else MAX_LOST
 
     @property
     def limit_text(self) -> str:
         """The same for people."""
         if self.unit.startswith("target"):
             return f"{self.most_lost:.0%} of the targets' spread"
-        return f"{self.most_lost:.0%}" if self.better == "lower" else f"{self.most_lost:.3f}"
+        return f"{self.most_lost:.0%}" if self._relative else f"{self.most_lost:.3f}"
+
+    @property
+    def _relative(self) -> bool:
+        """Whether what is lost is compared with the value itself."""
+        if self.unit.startswith("target"):
+            return False
+        return self.better == "lower" or self.unit not in ("share", "")
 
     def lost(self, exact: float, now: float, spread: float) -> float:
         """Return how much worse a value became; negative: it became better.
@@ -82,7 +87,7 @@ class Measure:
         apart = exact - now if self.better == "higher" else now - exact
         if self.unit.startswith("target"):
             return float(apart / max(spread, np.finfo(np.float64).tiny))
-        if self.better == "lower":
+        if self._relative:
             return float(apart / max(abs(exact), np.finfo(np.float64).tiny))
         return apart
 

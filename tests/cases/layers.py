@@ -146,8 +146,40 @@ LAYERS: Mapping[str, Layer] = {
     "encoder": Layer(encoder, STEPS),
     "lstm": Layer(lambda: recurrent(nn.LSTM), STEPS),
     "gru": Layer(lambda: recurrent(nn.GRU), STEPS),
-    "transposed_odd": Layer(
-        up(nn.ConvTranspose2d(3, 8, (1, 5), (1, 2), (0, 2))), IMAGE, "transposed-padding", "0"
+    "transposed_odd": Layer(up(nn.ConvTranspose2d(3, 8, (1, 5), (1, 2), (0, 2))), IMAGE),
+    "transposed_longer": Layer(
+        image(nn.ConvTranspose2d(8, 8, 3, 2, 1, output_padding=1), nn.BatchNorm2d(8)), IMAGE
+    ),
+    "transposed_series": Layer(
+        lambda: nn.Sequential(
+            nn.Conv1d(4, 8, 3, padding=1), nn.ReLU(),
+            nn.ConvTranspose1d(8, 8, 3, 2, 1, output_padding=1), nn.ReLU(),
+            nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 4),
+        ),
+        SERIES,
+    ),  # fmt: skip
+    "transposed_dilated": Layer(
+        up(nn.ConvTranspose2d(3, 8, 3, 2, 1, dilation=2)), IMAGE, "transposed-options", "0"
+    ),
+    "orthogonal": Layer(
+        lambda: nn.Sequential(
+            parametrizations.orthogonal(nn.Linear(16, 16)), nn.ReLU(), nn.Linear(16, 4)
+        ),
+        ROW,
+    ),
+    "weight_norm": Layer(
+        lambda: nn.Sequential(parametrizations.weight_norm(conv()), nn.ReLU(), head()), IMAGE
+    ),
+    "power_pool": Layer(image(nn.LPPool2d(2, 2)), IMAGE, "power-pool", "1"),
+    "untracked_norm": Layer(
+        image(nn.BatchNorm2d(8, track_running_stats=False), nn.ReLU()),
+        IMAGE, "untracked-norm", "1",
+    ),
+    "bilinear_layer": Layer(
+        lambda: Written(
+            lambda m, x: m.out(m.mix(x, x)), mix=nn.Bilinear(16, 16, 8), out=nn.Linear(8, 4)
+        ),
+        ROW, "bilinear-layer", "mix",
     ),
     "nearest_fraction": Layer(
         image(nn.Upsample(scale_factor=1.5), conv(8)), IMAGE, "fractional-resize", "1"

@@ -1,10 +1,13 @@
 """What the conversion rewrites before converting computes the same, whatever the network."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize
 
+from frugalfl_server.export.cut_transposed import is_native
 from frugalfl_server.export.to_float_tflite import prepare
 
 LAYERS = st.lists(
@@ -71,3 +74,44 @@ def test_a_rewritten_network_computes_the_same(kinds, head, axes, seed):
     assert (got - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
     left = [one for one in prepared.module.modules() if isinstance(one, nn.BatchNorm2d)]
     assert left == []
+
+
+def numbers(data, axes, low, high):
+    return data.draw(st.tuples(*[st.integers(low, high)] * axes))
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), axes=st.sampled_from([1, 2]), groups=st.sampled_from([1, 2, 4]))
+def test_a_transposed_convolution_of_any_padding_has_one_that_tflite_knows(data, axes, groups):
+    kernel, stride = numbers(data, axes, 2, 5), numbers(data, axes, 1, 3)
+    padding = numbers(data, axes, 0, 2)
+    most = [min(p, s - 1) for p, s in zip(padding, stride, strict=True)]
+    back = tuple(data.draw(st.integers(0, one)) for one in most)
+    kind = nn.ConvTranspose1d if axes == 1 else nn.ConvTranspose2d
+    torch.manual_seed(0)
+    layer = kind(4, 4, kernel, stride, padding, back, groups)
+    shape = (4, *(6,) * axes)
+    prepared = prepare(nn.Sequential(nn.ReLU(), layer), shape)
+    row = torch.randn(1, *shape)
+    with torch.no_grad():
+        expected = layer(row.relu())
+        got = prepared.module(row if prepared.example.ndim == row.ndim else row[..., None])
+    assert (got.reshape(expected.shape) - expected).abs().max() <= 1e-5
+    for one in prepared.module.modules():
+        if isinstance(one, nn.ConvTranspose1d | nn.ConvTranspose2d):
+            sizes = one.kernel_size, one.stride, one.padding, one.output_padding
+            assert is_native(*sizes)
+    assert (layer.padding, layer.output_padding) == (padding, back)  # the author's is left alone
+
+
+@pytest.mark.parametrize("norm", ["orthogonal", "weight_norm", "spectral_norm"])
+def test_computed_weights_are_written_out_in_a_copy(norm):
+    layer = getattr(parametrizations, norm)(nn.Linear(6, 6))
+    net = nn.Sequential(layer, nn.ReLU(), nn.Linear(6, 2)).eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    prepared = prepare(net, (6,))
+    row = torch.randn(1, 6)
+    assert torch.allclose(prepared.module(row), net(row), atol=1e-6)
+    assert list(prepared.module.state_dict()) == ["0.bias", "0.weight", "2.weight", "2.bias"]
+    assert parametrize.is_parametrized(layer)
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in before.items())

@@ -193,3 +193,58 @@ def test_nothing_to_measure_is_unknown_and_never_zero():
     assert one_class.metrics["roc_auc"] is None
     assert scores("regression", [[1.0]], [[1.0]]).metrics["r2"] is None
     assert math.isnan(KINDS["segmentation"].measures["iou"](np.zeros(4)))
+
+
+def ignoring(number, **more):
+    return lambda o, t: functional.cross_entropy(o, t, ignore_index=number, **more)
+
+
+def void(number):
+    """Class numbers of an image, every third place of which has this number."""
+    y = np.arange(ROWS * 4).reshape(ROWS, 4) % 3
+    y[:, ::3] = number
+    return y
+
+
+@pytest.mark.parametrize(
+    ("y", "loss", "kind"),
+    [
+        (void(255), ignoring(255), "segmentation(255)"),
+        (void(-100), "cross_entropy", "segmentation(-100)"),
+        (void(7), ignoring(7, label_smoothing=0.1), "segmentation(7)"),
+        (void(1), ignoring(0), "segmentation(0)"),  # a class that is not learnt is not counted
+        (void(1), ignoring(255), "segmentation(255)"),  # the server's rows happen to have none
+        (void(1), "cross_entropy", "segmentation"),
+    ],
+)
+def test_places_that_the_loss_ignores_are_found_out(y, loss, kind):
+    assert found(torch.zeros(ROWS, 3, 4), y, loss).name == kind
+    assert found(torch.zeros(ROWS, 3, 4), y, loss, kind="segmentation").name == kind
+    assert kind_named(kind).name == kind
+
+
+def test_a_number_that_nothing_ignores_is_named_with_what_to_say():
+    with pytest.raises(TaskError, match=r"from 0 to 255.*kind=\"segmentation\(255\)\""):
+        found(torch.zeros(ROWS, 3, 4), void(255))
+    assert found(torch.zeros(ROWS, 3, 4), void(255), kind="segmentation(255)").measures
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([255, -100, 2]))
+@settings(max_examples=30, deadline=None)
+def test_what_is_ignored_counts_for_nothing(seed, number):
+    rng = np.random.default_rng(seed)
+    kind, outputs = kind_named(f"segmentation({number})"), rng.normal(size=(9, 3, 5, 2))
+    y = rng.integers(0, 2, (9, 5, 2))
+    left_out = rng.random(y.shape) < 0.4
+    y[left_out] = number
+    scored = scores(kind.name, outputs, y).metrics
+    assert scored["iou"] == pytest.approx(
+        sk.jaccard_score(y[~left_out], outputs.argmax(1)[~left_out], average="macro")
+    )
+    assert scored["pixel_accuracy"] == pytest.approx(
+        sk.accuracy_score(y[~left_out], outputs.argmax(1)[~left_out])
+    )
+    # As much is counted of every row, so that nobody can add more than rows.
+    assert {kind.size(kind.tally(outputs[i : i + 1], y[i : i + 1])) for i in range(9)} == {10}
+    parts = kind.tally(outputs[:4], y[:4]) + kind.tally(outputs[4:], y[4:])
+    assert scoring_of(task(), kind).of_tally(parts, 9).metrics == pytest.approx(scored)

@@ -48,25 +48,25 @@ def runs(
 ) -> None:
     """List runs, the oldest first: what they reached, what it cost, and in what they differ.
 
-    Settings that are the same in all of them are left out.
+    Settings that are the same in all runs of a task are left out.
     """
-    from frugalfl_server.run.run_list import differing, list_runs
+    from frugalfl_server.run.run_list import list_runs
 
     listed = list_runs(places or [Path("runs")])
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in listed], indent=2))
         return
-    _print(listed, differing(listed))
+    _print(listed)
 
 
-def _print(listed: Sequence[Listed], names: Sequence[str]) -> None:
+def _print(listed: Sequence[Listed]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE
-    rows = [[*_figures(one), _settings(one, names)] for one in listed]
-    whole = _table((*_TITLES, _DIFFER if names else ""), rows)
+    rows = [[*_figures(one), _settings(one, listed)] for one in listed]
+    whole = _table((*_TITLES, _DIFFER if any(row[-1] for row in rows) else ""), rows)
     if console.measure(whole, options=console.options.update(width=_ANY)).maximum <= console.width:
         console.print(whole)
     else:
@@ -115,9 +115,12 @@ def _figures(one: Listed) -> list[str]:
     ]
 
 
-def _settings(one: Listed, names: Sequence[str]) -> str:
-    """Return the settings of a run by which it can be told from the others."""
+def _settings(one: Listed, listed: Sequence[Listed]) -> str:
+    """Return the settings of a run by which it can be told from others of its task."""
+    from frugalfl_server.run.run_list import differing
+
     if not one.settings:
         return ""
+    names = differing([other for other in listed if other.task == one.task])
     known: dict[str, Any] = {name: one.settings.get(name, "–") for name in names}
     return "  ".join(f"{name}={value}" for name, value in known.items())

@@ -7,7 +7,8 @@ Three choices, each measured on host x86-64 with five small networks:
 * Ranges are the smallest and largest value seen. The quantizer's default, a moving average,
   costs 15 to 25 dB of the outputs' signal-to-noise ratio.
 * Dense layers have one scale for all rows of their weights. With one scale a row,
-  TFLite-Micro before May 2024 computes wrong numbers without an error.
+  TFLite-Micro before May 2024 computes wrong numbers without an error. So do all kernels of
+  products of matrices (``torch.einsum``), of any age.
 * Operator versions are raised to those of the int8 kernels. The quantizer leaves the float
   ones, which strict importers refuse.
 """
@@ -96,6 +97,8 @@ HEADROOM = 4
 #: What the quantizer knows of each tensor, by its name: ``min`` and ``max`` among others.
 Statistics = dict[str, dict[str, Any]]
 
+#: Operators whose weights have one scale for all of them.
+_ONE_SCALE = ("FULLY_CONNECTED", "BATCH_MATMUL")
 #: ``(batch, features)``: what a dense layer sees after a flatten.
 ROW_RANK = 2
 
@@ -184,10 +187,11 @@ def _recipe(activations: str) -> list[Any]:
 
     named = recipe.static_wi8_ai16 if activations == "int16" else recipe.static_wi8_ai8
     everything = named()[0]
-    dense = copy.deepcopy(everything)
-    dense["operation"] = "FULLY_CONNECTED"
-    dense["op_config"]["weight_tensor_config"]["granularity"] = "TENSORWISE"
-    return [everything, dense]
+    recipes = [everything]
+    for name in _ONE_SCALE:
+        recipes.append(copy.deepcopy(everything) | {"operation": name})
+        recipes[-1]["op_config"]["weight_tensor_config"]["granularity"] = "TENSORWISE"
+    return recipes
 
 
 def _run_calibrator(model: bytes, rows: FloatArray) -> Statistics:

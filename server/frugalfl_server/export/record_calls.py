@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     import torch
 
 
+#: By PyTorch's words.
+_HINTS = {
+    "more than 1 value per channel": "a device gives the model one row at a time, and a batch norm "
+    "without running statistics needs several: leave track_running_stats as it is",
+}
+
+
 @dataclass(frozen=True)
 class TracedCall:
     """One call of a PyTorch function.
@@ -129,9 +136,14 @@ def trace(module: torch.nn.Module, example: torch.Tensor) -> Trace:
             line = line_of(error)
             raise ExportError(
                 f"the model does not run on an input of shape {tuple(example.shape)}: "
-                f"{type(error).__name__}: {reason}{f' ({line})' if line else ''}"
+                f"{type(error).__name__}: {reason}{f' ({line})' if line else ''}{_hint(reason)}"
             ) from error
     return result
+
+
+def _hint(reason: str) -> str:
+    """Say what to write instead if a model runs on several rows, and not on one."""
+    return next((f"; {hint}" for words, hint in _HINTS.items() if words in reason), "")
 
 
 def _mode(

@@ -1,8 +1,9 @@
 """A PyTorch module to a float .tflite file that reads well on a microcontroller.
 
-Four things are done to a copy of the module first, each because the converter leaves operators
-behind otherwise: evaluation mode, one-dimensional convolutions as two-dimensional ones, batch
-norms folded into the layers beside them, and channels-last inputs.
+Six things are done to a copy of the module first, each because the converter leaves operators
+behind otherwise, or cannot go on: evaluation mode, weights written out, one-dimensional convolutions
+as two-dimensional ones, batch norms folded into the layers beside them, transposed convolutions
+with paddings that TFLite knows, and channels-last inputs.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from frugalfl.task import FloatArray
 from frugalfl_server.export import flatbuffer
 from frugalfl_server.export.as_2d import SERIES_RANK, as_2d
 from frugalfl_server.export.batch_norm import IMAGE_RANK, fold_batch_norms
+from frugalfl_server.export.cut_transposed import cut_transposed
 from frugalfl_server.export.dense_bias import restore_biases
 from frugalfl_server.export.explain_error import explain_errors
 from frugalfl_server.export.fold_transposes import fold_transposes
 from frugalfl_server.export.plain_convolution import plain_convolutions
+from frugalfl_server.export.plain_weights import write_out_weights
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.record_calls import trace
 
@@ -78,13 +81,13 @@ def prepare(module: torch.nn.Module, input_shape: tuple[int, ...]) -> PreparedMo
     """
     import torch
 
-    plain = copy.deepcopy(module).cpu().float().eval()
+    plain = write_out_weights(copy.deepcopy(module).cpu().float().eval())
     example = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0))
     _check(plain, example)
     twin = as_2d(plain, example)
     if twin is not None:
         plain, example = twin, example[..., None]
-    return PreparedModel(fold_batch_norms(plain, example), example)
+    return PreparedModel(cut_transposed(fold_batch_norms(plain, example)), example)
 
 
 def to_model_layout(x: FloatArray, model: bytes) -> FloatArray:

@@ -18,7 +18,7 @@ from frugalfl_server.report.panels import Panel, panel
 from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.sheet import Sheet
 from frugalfl_server.report.svg import INK, MUTED, OTHER, OURS
-from frugalfl_server.report.texts import measure_title, percent
+from frugalfl_server.report.texts import percent
 from frugalfl_server.report.ticks import only_grid
 from frugalfl_server.run.records import RoundRecord, score_of
 
@@ -59,12 +59,16 @@ def quantities(facts: Facts) -> list[Quantity]:
     """Return what a run knows by round: its measures, the first one first, then the loss."""
     names = [one["name"] for one in facts.measures] if facts.measures else _older(facts)
     found = [
-        Quantity(name, f"{measure_title(name)} ({facts.direction(name)})", _score(name))
+        Quantity(name, _title(facts, name), _score(name))
         for name in names
     ]
     known = [one for one in found if any(not math.isnan(one.of(r)) for r in facts.done)]
     loss = Quantity(LOSS, "Training loss (mean of the clients, lower is better)", _loss)
     return [*known[: _MOST_PANELS - 1], loss]
+
+
+def _title(facts: Facts, name: str) -> str:
+    return f"{facts.title_of(name)} ({facts.direction(name)})".replace(") (", ", ")
 
 
 def round_panels(facts: Facts) -> list[Panel]:

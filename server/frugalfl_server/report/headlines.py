@@ -14,7 +14,6 @@ from frugalfl_server.report.texts import (
     duration,
     energy,
     less,
-    measure_name,
     percent,
 )
 from frugalfl_server.run.directory import MODEL
@@ -150,7 +149,7 @@ def slim_sentence(facts: Facts) -> str:
 def _slim_metric(facts: Facts, name: str) -> str:
     pruned, slim = (of["metrics_int8"].get(name) for of in (facts.summary, facts.summary["slim"]))
     return (
-        f"as int8 the pruned model has {measure_name(name)} {number(pruned)}, the model trained "
+        f"as int8 the pruned model has {facts.name_of(name)} {number(pruned)}, the model trained "
         f"slim from scratch {number(slim)}"
     )
 
@@ -191,7 +190,7 @@ def _metric(facts: Facts, name: str) -> Headline:
         note += f"; baseline {number(facts.baseline[-1].metrics.get(name))}"
     if trained is None and facts.summary["rounds"] == 0:  # recovery rounds alone
         trained = facts.ours[-1].metrics[name]
-    return Headline(measure_name(name), number(trained), f"{note}; {facts.direction(name)}")
+    return Headline(facts.name_of(name), number(trained), f"{note}; {facts.direction(name)}")
 
 
 def _before_and_after(facts: Facts, name: str) -> str:

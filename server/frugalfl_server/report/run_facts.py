@@ -153,8 +153,7 @@ class Facts:
     @property
     def shows_share(self) -> bool:
         """Whether what the curves show is a share, between 0 and 1."""
-        units = {one["name"]: one["unit"] for one in self.measures or ()}
-        return units.get(self.metric or ACCURACY, "share") == "share"
+        return self._units.get(self.metric or ACCURACY, "share") == "share"
 
     @property
     def lower_is_better(self) -> bool:
@@ -166,18 +165,31 @@ class Facts:
     @property
     def drawn(self) -> str:
         """What the curves show, in words."""
-        return measure_name(self.metric) if self.metric else ACCURACY
+        return self.name_of(self.metric) if self.metric else ACCURACY
 
     @property
     def drawn_title(self) -> str:
         """The same as a heading."""
-        return measure_title(self.metric or ACCURACY)
+        return self.title_of(self.metric or ACCURACY)
+
+    def name_of(self, name: str) -> str:
+        """Return the name of a measure as its field writes it, with a unit that is in it."""
+        return measure_name(name, self._units.get(name, ""))
+
+    def title_of(self, name: str) -> str:
+        """The same as a heading."""
+        return measure_title(name, self._units.get(name, ""))
+
+    @property
+    def _units(self) -> Mapping[str, str]:
+        return {one["name"]: one["unit"] for one in self.measures or ()}
 
     def direction(self, name: str) -> str:
         """Say which value of a measure is better, and in which unit it is."""
         for one in self.measures or ():
             if one["name"] == name:
-                return direction(one["better"], one["unit"], self.unit)
+                named = f"({one['unit']})" in self.name_of(name)
+                return direction(one["better"], "" if named else one["unit"], self.unit)
         return "higher is better"
 
     @property

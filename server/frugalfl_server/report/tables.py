@@ -15,7 +15,6 @@ from frugalfl_server.report.texts import (
     duration,
     energy,
     less,
-    measure_name,
     percent,
 )
 
@@ -139,7 +138,7 @@ def _metric_rows(facts: Facts, other: Mapping[str, Any]) -> list[ComparisonRow]:
             apart = _apart(ours - theirs) if known else ""
             rows.append(
                 ComparisonRow(
-                    f"{measure_name(name)} after {moment}", number(ours), number(theirs), apart
+                    f"{facts.name_of(name)} after {moment}", number(ours), number(theirs), apart
                 )
             )
     return rows

@@ -26,22 +26,28 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share * 100:.1f} %"
 
 
-def measure_name(name: str) -> str:
+def measure_name(name: str, unit: str = "") -> str:
     """Return the name of a measure as its field writes it.
 
-    >>> measure_name("rmse"), measure_name("average_precision")
-    ('RMSE', 'average precision')
+    Args:
+        name: Of the measure.
+        unit: As of :class:`frugalfl.metrics.Measure`.
+
+    >>> measure_name("rmse"), measure_name("average_precision"), measure_name("rmse_kw", "kW")
+    ('RMSE', 'average precision', 'RMSE (kW)')
     """
+    if unit and name.lower().endswith(f"_{unit.lower()}"):
+        return f"{measure_name(name[: -len(unit) - 1])} ({unit})"
     return _FIELDS_NAMES.get(name, words(name))
 
 
-def measure_title(name: str) -> str:
+def measure_title(name: str, unit: str = "") -> str:
     """Return the same as a heading; a task's own metric as the task writes it.
 
     >>> measure_title("rmse"), measure_title("average_precision"), measure_title("rmse_kw")
     ('RMSE', 'Average precision', 'rmse kw')
     """
-    said = measure_name(name)
+    said = measure_name(name, unit)
     return said[0].upper() + said[1:] if name in _OUR_OWN else said
 
 
@@ -57,10 +63,12 @@ def direction(better: str, unit: str, of_targets: str = "") -> str:
     ("lower is better, in the targets' unit", 'lower is better, in mm')
     >>> direction("lower", "target squared", "mm"), direction("higher", "share")
     ('lower is better, in mm squared', 'higher is better')
+    >>> direction("lower", "kW")
+    'lower is better, in kW'
     """
     known = of_targets or "the targets' unit"
-    in_unit = {"target": f", in {known}", "target squared": f", in {known} squared"}
-    return f"{better} is better{in_unit.get(unit, '')}"
+    named = {"target": known, "target squared": f"{known} squared", "share": ""}.get(unit, unit)
+    return f"{better} is better{f', in {named}' if named else ''}"
 
 
 def joules(value: float | None) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frugalfl.kinds import Kind
+from frugalfl.kinds.counts import confusion
 from frugalfl_server.run.sealed import write_sealed
 
 Array = npt.NDArray[Any]
@@ -63,7 +64,7 @@ def _of_classes(kind: Kind, outputs: Mapping[str, Array], targets: Array) -> dic
     for stage, values in outputs.items():
         tally = kind.tally(values, targets)
         classes = values.shape[1]
-        table = tally.reshape(classes, classes).astype(np.int64)
+        table = confusion(tally).astype(np.int64)
         sums = np.stack([table.diagonal(), table.sum(0), table.sum(1)], axis=1)
         if classes <= MOST_IN_MATRIX:
             stages[stage] = {"confusion": table.tolist()}

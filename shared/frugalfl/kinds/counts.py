@@ -14,19 +14,24 @@ Tally = npt.NDArray[np.float64]
 _COUNTS = 4
 
 
-def of_classes(outputs: Array, targets: Array) -> Tally:
+def of_classes(outputs: Array, targets: Array, ignored: int | None = None) -> Tally:
     """Return the confusion matrix, row by row: how often class i was taken for class j.
 
     Args:
         outputs: One score a class, shape ``(rows, classes, ...)``.
         targets: Class numbers, shape ``(rows, ...)``.
+        ignored: A target that stands for no class; ``None``: there is none.
 
     Returns:
-        Shape ``(classes * classes,)``.
+        Shape ``(classes * classes,)``; with ``ignored`` one more, how often that was the target:
+        so the sum is as large for every row, whatever is ignored in it.
     """
     classes = outputs.shape[1]
-    pairs = targets.astype(np.int64) * classes + outputs.argmax(axis=1)
-    return np.bincount(pairs.reshape(-1), minlength=classes * classes).astype(np.float64)
+    pairs = (targets.astype(np.int64) * classes + outputs.argmax(axis=1)).reshape(-1)
+    if ignored is not None:
+        pairs = np.where(targets.reshape(-1) == ignored, classes * classes, pairs)
+    entries = classes * classes + (ignored is not None)
+    return np.bincount(pairs, minlength=entries).astype(np.float64)
 
 
 def of_labels(outputs: Array, targets: Array, threshold: float) -> Tally:
@@ -54,12 +59,13 @@ def size(tally: Tally) -> float:
 def confusion(tally: Tally) -> npt.NDArray[np.float64]:
     """Return a confusion matrix as rows of what is right, columns of what was said."""
     classes = math.isqrt(len(tally))
-    return tally.reshape(classes, classes)
+    return tally[: classes * classes].reshape(classes, classes)
 
 
 def share_of_rows(tally: Tally) -> float:
     """Return the share of a confusion matrix that is on its diagonal: taken for what it is."""
-    return float(confusion(tally).trace() / tally.sum()) if tally.sum() else math.nan
+    table = confusion(tally)
+    return float(table.trace() / table.sum()) if table.sum() else math.nan
 
 
 def share_of_labels(tally: Tally) -> float:

@@ -7,6 +7,7 @@ squared errors by its values, whatever the function is called.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 _CLOSE = 1e-4
+#: Targets that segmentation losses are told to ignore, and most numbers that are tried.
+_COMMON_IGNORED, _MOST_TRIED = (255, -1), 32
+#: Size of the small image that they are tried on.
+_TRIED_PLACES = 4
 
 
 def kind_of(task: Task, outputs: torch.Tensor, examples: Examples, whose: str) -> Kind:
@@ -44,6 +49,7 @@ def kind_of(task: Task, outputs: torch.Tensor, examples: Examples, whose: str) -
         )
     first = Examples(examples.x[: len(outputs)], examples.y[: len(outputs)])
     kind = kind_named(task.kind) if task.kind else _infer(task, outputs, first, examples)
+    kind = _without_ignored(task, kind, outputs, examples.y)
     check_kind(kind, tuple(outputs.shape), examples.y, f"task {task.name!r}: {whose}")
     return _of_probabilities(task, kind, outputs, first.y.shape)
 
@@ -91,6 +97,35 @@ def _of_probabilities(
     return kind
 
 
+def _without_ignored(task: Task, kind: Kind, outputs: torch.Tensor, targets: Array) -> Kind:
+    """Return the same kind without places that the loss ignores, if it ignores some."""
+    named = kind.name == "segmentation" and np.issubdtype(targets.dtype, np.integer)
+    if not named or outputs.ndim < 3:
+        return kind
+    classes = outputs.shape[1]
+    beyond = np.unique(targets[(targets < 0) | (targets >= classes)])[:_MOST_TRIED].tolist()
+    numbers = beyond or [*_COMMON_IGNORED, *range(min(classes, _MOST_TRIED))]
+    for number in numbers:
+        if _is_ignored(task, outputs, number):
+            return kind_named(f"segmentation({number})")
+    return kind
+
+
+def _is_ignored(task: Task, outputs: torch.Tensor, number: int) -> bool:
+    """Say whether a loss does not look at outputs if the target is this number.
+
+    Every second place of a small image gets it as its target, and then other outputs.
+    """
+    rng, places = np.random.default_rng(2), (min(size, _TRIED_PLACES) for size in outputs.shape[2:])
+    shape = (2, outputs.shape[1], *places)
+    drawn, targets = rng.normal(size=shape), rng.integers(0, shape[1], (2, *shape[2:]))
+    ignored = np.arange(targets.size).reshape(targets.shape) % 2 == 0
+    targets[ignored] = number
+    others = np.where(ignored[:, None], rng.normal(size=shape), drawn)
+    one, other = (_try_loss(task, outputs, given, targets) for given in (drawn, others))
+    return one is not None and math.isfinite(one) and one == other
+
+
 def _cross_entropy_of(task: Task, outputs: torch.Tensor, targets_shape: tuple[int, ...]) -> str:
     """Say what a loss is the binary cross-entropy of: ``logits``, ``shares``, or nothing."""
     rng = np.random.default_rng(0)
@@ -130,10 +165,18 @@ def _refuse_every_with_every(task: Task, outputs: torch.Tensor, first: Examples)
 
 def _try_loss(task: Task, like: torch.Tensor, outputs: Array, targets: Array) -> float | None:
     """Return what the loss says of some numbers; ``None``: it does not take them."""
-    loss: Callable[..., Any] = task.loss  # type: ignore[assignment]
+    loss, wanted = _loss_of(task), like.long() if targets.dtype.kind == "i" else like
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of broadcasting: that is what is looked for
-            return float(loss(like.new_tensor(outputs), like.new_tensor(targets)))
+            return float(loss(like.new_tensor(outputs), wanted.new_tensor(targets)))
     except Exception:  # a loss may refuse numbers that are none of its task's
         return None
+
+
+def _loss_of(task: Task) -> Callable[..., Any]:
+    if not isinstance(task.loss, str):
+        return task.loss
+    from torch.nn import functional
+
+    return functional.cross_entropy

@@ -83,6 +83,16 @@ def _multi_label(threshold: float) -> Kind:
     )
 
 
+def _segmentation(ignored: int | None) -> Kind:
+    """Return the kind of one class a place, without the places where the target is ``ignored``."""
+    return Kind(
+        "segmentation" if ignored is None else f"segmentation({ignored})",
+        partial(counts.of_classes, ignored=ignored),
+        partial(_classes, ignored=ignored),
+        measures={"iou": counts.mean_iou, "pixel_accuracy": counts.share_of_rows},
+    )
+
+
 def _flat(ranking: Callable[[Array, Array], float]) -> Callable[[Array, Array], float]:
     return lambda outputs, targets: ranking(outputs.reshape(-1), targets.reshape(-1))
 
@@ -99,7 +109,7 @@ def _pair_up(
     return ""
 
 
-def _classes(outputs: tuple[int, ...], targets: Array) -> str:
+def _classes(outputs: tuple[int, ...], targets: Array, ignored: int | None = None) -> str:
     """Say why targets are not class numbers of these outputs; empty: they are."""
     if len(outputs) < 2 or targets.shape[1:] != outputs[2:]:
         flat = targets.ndim == 2 and targets.shape[1] == 1
@@ -107,10 +117,13 @@ def _classes(outputs: tuple[int, ...], targets: Array) -> str:
         return f"outputs have shape {outputs}, targets {targets.shape}{hint}"
     if not np.issubdtype(targets.dtype, np.integer):
         return f"targets are {targets.dtype}, not class numbers"
-    if len(targets) and not 0 <= targets.min() <= targets.max() < outputs[1]:
-        return (
-            f"classes go from {targets.min()} to {targets.max()}, the model has 0 to "
-            f"{outputs[1] - 1}"
+    counted = targets if ignored is None else targets[targets != ignored]
+    if counted.size and not 0 <= counted.min() <= counted.max() < outputs[1]:
+        low, high = counted.min(), counted.max()
+        odd = low if low < 0 else high
+        hint = f'; if the loss ignores {odd}, say kind="segmentation({odd})"'
+        return f"classes go from {low} to {high}, the model has 0 to {outputs[1] - 1}" + (
+            hint if len(outputs) > 2 else ""
         )
     return ""
 
@@ -147,16 +160,16 @@ KINDS: Mapping[str, Kind] = {
             measures={"mse": differences.mse, "r2": differences.r2},
             about=_ERRORS, size=differences.size,
         ),
-        Kind(
-            "segmentation", counts.of_classes, _classes,
-            measures={"iou": counts.mean_iou, "pixel_accuracy": counts.share_of_rows},
-        ),
+        _segmentation(None),
     )
 }  # fmt: skip
 
 
 def kind_named(text: str) -> Kind:
-    """Return a kind by its name; ``binary(0.5)`` says that outputs are probabilities.
+    """Return a kind by its name.
+
+    ``binary(0.5)`` says that outputs are probabilities, ``segmentation(255)`` that places with the
+    target 255 do not count.
 
     Raises:
         UsageError: There is none of that name.
@@ -167,4 +180,6 @@ def kind_named(text: str) -> Kind:
         case re.Match() as found:
             make = _binary if found[1] == "binary" else _multi_label
             return make(float(found[2]))
+    if found := re.fullmatch(r"segmentation\((-?\d{1,9})\)", text):
+        return _segmentation(int(found[1]))
     raise UsageError(f"unknown kind of task {text!r}; it is one of {', '.join(KINDS)}")

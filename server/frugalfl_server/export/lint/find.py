@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from frugalfl_server.export.cut_transposed import is_native
 from frugalfl_server.export.lint.subject import Finding, Subject
 from frugalfl_server.export.record_calls import TracedCall
 
@@ -112,24 +113,39 @@ def live_dropouts(model: Subject) -> Iterator[Finding]:
             yield Finding(call)
 
 
-def padded_transposed(model: Subject) -> Iterator[Finding]:
-    """Find transposed convolutions with extra rows."""
-    for call in model.calls(("conv_transpose1d", "conv_transpose2d")):
-        if any(_sizes(call.argument(5, "output_padding", 0), 2)):
-            yield Finding(call)
+def unknown_transposed(model: Subject) -> Iterator[Finding]:
+    """Find transposed convolutions that can be neither converted nor rewritten."""
+    for call, (_, _, padding, back) in _transposed(model):
+        dilation = call.argument(7, "dilation", 1)
+        if any(one != 1 for one in _sizes(dilation, len(padding))):
+            yield Finding(call, f"dilation {_text(dilation)}")
+        elif any(more > less for more, less in zip(back, padding, strict=True)):
+            yield Finding(call, f"output_padding {_text(back)} and padding {_text(padding)}")
 
 
 def cut_transposed(model: Subject) -> Iterator[Finding]:
     """Find transposed convolutions whose padding is neither of the two that TFLite knows."""
-    for call in model.calls(("conv_transpose1d", "conv_transpose2d")):
-        before, after = call.tensors[0].shape[2:], call.output.shape[2:]
-        stride, padding = call.argument(3, "stride", 1), call.argument(4, "padding", 0)
-        larger = [old * step for old, step in zip(before, _sizes(stride, len(before)), strict=True)]
-        dilation = call.argument(7, "dilation", 1)
-        if any(one != 1 for one in _sizes(dilation, len(before))):
-            yield Finding(call, f"dilation {_text(dilation)}")
-        elif any(_sizes(padding, len(before))) and list(after) != larger:
+    for call, (kernel, stride, padding, back) in _transposed(model):
+        if not is_native(kernel, stride, padding, back):
             yield Finding(call, f"stride {_text(stride)} and padding {_text(padding)}")
+
+
+def _transposed(model: Subject) -> Iterator[tuple[TracedCall, list[tuple[int, ...]]]]:
+    """Yield transposed convolutions: kernel, stride, padding and output padding by axis."""
+    for call in model.calls(("conv_transpose1d", "conv_transpose2d")):
+        kernel = tuple(call.argument(1, "weight").shape[2:])
+        others = (
+            call.argument(3, "stride", 1), call.argument(4, "padding", 0),
+            call.argument(5, "output_padding", 0),
+        )  # fmt: skip
+        yield call, [kernel, *(_sizes(one, len(kernel)) for one in others)]
+
+
+def untracked_norms(model: Subject) -> Iterator[Finding]:
+    """Find batch norms that measure the batch when the model is used."""
+    for call in model.calls(("batch_norm",)):
+        if call.argument(1, "running_mean") is None:
+            yield Finding(call)
 
 
 def fractional_resizes(model: Subject) -> Iterator[Finding]:

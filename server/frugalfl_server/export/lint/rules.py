@@ -150,18 +150,29 @@ RULES: tuple[Rule, ...] = (
         "F.dropout(x, p)", "nn.Dropout(p)",
     ),
     Rule(
-        "output-padding", "stops", find.padded_transposed,
-        "a transposed convolution with output_padding cannot be converted",
-        "use Upsample and Conv2d",
-        "nn.ConvTranspose2d(..., output_padding=1)", "nn.Upsample, nn.Conv2d",
+        "untracked-norm", "stops", find.untracked_norms,
+        "this batch norm measures the batch that it is given, and a device gives it one row",
+        "leave track_running_stats as it is, or use GroupNorm",
+        "nn.BatchNorm2d(c, track_running_stats=False)", "nn.BatchNorm2d(c)",
     ),
     Rule(
-        "transposed-padding", "stops", find.cut_transposed,
+        "power-pool", "stops", find.calls("lp_pool1d", "lp_pool2d", "lp_pool3d"),
+        "{detail} takes powers, roots and signs, for which there are no int8 kernels",
+        "use AvgPool2d or MaxPool2d",
+        "nn.LPPool2d(2, 2)", "nn.AvgPool2d(2)",
+    ),
+    Rule(
+        "bilinear-layer", "stops", find.calls("bilinear"),
+        "nn.Bilinear cannot be converted",
+        "use the product of two dense layers, or one dense layer of both inputs in a row",
+        "nn.Bilinear(a, b, c)(x, y)", "nn.Linear(a, c)(x) * nn.Linear(b, c)(y)",
+    ),
+    Rule(
+        "transposed-options", "stops", find.unknown_transposed,
         "a transposed convolution with {detail} cannot be converted",
-        "use Upsample and Conv2d, or padding with which the output is just stride times as large: "
-        "kernel 4, stride 2, padding 1",
-        "nn.ConvTranspose2d(c, d, 3, 2, padding=1)",
-        "nn.Upsample(scale_factor=2), nn.Conv2d(c, d, 3, padding=1)",
+        "use Upsample and Conv2d, or no dilation, and output_padding up to padding",
+        "nn.ConvTranspose2d(c, d, 3, 2, output_padding=1)",
+        "nn.ConvTranspose2d(c, d, 3, 2, padding=1, output_padding=1)",
     ),
     Rule(
         "fractional-resize", "stops", find.fractional_resizes,
@@ -266,6 +277,15 @@ RULES: tuple[Rule, ...] = (
         "nn.ConvTranspose2d(c, d, 2, 2)",
         "nn.Upsample(scale_factor=2), nn.Conv2d(c, d, 3, padding=1)",
         AddedCost(-1, -336, 6592),
+    ),
+    Rule(
+        "transposed-padding", "costs", find.cut_transposed,
+        "a transposed convolution with {detail} is computed without, and then cut",
+        "use Upsample and Conv2d, or padding with which the output is just stride times as large: "
+        "kernel 4, stride 2, padding 1",
+        "nn.ConvTranspose2d(c, d, 3, 2, padding=1, output_padding=1)",
+        "nn.Upsample(scale_factor=2), nn.Conv2d(c, d, 3, padding=1)",
+        AddedCost(0, 0, 0),
     ),
     Rule(
         "series", "costs", find.series,

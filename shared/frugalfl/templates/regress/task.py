@@ -89,6 +89,6 @@ task = Task(
     public_data=public_data,
     loss=squared_error,
     kind="regression",
-    metrics={"rmse_kw": Measure(error_kw, better="lower", unit="")},
+    metrics={"rmse_kw": Measure(error_kw, better="lower", unit="kW")},
     about={"inputs": INPUTS, "output": TARGET, "scaling": "expected range to -1 to 1"},
 )

@@ -1,0 +1,80 @@
+"""A transposed convolution with any padding, as the one without padding and a cut behind it.
+
+TFLite's TRANSPOSE_CONV knows two paddings: none, and one with which the output is just ``stride``
+times as large as the input. PyTorch's ``padding`` leaves out so many places at both ends of what is
+computed without, and ``output_padding`` brings back some of those at the far end. A cut does both.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+def cut_transposed(module: torch.nn.Module) -> torch.nn.Module:
+    """Return a module in which transposed convolutions have paddings that TFLite knows.
+
+    Args:
+        module: Left as it was.
+
+    Returns:
+        A copy that computes the same; the module itself if nothing has to be cut. Layers that are
+        dilated, or bring back more than they leave out, stay as they are.
+    """
+    if not any(map(can_be_cut, module.modules())):
+        return module
+    twin = copy.deepcopy(module)
+    layers = [(path, one) for path, one in twin.named_modules() if can_be_cut(one)]
+    for path, layer in layers:
+        if not path:
+            return _cut(layer)
+        twin.set_submodule(path, _cut(layer))
+    return twin
+
+
+def can_be_cut(layer: Any) -> bool:
+    """Say whether a layer is a transposed convolution that has to be cut, and can be."""
+    from torch import nn
+
+    if type(layer) not in (nn.ConvTranspose1d, nn.ConvTranspose2d):
+        return False
+    if any(one != 1 for one in layer.dilation) or is_native(
+        layer.kernel_size, layer.stride, layer.padding, layer.output_padding
+    ):
+        return False
+    ends = zip(layer.padding, layer.output_padding, strict=True)
+    return all(0 <= back <= left_out for left_out, back in ends)
+
+
+def is_native(
+    kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...],
+    output_padding: tuple[int, ...],
+) -> bool:
+    """Say whether TFLite knows a padding; all arguments by axis, without dilation."""
+    if any(output_padding):
+        return False
+    sizes = zip(kernel, stride, padding, strict=True)
+    return not any(padding) or all(size - 2 * left_out == step for size, step, left_out in sizes)
+
+
+def _cut(layer: Any) -> torch.nn.Module:
+    from torch import nn
+
+    class CutTransposed(nn.Module):
+        """The whole output, then what is left of it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.whole = copy.deepcopy(layer)
+            self.whole.padding = self.whole.output_padding = (0,) * len(layer.padding)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.whole(x)
+            for axis, (first, back) in enumerate(zip(layer.padding, layer.output_padding), 2):
+                y = y.narrow(axis, first, y.shape[axis] - 2 * first + back)
+            return y
+
+    return CutTransposed().eval()
