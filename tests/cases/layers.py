@@ -157,7 +157,7 @@ LAYERS: Mapping[str, Layer] = {
             nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 4),
         ),
         SERIES,
-    ),  # fmt: skip
+    ),
     "transposed_dilated": Layer(
         up(nn.ConvTranspose2d(3, 8, 3, 2, 1, dilation=2)), IMAGE, "transposed-options", "0"
     ),

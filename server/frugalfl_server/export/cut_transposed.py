@@ -50,7 +50,9 @@ def can_be_cut(layer: Any) -> bool:
 
 
 def is_native(
-    kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
     output_padding: tuple[int, ...],
 ) -> bool:
     """Say whether TFLite knows a padding; all arguments by axis, without dilation."""
@@ -73,7 +75,8 @@ def _cut(layer: Any) -> torch.nn.Module:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             y: torch.Tensor = self.whole(x)
-            for axis, (first, back) in enumerate(zip(layer.padding, layer.output_padding), 2):
+            ends = zip(layer.padding, layer.output_padding, strict=True)
+            for axis, (first, back) in enumerate(ends, 2):
                 y = y.narrow(axis, first, y.shape[axis] - 2 * first + back)
             return y
 

@@ -186,7 +186,7 @@ def signal_to_noise(sqnr_db: float, least: float) -> Gate:
     reason = (
         f"the int8 outputs have a signal-to-noise ratio of {sqnr_db:.1f} dB (at least {least:.0f} "
         "dB are needed); give about 200 typical calibration rows, of a run by frugalfl export RUN "
-        "--calibration rows.npz"
+        "--calibration rows.npz, or finer activations by --activations int16"
     )
     return Gate(
         "signal to noise, at least", sqnr_db, least, "dB", reason if sqnr_db < least else None

@@ -1,8 +1,8 @@
 """Weights that are computed from others, written out as they are: training is over.
 
-PyTorch's parametrizations (orthogonal, weight norm, spectral norm) compute a layer's weights anew in
-every run of it. In a file for a device they are constants, and the converter has no operators for
-some of what computes them.
+PyTorch's parametrizations (orthogonal, weight norm, spectral norm) compute a layer's weights anew
+in every run of it. In a file for a device they are constants, and the converter has no operators
+for some of what computes them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Nothing less finds every fault: what an operator becomes depends on its options, on its neighbours
 and on the converter's version. Shapes decide all of it, so that weights need no training. What
-depends on weights is not looked at: accuracy, noise, steps between two kernels.
+depends on weights is not looked at: accuracy, steps between two kernels. Noise is: if a kernel
+computes something else than the quantizer means, it shows at any weights.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from frugalfl.activation_ranges import ranges_of
 from frugalfl.errors import ExportError
 from frugalfl.targets import Target
 from frugalfl.task import FloatArray
-from frugalfl_edge import Interpreter, run_rows
+from frugalfl_edge import Interpreter, dequantize, run_rows
+from frugalfl_edge import quantize as to_integers
 from frugalfl_server.export import gates
 from frugalfl_server.export.blame import blame
 from frugalfl_server.export.float_reference import of_pytorch
@@ -28,6 +30,7 @@ from frugalfl_server.export.operators import (
 from frugalfl_server.export.quantize import calibrate_ranges, quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.ranges import Ranges, name_ranges
+from frugalfl_server.export.scores import sqnr_db
 from frugalfl_server.export.stages import Models, run_stages
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.to_float_tflite import convert, to_model_layout
@@ -44,7 +47,7 @@ def rehearse(
     federated: bool = True,
     activations: str = "int8",
     target: Target | None = None,
-) -> None:
+) -> float:
     """Convert, quantize, strip and run a model as its export will.
 
     Args:
@@ -53,6 +56,9 @@ def rehearse(
         federated: Whether clients will give the ranges, and not public rows.
         activations: Of the int8 model.
         target: What it is for.
+
+    Returns:
+        Signal-to-noise ratio of the outputs on these rows, if they give the ranges (dB).
 
     Raises:
         ExportError: The export would fail, whatever the weights become.
@@ -73,6 +79,16 @@ def rehearse(
     if target and not target.fpu:
         _check_hardware(module, int8_model, target)
     run_stages(Models(of_pytorch(module), float_model, int8_model, mcu_model), rows)
+    return _noise_db(float_model, rows, activations)
+
+
+def _noise_db(float_model: bytes, rows: FloatArray, activations: str) -> float:
+    typical = to_model_layout(rows, float_model)
+    int8_model = quantize(float_model, typical, activations)
+    with quiet():
+        exact, coarse = Interpreter(float_model), Interpreter(int8_model, kernels="reference")
+    steps = run_rows(coarse, to_integers(typical, coarse.input))
+    return sqnr_db(dequantize(steps, coarse.output), run_rows(exact, typical))
 
 
 def _any_ranges(float_model: bytes, rows: FloatArray) -> Ranges:

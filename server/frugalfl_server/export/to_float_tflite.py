@@ -1,9 +1,9 @@
 """A PyTorch module to a float .tflite file that reads well on a microcontroller.
 
 Six things are done to a copy of the module first, each because the converter leaves operators
-behind otherwise, or cannot go on: evaluation mode, weights written out, one-dimensional convolutions
-as two-dimensional ones, batch norms folded into the layers beside them, transposed convolutions
-with paddings that TFLite knows, and channels-last inputs.
+behind otherwise, or cannot go on: evaluation mode, weights written out, one-dimensional
+convolutions as two-dimensional ones, batch norms folded into the layers beside them, transposed
+convolutions with paddings that TFLite knows, and channels-last inputs.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from frugalfl.errors import ExportError, MissingExtraError, UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
+from frugalfl_server.export import gates
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.lint import blame_code, lint
 from frugalfl_server.export.plain import is_plain, unusual
@@ -31,7 +32,7 @@ GO_ON = "or set export=false to go on without a model file"
 
 
 def check_export(task: Task, settings: Settings, rows: Examples) -> Iterator[str]:
-    """Try the export that the run will end with, on its untrained model; yields nothing.
+    """Try the export that the run will end with, on its untrained model; yield a line about noise.
 
     Raises:
         ExportError: It would fail, whatever the weights become; the message says where in the
@@ -43,13 +44,12 @@ def check_export(task: Task, settings: Settings, rows: Examples) -> Iterator[str
     if not all(map(find_spec, _PACKAGES)):
         raise MissingExtraError("Export (or export=false)", "server")
     try:
-        _try(task, settings, rows)
+        yield from _try(task, settings, rows)
     except ExportError as error:
         raise ExportError(f"this model cannot be exported: {error}; {GO_ON}") from error
-    yield from ()
 
 
-def _try(task: Task, settings: Settings, rows: Examples) -> None:
+def _try(task: Task, settings: Settings, rows: Examples) -> Iterator[str]:
     shape = rows.x.shape[1:]
     if is_plain(initial_model(task, settings), shape):
         return  # and so are those that pruning makes of it
@@ -58,12 +58,19 @@ def _try(task: Task, settings: Settings, rows: Examples) -> None:
         settings, task.public_rows(settings.train.shares_counters)
     )
     with blame_code(lint(module, shape)), _placed(module, shape):
-        rehearse(
+        noise_db = rehearse(
             module,
             rows.x[:ROWS],
             federated=federated,
             activations=settings.export.activations,
             target=DeviceBudget.of_settings(settings).target,
+        )
+    if noise_db < gates.MIN_SQNR_DB:
+        places = unusual(module, shape)
+        yield (
+            f"int8: the untrained model's outputs have a signal-to-noise ratio of {noise_db:.1f} "
+            f"dB; {gates.MIN_SQNR_DB:.0f} dB are needed in the end"
+            f"{f'; what is out of the ordinary in it: {_some(places)}' if places else ''}"
         )
 
 
@@ -83,8 +90,11 @@ def _placed(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Iterator[N
         places = unusual(module, input_shape)
         if not places or any(one.partition(",")[0] in str(error) for one in places):
             raise ExportError(str(error)) from error
-        named = "; ".join(places[:MOST_PLACES])
-        raise ExportError(f"{error}; what is out of the ordinary in it: {named}") from error
+        raise ExportError(f"{error}; what is out of the ordinary in it: {_some(places)}") from error
+
+
+def _some(places: Sequence[str]) -> str:
+    return "; ".join(places[:MOST_PLACES])
 
 
 def _exported(task: Task, settings: Settings, rows: Examples) -> torch.nn.Module:

@@ -1,8 +1,8 @@
 """Whether an int8 model can see every input, found before the first round.
 
 Its 255 steps are shared by all inputs: they are spread from the smallest to the largest number of
-any column. A column that varies by less than one of them is a constant to the model, and no training
-helps.
+any column. A column that varies by less than one of them is a constant to the model, and no
+training helps.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def check_inputs(task: Task, settings: Settings, rows: Examples) -> Iterator[str
         low, high = float(rows.x.min()), float(rows.x.max())
         yield (
             f"int8: {_named(lost)} of the inputs {'varies' if len(lost) == 1 else 'vary'} by less "
-            f"than one of the {STEPS} steps between {low:.4g} and {high:.4g}, so the exported model "
-            "cannot see it; scale each column to about -1 to 1 in the task, or set activations = "
-            '"int16"'
+            f"than one of the {STEPS} steps between {low:.4g} and {high:.4g}, which the exported "
+            "model cannot see; scale each column to about -1 to 1 in the task, or set "
+            'activations = "int16"'
         )
 
 

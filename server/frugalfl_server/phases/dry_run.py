@@ -2,7 +2,7 @@
 
 A check is a function of the task, the settings and some rows. It yields one line for each thing
 that goes otherwise than a person would expect, and raises an error of this project if the run
-cannot end well. What it finds must follow from shapes alone, never from the values of weights.
+cannot end well. What it finds must follow from shapes and rows, never from the values of weights.
 To add a check, write it in a file of its own and name it in :data:`CHECKS`.
 """
 
@@ -16,6 +16,7 @@ import torch
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 from frugalfl_server.phases.check_export import check_export
+from frugalfl_server.phases.check_inputs import check_inputs
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.load_libraries import PHASE as SET_UP
 from frugalfl_server.phases.program_check import check_program
@@ -27,7 +28,7 @@ _log = logging.getLogger(__name__)
 Check = Callable[[Task, Settings, Examples], Iterable[str]]
 
 #: In the order in which their lines are printed.
-CHECKS: tuple[Check, ...] = (check_pruning, check_export, check_program)
+CHECKS: tuple[Check, ...] = (check_pruning, check_inputs, check_export, check_program)
 
 
 def try_on_shapes(federation: Federation) -> None:

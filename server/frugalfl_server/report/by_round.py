@@ -58,10 +58,7 @@ class Quantity:
 def quantities(facts: Facts) -> list[Quantity]:
     """Return what a run knows by round: its measures, the first one first, then the loss."""
     names = [one["name"] for one in facts.measures] if facts.measures else _older(facts)
-    found = [
-        Quantity(name, _title(facts, name), _score(name))
-        for name in names
-    ]
+    found = [Quantity(name, _title(facts, name), _score(name)) for name in names]
     known = [one for one in found if any(not math.isnan(one.of(r)) for r in facts.done)]
     loss = Quantity(LOSS, "Training loss (mean of the clients, lower is better)", _loss)
     return [*known[: _MOST_PANELS - 1], loss]
