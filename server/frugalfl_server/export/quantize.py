@@ -7,8 +7,8 @@ Three choices, each measured on host x86-64 with five small networks:
 * Ranges are the smallest and largest value seen. The quantizer's default, a moving average,
   costs 15 to 25 dB of the outputs' signal-to-noise ratio.
 * Dense layers have one scale for all rows of their weights. With one scale a row,
-  TFLite-Micro before May 2024 computes wrong numbers without an error. So do all kernels, of any age, for products of
-  matrices (``torch.einsum``).
+  TFLite-Micro before May 2024 computes wrong numbers without an error. So do all kernels, of
+  any age, for products with a constant matrix (``torch.einsum``).
 * Operator versions are raised to those of the int8 kernels. The quantizer leaves the float
   ones, which strict importers refuse.
 """
