@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,13 +23,14 @@ from frugalfl_server.export.c_array import c_array
 from frugalfl_server.export.device_budget import DeviceBudget
 from frugalfl_server.export.float_reference import Reference, of_pytorch
 from frugalfl_server.export.gates import Gate
+from frugalfl_server.export.headroom import quantize_with_room
 from frugalfl_server.export.lint import Advice, blame_code, lint
 from frugalfl_server.export.macs import count_file_macs, count_parameters
 from frugalfl_server.export.measure import DeviceCost
 from frugalfl_server.export.operators import float_operators
 from frugalfl_server.export.quantize import quantize
 from frugalfl_server.export.quiet import quiet
-from frugalfl_server.export.ranges import Ranges, name_ranges
+from frugalfl_server.export.ranges import name_ranges
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.to_float_tflite import convert, to_model_layout
 from frugalfl_server.export.verify import Verification, verify
@@ -139,18 +141,21 @@ def export_model(
     scoring = scoring or scoring_by_targets(test.y, metrics or {})
     with blame_code(advice):
         float_model = convert(module, shape)
-        calibration: FloatArray | Ranges
         if ranges is not None:
-            calibration = name_ranges(module, float_model, shape, ranges)
+            named = name_ranges(module, float_model, shape, ranges)
+            others = to_model_layout(test.x, float_model)
+            least_db = -math.inf if min_sqnr_db is None else min_sqnr_db
+            int8_model = quantize_with_room(float_model, named, others, least_db, activations)
         elif public.calibration is not None:
             rows = public.calibration.check("public calibration data")
-            calibration = to_model_layout(rows.x, float_model)
+            typical = to_model_layout(rows.x, float_model)
+            int8_model = quantize(float_model, typical, activations)
         else:
             raise ExportError("there are neither calibration rows nor ranges; give one of them")
         return prove_and_write(
             of_pytorch(module),
             float_model,
-            quantize(float_model, calibration, activations),
+            int8_model,
             test,
             name=name,
             folder=folder,

@@ -15,11 +15,11 @@ from frugalfl.activation_ranges import ranges_of
 from frugalfl.errors import ExportError
 from frugalfl.targets import Target
 from frugalfl.task import FloatArray
-from frugalfl_edge import Interpreter, dequantize, run_rows
-from frugalfl_edge import quantize as to_integers
+from frugalfl_edge import Interpreter, run_rows
 from frugalfl_server.export import gates
 from frugalfl_server.export.blame import blame
 from frugalfl_server.export.float_reference import of_pytorch
+from frugalfl_server.export.headroom import noise_db
 from frugalfl_server.export.operators import (
     MICRO_OPERATORS,
     end_types,
@@ -30,7 +30,6 @@ from frugalfl_server.export.operators import (
 from frugalfl_server.export.quantize import calibrate_ranges, quantize
 from frugalfl_server.export.quiet import quiet
 from frugalfl_server.export.ranges import Ranges, name_ranges
-from frugalfl_server.export.scores import sqnr_db
 from frugalfl_server.export.stages import Models, run_stages
 from frugalfl_server.export.strip import strip
 from frugalfl_server.export.to_float_tflite import convert, to_model_layout
@@ -79,16 +78,8 @@ def rehearse(
     if target and not target.fpu:
         _check_hardware(module, int8_model, target)
     run_stages(Models(of_pytorch(module), float_model, int8_model, mcu_model), rows)
-    return _noise_db(float_model, rows, activations)
-
-
-def _noise_db(float_model: bytes, rows: FloatArray, activations: str) -> float:
     typical = to_model_layout(rows, float_model)
-    int8_model = quantize(float_model, typical, activations)
-    with quiet():
-        exact, coarse = Interpreter(float_model), Interpreter(int8_model, kernels="reference")
-    steps = run_rows(coarse, to_integers(typical, coarse.input))
-    return sqnr_db(dequantize(steps, coarse.output), run_rows(exact, typical))
+    return noise_db(float_model, quantize(float_model, typical, activations), typical)
 
 
 def _any_ranges(float_model: bytes, rows: FloatArray) -> Ranges:
