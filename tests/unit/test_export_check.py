@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from cases.layers import IMAGE, LAYERS
 from torch import nn
 
@@ -62,6 +63,53 @@ def test_a_training_step_that_cannot_be_compiled_is_found_if_no_client_has_pytor
     with pytest.raises(ExportError, match=r"trainer is litert.*alpha_dropout.*write nn\.Dropout"):
         dry_run(task, Settings.of(trainer="litert"), given, [check_program])
     assert dry_run(task, Settings.of(trainer="auto"), given, [check_program]) == []
+
+
+def test_clients_without_pytorch_count_right_classes_only_and_that_is_said_first():
+    x = rows((4,)).x
+
+    def warned(y, **public):
+        task = Task(
+            "t", model=lambda: nn.Linear(4, 3), client_data=lambda *_: Examples(x, y),
+            loss=nn.functional.mse_loss if y.ndim > 1 else "cross_entropy", **public,
+        )  # fmt: skip
+        return dry_run(task, Settings.of(trainer="litert"), Examples(x, y), [check_program])
+
+    values, classes = x[:, :3], np.arange(len(x)) % 3
+    (line,) = warned(values)
+    assert "measures of this task are not known" in line and "public_data()" in line
+    assert warned(classes) == []
+    assert warned(values, public_data=lambda: PublicData(Examples(x, values))) == []
+
+
+def test_a_model_that_is_noisy_as_int8_is_told_of_before_it_is_trained():
+    class Far(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.b(1000 + torch.sigmoid(self.a(x))) - self.b(torch.full((1, 8), 1000.0))
+
+    (line,) = checked(Far, (4,))
+    assert line.startswith("int8: the untrained model's outputs have a signal-to-noise ratio of")
+    assert "the model (Far), test_export_check.py:" in line.replace("tests/unit/", "")
+
+
+def test_an_einsum_with_a_constant_matrix_is_exact_enough():
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            spread = torch.linspace(0.1, 2, 8)
+            self.w = nn.Parameter(
+                torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0)) * spread
+            )
+            self.out = nn.Linear(16, 3)
+
+        def forward(self, x):
+            return self.out(torch.relu(torch.einsum("bhi,hij->bhj", x, self.w)).flatten(1))
+
+    assert checked(Product, (2, 6)) == []
 
 
 def test_a_budget_is_about_a_file_that_export_false_does_not_make():

@@ -289,8 +289,9 @@ def _target_shape(rows: Examples) -> Shape:
     """
     classes = np.issubdtype(rows.y.dtype, np.integer)
     if classes != (rows.y.ndim == 1):
+        hint = "" if classes else ": give the task's targets as y[:, None]"
         raise ExportError(
             f"targets are {rows.y.dtype} of shape {rows.y.shape[1:]} a row; a training program "
-            "takes one class number a row, or float32 values of shape (1,) or more"
+            f"takes one class number a row, or float32 values of shape (1,) or more{hint}"
         )
     return () if classes else rows.y.shape[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,6 +104,9 @@ class Federation:
             if not task.has_public_rows:
                 self.scoring = without_rows(self.scoring)
         self.form = check_measured(task, settings, first, self.public.test, self.scoring)
+        few = dataclasses.replace(self.form, fewest=1)  # rows to measure on are in no batch
+        test = few.fit(self.public.test, task.whose_rows)
+        self.public = dataclasses.replace(self.public, test=test)
         self.clients_measure = bool(settings.wire.private) or not task.has_public_rows
         self.clients_calibrate = is_federated(settings, self.public)
         self.limits = EnergyLimits(settings)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from frugalfl import wire
 from frugalfl.blocks import Layout, Parameters
 from frugalfl.errors import ExportError
@@ -15,9 +17,10 @@ from frugalfl_server.phases.initial_model import initial_model
 
 
 def check_program(task: Task, settings: Settings, rows: Examples) -> Iterator[str]:
-    """Compile the training step of the whole model if no client has PyTorch; yields nothing.
+    """Compile the training step of the whole model if no client has PyTorch.
 
-    In a run that trains a subspace, it is the step of what follows that.
+    Yields a line if nobody will measure the model: programs count right classes, and no more. In a
+    run that trains a subspace, it is the step of what follows that.
 
     With ``trainer = "auto"`` nobody knows yet who lacks it; such a client's first round says so.
 
@@ -37,7 +40,13 @@ def check_program(task: Task, settings: Settings, rows: Examples) -> Iterator[st
             f"trainer is litert, and this model's training step cannot be compiled: {error}; or "
             "install PyTorch on the clients and set trainer = auto"
         ) from error
-    yield from ()
+    measured = task.has_public_rows and not settings.wire.private
+    if not measured and not np.issubdtype(rows.y.dtype, np.integer):
+        yield (
+            "trainer is litert: clients without PyTorch count right classes and measure nothing "
+            "else, and the server has no rows of its own, so measures of this task are not known; "
+            "give it a public_data(), or install PyTorch and set trainer = auto"
+        )
 
 
 def _trained(settings: Settings, parameters: Parameters) -> tuple[tuple[str, ...], Coordinates]:

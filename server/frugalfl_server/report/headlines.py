@@ -221,6 +221,8 @@ def _accuracy_int8(facts: Facts) -> Headline:
     if facts.export is None:
         why = "not exported" if facts.trees is None else "trees have no int8 file"
         return Headline("accuracy int8", "–", why)
+    if facts.export["verification"].get("drawn"):
+        return Headline("accuracy int8", "–", "not measured: the server has no test rows")
     in_micro = facts.export["verification"]["accuracy"]["tflite_micro_int8"] is not None
     ran = "run in TFLite-Micro" if in_micro else "run in LiteRT"
     note = f"pruned and recovered, {ran}" if facts.recovered else ran

@@ -26,6 +26,8 @@ Array = npt.NDArray[Any]
 _CLOSE = 1e-4
 #: Targets that segmentation losses are told to ignore, and most numbers that are tried.
 _COMMON_IGNORED, _MOST_TRIED = (255, -1), 32
+#: What PyTorch's cross-entropy ignores if it is told nothing.
+_IGNORED_BY_DEFAULT = -100
 #: Size of the small image that they are tried on.
 _TRIED_PLACES = 4
 
@@ -116,6 +118,8 @@ def _is_ignored(task: Task, outputs: torch.Tensor, number: int) -> bool:
 
     Every second place of a small image gets it as its target, and then other outputs.
     """
+    if isinstance(task.loss, str):
+        return number == _IGNORED_BY_DEFAULT
     rng, places = np.random.default_rng(2), (min(size, _TRIED_PLACES) for size in outputs.shape[2:])
     shape = (2, outputs.shape[1], *places)
     drawn, targets = rng.normal(size=shape), rng.integers(0, shape[1], (2, *shape[2:]))
@@ -165,18 +169,11 @@ def _refuse_every_with_every(task: Task, outputs: torch.Tensor, first: Examples)
 
 def _try_loss(task: Task, like: torch.Tensor, outputs: Array, targets: Array) -> float | None:
     """Return what the loss says of some numbers; ``None``: it does not take them."""
-    loss, wanted = _loss_of(task), like.long() if targets.dtype.kind == "i" else like
+    loss: Callable[..., Any] = task.loss  # type: ignore[assignment]
+    wanted = like.long() if targets.dtype.kind == "i" else like
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of broadcasting: that is what is looked for
             return float(loss(like.new_tensor(outputs), wanted.new_tensor(targets)))
     except Exception:  # a loss may refuse numbers that are none of its task's
         return None
-
-
-def _loss_of(task: Task) -> Callable[..., Any]:
-    if not isinstance(task.loss, str):
-        return task.loss
-    from torch.nn import functional
-
-    return functional.cross_entropy
