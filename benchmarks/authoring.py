@@ -66,6 +66,10 @@ def scores(forward: Callable[..., torch.Tensor], **layers: nn.Module) -> nn.Modu
     return Written(forward, a=nn.Linear(16, 16), b=nn.Linear(16, 4), **layers)
 
 
+def four_places(norm: nn.Module) -> nn.Module:
+    return nn.Sequential(conv(stride=5, padding=0), norm, nn.Flatten(), nn.Linear(32, 4))
+
+
 def temporal(steps: int) -> nn.Module:
     pool = (nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 4))
     return nn.Sequential(nn.Conv1d(3, 8, min(steps, 3)), nn.ReLU(), *pool)
@@ -179,8 +183,9 @@ TWINS = {
         ROW,
     ),
     "untracked-norm": Twins(
-        lambda: image(conv(8), nn.BatchNorm2d(8, track_running_stats=False)),
-        lambda: image(conv(8), nn.BatchNorm2d(8)),
+        # Of few places, so that rows differ from the batch.
+        lambda: four_places(nn.BatchNorm2d(8, track_running_stats=False)),
+        lambda: four_places(nn.BatchNorm2d(8)),
         IMAGE,
     ),
     "power-pool": Twins(lambda: image(nn.LPPool2d(2, 2)), lambda: image(nn.AvgPool2d(2)), IMAGE),
@@ -189,8 +194,8 @@ TWINS = {
         lambda: scores(lambda m, x: m.b(m.a(x) * m.mix(x)), mix=nn.Linear(16, 16)),
         ROW,
     ),
-    "transposed-options": Twins(
-        lambda: image(nn.ConvTranspose2d(8, 8, 3, 2, output_padding=1)),
+    "transposed-dilation": Twins(
+        lambda: image(nn.ConvTranspose2d(8, 8, 3, 2, dilation=2)),
         lambda: image(nn.Upsample(scale_factor=2), conv(8)),
         IMAGE,
     ),
@@ -344,7 +349,8 @@ def built(write: Callable[[], nn.Module]) -> nn.Module:
     for layer in model.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             for values in (layer.running_mean, layer.running_var, layer.weight, layer.bias):
-                nn.init.uniform_(values, 0.5, 1.5)
+                if values is not None:
+                    nn.init.uniform_(values, 0.5, 1.5)
     return model.eval()
 
 

@@ -159,7 +159,7 @@ LAYERS: Mapping[str, Layer] = {
         SERIES,
     ),
     "transposed_dilated": Layer(
-        up(nn.ConvTranspose2d(3, 8, 3, 2, 1, dilation=2)), IMAGE, "transposed-options", "0"
+        up(nn.ConvTranspose2d(3, 8, 3, 2, 1, dilation=2)), IMAGE, "transposed-dilation", "0"
     ),
     "orthogonal": Layer(
         lambda: nn.Sequential(

@@ -2,7 +2,8 @@
 
 TFLite's TRANSPOSE_CONV knows two paddings: none, and one with which the output is just ``stride``
 times as large as the input. PyTorch's ``padding`` leaves out so many places at both ends of what is
-computed without, and ``output_padding`` brings back some of those at the far end. A cut does both.
+computed without, and ``output_padding`` brings back some of those at the far end, and then adds
+empty ones, which the converter knows. A cut does the rest.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ def cut_transposed(module: torch.nn.Module) -> torch.nn.Module:
         module: Left as it was.
 
     Returns:
-        A copy that computes the same; the module itself if nothing has to be cut. Layers that are
-        dilated, or bring back more than they leave out, stay as they are.
+        A copy that computes the same; the module itself if nothing has to be cut. Dilated layers
+        stay as they are.
     """
     if not any(map(can_be_cut, module.modules())):
         return module
@@ -41,12 +42,9 @@ def can_be_cut(layer: Any) -> bool:
 
     if type(layer) not in (nn.ConvTranspose1d, nn.ConvTranspose2d):
         return False
-    if any(one != 1 for one in layer.dilation) or is_native(
+    return all(one == 1 for one in layer.dilation) and not is_native(
         layer.kernel_size, layer.stride, layer.padding, layer.output_padding
-    ):
-        return False
-    ends = zip(layer.padding, layer.output_padding, strict=True)
-    return all(0 <= back <= left_out for left_out, back in ends)
+    )
 
 
 def is_native(
@@ -56,14 +54,16 @@ def is_native(
     output_padding: tuple[int, ...],
 ) -> bool:
     """Say whether TFLite knows a padding; all arguments by axis, without dilation."""
-    if any(output_padding):
-        return False
     sizes = zip(kernel, stride, padding, strict=True)
-    return not any(padding) or all(size - 2 * left_out == step for size, step, left_out in sizes)
+    evenly = all(size - 2 * left_out == step for size, step, left_out in sizes)
+    return not any(padding) or (evenly and not any(output_padding))
 
 
 def _cut(layer: Any) -> torch.nn.Module:
     from torch import nn
+
+    # Places that go at the far end; below 0: empty ones that come.
+    gone = [p - back for p, back in zip(layer.padding, layer.output_padding, strict=True)]
 
     class CutTransposed(nn.Module):
         """The whole output, then what is left of it."""
@@ -71,13 +71,13 @@ def _cut(layer: Any) -> torch.nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.whole = copy.deepcopy(layer)
-            self.whole.padding = self.whole.output_padding = (0,) * len(layer.padding)
+            self.whole.padding = (0,) * len(layer.padding)
+            self.whole.output_padding = tuple(max(-one, 0) for one in gone)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             y: torch.Tensor = self.whole(x)
-            ends = zip(layer.padding, layer.output_padding, strict=True)
-            for axis, (first, back) in enumerate(ends, 2):
-                y = y.narrow(axis, first, y.shape[axis] - 2 * first + back)
+            for axis, (first, last) in enumerate(zip(layer.padding, gone, strict=True), 2):
+                y = y.narrow(axis, first, y.shape[axis] - first - max(last, 0))
             return y
 
     return CutTransposed().eval()

@@ -98,7 +98,9 @@ def limits_of(axes: Axes, quantity: Quantity, values: Sequence[float]) -> None:
         axes.set_ylim(low - room, high + room)
         axes.yaxis.set_major_locator(MaxNLocator(5))
     shown = (lambda v: f"{v * 100:g} %") if quantity.percent else "{:g}".format
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(round(value, 10))))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: shown(round(value, 10)).replace("-", "−"))
+    )
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     axes.set_xlabel("round", labelpad=6)
     only_grid(axes)

@@ -78,7 +78,7 @@ def _panels(facts: Facts) -> dict[str, list[Panel]]:
 def _file_name(facts: Facts, name: str) -> str:
     """Return what a figure is called as a file: a curve after the measure that it shows."""
     along = {"accuracy": "by-bytes", "joules": "by-joules"}.get(name)
-    return for_file_name(f"{facts.drawn}-{along}") if along else name
+    return for_file_name(f"{facts.drawn} {along}") if along else name
 
 
 def _figure(number: int, name: str, large: tuple[str, str], panels: list[Panel]) -> Figure:

@@ -113,14 +113,11 @@ def live_dropouts(model: Subject) -> Iterator[Finding]:
             yield Finding(call)
 
 
-def unknown_transposed(model: Subject) -> Iterator[Finding]:
-    """Find transposed convolutions that can be neither converted nor rewritten."""
-    for call, (_, _, padding, back) in _transposed(model):
-        dilation = call.argument(7, "dilation", 1)
-        if any(one != 1 for one in _sizes(dilation, len(padding))):
-            yield Finding(call, f"dilation {_text(dilation)}")
-        elif any(more > less for more, less in zip(back, padding, strict=True)):
-            yield Finding(call, f"output_padding {_text(back)} and padding {_text(padding)}")
+def dilated_transposed(model: Subject) -> Iterator[Finding]:
+    """Find transposed convolutions whose kernels have holes."""
+    for call in model.calls(("conv_transpose1d", "conv_transpose2d")):
+        if any(one != 1 for one in _sizes(call.argument(7, "dilation", 1), 2)):
+            yield Finding(call)
 
 
 def cut_transposed(model: Subject) -> Iterator[Finding]:

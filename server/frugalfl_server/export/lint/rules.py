@@ -168,11 +168,11 @@ RULES: tuple[Rule, ...] = (
         "nn.Bilinear(a, b, c)(x, y)", "nn.Linear(a, c)(x) * nn.Linear(b, c)(y)",
     ),
     Rule(
-        "transposed-options", "stops", find.unknown_transposed,
-        "a transposed convolution with {detail} cannot be converted",
-        "use Upsample and Conv2d, or no dilation, and output_padding up to padding",
-        "nn.ConvTranspose2d(c, d, 3, 2, output_padding=1)",
-        "nn.ConvTranspose2d(c, d, 3, 2, padding=1, output_padding=1)",
+        "transposed-dilation", "stops", find.dilated_transposed,
+        "a transposed convolution with dilation cannot be converted",
+        "use Upsample and Conv2d, or a larger kernel without dilation",
+        "nn.ConvTranspose2d(c, d, 3, 2, dilation=2)",
+        "nn.Upsample(scale_factor=2), nn.Conv2d(c, d, 3, padding=1)",
     ),
     Rule(
         "fractional-resize", "stops", find.fractional_resizes,
@@ -285,7 +285,7 @@ RULES: tuple[Rule, ...] = (
         "kernel 4, stride 2, padding 1",
         "nn.ConvTranspose2d(c, d, 3, 2, padding=1, output_padding=1)",
         "nn.Upsample(scale_factor=2), nn.Conv2d(c, d, 3, padding=1)",
-        AddedCost(0, 0, 0),
+        AddedCost(1, 528, 8192),
     ),
     Rule(
         "series", "costs", find.series,
