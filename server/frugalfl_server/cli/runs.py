@@ -122,5 +122,5 @@ def _settings(one: Listed, listed: Sequence[Listed]) -> str:
     if not one.settings:
         return ""
     names = differing([other for other in listed if other.task == one.task])
-    known: dict[str, Any] = {name: one.settings.get(name, "–") for name in names}
+    known: dict[str, Any] = {name: one.followed.get(name, "–") for name in names}
     return "  ".join(f"{name}={value}" for name, value in known.items())

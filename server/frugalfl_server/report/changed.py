@@ -27,16 +27,22 @@ class Setting:
     changed: bool
 
 
-def settings_of(about: Mapping[str, Any]) -> list[Setting]:
-    """Return the settings that ``run.json`` has, those that differ from their defaults first."""
+def settings_of(about: Mapping[str, Any], codecs: Mapping[str, str] | None = None) -> list[Setting]:
+    """Return the settings of a run, those that differ from their defaults first.
+
+    Args:
+        about: ``run.json``.
+        codecs: By which updates really travel; what they take the place of is named with them.
+    """
     defaults = Settings().as_config()
     found = []
     for name, value in about["settings"].items():
-        known = name in defaults
+        known, really = name in defaults, (codecs or {}).get(name, value)
         found.append(
             Setting(
-                name, _text(value), _text(defaults[name]) if known else None,
-                not known or value != defaults[name],
+                name, _text(value) if really == value else f"{really}, in place of {value}",
+                _text(defaults[name]) if known else None,
+                not known or really != defaults[name],
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: not one.changed)
