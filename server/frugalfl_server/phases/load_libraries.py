@@ -21,9 +21,10 @@ _LIBRARIES = {
         "frugalfl_server.compiler", "litert_torch",
     ),
     "export": (
-        "torch.export._trace", "litert_torch", "ai_edge_litert.interpreter",
+        "torch.export._trace", "torch._inductor.sizevars", "torch._inductor.compiler_bisector",
+        "litert_torch", "jaxlib.mlir.dialects.mhlo", "ai_edge_litert.interpreter",
         "ai_edge_litert.tools.flatbuffer_utils", "ai_edge_quantizer.quantizer",
-        "ai_edge_quantizer.calibrator",
+        "ai_edge_quantizer.calibrator", "scipy.cluster.hierarchy", "scipy.sparse.csgraph",
     ),
 }  # fmt: skip
 
