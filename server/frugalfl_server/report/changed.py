@@ -28,15 +28,19 @@ class Setting:
 
 
 def settings_of(about: Mapping[str, Any]) -> list[Setting]:
-    """Return the settings that ``run.json`` has, those that differ from their defaults first."""
-    defaults = Settings().as_config()
+    """Return the settings that ``run.json`` has, those that differ from their defaults first.
+
+    One that was ``auto`` says what it became, and why.
+    """
+    defaults, chosen = Settings().as_config(), about.get("chosen", {})
     found = []
     for name, value in about["settings"].items():
         known = name in defaults
+        asked = "auto" if name in chosen else value
         found.append(
             Setting(
-                name, _text(value), _text(defaults[name]) if known else None,
-                not known or value != defaults[name],
+                name, _text(chosen.get(name, value)), _text(defaults[name]) if known else None,
+                not known or asked != defaults[name],
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: not one.changed)

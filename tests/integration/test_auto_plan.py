@@ -1,0 +1,142 @@
+"""Runs with ``refresh = auto``: what the clients see, what a person reads, and what resuming does."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frugalfl.errors import Interrupted
+from frugalfl_client.store import Store
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.progress import LOG
+from frugalfl_sim.apps import read_settings
+from frugalfl_sim.simulate import simulate_app
+
+PROJECT = """
+[project]
+name = "wide"
+version = "0.1.0"
+
+[tool.flwr.app]
+publisher = "me"
+
+[tool.flwr.app.components]
+serverapp = "frugalfl_server.app:app"
+clientapp = "spy:app"
+
+[tool.flwr.app.config]
+task = "task:task"
+clients = 4
+clients-per-round = 1
+rounds = 60
+local-epochs = 1
+prune = 0.0
+export = false
+initial = "seeded"
+"""
+#: 10,403 weights, few rows.
+TASK = """
+import numpy as np
+from frugalfl import Examples, PublicData, Task
+
+def rows(seed):
+    y = np.arange(24) % 3
+    x = np.random.default_rng(seed).standard_normal((24, 100)) + 2 * np.eye(3)[y].repeat(34, 1)[:, :100]
+    return Examples(x.astype(np.float32), y)
+
+def model():
+    from torch import nn
+
+    return nn.Sequential(nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 3))
+
+task = Task(
+    "wide", model=model, client_data=lambda client, _: rows(client),
+    public_data=lambda: PublicData(rows(99)),
+)
+"""
+#: Our ClientApp, which notes the plan that it is told, and may be stopped as Ctrl-C does.
+SPY = """
+from pathlib import Path
+from flwr.clientapp import ClientApp
+from frugalfl_client.app import app as ours
+
+SEEN, STOP = (Path(__file__).parents[1] / name for name in ("seen", "stop"))
+
+class Spy(ClientApp):
+    def __call__(self, message, context):
+        with SEEN.open("a") as file:
+            file.write(context.run_config["refresh"] + "\\n")
+        if STOP.exists() and len(SEEN.read_text().splitlines()) > 32:
+            STOP.unlink()
+            raise KeyboardInterrupt
+        return ours(message, context)
+
+app = Spy()
+"""
+PLAN = "subspace(1024, fold 5)"
+LINE = (
+    f"refresh = auto: {PLAN}, since 3 of 4 clients miss a round and 60 rounds are long enough for "
+    "it: some 3 times fewer bytes than full, the first model aside; set refresh = full for all "
+    "weights"
+)
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    folder = tmp_path / "app"
+    folder.mkdir()
+    for name, text in (("pyproject.toml", PROJECT), ("task.py", TASK), ("spy.py", SPY)):
+        (folder / name).write_text(text)
+    return folder
+
+
+def simulated(app: Path, name: str, *changes: str, resume: Path | None = None) -> RunDirectory:
+    settings, runs = read_settings(app, changes), app.parent / name
+    return simulate_app(app, settings, runs, baseline=False, resume=resume)
+
+
+def seen(app: Path) -> list[str]:
+    """Return the plans that clients were told since this was last asked for."""
+    told = (app.parent / "seen").read_text().splitlines()
+    (app.parent / "seen").unlink()
+    return told
+
+
+def lines(run: RunDirectory) -> list[str]:
+    return [one for one in (run.path / LOG).read_text().splitlines() if "refresh = " in one]
+
+
+def test_a_long_run_trains_a_subspace_says_so_and_is_resumed_with_it(wide: Path) -> None:
+    plain = simulated(wide, "plain")
+    assert lines(plain) == [LINE]
+    assert f"refresh = {plain.chosen['refresh']}" == LINE
+    assert plain.read_json("run.json")["settings"]["refresh"] == PLAN
+    told = seen(wide)
+    assert len(told) == 60 and set(told) == {PLAN}
+    store = Store(plain.path / "devices" / "client-0" / "store.sqlite")
+    assert store.load(plain.name).fold[0] > 5
+    store.close()
+    page = (plain.path / "report.html").read_text()
+    assert LINE.removeprefix("refresh = ") in page
+
+    (wide.parent / "stop").touch()
+    with pytest.raises(Interrupted):
+        simulated(wide, "stopped")
+    stopped = (wide.parent / "stopped" / "latest").resolve()
+    assert 0 < len(RunDirectory.open(stopped).rounds) < 60
+    resumed = simulated(wide, "stopped", resume=stopped)  # the app still says auto
+    assert lines(resumed) == [LINE, LINE]
+    assert set(seen(wide)) == {PLAN}
+    ours, other = plain.load_checkpoint(), resumed.load_checkpoint()
+    assert all(np.array_equal(ours[name], other[name]) for name in ours | other)
+
+
+def test_a_short_run_trains_all_weights_and_says_why(wide: Path) -> None:
+    run = simulated(wide, "short", "rounds=2")
+    assert lines(run) == ["refresh = auto: full, since 2 rounds are few: a subspace takes at least 60"]
+    assert set(seen(wide)) == {"full"}
+    assert simulated(wide, "set", "rounds=2", "refresh=full").chosen == {}
+    assert lines(RunDirectory.open(wide.parent / "set" / "latest")) == []
+    begun = RunDirectory.open(wide.parent / "set" / "latest").load_checkpoint()
+    same = run.load_checkpoint()
+    assert all(np.array_equal(begun[name], same[name]) for name in begun | same)
