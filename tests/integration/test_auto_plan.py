@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.wide_app import write_wide_app
 
 from frugalfl.errors import Interrupted
 from frugalfl_client.store import Store
@@ -12,67 +13,6 @@ from frugalfl_server.run.progress import LOG
 from frugalfl_sim.apps import read_settings
 from frugalfl_sim.simulate import simulate_app
 
-PROJECT = """
-[project]
-name = "wide"
-version = "0.1.0"
-
-[tool.flwr.app]
-publisher = "me"
-
-[tool.flwr.app.components]
-serverapp = "frugalfl_server.app:app"
-clientapp = "spy:app"
-
-[tool.flwr.app.config]
-task = "task:task"
-clients = 4
-clients-per-round = 1
-rounds = 60
-local-epochs = 1
-prune = 0.0
-export = false
-initial = "seeded"
-"""
-#: 10,403 weights, few rows.
-TASK = """
-import numpy as np
-from frugalfl import Examples, PublicData, Task
-
-def rows(seed):
-    y = np.arange(24) % 3
-    x = np.random.default_rng(seed).standard_normal((24, 100)) + 2 * np.eye(3)[y].repeat(34, 1)[:, :100]
-    return Examples(x.astype(np.float32), y)
-
-def model():
-    from torch import nn
-
-    return nn.Sequential(nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 3))
-
-task = Task(
-    "wide", model=model, client_data=lambda client, _: rows(client),
-    public_data=lambda: PublicData(rows(99)),
-)
-"""
-#: Our ClientApp, which notes the plan that it is told, and may be stopped as Ctrl-C does.
-SPY = """
-from pathlib import Path
-from flwr.clientapp import ClientApp
-from frugalfl_client.app import app as ours
-
-SEEN, STOP = (Path(__file__).parents[1] / name for name in ("seen", "stop"))
-
-class Spy(ClientApp):
-    def __call__(self, message, context):
-        with SEEN.open("a") as file:
-            file.write(context.run_config["refresh"] + "\\n")
-        if STOP.exists() and len(SEEN.read_text().splitlines()) > 32:
-            STOP.unlink()
-            raise KeyboardInterrupt
-        return ours(message, context)
-
-app = Spy()
-"""
 PLAN = "subspace(1024, fold 5)"
 LINE = (
     f"refresh = auto: {PLAN}, since 3 of 4 clients miss a round and 60 rounds are long enough for "
@@ -83,11 +23,7 @@ LINE = (
 
 @pytest.fixture
 def wide(tmp_path: Path) -> Path:
-    folder = tmp_path / "app"
-    folder.mkdir()
-    for name, text in (("pyproject.toml", PROJECT), ("task.py", TASK), ("spy.py", SPY)):
-        (folder / name).write_text(text)
-    return folder
+    return write_wide_app(tmp_path / "app")
 
 
 def simulated(app: Path, name: str, *changes: str, resume: Path | None = None) -> RunDirectory:
