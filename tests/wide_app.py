@@ -23,6 +23,7 @@ local-epochs = 1
 prune = 0.0
 export = false
 initial = "seeded"
+stop-patience = 6
 """
 #: 10,403 weights, few rows.
 TASK = """
@@ -56,7 +57,7 @@ class Spy(ClientApp):
     def __call__(self, message, context):
         with SEEN.open("a") as file:
             file.write(context.run_config["refresh"] + "\\n")
-        if STOP.exists() and len(SEEN.read_text().splitlines()) > 32:
+        if STOP.exists() and len(SEEN.read_text().splitlines()) > 6:
             STOP.unlink()
             raise KeyboardInterrupt
         return ours(message, context)
