@@ -3,7 +3,8 @@
     python benchmarks/posts.py [--stock] [--json FILE]
 
 The federation of benchmarks/fleet.py without TLS; shown is its third round, as `frugalfl node` or
-(--stock) Flower's own node speaks it.
+(--stock) Flower's own node speaks it: from the request that brings the round's message to the one
+before the next round's, questions between them that found nothing included.
 """
 
 from __future__ import annotations
@@ -26,10 +27,15 @@ def third_round(kind: str) -> list[Exchange]:
             DIGITS, rounds=4, clients=2, clients_per_round=2, prune=0, local_epochs=1,
             trainer="'litert'",
         )  # fmt: skip
-        run.wait_for(r"train +2/", 400)
         begin = time.monotonic()
-        run.wait_for(r"train +3/", 400)
-        return nodes[kind].proxy.exchanges(begin, time.monotonic())
+        run.wait_for(r"train +4/", 400)
+        said = nodes[kind].proxy.exchanges(begin, time.monotonic())
+    starts = [place for place, one in enumerate(said) if _brings_a_message(one)]
+    return said[starts[2] : starts[3]]
+
+
+def _brings_a_message(one: Exchange) -> bool:
+    return one.path.endswith("/pull-messages") and one.answer_body > 0
 
 
 def main() -> None:

@@ -24,4 +24,6 @@ def render_installed(figures: Figures) -> str:
 
 
 def _value(number: float | None) -> str:
-    return DASH if not number else f"{number:,.3g}"
+    if number is None:
+        return DASH
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -93,10 +93,12 @@ class NormBound:
             For each ``None`` if it may touch the model after all, otherwise the reason.
         """
         by_peers = len(far) >= _FEWEST and len(far) > len(self._round)
-        peers = [*self._round, *(one.norms for one in far)] if by_peers else []
+        peers = _usual_of([*self._round, *(one.norms for one in far)]) if by_peers else {}
         verdicts: list[Far | None] = []
         for one in far:
-            usual = _by_peers(one.norms, peers) if by_peers else self._expected(one.norms)
+            usual = (
+                {kind: peers[kind] for kind in one.norms} if by_peers else self._expected(one.norms)
+            )
             # Without usual norms there are too few updates to compare with.
             verdicts.append(None if usual is None else self._compare(one.norms, usual))
         self._round += [one.norms for one, why in zip(far, verdicts, strict=True) if why is None]
@@ -150,11 +152,11 @@ class NormBound:
         return None
 
 
-def _by_peers(norms: Norms, peers: Sequence[Norms]) -> Norms:
-    """Return the usual squared norms of the same kinds in this round alone."""
+def _usual_of(updates: Sequence[Norms]) -> Norms:
+    """Return the usual squared norm of each kind in these updates alone."""
     return {
-        kind: _of_moved([math.sqrt(one[kind]) for one in peers if kind in one]) ** 2
-        for kind in norms
+        kind: _of_moved([math.sqrt(norms[kind]) for norms in updates if kind in norms]) ** 2
+        for kind in {kind for norms in updates for kind in norms}
     }
 
 

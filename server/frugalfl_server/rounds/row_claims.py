@@ -39,10 +39,12 @@ class RowClaims:
     def __init__(self) -> None:
         """Begin with no claims."""
         self._claimed: dict[int, int] = {}
+        self._most: int | None = None  # of the claims as they are, once somebody has asked
 
     def claim(self, node: int, rows: int) -> None:
         """Note how many rows a client says it has."""
         self._claimed[node] = rows
+        self._most = None
 
     @property
     def comparable(self) -> bool:
@@ -51,8 +53,9 @@ class RowClaims:
 
     def weight_of(self, rows: int) -> int:
         """Return how many of a client's rows count."""
-        most = most_rows(self._claimed.values())
-        return rows if most is None else min(rows, most)
+        if self._most is None:
+            self._most = most_rows(self._claimed.values())
+        return rows if self._most is None else min(rows, self._most)
 
     def state(self) -> list[list[int]]:
         """Return the claims, for a checkpoint."""
@@ -61,3 +64,4 @@ class RowClaims:
     def restore(self, state: list[list[int]]) -> None:
         """Go on with what :meth:`state` returned."""
         self._claimed = {node: rows for node, rows in state}
+        self._most = None
