@@ -56,7 +56,7 @@ SEEN, STOP = (Path(__file__).parents[1] / name for name in ("seen", "stop"))
 class Spy(ClientApp):
     def __call__(self, message, context):
         with SEEN.open("a") as file:
-            file.write(context.run_config["refresh"] + "\\n")
+            file.write(context.run_config.get("refresh", "not told") + "\\n")
         if STOP.exists() and len(SEEN.read_text().splitlines()) > 6:
             STOP.unlink()
             raise KeyboardInterrupt

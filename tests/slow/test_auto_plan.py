@@ -33,3 +33,16 @@ def test_what_approve_compiles_is_what_serve_has_a_device_train(machines):
     assert about["settings"]["refresh"] == PLAN and about["chosen"]["refresh"].startswith("auto: ")
     (seen,) = machines.folder.rglob("seen")
     assert set(seen.read_text().split("\n")) == {PLAN, ""}
+
+
+def test_under_flwr_run_whose_clients_have_been_told_auto_all_weights_train(machines):
+    app = write_wide_app(machines.folder / "app")
+    machines.superlink()
+    machines.lean(0, 4, config='trainer="torch"')
+    run = machines.run(app, stop_patience=2)  # 60 rounds, if it were not for that
+    assert run.wait(300) == 0, run.said
+    (about,) = [json.loads(path.read_text()) for path in machines.folder.rglob("run.json")]
+    assert about["settings"]["refresh"] == "full"
+    assert about["chosen"]["refresh"].startswith("auto: full, since flwr run tells clients")
+    (summary,) = [json.loads(path.read_text()) for path in machines.folder.rglob("summary.json")]
+    assert summary["status"] == "finished" and summary["updates"] == summary["rounds"] > 0
