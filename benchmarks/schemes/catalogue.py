@@ -42,7 +42,7 @@ def _stc(share: str) -> Product:
 
 FLOAT32 = "float32"
 OURS = "ours"
-#: Without a plan chosen by itself, which the others are beside it.
+#: The plan is named: by itself, ``auto`` would choose one of the subspaces that stand beside it.
 OURS_SETTINGS = {"refresh": "full"}
 CATALOGUE = {
     FLOAT32: Entry(Float32(), "float32", "Flower's FedAvg, float32 both ways"),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from frugalfl.errors import UsageError
+from frugalfl.errors import RunError, UsageError
 from frugalfl.plans import InSubspace, Situation, choose_plan, parse_plan
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
@@ -190,3 +190,11 @@ def test_runs_of_earlier_versions_go_on_with_all_weights(tmp_path) -> None:
     del about["chosen"]
     run.write_json("run.json", about)
     assert with_plan_of(run.path, Settings.of()).wire.refresh == "full"
+
+
+@pytest.mark.parametrize("chosen", [3, ["refresh"], {"refresh": 3}, {"refresh": None}])
+def test_a_run_that_does_not_say_in_words_what_it_chose_is_damaged(tmp_path, chosen) -> None:
+    run = begun(tmp_path)
+    run.write_json("run.json", run.read_json("run.json") | {"chosen": chosen})
+    with pytest.raises(RunError, match="its chosen is"):
+        RunDirectory.open(run.path)
