@@ -11,14 +11,15 @@ import numpy as np
 
 from frugalfl.blocks import Layout
 from frugalfl.codec import (
+    CodedFrame,
     Fold,
     Limits,
-    decode_bundle,
     decode_frame,
     encode_cut,
     encode_fold,
     encode_frame,
     parse_codec,
+    read_bundle,
 )
 from frugalfl.codec.frame import write_outline
 from frugalfl.codec.kept_channels import read_kept, write_kept
@@ -54,12 +55,12 @@ def decoders() -> Iterator[Decoder]:
     kept = {name: tuple(_axis(size) for size in shape) for name, shape in _SHAPES.items()}
     cut = encode_cut(kept, layout, base=1, version=2)
     yield Decoder("cut", [cut], sealed(lambda body: body + _cut_checksum(body, layout)),
-                  lambda data: decode_bundle(data, limits, 3), 2)  # fmt: skip
+                  partial(_all_of, limits=limits), 2)  # fmt: skip
     fold = encode_fold(Fold(1, 2, 0))
-    yield Decoder("fold", [fold], sealed(with_crc), lambda data: decode_bundle(data, limits, 3), 2)
+    yield Decoder("fold", [fold], sealed(with_crc), partial(_all_of, limits=limits), 2)
     bundles = [whole + later, few + cut, cut + later, few + fold, fold + later]
     yield Decoder("bundle of frames", bundles, _in_a_bundle,
-                  lambda data: decode_bundle(data, limits, 3), 2)  # fmt: skip
+                  partial(_all_of, limits=limits), 2)  # fmt: skip
     yield Decoder("kept channels", [write_kept(kept, layout)], bytes_like,
                   lambda data: read_kept(data, layout), 2)  # fmt: skip
     yield Decoder("accumulator of updates", list(frames.values()), sealed(with_crc),
@@ -73,6 +74,12 @@ def _cut_checksum(body: bytes, layout: Layout) -> bytes:
 
 def _axis(size: int) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
     return np.arange(0, size, 2) if size > 3 else None
+
+
+def _all_of(data: bytes, limits: Limits) -> None:
+    for part in read_bundle(data, limits, 3):
+        if isinstance(part, CodedFrame):
+            part.decode()
 
 
 def _finite(data: bytes, limits: Limits) -> None:

@@ -119,7 +119,10 @@ def _trained(
     device.keep_back(kept_back)
     energy = exchange.meter(request, trainer.software)
     bring_up(exchange, trainer, held, request)
-    weights, subspace = held.weights(device.settings), held.subspace(device.settings)
+    subspace = held.subspace(device.settings)
+    if subspace is not None:
+        subspace = subspace.keeping_signs()  # for the weights, for training, and for the update
+    weights = held.weights_in(subspace)
     tested = _measure_received(exchange, trainer, weights)
     planned = request.blocks
     if subspace is not None and device.settings.wire.subspace is not None:

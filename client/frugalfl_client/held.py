@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
 
 from frugalfl.blocks import Layout, Parameters, snap
-from frugalfl.codec import Cut, Fold, Frame, Limits, Residual, decode_bundle
+from frugalfl.codec import CodedFrame, Cut, Fold, Limits, Residual, read_bundle
 from frugalfl.codec.feedback import fitting
+from frugalfl.codec.frame_bundle import Part
 from frugalfl.errors import FrameError
 from frugalfl.kept import take
 from frugalfl.settings import Settings
-from frugalfl.subspace import Subspace, add
-
-#: A device that missed more rounds than this is sent a full model, not one frame a round.
-MOST_FRAMES = 1024
+from frugalfl.subspace import MOST_FOLDS, Subspace, add
 
 
 @dataclass
@@ -74,7 +75,10 @@ class Held:
         Raises:
             FrameError: As :meth:`subspace`.
         """
-        subspace = self.subspace(settings)
+        return self.weights_in(self.subspace(settings))
+
+    def weights_in(self, subspace: Subspace | None) -> Parameters:
+        """Return the whole model, without private blocks, of what :meth:`subspace` returned."""
         return self.model if subspace is None else add(self.base, subspace.expand(self.model))
 
     def apply(
@@ -94,13 +98,15 @@ class Held:
             settings: Of the run: what subspaces are drawn from; ``None``: there are none.
 
         Raises:
-            FrameError: A damaged frame, one for another model, or one that leads on from a
-                version that is not held.
+            FrameError: A damaged frame, one for another model, one that leads on from a version
+                that is not held, or more folds than a server sends.
         """
         settings = settings or Settings()
-        for part in decode_bundle(bundle, limits or Limits.of(layout), most=MOST_FRAMES):
+        parts = read_bundle(bundle, limits or Limits.of(layout))
+        _check_work(parts)
+        for part in parts:
             # What a subspace has been through may be sent as a whole: from its beginning.
-            anew = bool(self.fold) and part.base == self.fold[1] and isinstance(part, Frame)
+            anew = bool(self.fold) and part.base == self.fold[1] and isinstance(part, CodedFrame)
             if part.base is not None and part.base != self.version and not anew:
                 raise FrameError(
                     f"the frame leads on from version {part.base}, version {self.version} is held"
@@ -115,15 +121,14 @@ class Held:
                 self._add(part, anew)
             self.version = part.version
 
-    def _replace(self, frame: Frame, layout: Layout) -> None:
-        shapes = {n: [tensor.shape for tensor in tensors] for n, tensors in frame.blocks.items()}
-        replaced = frame.named(layout.with_shapes(shapes))
+    def _replace(self, frame: CodedFrame, layout: Layout) -> None:
+        replaced = frame.decode_for(layout.with_shapes(frame.shapes))
         self.model = {name: snap(tensor) for name, tensor in replaced.items()}
         self.base, self.fold = {}, ()
         self.residual = fitting(self.residual, self.model)
 
-    def _add(self, frame: Frame, anew: bool) -> None:
-        for name, difference in frame.named(Layout.of(self.model)).items():
+    def _add(self, frame: CodedFrame, anew: bool) -> None:
+        for name, difference in frame.decode_for(Layout.of(self.model)).items():
             before = self.model[name] * 0 if anew else self.model[name]
             self.model[name] = snap(before + snap(difference))
 
@@ -135,12 +140,19 @@ class Held:
 
     def _fold(self, fold: Fold, settings: Settings) -> None:
         """Add what the coordinates stand for to the weights, and begin the next subspace."""
-        weights = {name: snap(tensor) for name, tensor in self.weights(settings).items()}
+        weights = self._folded(settings)
         if not weights:
             raise FrameError("a subspace begins, and there is no model here for it to be of")
         self.base, self.fold = weights, (fold.number, fold.version)
         self.model = self._numbered(fold.number, settings).zeros()
         self.residual = {}  # of coordinates that are no more
+
+    def _folded(self, settings: Settings) -> Parameters:
+        """Return the weights with all that coordinates stand for, on the lattice."""
+        if self.fold and not any(tensor.any() for tensor in self.model.values()):
+            # Nothing is drawn in vain; a sum has no negative zeros, as with any coordinates.
+            return {name: tensor + np.float32(0) for name, tensor in self.base.items()}
+        return {name: snap(tensor) for name, tensor in self.weights(settings).items()}
 
     def _numbered(self, number: int, settings: Settings) -> Subspace:
         plan = settings.wire.subspace
@@ -150,3 +162,20 @@ class Held:
                 f"refresh = {settings.wire.refresh}; does it run the same app?"
             )
         return plan.of_model(self.base, settings.run.seed, number)
+
+
+def _check_work(parts: Sequence[Part]) -> None:
+    """Refuse parts that no server sends, and that would take long to apply.
+
+    Raises:
+        FrameError: Subspaces are left so often that drawing their signs would take minutes, or
+            whole models follow one another.
+    """
+    left = sum(
+        isinstance(before, CodedFrame) and isinstance(part, Cut | Fold)
+        for before, part in pairwise(parts)
+    )
+    if left > MOST_FOLDS:
+        raise FrameError(f"the message holds {left} folds with coordinates, above {MOST_FOLDS}")
+    if any(isinstance(part, CodedFrame) and part.base is None for part in parts[1:]):
+        raise FrameError("the message holds a whole model behind its beginning")

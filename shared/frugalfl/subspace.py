@@ -20,7 +20,7 @@ models live on (:func:`~frugalfl.blocks.snap`) if the coordinates are multiples 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import log2, prod, sqrt
 
@@ -33,6 +33,11 @@ from frugalfl.codec.entropy import mix
 #: Names of the two tensors that travel in place of a model's.
 COORDINATES = "coordinates"
 STATISTICS = "statistics.running_all"
+#: Most subspaces that a client which lacks them is led through; beyond, it is sent a full model.
+#: Each takes a draw for every weight, so that more would take longer than a model's decoding.
+MOST_FOLDS = 256
+#: The bits of 1.0 in float32, and that of its sign.
+_ONE, _SIGN = np.uint32(0x3F800000), np.uint32(0x80000000)
 #: Keeps these draws apart from everything else that is drawn from a run's seed.
 _STREAM = 0x53554253
 
@@ -48,12 +53,22 @@ class Subspace:
             than entries.
         seed: Of the run.
         fold: How often coordinates have been folded before.
+        kept: Signs that were drawn, by tensor; ``None``: they are drawn whenever they are needed.
     """
 
     shapes: Mapping[str, Shape]
     dimension: int
     seed: int
     fold: int = 0
+    kept: dict[str, FloatArray] | None = field(default=None, compare=False, repr=False)
+
+    def keeping_signs(self) -> Subspace:
+        """Return the same subspace, which draws its signs once: 4 B a weight while it is there."""
+        return replace(self, kept={})
+
+    def without_signs(self) -> Subspace:
+        """Return the same subspace, which keeps none."""
+        return replace(self, kept=None)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -98,6 +113,16 @@ class Subspace:
         return min(1.0, 2 * sqrt(sum(self.counts.values()) / max(weights, 1)))
 
     @property
+    def spread(self) -> float:
+        """The root of weights per coordinate.
+
+        As many times longer has to be a step that is the same in all coordinates, to move the
+        weights as far together as the step that is the same in all weights.
+        """
+        weights = sum(prod(self.shapes[name]) for name in self.counts)
+        return sqrt(max(weights, 1) / max(sum(self.counts.values()), 1))
+
+    @property
     def statistics(self) -> list[str]:
         """Names of the running statistics, in the order of the model."""
         return [name for name in self.shapes if is_statistic(name)]
@@ -107,14 +132,23 @@ class Subspace:
 
         Returns:
             Shape ``(rows, count)``: +1 or -1 of each entry in the order of the tensor, and 0 behind
-            its last one.
+            its last one. Not to be changed: they may be kept.
         """
+        if self.kept is None:
+            return self._draw(name)
+        if name not in self.kept:
+            self.kept[name] = self._draw(name)
+        return self.kept[name]
+
+    def _draw(self, name: str) -> FloatArray:
         size, count = prod(self.shapes[name]), self.counts[name]
         place = list(self.counts).index(name)
         rows = -(-size // count)
         signs = np.zeros(rows * count, np.float32)
         words = mix(self._seed_of(place), size)
-        signs[:size] = np.where(words >> np.uint32(31), np.float32(-1), np.float32(1))
+        words &= _SIGN  # a word's top bit is the sign of a 1.0
+        words |= _ONE
+        signs[:size] = words.view(np.float32)
         return signs.reshape(rows, count)
 
     def zeros(self) -> Parameters:

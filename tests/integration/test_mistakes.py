@@ -67,6 +67,16 @@ def test_a_broken_task(app, tmp_path, old, new, parts):
     assert not (tmp_path / "runs").exists()
 
 
+_REMEMBERS = """
+def remembering(settings):
+    from flwr.serverapp.strategy import FedAvg
+
+    found = FedAvg()
+    found.seen = {1}
+    return found
+
+
+task = Task("digits", strategy=remembering, """
 _HOOK = 'task = Task("digits", strategy=lambda settings: "fedavg", '
 
 
@@ -78,6 +88,12 @@ _HOOK = 'task = Task("digits", strategy=lambda settings: "fedavg", '
         ("", "", "refresh=frozen(stem*)", ("no block matches 'stem*'",)),
         ("", "", "refresh=last(9)", ("last(9)",)),
         ('task = Task("digits", ', _HOOK, "seed=1", ("strategy()", "gives a str")),
+        (
+            'task = Task("digits", ',
+            _REMEMBERS,
+            "refresh=subspace(64)",
+            ("FedAvg.seen is a set", "set refresh = full"),
+        ),
         ("", "", "calibration=public", ('calibration is "public"',)),
         ("", "", "trees=bagging(2)", ("trees need targets 0 and 1",)),
     ],

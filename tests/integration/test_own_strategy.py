@@ -1,5 +1,6 @@
 """A strategy of one's own: by the task's hook, and wrapped for a ServerApp of one's own."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -101,6 +102,35 @@ def test_a_wrapped_strategy_is_one_of_flowers(task, tmp_path):
     assert 0 < strategy.traffic.uplink_bytes < whole_b  # of four clients together
 
 
+def test_a_wrapped_strategy_trains_in_a_subspace_to_the_same_bits_as_our_own_app(task, tmp_path):
+    settings = SETTINGS.changed(
+        refresh="subspace(64, fold 1)", strategy="fedavgm(0.5)", rounds=3, initial="exact"
+    )
+    _, own = trained(task, settings, tmp_path / "own")
+    strategy, seen = FrugalStrategy.wrap(strategy_of(settings), settings), []
+    start = read_parameters(initial_model(task, settings))
+    grid = InProcessGrid(
+        client_app, settings.simulation.clients, settings.as_config(), tmp_path / "wrapped"
+    )
+    random.seed(settings.run.seed)
+    result = strategy.start(
+        grid, pack(start), num_rounds=3,
+        evaluate_fn=lambda number, arrays: seen.append(unpack(arrays)),
+    )  # fmt: skip
+    model = unpack(result.arrays)
+    assert model.keys() == own.keys()
+    assert all(np.array_equal(model[name], own[name]) for name in own)
+    assert [moved(start, one) > 0 for one in seen] == [False, *[True] * 3]
+    assert strategy.traffic.uplink_bytes < 4 * 200
+
+
+def test_a_wrapped_strategy_that_cannot_begin_anew_is_refused_before_its_first_round(task):
+    inner = FedAvg()
+    inner.seen = {1, 2}
+    with pytest.raises(UsageError, match="FedAvg.seen is a set"):
+        FrugalStrategy.wrap(inner, SETTINGS.changed(refresh="subspace(64)"))
+
+
 def test_a_strategy_that_would_wait_for_more_says_so(task, tmp_path):
     inner = FedAvg(min_train_nodes=5, min_available_nodes=5, fraction_evaluate=0.0)
     strategy = FrugalStrategy.wrap(inner, SETTINGS)
@@ -156,7 +186,6 @@ def test_only_strategies_are_wrapped():
         ),
         ({"energy_budget": 3.0}, "energy-budget = 3.0"),
         ({"asynchronous": "buffered(3)"}, r"asynchronous = buffered\(3\)"),
-        ({"refresh": "subspace(64)"}, r"refresh = subspace\(64\)"),
     ],
 )
 def test_a_setting_that_wrapping_would_ignore_is_refused_by_name(setting, named):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flwr.common.serde import recorddict_to_proto
 
-from frugalfl.codec import Limits, decode_bundle
+from frugalfl.codec import Limits, read_bundle
 from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
 from frugalfl_client.store import Store
@@ -81,8 +81,8 @@ def decoded(frames):
     tensors = [
         tensor
         for data in frames
-        for frame in decode_bundle(data, Limits(), most=100)
-        for block in frame.blocks.values()
+        for frame in read_bundle(data, Limits(), most=100)
+        for block in frame.decode().blocks.values()
         for tensor in block
     ]
     return tensors, b"|".join(tensor.tobytes() for tensor in tensors)

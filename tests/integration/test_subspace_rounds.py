@@ -1,13 +1,17 @@
 """Rounds in a subspace: how long steps are, and what comes too late for its coordinates."""
 
 import copy
+import gc
+from collections import Counter
 
 import numpy as np
 import pytest
 from flwr.serverapp.strategy import FedAvg
 
+from frugalfl import subspace
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
+from frugalfl_client.app import app as client_app
 from frugalfl_server.rounds.flower_strategies import strategy_of
 from frugalfl_server.rounds.parts import Parts
 from frugalfl_server.rounds.ways_down import way_down
@@ -29,6 +33,63 @@ def test_a_step_of_adam_moves_weights_as_far_in_a_subspace_as_it_is_set(name, tm
         after = rounds.downlink.whole(rounds.model)
         far = max(np.abs(after[n] - rounds.downlink.base[n]).max() for n in after)
     assert far == pytest.approx(0.002, rel=0.02)  # in the first step all gradients count alike
+
+
+@pytest.mark.parametrize("name", ["fedadam", "fedadagrad"])
+def test_an_adaptive_strategy_moves_weights_as_far_in_a_subspace_as_without(name, tmp_path):
+    far = {}  # after a step so long that the strategy's own length alone counts
+    for refresh in ("full", "subspace(64)"):
+        settings = ONE_STEP.changed(refresh=refresh, learning_rate=200.0, strategy=f"{name}(0.01)")
+        with digits():
+            rounds = Rounds(settings, tmp_path / refresh, inner=strategy_of(settings))
+            rounds.next()
+            after = rounds.downlink.whole(rounds.model)
+        steps = np.concatenate([(after[n] - rounds.start[n]).ravel() for n in after])
+        far[refresh] = np.sqrt(np.mean(np.square(steps, dtype=np.float64)))
+    # Entries without a gradient stay in full training, and move with the others in a subspace.
+    assert 1 / 3 < far["subspace(64)"] / far["full"] < 3
+
+
+def test_a_device_draws_signs_once_a_round_and_keeps_none(monkeypatch, tmp_path):
+    """Other draws are of the server, which expands coordinates to measure them."""
+    drawn, at_work, mix = Counter(), [], subspace.mix
+
+    def counting(seed, count, first=0):
+        drawn[count] += bool(at_work)
+        return mix(seed, count, first)
+
+    def client(message, context):
+        at_work.append(message)
+        reply = client_app(message, context)
+        at_work.clear()
+        return reply
+
+    monkeypatch.setattr(subspace, "mix", counting)
+    with digits():
+        rounds = Rounds(ONE_STEP, tmp_path, client=client)
+        for _ in range(3):
+            drawn.clear()
+            rounds.next()
+        sizes = Counter(rounds.downlink.base[name].size for name, _ in rounds.downlink.coordinates)
+    clients = ONE_STEP.simulation.clients
+    assert {size: drawn[size] for size in sizes} == {size: clients * sizes[size] for size in sizes}
+    kept = [one for one in gc.get_objects() if type(one) is subspace.Subspace and one.kept]
+    assert not kept
+
+
+def test_a_fold_before_a_round_without_a_quorum_leaves_the_model_as_it_was(tmp_path):
+    settings = Settings.of(
+        clients=2, clients_per_round=2, local_epochs=1, refresh="subspace(32, fold 1)", prune=0.0,
+        quorum=2.0,
+    )  # fmt: skip
+    with digits():
+        rounds = Rounds(settings, tmp_path)
+        rounds.next()
+        assert any(tensor.any() for tensor in rounds.model.values())
+        rounds.next(only=[0])
+        after, folded = rounds.downlink.whole(rounds.model), rounds.downlink.base
+    assert rounds.updates == [2, 0]
+    assert all(np.array_equal(after[name], folded[name]) for name in folded)
 
 
 class Late:

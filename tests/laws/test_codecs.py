@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from frugalfl.blocks import Layout, snap
-from frugalfl.codec import Limits, decode_bundle, decode_frame, encode_frame, parse_codec
+from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec, read_bundle
 from frugalfl.errors import CodecError, FrameError, UsageError
 
 CODECS = [
@@ -115,9 +115,9 @@ def test_a_frame_is_as_long_as_it_says(text, update):
     """Nothing between frames says where one ends: it must know itself."""
     frame, got, _ = round_trip(text, update)
     layout = Layout.of(update)
-    both = decode_bundle(frame + frame, Limits.of(layout), most=2)
-    for decoded in both:
-        for name, tensor in decoded.named(layout).items():
+    both = read_bundle(frame + frame, Limits.of(layout), most=2)
+    for coded in both:
+        for name, tensor in coded.decode_for(layout).items():
             np.testing.assert_array_equal(tensor, got[name])
 
 

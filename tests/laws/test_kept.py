@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugalfl.blocks import Layout
-from frugalfl.codec import Cut, Limits, decode_bundle, encode_cut, encode_frame, parse_codec
+from frugalfl.codec import Cut, Limits, encode_cut, encode_frame, parse_codec, read_bundle
 from frugalfl.codec.kept_channels import read_kept, write_kept
 from frugalfl.errors import FrameError
 from frugalfl.kept import take
@@ -55,7 +55,7 @@ def test_lists_arrive_as_they_were(pruning):
 def test_a_cut_leaves_the_outer_product_of_its_lists(pruning):
     model, kept = pruning
     layout = Layout.of(model)
-    (cut,) = decode_bundle(encode_cut(kept, layout, base=3, version=5), Limits.of(layout))
+    (cut,) = read_bundle(encode_cut(kept, layout, base=3, version=5), Limits.of(layout))
     assert (cut.base, cut.version) == (3, 5)
     for name, tensor in take(model, cut.kept(layout)).items():
         whole = model[name]
@@ -90,7 +90,7 @@ def test_a_damaged_cut_is_refused(pruning, place, flip):
     data = bytearray(encode_cut(kept, layout, base=3, version=5))
     data[place % len(data)] ^= flip
     with pytest.raises(FrameError):
-        for part in decode_bundle(data, Limits.of(layout), most=9):
+        for part in read_bundle(data, Limits.of(layout), most=9):
             part.kept(layout)
 
 
@@ -98,7 +98,7 @@ def test_a_cut_of_another_model_is_refused():
     model = {"a.weight": np.zeros((8, 4), np.float32), "b.weight": np.zeros((4, 8), np.float32)}
     kept = {"a.weight": (np.arange(4), None), "b.weight": (None, np.arange(4))}
     cut = encode_cut(kept, Layout.of(model), base=0, version=1)
-    (part,) = decode_bundle(cut, Limits.of(Layout.of(model)))
+    (part,) = read_bundle(cut, Limits.of(Layout.of(model)))
     other = Layout.of(model | {"b.weight": np.zeros((5, 8), np.float32)})
     with pytest.raises(FrameError, match="another model"):
         part.kept(other)
@@ -127,7 +127,7 @@ def test_cuts_and_frames_follow_one_another_in_a_bundle():
     layout = Layout.of(model)
     cut = encode_cut({"a.weight": (np.arange(4), None)}, layout, base=0, version=1)
     frame, _ = encode_frame(parse_codec("raw"), layout, model, base=1, version=2)
-    parts = decode_bundle(frame + cut + cut + frame, Limits.of(layout), most=4)
+    parts = read_bundle(frame + cut + cut + frame, Limits.of(layout), most=4)
     assert [isinstance(part, Cut) for part in parts] == [False, True, True, False]
     with pytest.raises(FrameError, match="more than 3"):
-        decode_bundle(cut * 4, Limits.of(layout), most=3)
+        read_bundle(cut * 4, Limits.of(layout), most=3)

@@ -1,10 +1,12 @@
 """What the server sends to whom, and that everybody ends with the same bits."""
 
+import zlib
+
 import numpy as np
 import pytest
 
 from frugalfl.blocks import Layout, snap
-from frugalfl.codec import parse_codec
+from frugalfl.codec import encode_frame, parse_codec
 from frugalfl.codec.seeded import draw_again
 from frugalfl.errors import CodecError, FrameError
 from frugalfl.kept import take
@@ -303,6 +305,34 @@ def test_a_model_that_is_pruned_twice_ends_with_the_same_bits():
     for name, tensor in downlink.view.items():
         np.testing.assert_array_equal(always.model[name], tensor)
         np.testing.assert_array_equal(absent.model[name], tensor)
+
+
+def test_a_frame_of_other_shapes_is_refused_before_it_is_decoded():
+    downlink, held = Downlink(START, CODEC), Held()
+    deliver(downlink, 1, held)
+    other = {"a.weight": np.ones((40, 29), np.float32), "a.bias": START["a.bias"]}
+    frame, _ = encode_frame(parse_codec("zstd"), Layout.of(other), other, base=0, version=1)
+    body = frame[:-5] + bytes([frame[-5] ^ 1])
+    with pytest.raises(FrameError, match="'a' has other shapes in the frame"):
+        held.apply(body + zlib.crc32(body).to_bytes(4, "little"), LAYOUT)
+
+
+@pytest.mark.slow
+def test_a_client_that_missed_more_rounds_than_a_message_holds_is_sent_a_model():
+    """Numbers beyond 512 cannot be summed up exactly, so that frames would follow one another."""
+    model = {"a.weight": np.full((64, 800), 600, np.float32)}
+    downlink, held = Downlink(model, "raw"), Held()
+    _, frames = downlink.bundles_for([1])[1]
+    held.apply(frames, Layout.of(model))
+    downlink.confirm(1, held.version)
+    downlink = Downlink(model, "topk(0.002%) | sign | golomb")
+    for _ in range(1030):
+        model = {"a.weight": downlink.view["a.weight"].copy()}
+        model["a.weight"][0, 0] += 0.25
+        downlink.advance(model)
+    downlink.confirm(1, held.version)
+    held.apply(downlink.bundles_for([1])[1][1], Layout.of(model))
+    np.testing.assert_array_equal(held.model["a.weight"], downlink.view["a.weight"])
 
 
 def test_a_damaged_or_foreign_cut_is_refused():

@@ -1,18 +1,21 @@
 """The way down in a subspace: whatever a client missed, it comes to hold the same bits."""
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugalfl.blocks import Layout, snap
-from frugalfl.codec import Fold, encode_fold
+from frugalfl.codec import Fold, Limits, decode_frame, encode_fold, encode_frame, parse_codec
 from frugalfl.codec.seeded import draw_again
 from frugalfl.errors import FrameError, TaskError
 from frugalfl.settings import Settings
-from frugalfl.subspace import COORDINATES, STATISTICS, Subspace
+from frugalfl.subspace import COORDINATES, MOST_FOLDS, STATISTICS, Subspace
 from frugalfl_client.held import Held
 from frugalfl_server.rounds.folded_downlink import FoldedDownlink
+from frugalfl_server.run.checkpoint import write_checkpoint
 
 RNG = np.random.default_rng(3)
 START = {
@@ -129,6 +132,110 @@ def test_a_bundle_of_empty_folds_changes_nothing_and_draws_no_signs(monkeypatch)
     one_more = b"".join(map(encode_fold, [*folds, folds[0]]))
     with pytest.raises(FrameError, match="more than 1024"):
         held.apply(one_more, LAYOUT, settings=SETTINGS)
+
+
+def resealed(frame: bytes) -> bytes:
+    """Return a frame with damage in its payload that its checksum does not show."""
+    body = frame[:-5] + bytes([frame[-5] ^ 1])
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def test_what_does_not_fit_is_refused_before_it_is_decoded() -> None:
+    held, long = Held(), {COORDINATES: np.arange(500, dtype=np.float32) % 7}
+    held.apply(begun().bundles_for([0])[0][1], LAYOUT, settings=SETTINGS)
+    frame, _ = encode_frame(
+        parse_codec("dyadic | rans"), Layout.of(long), long, base=held.version, version=9
+    )
+    with pytest.raises(FrameError, match="symbols do not end"):
+        decode_frame(resealed(frame), Limits.of(LAYOUT))
+    with pytest.raises(FrameError, match="other shapes in the frame"):
+        held.apply(resealed(frame), LAYOUT, settings=SETTINGS)
+    elsewhere, _ = encode_frame(parse_codec("raw"), Layout.of(long), long, base=7, version=9)
+    with pytest.raises(FrameError, match="leads on from version 7"):
+        held.apply(resealed(elsewhere), LAYOUT, settings=SETTINGS)
+    whole, _ = encode_frame(parse_codec("zstd"), Layout.of(long), long, base=None, version=1)
+    with pytest.raises(FrameError, match="a full model has 3 blocks here"):
+        held.apply(resealed(whole), LAYOUT, settings=SETTINGS)
+
+
+def coordinates_and_folds(version: int, number: int) -> bytes:
+    """Return that many frames of coordinates from a version on, each behind a fold."""
+    ones = {name: tensor + 1 for name, tensor in PLAN.of_model(START, 9, 0).zeros().items()}
+    bundle = b""
+    for fold in range(number):
+        frame, _ = encode_frame(
+            parse_codec("dyadic | rans"), Layout.of(ones), ones, base=version + 1,
+            version=version + 2,
+        )  # fmt: skip
+        bundle += encode_fold(Fold(version, version + 1, fold)) + frame
+        version += 2
+    return bundle
+
+
+def test_more_folds_than_a_server_sends_are_refused_before_any_sign_is_drawn(monkeypatch) -> None:
+    held = Held()
+    held.apply(begun().bundles_for([0])[0][1], LAYOUT, settings=SETTINGS)
+    bundle = coordinates_and_folds(held.version, MOST_FOLDS + 2)
+    monkeypatch.setattr(Subspace, "signs", lambda self, name: pytest.fail("signs are drawn"))
+    with pytest.raises(FrameError, match=f"{MOST_FOLDS + 1} folds with coordinates, above"):
+        held.apply(bundle, LAYOUT, settings=SETTINGS)
+    whole, _ = encode_frame(parse_codec("raw"), LAYOUT, START, base=None, version=1)
+    with pytest.raises(FrameError, match="a whole model behind its beginning"):
+        held.apply(whole + whole, LAYOUT, settings=SETTINGS)
+
+
+def test_an_honest_server_sends_a_model_before_it_sends_too_many_folds() -> None:
+    model = {"0.weight": np.random.default_rng(1).normal(0, 0.1, (64, 200)).astype(np.float32)}
+    layout, settings = Layout.of(model), Settings.of(refresh="subspace(4, fold 1)", seed=3)
+    rng, downlink = np.random.default_rng(0), FoldedDownlink(model, settings.wire.subspace, 3)
+    early, newcomer, moved = Held(), Held(), downlink.moved(downlink.base)
+    for number in range(520):
+        moved = one_round(downlink, moved, rng)
+        if number == 3:
+            early.apply(downlink.bundles_for([0])[0][1], layout, settings=settings)
+            downlink.confirm(0, early.version)
+    for node, held in enumerate([early, newcomer]):
+        held.apply(downlink.bundles_for([node])[node][1], layout, settings=settings)
+        weights = held.weights(settings)
+        assert np.array_equal(weights["0.weight"], downlink.whole(downlink.view)["0.weight"])
+
+
+def test_a_checkpoint_grows_by_what_is_sent_of_old_folds_and_not_by_their_rounds(tmp_path) -> None:
+    rng, sizes = np.random.default_rng(2), []
+    plan = Settings.of(refresh="subspace(48, fold 12)").wire.subspace
+    large = START | {"2.weight": np.zeros((100, 64), np.float32)}
+    downlink = FoldedDownlink(large, plan, SETTINGS.run.seed)
+    moved = downlink.moved(downlink.base)
+    for number in range(1, 12 * 12 + 1):
+        moved = one_round(downlink, moved, rng)
+        if number in (6 * 12, 12 * 12):
+            write_checkpoint(tmp_path / "resume.npz", downlink.state())
+            sizes.append((tmp_path / "resume.npz").stat().st_size)
+    assert not downlink._forgotten
+    # Six folds, each with two entries of the archive; one more for each round would be five times that.
+    assert sizes[1] - sizes[0] < 6 * 800
+
+
+def test_one_who_left_within_an_old_fold_is_sent_its_end_and_within_a_new_one_what_it_missed() -> (
+    None
+):
+    rng, downlink = np.random.default_rng(6), begun()
+    clients = {version: Held() for version in range(16)}
+    moved, reached = downlink.moved(downlink.base), {}
+    for node, held in clients.items():
+        moved = one_round(downlink, moved, rng)
+        deliver(downlink, node, held)
+        reached[node] = downlink.version
+    for node, held in clients.items():
+        sent = deliver(downlink, node, held)
+        assert same_weights(downlink, held)
+        later = [one for one in downlink._chapters if one.version > reached[node]]
+        of_later = sum(one.length for one in later)
+        if node < 3:  # its fold is over for long
+            own = next(one for one in downlink._chapters if one.last >= reached[node])
+            assert sent - of_later <= len(own.end)
+        if node in (13, 14):
+            assert sent <= sum(map(len, downlink._chapters[-1].frames[-2:])) + of_later
 
 
 def test_the_number_of_a_fold_that_no_subspace_has_is_refused() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from frugalfl.blocks import Layout
-from frugalfl.codec import Limits, decode_bundle, decode_frame, encode_frame, parse_codec
+from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec, read_bundle
 from frugalfl.codec.buffer import varint
 from frugalfl.codec.names import lengthen, shorten
 from frugalfl.errors import FrameError, UsageError
@@ -48,9 +48,9 @@ def test_half_a_block_does_not_travel():
 
 def test_frames_follow_one_another_in_a_bundle():
     bundle = frame_of(base=4) + frame_of(base=5, version=6)
-    assert [frame.version for frame in decode_bundle(bundle, LIMITS, most=9)] == [5, 6]
+    assert [frame.version for frame in read_bundle(bundle, LIMITS, most=9)] == [5, 6]
     with pytest.raises(FrameError, match="more than 1"):
-        decode_bundle(bundle, LIMITS, most=1)
+        read_bundle(bundle, LIMITS, most=1)
 
 
 def test_codec_texts_survive_their_short_form():

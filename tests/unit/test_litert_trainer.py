@@ -1,5 +1,7 @@
 """The LiteRT trainer beside the PyTorch trainer: same rows, same seed, same update."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -176,6 +178,12 @@ def test_signs_are_drawn_once_a_fold(folded, monkeypatch):
     for _ in range(2):
         folded.train(folded.litert, subspace=replace(fold))
     assert drawn == list(fold.counts)
+    kept = replace(fold, fold=8).keeping_signs()
+    folded.train(folded.litert, subspace=kept)
+    there = weakref.ref(kept)
+    del kept
+    gc.collect()
+    assert there() is None  # a program has its own copy: nobody else keeps what was drawn
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from frugalfl.settings import Settings
 from frugalfl_server.report import terminal, write_report
 from frugalfl_server.run import summary
 from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.run_list import differing, list_runs
 
 
 @pytest.fixture
@@ -105,6 +106,22 @@ def test_the_first_metric_takes_the_place_of_accuracy_where_it_is_known(run, kno
     assert f"both directions, to {target}" in page.text
     assert f"PR auc {'0.400' if known else '–'} float; int8 –" in page.text
     assert "nan" not in page.figure("accuracy").lower()
+
+
+def test_what_updates_really_travel_by_is_named_wherever_runs_are_read(run, tmp_path):
+    other = RunDirectory.create(tmp_path / "other", "digits", Settings.of(rounds=5), app=None)
+    really = {"uplink": "dithered(2 sigma) | rans", "downlink": "dyadic | rans"}
+    run.write_json(summary.CODECS, really)
+    for one in (run, other):
+        fill(one, TRAINED, ENERGY, export=EXPORT)
+    assert run.read_json("summary.json")["codecs"] == really
+    assert other.read_json("summary.json")["codecs"]["uplink"] == "stochastic(auto) | range"
+    page = report(run)
+    assert "dithered(2 sigma) | rans, in place of stochastic(auto) | range" in page.text
+    assert "in place of" not in report(other).text
+    listed = list_runs([run.path, other.path])
+    assert {"uplink", "downlink"} <= set(differing(listed))
+    assert listed[0].followed["uplink"] == really["uplink"]
 
 
 def test_ratios_are_those_of_the_rounds_table(full):

@@ -150,7 +150,7 @@ class BoundProgram:
         if subspace is not None and subspace != self._subspace:
             for place, one in enumerate(self.program.trained):
                 self._set(f"q{place}", subspace.signs(one.name))
-            self._subspace = subspace
+            self._subspace = subspace.without_signs()
 
     def _set(self, name: str, value: Any) -> None:
         if name in self._inputs:

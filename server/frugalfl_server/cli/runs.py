@@ -119,5 +119,5 @@ def _settings(one: Listed, names: Sequence[str]) -> str:
     """Return the settings of a run by which it can be told from the others."""
     if not one.settings:
         return ""
-    known: dict[str, Any] = {name: one.settings.get(name, "–") for name in names}
+    known: dict[str, Any] = {name: one.followed.get(name, "–") for name in names}
     return "  ".join(f"{name}={value}" for name, value in known.items())

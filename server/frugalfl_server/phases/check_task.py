@@ -20,6 +20,7 @@ from frugalfl_server.phases.public_rows import check_counters, is_federated
 from frugalfl_server.rounds.evaluate import check_batches, evaluate, form_of, scoring_for
 from frugalfl_server.rounds.flower_strategies import strategy_of
 from frugalfl_server.rounds.stopping import check_stop
+from frugalfl_server.rounds.strategy_state import begin_of
 from frugalfl_server.run.checkpoint import random_state, set_random_state
 
 
@@ -90,7 +91,9 @@ def _check_network(task: Task, settings: Settings) -> None:
         settings.wire.plan.check(Layout.of(shared))
     else:
         settings.wire.subspace.of_model(shared, settings.run.seed, fold=0)
-    strategy_of(settings, task)
+    strategy = strategy_of(settings, task)
+    if settings.wire.subspace is not None:
+        begin_of(strategy)
     check_counters(task, settings)
     if task.has_public_rows:
         public = task.public_rows(settings.train.shares_counters)

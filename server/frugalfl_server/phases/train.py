@@ -104,6 +104,7 @@ class _Rounds:
             settings, strategy_of(settings, federation.task), downlink, federation.run.name,
             federation.clients, self.first, federation.form,
         )  # fmt: skip
+        self._name_codecs()
         left = self._go_on()
         done = left.done if left else 0
         try:
@@ -161,6 +162,16 @@ class _Rounds:
         self._end_if_over(number)
         self._set_step_size(number)
         return arrays
+
+    def _name_codecs(self) -> None:
+        """Say by which codecs updates travel, if not by those that the settings name."""
+        federation, wire = self.federation, self.federation.settings.wire
+        travel = {"uplink": self._parts.steering.codec, "downlink": self._parts.downlink.codec}
+        if travel == {"uplink": wire.uplink, "downlink": wire.downlink}:
+            return
+        federation.sink.write_json(summary.CODECS, travel)
+        if self.phase == "train":
+            _log.info(f"updates travel by {travel['uplink']}, and down by {travel['downlink']}")
 
     def _set_up_compiler(self) -> None:
         """Load the compiler of training programs, once a client needs one."""

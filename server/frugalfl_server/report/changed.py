@@ -27,19 +27,23 @@ class Setting:
     changed: bool
 
 
-def settings_of(about: Mapping[str, Any]) -> list[Setting]:
-    """Return the settings that ``run.json`` has, those that differ from their defaults first.
+def settings_of(about: Mapping[str, Any], codecs: Mapping[str, str] | None = None) -> list[Setting]:
+    """Return the settings of a run, those that differ from their defaults first.
 
-    One that was ``auto`` says what it became, and why.
+    Args:
+        about: ``run.json``; what was ``auto`` there says what it became, and why.
+        codecs: By which updates really travel; what they take the place of is named with them.
     """
     defaults, chosen = Settings().as_config(), about.get("chosen", {})
     found = []
     for name, value in about["settings"].items():
-        known = name in defaults
-        asked = "auto" if name in chosen else value
+        known, really = name in defaults, (codecs or {}).get(name, value)
+        asked = "auto" if name in chosen else really
+        shown = chosen.get(name, _text(value))
         found.append(
             Setting(
-                name, _text(chosen.get(name, value)), _text(defaults[name]) if known else None,
+                name, shown if really == value else f"{really}, in place of {value}",
+                _text(defaults[name]) if known else None,
                 not known or asked != defaults[name],
             )
         )  # fmt: skip

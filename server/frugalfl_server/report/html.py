@@ -83,7 +83,7 @@ def _content(facts: Facts) -> Mapping[str, Any]:
     records = facts.run.energy
     clients = by_client(records)
     drawings = {name: _keep_markup(drawing) for name, drawing in figures(facts).items()}
-    each, settings = client_rows(facts), settings_of(facts.about)
+    each, settings = client_rows(facts), settings_of(facts.about, facts.summary["codecs"])
     tables = sheets(facts)
     return {
         "file_name": for_file_name(facts.run.name),

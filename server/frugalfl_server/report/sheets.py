@@ -22,7 +22,7 @@ def sheets(facts: Facts) -> dict[str, Sheet]:
     found = [
         round_sheet(facts),
         client_sheet(client_rows(facts)),
-        settings_sheet(settings_of(facts.about)),
+        settings_sheet(settings_of(facts.about, facts.summary["codecs"])),
         _energy(facts),
         _sources(facts),
         _model(facts),

@@ -14,7 +14,8 @@ and adding may trade places, so the lists come first: what was missed, on both s
 is then one sum of the pruned model's size.
 
 The rule for old frames: together they take at most 2 B a parameter, about as much as a full model;
-older ones are dropped, and a client that would need them is sent a full model.
+older ones are dropped, and so are those beyond what one message may hold; a client that would need
+them is sent a full model.
 """
 
 from __future__ import annotations
@@ -29,7 +30,15 @@ import numpy as np
 
 from frugalfl.blocks import EXACT_BELOW, LATTICE_BITS, Block, FloatArray, Layout, Parameters, snap
 from frugalfl.calls import fraction
-from frugalfl.codec import Codec, Limits, decode_frame, encode_cut, encode_frame, parse_codec
+from frugalfl.codec import (
+    MOST_PARTS,
+    Codec,
+    Limits,
+    decode_frame,
+    encode_cut,
+    encode_frame,
+    parse_codec,
+)
 from frugalfl.kept import Kept, take
 from frugalfl_server.rounds.byte_budget import Budget
 
@@ -112,6 +121,7 @@ class Downlink:
         self.version = version
         self._first = version
         self.view: Parameters = {name: snap(tensor) for name, tensor in model.items()}
+        self.codec = codec
         text = parse_codec(codec).text
         share = f"dyadic({_share_for(clients):.4g})"
         self._codec = parse_codec(text.replace("dyadic(auto)", share))
@@ -137,6 +147,11 @@ class Downlink:
     def coordinates(self) -> tuple[tuple[str, int], ...]:
         """None: weights move themselves."""
         return ()
+
+    @property
+    def spread(self) -> float:
+        """1: weights move themselves."""
+        return 1.0
 
     def trained(self, planned: Iterable[int]) -> list[str]:
         """Return the names of these blocks' tensors."""
@@ -203,7 +218,10 @@ class Downlink:
             self._exact_since = self.version + 1
         self._full = None
         self._frames.append(part)
-        while sum(map(len, self._frames)) > 2 * self._limits.entries:
+        while (
+            sum(map(len, self._frames)) > 2 * self._limits.entries
+            or len(self._frames) >= MOST_PARTS  # before them, a newcomer is sent a seed
+        ):
             self._frames.popleft()
 
     def _coarser(self) -> Codec:

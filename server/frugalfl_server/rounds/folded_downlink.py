@@ -8,7 +8,10 @@ they are. Of each fold that it missed it is sent the coordinates that were folde
 nothing is sent the model's seed, or the model, and all folds; if that is longer than a model as it
 is now, that model.
 
-Old folds are kept as long as a client that missed all of them needs at most 2 B a parameter.
+Old folds are kept as long as a client that missed all of them needs at most 2 B a parameter, and
+is led through at most :data:`~frugalfl.subspace.MOST_FOLDS`. Of each, only its end is kept: one who
+left in the middle is sent that. Frames of single rounds, and what sums are made of, are kept of the
+newest folds, and of a long one for its newest rounds.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from frugalfl.codec import Fold, encode_cut, encode_fold, encode_frame, parse_co
 from frugalfl.errors import TaskError
 from frugalfl.kept import Kept, take
 from frugalfl.plans import InSubspace
-from frugalfl.subspace import Subspace, add
+from frugalfl.subspace import MOST_FOLDS, Subspace, add
 from frugalfl_server.rounds.byte_budget import Budget
 from frugalfl_server.rounds.downlink import EXACT, SEEDED
 
@@ -44,8 +47,8 @@ _STEP, _STATISTICS_STEP = 2.0, 0.3
 _COORDINATES = "dyadic | rans"
 #: Statistics have a scale of their own.
 _AND_STATISTICS = f"statistics({_COORDINATES}, {_COORDINATES})"
-#: Folds of which the coordinates after each round are remembered, to send sums of what was missed.
-_REMEMBERED = 3
+#: Folds of which single rounds are kept, and rounds of each, to send what was missed in them.
+_REMEMBERED, _ROUNDS = 3, 64
 
 
 @dataclass
@@ -55,26 +58,36 @@ class _Chapter:
     Attributes:
         opening: Bytes that lead into it: a fold, behind a cut if the model was pruned before it.
         version: That it begins with, all coordinates zero.
-        frames: From each version to the next.
-        states: Coordinates by version, of the newest chapters only.
+        last: That it ends with.
+        frames: The newest ones, each from a version to the next; the last leads to the end.
+        states: Coordinates after each of these.
         end: All coordinates at the end, as one frame; made when it is needed.
     """
 
     opening: bytes
     version: int
+    last: int
     frames: list[bytes] = field(default_factory=list)
     states: list[Parameters] = field(default_factory=list)
     end: bytes = b""
 
     @property
-    def last(self) -> int:
-        """The version that it ends with."""
-        return self.version + len(self.frames)
-
-    @property
     def length(self) -> int:
         """Bytes that a client needs of it who missed all."""
         return len(self.opening) + len(self.end)
+
+    def append(self, frame: bytes, state: Parameters) -> None:
+        """Note a round: the frame to its version, and the coordinates of that."""
+        self.last += 1
+        self.frames.append(frame)
+        self.states.append(state)
+        self.end = b""
+        self.forget_rounds(_ROUNDS)
+
+    def forget_rounds(self, kept: int) -> None:
+        """Forget all rounds but the newest."""
+        for rounds in (self.frames, self.states):
+            del rounds[: max(len(rounds) - kept, 0)]
 
 
 class FoldedDownlink:
@@ -106,6 +119,7 @@ class FoldedDownlink:
         """
         self._constants = constants
         self.budget = Budget(0, coarsest=1.0)
+        self.codec = _COORDINATES
         self._plan = plan
         self._seed = run_seed
         self.base = {name: snap(tensor) for name, tensor in model.items()}
@@ -137,6 +151,11 @@ class FoldedDownlink:
     def coordinates(self) -> tuple[tuple[str, int], ...]:
         """How many coordinates each trained tensor of the model follows."""
         return tuple(self._space.counts.items())
+
+    @property
+    def spread(self) -> float:
+        """The root of weights per coordinate."""
+        return self._space.spread
 
     def trained(self, planned: Iterable[int]) -> list[str]:
         """Return the names of all tensors of the subspace, in the order of the model."""
@@ -205,10 +224,7 @@ class FoldedDownlink:
         frame = self._frame(difference, self.version, self.version + 1)
         self.version += 1
         self.view = target
-        chapter = self._chapters[-1]
-        chapter.frames.append(frame)
-        chapter.states.append(target)
-        chapter.end = b""
+        self._chapters[-1].append(frame, target)
 
     def _choose_steps(self, model: Parameters) -> None:
         """Choose the steps, once there is more to choose them by than the lattice has left."""
@@ -230,11 +246,16 @@ class FoldedDownlink:
         self._end_of(self._chapters[-1])
         self._open(self._number + 1, cut)
         for chapter in self._chapters[:-_REMEMBERED]:
-            chapter.states.clear()
-        entries = sum(tensor.size for tensor in self.base.values())
-        while sum(one.length for one in self._chapters) > 2 * entries and len(self._chapters) > 1:
+            chapter.forget_rounds(0)
+        while len(self._chapters) > 1 and self._is_too_much():
             del self._chapters[0]
             self._forgotten = True
+
+    def _is_too_much(self) -> bool:
+        """Say whether all chapters together are more than a client should be led through."""
+        entries = sum(tensor.size for tensor in self.base.values())
+        long = sum(one.length for one in self._chapters) > 2 * entries
+        return long or len(self._chapters) > MOST_FOLDS
 
     def _open(self, number: int, cut: bytes = b"") -> None:
         self._number, self._steps, self._rounds, self._full = number, {}, 0, b""
@@ -242,7 +263,7 @@ class FoldedDownlink:
         self.version += 1
         self._space: Subspace = self._plan.of_model(self.base, self._seed, number)
         self.view = self._space.zeros()
-        self._chapters.append(_Chapter(opening, self.version))
+        self._chapters.append(_Chapter(opening, self.version, self.version))
 
     def _frame(self, values: Parameters, base: int, version: int) -> bytes:
         codec = _AND_STATISTICS if any(map(is_statistic, values)) else _COORDINATES
@@ -253,7 +274,7 @@ class FoldedDownlink:
 
     def _end_of(self, chapter: _Chapter) -> bytes:
         """Return all coordinates at the end of a chapter as one frame; empty: they are zero."""
-        if not chapter.end and chapter.frames:
+        if not chapter.end and chapter.states:
             state = chapter.states[-1]
             chapter.end = self._frame(state, chapter.version, chapter.last)
         return chapter.end
@@ -298,14 +319,16 @@ class FoldedDownlink:
 
     def _rest_of(self, chapter: _Chapter, version: int) -> bytes:
         """Return what leads from a version of a chapter to its end, in fewest bytes."""
-        done = version - chapter.version
-        ways = [b"".join(chapter.frames[done:])]
-        if len(chapter.frames) - done > 1:
+        missed = chapter.last - version
+        if not missed:
+            return b""
+        ways = [b"".join(chapter.frames[-missed:])] if missed <= len(chapter.frames) else []
+        if missed != 1 or not ways:
             ways.append(self._end_of(chapter))
-            if done and chapter.states:
-                before, after = chapter.states[done - 1], chapter.states[-1]
-                total = {name: after[name] - before[name] for name in after}
-                ways.append(self._frame(total, version, chapter.last))
+        if 1 < missed < len(chapter.states):
+            before, after = chapter.states[-missed - 1], chapter.states[-1]
+            total = {name: after[name] - before[name] for name in after}
+            ways.append(self._frame(total, version, chapter.last))
         return min(ways, key=len)
 
     def confirm(self, node: int, version: int) -> None:
@@ -331,8 +354,8 @@ class FoldedDownlink:
         """Go on with what :meth:`state` returned."""
         self.version, self.base, self._origin = state["version"], state["base"], state["origin"]
         self._chapters = [
-            _Chapter(opening, version, list(frames), list(states), end)
-            for opening, version, frames, states, end in state["chapters"]
+            _Chapter(opening, version, last, list(frames), list(states), end)
+            for opening, version, last, frames, states, end in state["chapters"]
         ]
         self._forgotten, self._number = state["forgotten"], state["number"]
         self._rounds, self._steps, self.view = state["rounds"], state["steps"], state["view"]

@@ -14,7 +14,7 @@ from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp.strategy import Strategy
 
 from frugalfl.blocks import Parameters, within_bounds
-from frugalfl.errors import ExportError, UsageError
+from frugalfl.errors import ExportError
 from frugalfl.form import Form
 from frugalfl.settings import Settings
 from frugalfl_server.cohort.clients import Clients
@@ -22,9 +22,10 @@ from frugalfl_server.cohort.refresh_planner import Planner
 from frugalfl_server.cohort.selection import Cohort, Selection, patience_of
 from frugalfl_server.cohort.sticky_sampling import sampler_of
 from frugalfl_server.rounds import strategy_state
+from frugalfl_server.rounds.adaptive_steps import in_weight_units
 from frugalfl_server.rounds.byte_budget import Budget
 from frugalfl_server.rounds.divergence import Divergence
-from frugalfl_server.rounds.flower_arrays import unpack
+from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.intake import Intake
 from frugalfl_server.rounds.model_step import ModelStep
 from frugalfl_server.rounds.open_answers import Opener
@@ -97,6 +98,8 @@ class Parts:
                 strategy.
         """
         clients = clients or Clients()
+        if downlink.coordinates:
+            strategy = in_weight_units(strategy, downlink.spread)
         steering = RateControl(
             settings.wire.uplink, settings.wire.uplink_budget, bool(downlink.coordinates)
         )
@@ -116,7 +119,7 @@ class Parts:
         step = ModelStep(strategy, steering, clients.quarantine, quorum)
         parts = cls(strategy, steering, selection, questions, intake, step, first_round)
         if downlink.coordinates:
-            parts.fresh = _fresh(strategy)
+            parts.fresh = strategy_state.begin_of(strategy)
         return parts
 
     @property
@@ -197,9 +200,13 @@ class Parts:
         sentences, self.intake.exclusions = self.intake.exclusions, []
         for failure in [*traffic.failures, *map(str, sentences)]:
             _log.warning(failure)
-        return self.step.make(
+        arrays, metrics = self.step.make(
             server_round, sums.contributions(self.model), traffic, self.model, self.intake.moved
         )
+        if arrays is None and self.downlink.coordinates:
+            # The round may have begun with a fold: what it was given is of coordinates before it.
+            arrays = pack(self.model)
+        return arrays, metrics
 
     def state(self) -> dict[str, Any]:
         """Return what is kept between rounds, beside what the run knows of its clients.
@@ -234,17 +241,3 @@ class Parts:
         strategy_state.restore(self.strategy, state["inner"])
         if "divergence" in state:  # older checkpoints lack it
             self.divergence.restore(state["divergence"])
-
-
-def _fresh(strategy: Strategy) -> dict[str, Any]:
-    """Return what a strategy remembers before its first round.
-
-    Raises:
-        UsageError: It keeps something that cannot be put back at a fold.
-    """
-    try:
-        return copy.deepcopy(strategy_state.state_of(strategy))
-    except TypeError as error:
-        raise UsageError(
-            f"a subspace begins the strategy anew at each fold, and {error}; set refresh = full"
-        ) from error

@@ -65,12 +65,16 @@ class RateControl:
         self._medians: deque[float] = deque(maxlen=_ROUNDS)
         self._round = _Noise()
 
+    @property
+    def codec(self) -> str:
+        """What updates travel by, as a person is told: without what differs between rounds."""
+        return _within(1.0) if self._within else self._uplink
+
     def codec_for(self, clients: int) -> str:
         """Return the codec text for a round of so many clients, and begin the round."""
         self._round = _Noise()
         if self._within:
-            step = _WITHIN * self.budget.factor
-            return f"dithered({step:.4g} sigma) | rans"
+            return _within(self.budget.factor)
         if not self.active:
             return self._uplink
         noise = f"{self.budget.factor * _NOISE * (max(clients, 1) / 10) ** _GROWTH:.4g} noise"
@@ -106,6 +110,11 @@ class RateControl:
         """Go on with what :meth:`state` returned."""
         self._medians.extend(state["medians"])
         self.budget.factor = state["factor"]
+
+
+def _within(factor: float) -> str:
+    """Return what a subspace's coordinates travel by, with steps so many times the usual ones."""
+    return f"dithered({_WITHIN * factor:.4g} sigma) | rans"
 
 
 class _Noise:

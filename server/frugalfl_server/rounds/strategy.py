@@ -28,18 +28,28 @@ from frugalfl_server.rounds.flower_strategies import fewest_of
 from frugalfl_server.rounds.inner_strategy import pick
 from frugalfl_server.rounds.parts import Parts
 from frugalfl_server.rounds.questions import readdress
+from frugalfl_server.rounds.strategy_state import begin_of
 from frugalfl_server.rounds.sums import Update, sums_for
 from frugalfl_server.rounds.traffic import Traffic
 from frugalfl_server.rounds.ways_down import way_down
+from frugalfl_server.rounds.whole_arrays import WholeArrays, constants_in
 from frugalfl_server.rounds.wrapped_settings import check_wrapped
 
 
 class FrugalStrategy(Strategy):
     """Wraps a strategy of Flower's, or a user's own."""
 
-    def __init__(self, build: Callable[[Parameters], Parts]) -> None:
-        """Begin a phase; ``build`` composes its rounds once the model is known."""
+    def __init__(
+        self, build: Callable[[Parameters], Parts], whole: WholeArrays | None = None
+    ) -> None:
+        """Begin a phase.
+
+        Args:
+            build: Composes its rounds once the model is known.
+            whole: Makes a model's arrays of what the rounds move; ``None``: nobody asks for them.
+        """
         self._build = build
+        self._whole = whole
         self._parts: Parts | None = None
 
     @classmethod
@@ -57,7 +67,9 @@ class FrugalStrategy(Strategy):
             clients: What is known of them; ``None``: all have PyTorch, and no energy limits.
 
         Raises:
-            UsageError: It is no strategy, or there is a setting that it would not follow.
+            UsageError: It is no strategy, or there is a setting that it would not follow; in a
+                subspace, it cannot begin anew.
+            TaskError: In a subspace, the settings' task cannot be loaded.
         """
         if not isinstance(strategy, Strategy):
             raise UsageError(
@@ -66,12 +78,16 @@ class FrugalStrategy(Strategy):
         check_wrapped(settings, clients)
         known = clients or Clients(quarantine=quarantine_of(settings))
         run = f"{type(strategy).__name__}-{secrets.token_hex(4)}"
+        within = settings.wire.subspace is not None
+        constants = constants_in(settings) if within else frozenset()
+        if within:
+            begin_of(strategy)
 
         def build(model: Parameters) -> Parts:
-            downlink = way_down(model, settings)
+            downlink = way_down(model, settings, constants=constants)
             return Parts.of(settings, strategy, downlink, run, known)
 
-        return cls(build)
+        return cls(build, WholeArrays(settings) if within else None)
 
     @property
     def parts(self) -> Parts:
@@ -95,7 +111,7 @@ class FrugalStrategy(Strategy):
             FederationError: So it is, because others are in quarantine, or the strategy wants more.
         """
         parts = self._parts = self._parts or self._build(unpack(arrays))
-        parts.begin(server_round, arrays)
+        parts.begin(server_round, self._whole.enter(parts, arrays) if self._whole else arrays)
         parts.questions.forget_before(parts.traffic.round)
         cohort = parts.selection.choose(grid, parts.traffic.round)
         parts.note(cohort)
@@ -150,7 +166,10 @@ class FrugalStrategy(Strategy):
         for update in [parts.intake.open(message) for message in replies]:
             if isinstance(update, Update):
                 parts.intake.take(update, sums)
-        return parts.conclude(server_round, sums)
+        arrays, metrics = parts.conclude(server_round, sums)
+        if self._whole is not None and arrays is not None:
+            arrays = self._whole.leave(parts, arrays)
+        return arrays, metrics
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

@@ -7,12 +7,14 @@ asked for its own attributes.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord
 from flwr.serverapp.strategy import Strategy
 
+from frugalfl.errors import UsageError
 from frugalfl_server.rounds.flower_arrays import pack
 
 _PLAIN = (bool, int, float, str)
@@ -30,6 +32,20 @@ def state_of(strategy: Strategy) -> dict[str, Any]:
         for name, value in vars(strategy).items()
         if not callable(value)
     }
+
+
+def begin_of(strategy: Strategy) -> dict[str, Any]:
+    """Return what a strategy remembers before its first round, to begin anew with.
+
+    Raises:
+        UsageError: It keeps something that cannot be put back at a fold.
+    """
+    try:
+        return copy.deepcopy(state_of(strategy))
+    except TypeError as error:
+        raise UsageError(
+            f"a subspace begins the strategy anew at each fold, and {error}; set refresh = full"
+        ) from error
 
 
 def restore(strategy: Strategy, state: dict[str, Any]) -> None:

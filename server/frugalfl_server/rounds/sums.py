@@ -16,7 +16,7 @@ from flwr.serverapp.strategy import Strategy
 
 from frugalfl import wire
 from frugalfl.blocks import Layout, Parameters
-from frugalfl.codec import Limits, read_frame
+from frugalfl.codec import Limits, check_fits, read_frame
 from frugalfl.errors import FrameError
 from frugalfl_server.rounds.aggregate import Accumulator
 from frugalfl_server.rounds.block_means import complete
@@ -138,6 +138,7 @@ class EachUpdate:
         """
         coded = read_frame(update.reply.frame, self._limits)
         update.asked.check(coded)
+        check_fits(coded.shapes, self._layout)  # decoding may take seconds
         frame = coded.decode()
         named = frame.named(self._layout)
         norms = norms_of(zip(kinds_of(self._layout, tuple(frame.blocks)), named.values(),

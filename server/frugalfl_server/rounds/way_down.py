@@ -19,10 +19,12 @@ class WayDown(Protocol):
     Attributes:
         budget: Of bytes to a client in a round.
         version: The current one.
+        codec: Text of what differences travel by.
     """
 
     budget: Budget
     version: int
+    codec: str
 
     @property
     def layout(self) -> Layout:
@@ -35,6 +37,10 @@ class WayDown(Protocol):
     @property
     def coordinates(self) -> tuple[tuple[str, int], ...]:
         """How many coordinates each trained tensor of the model follows; none: it moves itself."""
+
+    @property
+    def spread(self) -> float:
+        """How many times longer a step is that moves all coordinates alike; 1 without any."""
 
     def trained(self, planned: Iterable[int]) -> list[str]:
         """Return the names of the model's tensors that train if these blocks of the moved do."""

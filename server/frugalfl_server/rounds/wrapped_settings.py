@@ -33,8 +33,6 @@ def check_wrapped(settings: Settings, clients: Clients | None) -> None:
     ignored = [key for key in _OF_OUR_APP if config[key]]
     if settings.train.plateau is not None:  # only who measures the model knows its step sizes
         ignored.append("schedule")
-    if settings.wire.subspace is not None:  # its ServerApp's arrays are a model, not coordinates
-        ignored.append("refresh")
     if settings.energy.budget and (clients is None or clients.limits is None):
         ignored.append("energy-budget")
     if ignored:

@@ -38,6 +38,7 @@ class Listed:
         energy_j: Joules of all clients, ``measured`` and ``estimated``, never added together.
         int8_bytes: Size of the microcontroller's file (B).
         settings: All of them, under their names in an app's config.
+        codecs: Those that updates really travel by, ``uplink`` and ``downlink``.
     """
 
     run: str
@@ -54,6 +55,12 @@ class Listed:
     energy_j: Mapping[str, float | None] = field(default_factory=dict)
     int8_bytes: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    codecs: Mapping[str, str] | None = None
+
+    @property
+    def followed(self) -> Mapping[str, Any]:
+        """The settings, with codecs that took the place of those that were set."""
+        return {**self.settings, **(self.codecs or {})}
 
 
 def list_runs(places: Iterable[Path]) -> list[Listed]:
@@ -72,7 +79,7 @@ def list_runs(places: Iterable[Path]) -> list[Listed]:
 
 def differing(runs: Sequence[Listed]) -> list[str]:
     """Return the settings in which runs differ, in the order of an app's config."""
-    known = [one.settings for one in runs if one.settings]
+    known = [one.followed for one in runs if one.settings]
     names = dict.fromkeys(name for settings in known for name in settings)
     return [name for name in names if any(one.get(name) != known[0].get(name) for one in known)]
 
@@ -129,12 +136,13 @@ def _summary(path: Path) -> Mapping[str, Any]:
 
 
 def _with_figures(known: Listed, summary: Mapping[str, Any]) -> Listed:
-    model = summary["model"]
+    model, codecs = summary["model"], summary.get("codecs")  # older summaries have none
     sent = int(summary["uplink_bytes"]) + int(summary["downlink_bytes"])
     return replace(
         known,
         status=str(summary["status"]),
         reason=summary["reason"],
+        codecs=None if codecs is None else dict(codecs),
         value=_score(summary, known.measure, ""),
         value_int8=_score(summary, known.measure, "_int8"),
         bytes=sent or None,  # what a round sent that was not finished is not known

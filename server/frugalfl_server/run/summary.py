@@ -26,6 +26,8 @@ START = "start.json"
 STOPPED = "stopped.json"
 #: Where a run keeps which channels were to go, and which groups stay whole.
 PRUNING = "pruning.json"
+#: Where a run keeps by which codecs updates travel, if not by those that its settings name.
+CODECS = "codecs.json"
 
 
 def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]:
@@ -47,6 +49,7 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
             "server_energy_j": own.as_summary(),
             "carbon_g": clients.carbon_summary(),
             "server_carbon_g": own.carbon_summary(),
+            "codecs": _codecs(run),
             "stopped": _kept(run, STOPPED, "why", str, None),
             "skipped": sum(record.skipped for record in ours),
             "left_whole": _kept(run, PRUNING, "whole", list, []),
@@ -97,6 +100,15 @@ def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
 def _uploads(record: RoundRecord) -> int:
     """Return how many frames a round's bytes are of; older runs know those that counted."""
     return record.updates if record.uploads is None else record.uploads
+
+
+def _codecs(run: RunDirectory) -> dict[str, str] | None:
+    """Return by which codecs updates travel, each way; a run of trees has none."""
+    with reading(run.path / "run.json"):
+        settings = run.read_json("run.json")["settings"]
+        if settings.get("trees"):
+            return None
+        return {way: _kept(run, CODECS, way, str, settings[way]) for way in ("uplink", "downlink")}
 
 
 def _start(run: RunDirectory) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from frugalfl.codec.frame import (
     encode_frame,
     read_frame,
 )
-from frugalfl.codec.frame_bundle import decode_bundle
+from frugalfl.codec.frame_bundle import MOST_PARTS, read_bundle
 from frugalfl.codec.links import Compact, Product, Sparse, Steering
 
 __all__ = [
+    "MOST_PARTS",
     "Codec",
     "CodedFrame",
     "Compact",
@@ -29,11 +30,11 @@ __all__ = [
     "Sparse",
     "Steering",
     "check_fits",
-    "decode_bundle",
     "decode_frame",
     "encode_cut",
     "encode_fold",
     "encode_frame",
     "parse_codec",
+    "read_bundle",
     "read_frame",
 ]

@@ -129,6 +129,16 @@ class CodedFrame(NamedTuple):
         steering = self.codec.steering(self.payload)
         return Frame(self.codec.text, self.base, self.version, self.seed, blocks, steering)
 
+    def decode_for(self, layout: Layout) -> dict[str, FloatArray]:
+        """Return the tensors by name; what does not fit a layout is not decoded at all.
+
+        Raises:
+            FrameError: A block the layout does not have, or other shapes than it has; or as
+                :meth:`decode`.
+        """
+        check_fits(self.shapes, layout)
+        return self.decode().named(layout)
+
     def decode_compact(self) -> Compact:
         """Decode the payload only as far as adding it needs; see :meth:`Codec.decode_compact`.
 

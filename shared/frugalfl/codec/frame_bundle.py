@@ -6,15 +6,20 @@ from frugalfl.codec import cut, fold
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.cut import Cut, read_cut
 from frugalfl.codec.fold import Fold, read_fold
-from frugalfl.codec.frame import Frame, Limits, read_next
+from frugalfl.codec.frame import CodedFrame, Limits, read_next
 from frugalfl.errors import FrameError
 
-#: What a bundle is made of.
-Part = Frame | Cut | Fold
+#: Most parts of a bundle. A client that would need more is sent a full model.
+MOST_PARTS = 1024
+#: What a bundle is made of; payloads of frames are as they came.
+Part = CodedFrame | Cut | Fold
 
 
-def decode_bundle(data: bytes | memoryview, limits: Limits, most: int = 1) -> list[Part]:
-    """Decode parts that follow one another without anything between them.
+def read_bundle(data: bytes | memoryview, limits: Limits, most: int = MOST_PARTS) -> list[Part]:
+    """Read parts that follow one another without anything between them.
+
+    Frames are left undecoded: whether one fits what is held by then costs its receiver nothing to
+    see, and decoding it may cost seconds.
 
     Raises:
         FrameError: Anything about the bytes is not as it should be, or more than ``most`` parts.
@@ -31,5 +36,5 @@ def decode_bundle(data: bytes | memoryview, limits: Limits, most: int = 1) -> li
         elif magic == fold.MAGIC:
             parts.append(read_fold(reader, view))
         else:
-            parts.append(read_next(reader, view, limits).decode())
+            parts.append(read_next(reader, view, limits))
     return parts
