@@ -35,7 +35,7 @@ class _Measured(NamedTuple):
 
 #: The most accurate first; how many times fewer bytes than ``full`` each took.
 _SUBSPACES = _Measured(1024, 5, 3), _Measured(512, 10, 5)
-#: Weights of the models in question.
+#: Weights of the models in question: some way to either side of the one that was measured.
 _FEWEST_WEIGHTS, _MOST_WEIGHTS = 10_000, 1_000_000
 #: Training in a subspace takes more rounds to the same accuracy; fewer than these end too early.
 _FEWEST_ROUNDS = 60
@@ -135,8 +135,8 @@ def _reasons_against(situation: Situation) -> Iterator[str]:
         )
     if not _FEWEST_WEIGHTS <= situation.weights <= _MOST_WEIGHTS:
         yield (
-            f"the model has {situation.weights:,} weights that train, and subspaces were measured "
-            f"with {_FEWEST_WEIGHTS:,} to {_MOST_WEIGHTS:,}"
+            f"the model has {situation.weights:,} weights that train, and a subspace is for "
+            f"{_FEWEST_WEIGHTS:,} to {_MOST_WEIGHTS:,}"
         )
     if situation.statistics > _MOST_STATISTICS * _SUBSPACES[-1].dimension:
         yield (
