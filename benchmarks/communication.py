@@ -28,7 +28,7 @@ from statistics import fmean
 
 import torch
 from common import finish, parser_of
-from schemes.catalogue import CATALOGUE, FLOAT32, OURS, Entry
+from schemes.catalogue import CATALOGUE, FLOAT32, OURS, OURS_SETTINGS, Entry
 from schemes.cells import Cell, Key, cell, earlier_cells
 from schemes.curve import Curve, Watch
 from schemes.federations import Product, run
@@ -189,7 +189,7 @@ def main() -> int:
 def _run(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     changes = {key: getattr(options, key) for key in OURS_KEYS if getattr(options, key)}
-    catalogue = CATALOGUE | {OURS: Entry(Product(changes), "ours", "ours")}
+    catalogue = CATALOGUE | {OURS: Entry(Product(OURS_SETTINGS | changes), "ours", "ours")}
     pairs = [(task, cohort) for task in options.tasks for cohort in options.cohorts]
     schemes = [name for name in options.schemes if name != FLOAT32]
     cells: dict[Key, Cell] = {}

@@ -64,15 +64,15 @@ def waiting_list(texts: Mapping[str, str]) -> str:
 def command_of(source: Source) -> str:
     """Return the command that makes a table's figures."""
     words = f"python benchmarks/{source.program}.py {source.options}".strip()
-    return f"{words} --json benchmarks/results/{source.program}.json"
+    return f"{words} --json benchmarks/results/{source.stem}.json"
 
 
 def glance(results: Mapping[str, Figures]) -> str:
     """Return the table at a glance: a row of each benchmark whose figures are there."""
     rows = [
-        source.glance(results[source.program])
+        source.glance(results[source.stem])
         for source in TABLES.values()
-        if source.glance is not None and source.program in results
+        if source.glance is not None and source.stem in results
     ]
     return table(("", "FrugalFL", "beside it, in the same run", ""), rows)
 
@@ -93,7 +93,7 @@ def _maker(results: Mapping[str, Figures], waiting: str) -> Callable[[str], str 
         if name == "glance":
             return glance(results)
         source = TABLES[name]
-        figures = results.get(source.program)
+        figures = results.get(source.stem)
         return figures and f"{source.render(figures)}\n\n{made_by(figures)}"
 
     return made

@@ -20,6 +20,7 @@ from rendering import (
     posts_table,
     prune_table,
     refresh_table,
+    subspaces_table,
     training_table,
     trees_table,
     uplink_table,
@@ -36,12 +37,19 @@ class Source:
         render: Makes the table of the figures.
         glance: Makes a row of the table at a glance; ``None``: it has none there.
         options: What the program needs beside ``--json``.
+        file: Its figures are in results/FILE.json; empty: in that of the program's name.
     """
 
     program: str
     render: Callable[[Figures], str]
     glance: Callable[[Figures], tuple[str, ...]] | None = None
     options: str = ""
+    file: str = ""
+
+    @property
+    def stem(self) -> str:
+        """Name of the file of figures, without its end."""
+        return self.file or self.program
 
 
 #: By the name of the table, in the order in which they are worth making.
@@ -67,5 +75,12 @@ TABLES = {
     "installed": Source("installed", nodes_table.render_installed),
     "communication": Source(
         "communication", communication_table.render, options="--tasks digits --cohorts 10"
+    ),
+    "subspaces": Source(
+        "communication",
+        subspaces_table.render,
+        file="subspaces",
+        options="--tasks digits sensor --schemes float32 ours subspace-512 subspace-1024 "
+        "--seeds 5 6 7 8 9 --choose-on 0 1",
     ),
 }

@@ -42,6 +42,8 @@ def _stc(share: str) -> Product:
 
 FLOAT32 = "float32"
 OURS = "ours"
+#: The plan is named: by itself, ``auto`` would choose one of the subspaces that stand beside it.
+OURS_SETTINGS = {"refresh": "full"}
 CATALOGUE = {
     FLOAT32: Entry(Float32(), "float32", "Flower's FedAvg, float32 both ways"),
     "fp16": Entry(Peer(Floats("<f2")), "up", "float16 up, float32 down"),
@@ -63,5 +65,5 @@ CATALOGUE = {
     "subspace-1024": Entry(
         Product({"refresh": "subspace(1024, fold 5)"}), "ours", "ours, subspace(1024, fold 5)"
     ),
-    OURS: Entry(Product(), "ours", "ours, the default settings"),
+    OURS: Entry(Product(OURS_SETTINGS), "ours", "ours, refresh = full"),
 }

@@ -13,6 +13,7 @@ from frugalfl.errors import Interrupted
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_server.phases.check_task import check_task
+from frugalfl_server.phases.choose_refresh import refresh_as_told
 from frugalfl_server.phases.conduct import conduct
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import pin_start
@@ -33,7 +34,7 @@ def main(grid: Grid, context: Context) -> None:
     """
     settings = Settings.of(context.run_config)
     task = load_task(settings.run.task)
-    settings = pin_start(settings, task)
+    settings, chosen = refresh_as_told(pin_start(settings, task))
     given = context.node_config.get("run-dir")
     if given is not None:
         run = RunDirectory.open(Path(str(given)))
@@ -41,7 +42,7 @@ def main(grid: Grid, context: Context) -> None:
         run = to_resume(Path(settings.run.resume), settings)
     else:
         check_task(task, settings)
-        run = RunDirectory.create(Path("runs"), task.name, settings, app=None)
+        run = RunDirectory.create(Path("runs"), task.name, settings, app=None, chosen=chosen)
     with claimed(run), keeping_status(run):
         if settings.train.trees:
             from frugalfl_server.trees.federation import grow

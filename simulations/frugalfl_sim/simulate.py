@@ -14,12 +14,13 @@ from frugalfl_client.owner import quiet_devices
 from frugalfl_server.app import app as server_app
 from frugalfl_server.app import keeping_status
 from frugalfl_server.phases.check_task import check_task
+from frugalfl_server.phases.choose_refresh import choose_refresh
 from frugalfl_server.phases.initial_model import pin_start
 from frugalfl_server.report import write_report
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.kept_app import keep_app
 from frugalfl_server.run.progress import LOG, Progress
-from frugalfl_server.run.resume import to_resume
+from frugalfl_server.run.resume import to_resume, with_plan_of
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.checks import check_simulable, client_of
@@ -75,10 +76,12 @@ def simulate_app(
             resume = Path(settings.run.resume)
         settings = settings.changed(resume="")
         if resume is None:
+            settings, chosen = choose_refresh(task, settings)
             check_task(task, settings)
-            run = RunDirectory.create(runs, task.name, settings, app)
+            run = RunDirectory.create(runs, task.name, settings, app, chosen)
             keep_app(run, app)
         else:
+            settings = with_plan_of(resume, settings)
             run = to_resume(resume, settings)
         for why in unfit:
             Progress(settings.rounds.count, log=run.path / LOG).warn(why)

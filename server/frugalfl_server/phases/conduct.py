@@ -46,6 +46,8 @@ def _begin(federation: Federation) -> str:
     """Begin a run, or go back to its checkpoint; return the phase in which it was stopped."""
     run = federation.run
     _log.info(f"run {run.path}")
+    for key, choice in run.chosen.items():
+        _log.info(f"{key} = {choice}")
     measured = {"kind": federation.scoring.kind.name, "measures": federation.scoring.about()}
     run.write_json(MEASURES, measured)
     federation.left_off, federation.clients.resumed = begin(run)

@@ -56,7 +56,7 @@ def _command(run: RunDirectory, settings: Settings, app: Path) -> str:
     changes |= {
         key: value
         for key, value in settings.as_config().items()
-        if key not in _NOT_CARRIED_ON and value != own[key]
+        if key not in (*_NOT_CARRIED_ON, *run.chosen) and value != own[key]
     }
     words = [str(short_path(app)), *(f"{key}={value}" for key, value in changes.items())]
     return f"frugalfl simulate {shlex.join(words)}"

@@ -31,18 +31,20 @@ def settings_of(about: Mapping[str, Any], codecs: Mapping[str, str] | None = Non
     """Return the settings of a run, those that differ from their defaults first.
 
     Args:
-        about: ``run.json``.
+        about: ``run.json``; what was ``auto`` there says what it became, and why.
         codecs: By which updates really travel; what they take the place of is named with them.
     """
-    defaults = Settings().as_config()
+    defaults, chosen = Settings().as_config(), about.get("chosen", {})
     found = []
     for name, value in about["settings"].items():
         known, really = name in defaults, (codecs or {}).get(name, value)
+        asked = "auto" if name in chosen else really
+        shown = chosen.get(name, _text(value))
         found.append(
             Setting(
-                name, _text(value) if really == value else f"{really}, in place of {value}",
+                name, shown if really == value else f"{really}, in place of {value}",
                 _text(defaults[name]) if known else None,
-                not known or really != defaults[name],
+                not known or asked != defaults[name],
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: not one.changed)

@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -58,6 +58,8 @@ MODEL = "checkpoints/model.npz"
 MODEL_ABOUT = "checkpoints/model.json"
 _STATUSES = ("finished", "interrupted", "failed", "unfinished")
 _Record = TypeVar("_Record")
+#: Of settings that were ``auto``, by key: what they became, and why, as a person reads it.
+Chosen = Mapping[str, str]
 #: Folders of a run, which files are written into.
 _FOLDERS = ("app", "checkpoints", "devices", "model", "slim")
 
@@ -97,7 +99,14 @@ class RunDirectory:
         self._sealed = False
 
     @classmethod
-    def create(cls, root: Path, task: str, settings: Settings, app: Path | None) -> RunDirectory:
+    def create(
+        cls,
+        root: Path,
+        task: str,
+        settings: Settings,
+        app: Path | None,
+        chosen: Chosen | None = None,
+    ) -> RunDirectory:
         """Make a new run under ``root`` and point ``root/latest`` at it.
 
         Args:
@@ -105,6 +114,7 @@ class RunDirectory:
             task: Name of the task, part of the run's name.
             settings: Written into ``run.json``.
             app: Folder of the app, for `frugalfl export`.
+            chosen: What became of settings that were ``auto``.
 
         Raises:
             RunError: The folder cannot be written.
@@ -121,6 +131,7 @@ class RunDirectory:
                     "app": None if app is None else str(app.resolve()),
                     "started_unix_s": time.time(),
                     "settings": settings.as_config(),
+                    "chosen": dict(chosen or {}),
                     "versions": versions(),
                     "host": {"system": platform.platform(), "cpus": os.cpu_count()},
                 },
@@ -162,6 +173,16 @@ class RunDirectory:
     def name(self) -> str:
         """The run's name: its folder's."""
         return self.path.name
+
+    @property
+    def chosen(self) -> Chosen:
+        """Settings that were ``auto``; runs of earlier versions have none.
+
+        Raises:
+            RunError: ``run.json`` is damaged.
+        """
+        chosen: Chosen = self.read_json("run.json").get("chosen", {})
+        return chosen
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read one of the run's JSON files.
@@ -311,6 +332,9 @@ def _check_about(about: dict[str, Any]) -> None:
     for name, kind in kinds.items():
         if not isinstance(about.get(name), kind):
             raise ValueError(f"its {name} is {about.get(name)!r:.40}")
+    chosen = about.get("chosen", {})  # runs of earlier versions have none
+    if not isinstance(chosen, dict) or not all(isinstance(one, str) for one in chosen.values()):
+        raise ValueError(f"its chosen is {chosen!r:.40}")
 
 
 def _save(file: BinaryIO, parameters: Parameters) -> None:

@@ -88,6 +88,24 @@ def to_resume(path: Path, settings: Settings) -> RunDirectory:
     return run
 
 
+def with_plan_of(path: Path, settings: Settings) -> Settings:
+    """Return settings to go on with a run, ``auto`` replaced by the plan that the run trains by.
+
+    Args:
+        path: Directory of the run.
+        settings: What it is to go on with.
+
+    Raises:
+        RunError: There is no such run.
+    """
+    if not settings.wire.asks_auto:
+        return settings
+    run = RunDirectory.open(path)
+    plan = run.read_json("run.json")["settings"].get("refresh", settings.wire.refresh)
+    # Runs of earlier versions were begun with full if nobody said otherwise.
+    return settings.changed(refresh=plan) if "refresh" in run.chosen or plan == "full" else settings
+
+
 def refuse_unresumable(run: RunDirectory) -> None:
     """Say so where there is nothing left to do, or no way to go on.
 

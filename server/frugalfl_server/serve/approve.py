@@ -24,6 +24,7 @@ from frugalfl_server.cohort.training_programs import (
     trained_within,
 )
 from frugalfl_server.export import DeviceBudget, fit
+from frugalfl_server.phases.choose_refresh import choose_refresh
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.phases.prune import example_of, plan_for, prune_as_planned
 from frugalfl_server.run.app_directory import importable
@@ -59,7 +60,11 @@ def approve(app: Path, settings: Settings) -> Approved:
     for one in apps:
         _log.info(f"app {one.name}: {one.hash}")
     with importable(app):
-        return Approved(apps, tuple(_programs(load_task(settings.run.task), settings)))
+        task = load_task(settings.run.task)
+        settings, chosen = choose_refresh(task, settings)
+        for key, choice in chosen.items():
+            _log.info(f"{key} = {choice}")
+        return Approved(apps, tuple(_programs(task, settings)))
 
 
 def _name_of(app: Path) -> str:

@@ -14,12 +14,13 @@ from frugalfl.idle import IDLE_S
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_server.phases.check_task import check_task
+from frugalfl_server.phases.choose_refresh import choose_refresh
 from frugalfl_server.phases.initial_model import pin_start
 from frugalfl_server.run.app_directory import importable
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.kept_app import keep_app
 from frugalfl_server.run.pack_app import pack
-from frugalfl_server.run.resume import to_resume
+from frugalfl_server.run.resume import to_resume, with_plan_of
 from frugalfl_server.serve.again import Attempts, DiedError, EndedError, FailedError, Watch
 from frugalfl_server.serve.entrance import Entrance
 from frugalfl_server.serve.interrupted import telling_how_to_go_on
@@ -56,10 +57,12 @@ def serve_app(
         task = load_task(settings.run.task)
         settings = pin_start(settings, task).changed(resume="")
         if resume is None:
+            settings, chosen = choose_refresh(task, settings)
             check_task(task, settings)
-            run = RunDirectory.create(runs, task.name, settings, app)
+            run = RunDirectory.create(runs, task.name, settings, app, chosen)
             keep_app(run, app)
         else:
+            settings = with_plan_of(resume, settings)
             run = to_resume(resume, settings)
     flower = Flower(state)
     own = None

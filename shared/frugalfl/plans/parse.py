@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from frugalfl.calls import Call, parse_call, unknown
 from frugalfl.errors import UsageError
-from frugalfl.plans import alternating, client, fixed, largest_change, subspace
+from frugalfl.plans import alternating, auto, client, fixed, largest_change, subspace
 from frugalfl.plans.refresh_plan import Builder, RefreshPlan
 
 PLANS: dict[str, Builder] = {
     "alternate": alternating.build_alternate,
+    "auto": auto.build_auto,
     "by-energy": client.build_by_energy,
     "by-link": client.build_by_link,
     "cyclic": alternating.build_cyclic,
@@ -34,6 +35,8 @@ def _build_part(call: Call) -> RefreshPlan:
     """Read a plan within another one."""
     if call.name == "subspace":
         raise UsageError(f"{call} changes what travels in all rounds; it is no part of other plans")
+    if call.name == "auto":
+        raise UsageError("auto chooses the plan of a whole run; it is no part of other plans")
     return _build(call)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from frugalfl.errors import UsageError
 from frugalfl.settings.keys import need
-from frugalfl.settings.wire import WireSettings
+from frugalfl.settings.subspaces import refusals
 
 if TYPE_CHECKING:
     from frugalfl.settings.settings import Settings
@@ -74,20 +74,6 @@ def _check_private(settings: Settings) -> None:
 
 
 def _check_subspace(settings: Settings) -> None:
-    """Refuse what a subspace would ignore, or cannot do."""
-    wire, rounds = settings.wire, settings.rounds
-    if rounds.asynchronous:
-        raise UsageError(
-            f"{wire.refresh} needs whole rounds: a late update would be of coordinates "
-            "that have been folded since; leave asynchronous out, or take refresh = full"
-        )
-    if rounds.strategy.startswith("qfedavg"):
-        raise UsageError(
-            f"strategy {rounds.strategy} takes updates for gradients times learning-rate, which "
-            "steps of a subspace are not; take another strategy, or refresh = full"
-        )
-    if wire.downlink_budget or wire.downlink != WireSettings().downlink:
-        raise UsageError(
-            "a subspace has a way down of its own, which sends all of its coordinates; leave "
-            "downlink and downlink-budget out, or set refresh = full"
-        )
+    refusal = next(refusals(settings), None)
+    if refusal is not None:
+        raise UsageError(f"{refusal.why}; {refusal.instead}")

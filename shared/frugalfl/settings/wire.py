@@ -8,7 +8,7 @@ from functools import cached_property
 from frugalfl.codec import Codec, parse_codec
 from frugalfl.codec.trial import check_works
 from frugalfl.errors import UsageError
-from frugalfl.plans import InSubspace, RefreshPlan, parse_plan
+from frugalfl.plans import Auto, InSubspace, RefreshPlan, parse_plan
 from frugalfl.settings.keys import need, setting
 
 
@@ -24,7 +24,10 @@ class WireSettings:
     downlink_budget: int = setting(
         0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
     )
-    refresh: str = setting("full", "refresh plan: which blocks a client trains and exchanges")
+    refresh: str = setting(
+        "auto",
+        "refresh plan: which blocks a client trains and exchanges; auto: the server chooses one",
+    )
     private: str = setting(
         "", "blocks that never leave their device: shell patterns, commas between; empty for none"
     )
@@ -68,6 +71,11 @@ class WireSettings:
     def plan(self) -> RefreshPlan:
         """Which blocks a client trains and exchanges."""
         return parse_plan(self.refresh)
+
+    @property
+    def asks_auto(self) -> bool:
+        """Whether the server is to choose the plan before the first round."""
+        return isinstance(self.plan, Auto)
 
     @property
     def subspace(self) -> InSubspace | None:

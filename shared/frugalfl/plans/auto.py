@@ -1,0 +1,157 @@
+"""``auto``: the server chooses between all weights and a subspace, before the first round.
+
+A subspace saves bytes on the way down, to clients that missed rounds; it takes more rounds and ends
+a little lower. So it is chosen only inside the range in which that was measured, and ``full``
+everywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import NamedTuple
+
+from frugalfl.calls import Call, arity
+from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan
+
+
+class _Measured(NamedTuple):
+    """A subspace that was measured: its coordinates, rounds between folds, bytes saved."""
+
+    dimension: int
+    every: int
+    times_fewer: int
+
+    @property
+    def plan(self) -> str:
+        return f"subspace({self.dimension}, fold {self.every})"
+
+    @property
+    def update_b(self) -> int:
+        """Bytes of an update: a sixth a coordinate, and 28 of a frame."""
+        return ceil(self.dimension / 6) + 28
+
+
+#: The most accurate first; how many times fewer bytes than ``full`` each took.
+_SUBSPACES = _Measured(1024, 5, 3), _Measured(512, 10, 5)
+#: Weights of the models in question: some way to either side of the one that was measured.
+_FEWEST_WEIGHTS, _MOST_WEIGHTS = 10_000, 1_000_000
+#: Training in a subspace takes more rounds to the same accuracy; fewer than these end too early.
+_FEWEST_ROUNDS = 60
+#: Share of the clients that must miss a round, at least, so that the way down is what costs.
+_LEAST_MISSING = 0.5
+#: Running statistics for each coordinate, at most: they travel beside them, a number each.
+_MOST_STATISTICS = 0.25
+
+
+@dataclass(frozen=True)
+class Auto(RefreshPlan):
+    """All blocks, as long as nobody has chosen: in a ServerApp of one's own, nobody does."""
+
+    def choose(self, context: PlanContext) -> tuple[int, ...]:
+        """Return all blocks."""
+        return context.layout.everything
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a plan is chosen by.
+
+    Attributes:
+        weights: Numbers that train and travel, without private blocks.
+        statistics: Entries of running statistics beside them.
+        clients: How many there are.
+        asked: How many of them a round asks.
+        rounds: Before pruning.
+        uplink_budget: Most bytes of an update (B); 0: any.
+        against: What else speaks against a subspace; empty: nothing.
+    """
+
+    weights: int
+    statistics: int
+    clients: int
+    asked: int
+    rounds: int
+    uplink_budget: int = 0
+    against: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plan, and why it is this one."""
+
+    plan: str
+    why: str
+
+    def __str__(self) -> str:
+        """Return what a person reads behind ``refresh =``."""
+        return f"auto: {self.plan}, since {self.why}"
+
+
+def choose_plan(situation: Situation) -> Choice:
+    """Choose ``full`` or a subspace; the same situation, the same plan.
+
+    The rule rests on whole runs of the digits CNN (38,282 weights, 40 clients, 10 a round, 80
+    rounds), all bytes both ways with missed rounds and folds charged:
+
+    - ``full``: 1.4 MB, 98.0 % in the end, 284 kB to 95 %;
+    - ``subspace(1024, fold 5)``: 469 kB, 97.8 %, 112 kB to 95 %;
+    - ``subspace(512)``: 250 kB, 97.1 %, 83 kB to 95 %.
+
+    ``python benchmarks/communication.py`` measures them anew. The larger one is chosen, the smaller
+    one only if an update is to be shorter than the larger one's. Without missed rounds there is
+    little to save, and in a few rounds a subspace does not reach the accuracy.
+    """
+    why_not = next(_reasons_against(situation), "")
+    if why_not:
+        return Choice("full", why_not)
+    found = _largest_within(situation.uplink_budget)
+    if found is None:
+        return Choice(
+            "full",
+            f"uplink-budget is {situation.uplink_budget} B, and an update of the smallest subspace "
+            f"that was measured takes {_SUBSPACES[-1].update_b} B",
+        )
+    missing = situation.clients - situation.asked
+    return Choice(
+        found.plan,
+        f"{missing} of {situation.clients} clients miss a round and {situation.rounds} rounds are "
+        f"long enough for it: some {found.times_fewer} times fewer bytes than full, the first "
+        "model aside; set refresh = full for all weights",
+    )
+
+
+def _reasons_against(situation: Situation) -> Iterator[str]:
+    """Yield what is outside the range in which subspaces were measured."""
+    if situation.against:
+        yield situation.against
+    if situation.rounds < _FEWEST_ROUNDS:
+        yield f"{situation.rounds} rounds are few: a subspace takes at least {_FEWEST_ROUNDS}"
+    if situation.clients - situation.asked < _LEAST_MISSING * situation.clients:
+        yield (
+            f"{situation.asked} of {situation.clients} clients train in each round, and a subspace "
+            "saves bytes where at least half of them miss it"
+        )
+    if not _FEWEST_WEIGHTS <= situation.weights <= _MOST_WEIGHTS:
+        yield (
+            f"the model has {situation.weights:,} weights that train, and a subspace is for "
+            f"{_FEWEST_WEIGHTS:,} to {_MOST_WEIGHTS:,}"
+        )
+    if situation.statistics > _MOST_STATISTICS * _SUBSPACES[-1].dimension:
+        yield (
+            f"{situation.statistics:,} running statistics would travel beside a subspace's "
+            "coordinates, one number each"
+        )
+
+
+def _largest_within(budget_b: int) -> _Measured | None:
+    """Return the largest subspace whose updates are within a budget (B; 0: any)."""
+    within = (one for one in _SUBSPACES if not budget_b or one.update_b <= budget_b)
+    return next(within, None)
+
+
+def build_auto(call: Call, _: Callable[[Call], RefreshPlan]) -> RefreshPlan:
+    """Read ``auto``."""
+    arity(call, 0)
+    return Auto()

@@ -1,0 +1,200 @@
+"""``refresh = auto``: the rule, what it falls back to ``full`` for, and what is told of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from frugalfl.errors import RunError, UsageError
+from frugalfl.plans import InSubspace, Situation, choose_plan, parse_plan
+from frugalfl.settings import Settings
+from frugalfl.task import Examples, Task
+from frugalfl_server.phases.choose_refresh import choose_refresh, refresh_as_told
+from frugalfl_server.report.changed import settings_of
+from frugalfl_server.run.checkpoint import random_state
+from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.resume import to_resume, with_plan_of
+
+DIGITS = Situation(weights=38_282, statistics=0, clients=40, asked=10, rounds=80)
+
+
+def wide(inputs: int = 100) -> nn.Module:
+    """Return a net of 10,403 weights, or 100 fewer for each input that is missing."""
+    return nn.Sequential(nn.Linear(inputs, 100), nn.ReLU(), nn.Linear(100, 3))
+
+
+def task_of(model=wide, **hooks) -> Task:
+    rows = Examples(np.zeros((8, 100), np.float32), np.arange(8) % 3)
+    return Task("t", model=model, client_data=lambda *_: rows, public_data=lambda: None, **hooks)
+
+
+def test_a_long_run_that_most_clients_miss_trains_a_subspace_and_says_so() -> None:
+    choice = choose_plan(DIGITS)
+    assert str(choice) == (
+        "auto: subspace(1024, fold 5), since 30 of 40 clients miss a round and 80 rounds are long "
+        "enough for it: some 3 times fewer bytes than full, the first model aside; set refresh = "
+        "full for all weights"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"rounds": 59}, "59 rounds are few"),
+        ({"asked": 21}, "21 of 40 clients train in each round"),
+        ({"clients": 10}, "10 of 10 clients"),
+        ({"weights": 9_999}, "9,999 weights"),
+        ({"weights": 1_000_001}, "1,000,001 weights"),
+        ({"statistics": 129}, "129 running statistics"),
+        ({"uplink_budget": 113}, "uplink-budget is 113 B.*takes 114 B"),
+        ({"against": "the moon is full"}, "the moon is full"),
+    ],
+)
+def test_outside_the_range_that_was_measured_it_is_full(changes, why) -> None:
+    choice = choose_plan(replace(DIGITS, **changes))
+    assert choice.plan == "full"
+    assert re.search(why, choice.why), choice.why
+
+
+@pytest.mark.parametrize(
+    ("budget", "plan"),
+    [(114, "subspace(512, fold 10)"), (198, "subspace(512, fold 10)"),
+     (199, "subspace(1024, fold 5)"), (0, "subspace(1024, fold 5)")],
+)  # fmt: skip
+def test_an_uplink_budget_decides_how_many_coordinates(budget, plan) -> None:
+    assert choose_plan(replace(DIGITS, uplink_budget=budget)).plan == plan
+
+
+whole = st.integers(0, 2_000_000)
+
+
+@given(weights=whole, statistics=whole, clients=st.integers(1, 10_000), rounds=whole,
+       share=st.floats(0, 2), budget=st.integers(0, 500))  # fmt: skip
+def test_any_situation_has_one_plan_that_can_be_read(
+    weights, statistics, clients, rounds, share, budget
+) -> None:
+    asked = max(1, ceil(share * clients))
+    situation = Situation(weights, statistics, clients, asked, rounds, budget)
+    choice = choose_plan(situation)
+    plan = parse_plan(choice.plan)
+    assert choice.plan == "full" or isinstance(plan, InSubspace)
+    assert "\n" not in str(choice) and len(str(choice)) < 300
+    if isinstance(plan, InSubspace):
+        assert rounds >= 60 and 2 * asked <= clients and 10_000 <= weights <= 1_000_000
+        assert not budget or plan.dimension / 6 + 28 <= budget
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"asynchronous": "buffered(5)"}, "needs whole rounds"),
+        ({"downlink": "dyadic(1%) | range"}, "a way down of its own"),
+        ({"downlink": "dyadic(1%) | range", "downlink_budget": 900}, "a way down of its own"),
+        ({"strategy": "qfedavg(1)"}, "takes updates for gradients"),
+        ({"strategy": "fedadam(0.01)"}, "measured with strategy = fedadam"),
+        ({"strategy": "krum(1)"}, "measured with strategy = krum"),
+        ({"sampling": "sticky(20, 8)"}, "measured with sampling = sticky"),
+        ({"uplink": "qsgd(8) | range"}, "measured with uplink = qsgd"),
+        ({"optimizer": "adam", "learning_rate": 0.01}, "measured with optimizer = adam"),
+        ({"private": "0"}, "303 weights"),
+        ({"rounds": 20}, "20 rounds are few"),
+        ({"clients_per_round": 10, "over_select": 1.5}, "25 of 40 clients"),
+        ({"trees": "bagging(20)", "prune": 0.0, "recover_rounds": 0}, "trees have no"),
+    ],
+)  # fmt: skip
+def test_what_a_subspace_refuses_or_was_not_measured_with_is_full(changes, why) -> None:
+    """And says why, in a sentence without what to set instead."""
+    asked = Settings.of({}, **({"prune": 0.0} | changes))
+    settings, chosen = choose_refresh(task_of(), asked)
+    assert settings == asked.changed(refresh="full")
+    assert chosen["refresh"].startswith("auto: full, since ") and why in chosen["refresh"]
+    assert ";" not in chosen["refresh"]
+
+
+def test_the_model_decides_too() -> None:
+    def plan(task):
+        return choose_refresh(task, Settings.of())[0].wire.refresh
+
+    assert plan(task_of()) == "subspace(1024, fold 5)"
+    assert plan(task_of(lambda: wide(90))) == "full"  # 9,403 weights
+    assert plan(task_of(lambda: nn.Sequential(wide(), nn.BatchNorm1d(200)))) == "full"
+    assert plan(task_of(strategy=lambda _: None)) == "full"
+
+
+def test_a_plan_that_somebody_set_is_not_touched_and_nothing_is_told() -> None:
+    for refresh in ("full", "last(1)", "subspace(64)"):
+        settings = Settings.of(refresh=refresh)
+        assert choose_refresh(task_of(), settings) == (settings, {})
+        assert refresh_as_told(settings) == (settings, {})
+
+
+def test_clients_that_have_been_told_already_train_all_weights() -> None:
+    settings, chosen = refresh_as_told(Settings.of())
+    assert settings.wire.refresh == "full"
+    assert "frugalfl serve" in chosen["refresh"]
+
+
+def test_choosing_draws_no_random_numbers() -> None:
+    def drawn():
+        return [torch.random.get_rng_state().tolist(), str(random_state())]
+
+    before = drawn()
+    choose_refresh(task_of(), Settings.of())
+    assert drawn() == before
+
+
+@pytest.mark.parametrize("text", ["alternate(full, auto)", "subspace(64, auto)", "auto(1)"])
+def test_auto_is_the_whole_plan(text) -> None:
+    with pytest.raises(UsageError):
+        parse_plan(text)
+
+
+def begun(folder, **keys):
+    settings, chosen = choose_refresh(task_of(), Settings.of(**keys))
+    return RunDirectory.create(folder, "t", settings, None, chosen)
+
+
+def test_a_run_keeps_what_was_asked_and_what_it_became(tmp_path) -> None:
+    run = begun(tmp_path)
+    about = run.read_json("run.json")
+    assert about["settings"]["refresh"] == "subspace(1024, fold 5)"
+    assert about["chosen"] == run.chosen == {"refresh": str(choose_plan(DIGITS))}
+    (shown,) = [one for one in settings_of(about) if one.name == "refresh"]
+    assert (shown.value, shown.default, shown.changed) == (run.chosen["refresh"], "auto", False)
+
+
+def test_auto_goes_on_with_what_a_run_chose_and_nothing_else(tmp_path) -> None:
+    auto = Settings.of()
+    run = begun(tmp_path)
+    goes_on = with_plan_of(run.path, auto)
+    assert goes_on.wire.refresh == "subspace(1024, fold 5)"
+    assert to_resume(run.path, goes_on).name == run.name
+    with pytest.raises(UsageError, match="was begun with refresh"):
+        to_resume(run.path, with_plan_of(run.path, Settings.of(refresh="full")))
+    other = begun(tmp_path, refresh="last(1)")
+    with pytest.raises(UsageError, match=r"begun with refresh = 'last\(1\)', not 'auto'"):
+        to_resume(other.path, with_plan_of(other.path, auto))
+
+
+def test_runs_of_earlier_versions_go_on_with_all_weights(tmp_path) -> None:
+    run = RunDirectory.create(tmp_path, "t", Settings.of(refresh="full"), app=None)
+    about = run.read_json("run.json")
+    del about["chosen"]
+    run.write_json("run.json", about)
+    assert with_plan_of(run.path, Settings.of()).wire.refresh == "full"
+
+
+@pytest.mark.parametrize("chosen", [3, ["refresh"], {"refresh": 3}, {"refresh": None}])
+def test_a_run_that_does_not_say_in_words_what_it_chose_is_damaged(tmp_path, chosen) -> None:
+    run = begun(tmp_path)
+    run.write_json("run.json", run.read_json("run.json") | {"chosen": chosen})
+    with pytest.raises(RunError, match="its chosen is"):
+        RunDirectory.open(run.path)
