@@ -24,6 +24,7 @@ prune = 0.0
 export = false
 initial = "seeded"
 stop-patience = 6
+refresh = "auto"
 """
 #: 10,403 weights, few rows.
 TASK = """

@@ -112,7 +112,7 @@ def test_any_situation_has_one_plan_that_can_be_read(
 )  # fmt: skip
 def test_what_a_subspace_refuses_or_was_not_measured_with_is_full(changes, why) -> None:
     """And says why, in a sentence without what to set instead."""
-    asked = Settings.of({}, **({"prune": 0.0} | changes))
+    asked = Settings.of({"refresh": "auto"}, **({"prune": 0.0} | changes))
     settings, chosen = choose_refresh(task_of(), asked)
     assert settings == asked.changed(refresh="full")
     assert chosen["refresh"].startswith("auto: full, since ") and why in chosen["refresh"]
@@ -121,7 +121,7 @@ def test_what_a_subspace_refuses_or_was_not_measured_with_is_full(changes, why) 
 
 def test_the_model_decides_too() -> None:
     def plan(task):
-        return choose_refresh(task, Settings.of())[0].wire.refresh
+        return choose_refresh(task, Settings.of(refresh="auto"))[0].wire.refresh
 
     assert plan(task_of()) == "subspace(1024, fold 5)"
     assert plan(task_of(lambda: wide(90))) == "full"  # 9,403 weights
@@ -137,7 +137,7 @@ def test_a_plan_that_somebody_set_is_not_touched_and_nothing_is_told() -> None:
 
 
 def test_clients_that_have_been_told_already_train_all_weights() -> None:
-    settings, chosen = refresh_as_told(Settings.of())
+    settings, chosen = refresh_as_told(Settings.of(refresh="auto"))
     assert settings.wire.refresh == "full"
     assert "frugalfl serve" in chosen["refresh"]
 
@@ -147,7 +147,7 @@ def test_choosing_draws_no_random_numbers() -> None:
         return [torch.random.get_rng_state().tolist(), str(random_state())]
 
     before = drawn()
-    choose_refresh(task_of(), Settings.of())
+    choose_refresh(task_of(), Settings.of(refresh="auto"))
     assert drawn() == before
 
 
@@ -158,7 +158,7 @@ def test_auto_is_the_whole_plan(text) -> None:
 
 
 def begun(folder, **keys):
-    settings, chosen = choose_refresh(task_of(), Settings.of(**keys))
+    settings, chosen = choose_refresh(task_of(), Settings.of({"refresh": "auto"}, **keys))
     return RunDirectory.create(folder, "t", settings, None, chosen)
 
 
@@ -168,11 +168,11 @@ def test_a_run_keeps_what_was_asked_and_what_it_became(tmp_path) -> None:
     assert about["settings"]["refresh"] == "subspace(1024, fold 5)"
     assert about["chosen"] == run.chosen == {"refresh": str(choose_plan(DIGITS))}
     (shown,) = [one for one in settings_of(about) if one.name == "refresh"]
-    assert (shown.value, shown.default, shown.changed) == (run.chosen["refresh"], "auto", False)
+    assert (shown.value, shown.default, shown.changed) == (run.chosen["refresh"], "full", True)
 
 
 def test_auto_goes_on_with_what_a_run_chose_and_nothing_else(tmp_path) -> None:
-    auto = Settings.of()
+    auto = Settings.of(refresh="auto")
     run = begun(tmp_path)
     goes_on = with_plan_of(run.path, auto)
     assert goes_on.wire.refresh == "subspace(1024, fold 5)"
@@ -182,14 +182,6 @@ def test_auto_goes_on_with_what_a_run_chose_and_nothing_else(tmp_path) -> None:
     other = begun(tmp_path, refresh="last(1)")
     with pytest.raises(UsageError, match=r"begun with refresh = 'last\(1\)', not 'auto'"):
         to_resume(other.path, with_plan_of(other.path, auto))
-
-
-def test_runs_of_earlier_versions_go_on_with_all_weights(tmp_path) -> None:
-    run = RunDirectory.create(tmp_path, "t", Settings.of(refresh="full"), app=None)
-    about = run.read_json("run.json")
-    del about["chosen"]
-    run.write_json("run.json", about)
-    assert with_plan_of(run.path, Settings.of()).wire.refresh == "full"
 
 
 @pytest.mark.parametrize("chosen", [3, ["refresh"], {"refresh": 3}, {"refresh": None}])

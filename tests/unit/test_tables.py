@@ -31,9 +31,10 @@ def test_every_table_stands_in_one_place():
 
 def test_every_result_says_what_it_was_measured_on(results):
     assert results
+    programs = {source.stem: source.program for source in TABLES.values()}
     for name, figures in results.items():
         about = figures["about"]
-        assert about["command"].startswith(f"python benchmarks/{name}.py"), name
+        assert about["command"].startswith(f"python benchmarks/{programs[name]}.py"), name
         assert re.fullmatch(r"[0-9a-f]{12}", about["commit"]), f"{name}: files were not committed"
         assert about["machine"]["cores"] and about["date"] and about["versions"]["numpy"], name
 

@@ -101,9 +101,9 @@ def with_plan_of(path: Path, settings: Settings) -> Settings:
     if not settings.wire.asks_auto:
         return settings
     run = RunDirectory.open(path)
-    plan = run.read_json("run.json")["settings"].get("refresh", settings.wire.refresh)
-    # Runs of earlier versions were begun with full if nobody said otherwise.
-    return settings.changed(refresh=plan) if "refresh" in run.chosen or plan == "full" else settings
+    if "refresh" not in run.chosen:
+        return settings
+    return settings.changed(refresh=run.read_json("run.json")["settings"]["refresh"])
 
 
 def refuse_unresumable(run: RunDirectory) -> None:
