@@ -14,6 +14,7 @@ from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
 from frugalfl_server.rounds.flower_strategies import strategy_of
 from frugalfl_server.rounds.parts import Parts
+from frugalfl_server.rounds.strategy_state import begin_anew, begin_of
 from frugalfl_server.rounds.ways_down import way_down
 
 from .rounds import Rounds, digits
@@ -134,3 +135,14 @@ def test_a_strategy_that_cannot_begin_anew_at_a_fold_is_refused_in_one_line() ->
     downlink = way_down({"0.weight": np.ones((4, 4), np.float32)}, settings)
     with pytest.raises(UsageError, match="Remembers.seen is a set.*refresh = full"):
         Parts.of(settings, Remembers(), downlink, "run")
+
+
+def test_at_a_fold_a_strategy_forgets_what_it_has_set_since_its_first_round() -> None:
+    class Late(FedAvg):
+        m = None
+
+    strategy = Late()
+    begin = begin_of(strategy)
+    strategy.m, strategy.min_train_nodes = [1.0], 7
+    begin_anew(strategy, begin)
+    assert strategy.m is None and strategy.min_train_nodes == FedAvg().min_train_nodes

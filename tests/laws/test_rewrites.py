@@ -114,3 +114,26 @@ def test_computed_weights_are_written_out_in_a_copy(norm):
     assert list(prepared.module.state_dict()) == ["0.bias", "0.weight", "2.weight", "2.bias"]
     assert parametrize.is_parametrized(layer)
     assert all(torch.equal(net.state_dict()[name], value) for name, value in before.items())
+
+
+class Upward(nn.Module):
+    """A layer in two places, its size asked for and its weights read, as in a U-Net."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.ConvTranspose2d(4, 4, 3, stride=2, padding=1)
+        self.again = self.up
+
+    def forward(self, x):
+        y = self.up(x, output_size=[12, 12])
+        return self.again(y, [23, 24]) + self.up.weight.mean() + self.up.bias.mean()
+
+
+def test_a_cut_layer_is_called_and_read_as_the_one_before():
+    torch.manual_seed(0)
+    net, row = Upward().eval(), torch.randn(1, 4, 6, 6)
+    prepared = prepare(net, (4, 6, 6))
+    with torch.no_grad():
+        assert (prepared.module(row) - net(row)).abs().max() <= 1e-5
+    layers = [one for one in prepared.module.modules() if isinstance(one, nn.ConvTranspose2d)]
+    assert [one.padding for one in layers] == [(0, 0)]

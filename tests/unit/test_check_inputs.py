@@ -33,3 +33,11 @@ def test_rare_flags_and_constants_are_not_lost_beside_scaled_columns():
     x = np.concatenate([RNG.normal(size=(500, 3)), np.zeros((500, 2))], axis=1)
     x[::100, 3] = 1  # one row in a hundred
     assert lost_columns(x.astype(np.float32)) == []
+    x[:, 0] *= 10  # the flag is still several steps high
+    assert lost_columns(x.astype(np.float32)) == []
+
+
+def test_the_range_that_is_told_has_the_zero_that_int8_needs():
+    x = np.stack([RNG.uniform(1000, 1010, 200), RNG.uniform(1000, 1001, 200)], axis=1)
+    (line,) = said(x)
+    assert "steps between 0 and 1010" in line

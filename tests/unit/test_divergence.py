@@ -7,6 +7,7 @@ import pytest
 from tests.logged import Lines
 
 from frugalfl_server.rounds.divergence import Divergence
+from frugalfl_server.rounds.traffic import Traffic
 
 
 def at(value):
@@ -71,3 +72,14 @@ def test_a_restored_guard_goes_on_as_the_one_that_was_kept() -> None:
     assert same is not None
     assert np.array_equal(one["coordinates"], same["coordinates"])
     assert guard.factor == other.factor == 1 / 4
+
+
+def test_one_client_that_claims_a_huge_loss_moves_nothing() -> None:
+    guard = Divergence()
+    for number in range(1, 9):
+        traffic = Traffic(number)
+        traffic.losses += [2.0 / number + 0.1 * client for client in range(7)]
+        traffic.losses.append(1e15 if number > 2 else 2.0)
+        assert guard.watch(number, traffic.usual_loss, at(number), fold=1) is None
+    assert guard.factor == 1
+    assert Traffic(9).usual_loss is None

@@ -9,7 +9,7 @@ empty ones, which the converter knows. A cut does the rest.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import torch
@@ -28,11 +28,14 @@ def cut_transposed(module: torch.nn.Module) -> torch.nn.Module:
     if not any(map(can_be_cut, module.modules())):
         return module
     twin = copy.deepcopy(module)
-    layers = [(path, one) for path, one in twin.named_modules() if can_be_cut(one)]
-    for path, layer in layers:
-        if not path:
-            return _cut(layer)
-        twin.set_submodule(path, _cut(layer))
+    # A layer may stand in several places.
+    named = list(twin.named_modules(remove_duplicate=False))
+    cut = {id(one): _cut(one) for _, one in named if can_be_cut(one)}
+    for path, layer in named:
+        if id(layer) in cut:
+            if not path:
+                return cut[id(layer)]
+            twin.set_submodule(path, cut[id(layer)])
     return twin
 
 
@@ -62,9 +65,6 @@ def is_native(
 def _cut(layer: Any) -> torch.nn.Module:
     from torch import nn
 
-    # Places that go at the far end; below 0: empty ones that come.
-    gone = [p - back for p, back in zip(layer.padding, layer.output_padding, strict=True)]
-
     class CutTransposed(nn.Module):
         """The whole output, then what is left of it."""
 
@@ -72,9 +72,25 @@ def _cut(layer: Any) -> torch.nn.Module:
             super().__init__()
             self.whole = copy.deepcopy(layer)
             self.whole.padding = (0,) * len(layer.padding)
-            self.whole.output_padding = tuple(max(-one, 0) for one in gone)
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+        @property
+        def weight(self) -> torch.Tensor:
+            """The layer's, for a model that reads it."""
+            return cast("torch.Tensor", self.whole.weight)
+
+        @property
+        def bias(self) -> torch.Tensor | None:
+            """The layer's."""
+            return cast("torch.Tensor | None", self.whole.bias)
+
+        def forward(self, x: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
+            back = layer._output_padding(
+                x, output_size, layer.stride, layer.padding, layer.kernel_size,
+                len(layer.padding), layer.dilation,
+            ) if output_size else layer.output_padding  # fmt: skip
+            # Places that go at the far end; below 0: empty ones that come.
+            gone = [p - more for p, more in zip(layer.padding, back, strict=True)]
+            self.whole.output_padding = tuple(max(-one, 0) for one in gone)
             y: torch.Tensor = self.whole(x)
             for axis, (first, last) in enumerate(zip(layer.padding, gone, strict=True), 2):
                 y = y.narrow(axis, first, y.shape[axis] - first - max(last, 0))

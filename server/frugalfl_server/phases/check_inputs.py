@@ -26,7 +26,7 @@ def check_inputs(task: Task, settings: Settings, rows: Examples) -> Iterator[str
         return
     lost = lost_columns(rows.x)
     if lost:
-        low, high = float(rows.x.min()), float(rows.x.max())
+        low, high = _range_of(rows.x)
         yield (
             f"int8: {_named(lost)} of the inputs {'varies' if len(lost) == 1 else 'vary'} by less "
             f"than one of the {STEPS} steps between {low:.4g} and {high:.4g}, which the exported "
@@ -43,10 +43,15 @@ def lost_columns(x: FloatArray) -> list[int]:
     """
     if x.ndim < 2 or x.shape[1] < 2:
         return []
-    low, high = min(float(x.min()), 0.0), max(float(x.max()), 0.0)
+    low, high = _range_of(x)
     others = tuple(axis for axis in range(x.ndim) if axis != 1)
-    spread = x.std(axis=others, dtype=np.float64)
+    spread = x.max(axis=others).astype(np.float64) - x.min(axis=others)
     return np.flatnonzero((spread > 0) & (spread < (high - low) / STEPS)).tolist()
+
+
+def _range_of(x: FloatArray) -> tuple[float, float]:
+    """Return what int8's steps are spread over: the values, and 0, which has to be one of them."""
+    return min(float(x.min()), 0.0), max(float(x.max()), 0.0)
 
 
 def _named(columns: list[int]) -> str:

@@ -34,6 +34,11 @@ def in_weight_units(strategy: Strategy, spread: float) -> Strategy:
     return InWeightUnits(strategy, spread)
 
 
+def name_of(strategy: Strategy) -> str:
+    """Return the name of a strategy, or of the one that is shown other units, as its author knows it."""
+    return type(strategy.strategy if isinstance(strategy, InWeightUnits) else strategy).__name__
+
+
 class InWeightUnits(Strategy):
     """Shows a strategy coordinates in the units of weights, and takes its step in their own.
 

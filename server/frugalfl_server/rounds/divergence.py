@@ -2,8 +2,9 @@
 
 Of one coordinate many weights follow, so that the step at which training breaks down is nearer to
 the best one than in full training, and lower in one subspace than in the next. Devices tell: the
-mean training loss of a round rises well above that of the first round, or to ten times what was
-usual if that is no small loss: those of few, uneven clients differ by as much.
+training loss of a round rises well above that of the first round, or to ten times what was usual if
+that is no small loss: those of few, uneven clients differ by as much. It is the median client's,
+because a client says itself what its loss is: half of a round's clients would have to lie.
 Then the coordinates go back to where the last sound round began, and all later steps are half as
 long.
 """
@@ -42,7 +43,7 @@ class Divergence:
 
         Args:
             number: Of the round.
-            loss: Mean training loss of its clients; ``None``: nobody trained; infinite: they have
+            loss: Training loss of its median client; ``None``: nobody trained; infinite: they have
                 led to coordinates that no frame can hold.
             began_with: The coordinates that they trained from.
             fold: Version that their subspace began with.

@@ -302,7 +302,15 @@ class FoldedDownlink:
     def _anew(self) -> tuple[int, bytes]:
         """Return the way of a client that holds nothing."""
         if not self._forgotten:
-            return -1, self._origin + self._chapters_after(-1)
+            whole_way = self._origin + self._chapters_after(-1)
+            # A model takes more than 1 B a parameter; only beyond that is it worth encoding.
+            if len(whole_way) <= sum(tensor.size for tensor in self.base.values()):
+                return -1, whole_way
+            return -1, min(whole_way, self._model_as_it_is(), key=len)
+        return -1, self._model_as_it_is()
+
+    def _model_as_it_is(self) -> bytes:
+        """Return the weights of the newest fold, that fold, and the coordinates since."""
         newest = self._chapters[-1]
         if not self._full:
             full, _ = encode_frame(
@@ -310,7 +318,7 @@ class FoldedDownlink:
                 version=newest.version - 1,
             )  # fmt: skip
             self._full = full + encode_fold(Fold(newest.version - 1, newest.version, self._number))
-        return -1, self._full + self._end_of(newest)
+        return self._full + self._end_of(newest)
 
     def _chapters_after(self, place: int) -> bytes:
         return b"".join(

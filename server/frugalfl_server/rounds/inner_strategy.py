@@ -15,7 +15,7 @@ from flwr.serverapp.strategy import Strategy
 
 from frugalfl.errors import FrugalFLError, TaskError
 from frugalfl.text import printable
-from frugalfl_server.rounds.adaptive_steps import InWeightUnits
+from frugalfl_server.rounds.adaptive_steps import name_of
 
 
 def pick(
@@ -73,7 +73,6 @@ def _naming(strategy: Strategy, method: str) -> Iterator[None]:
         raise
     except Exception as error:
         said = printable(str(error))
-        named = strategy.strategy if isinstance(strategy, InWeightUnits) else strategy
         raise TaskError(
-            f"the strategy {type(named).__name__}: {method} failed: {type(error).__name__}: {said}"
+            f"the strategy {name_of(strategy)}: {method} failed: {type(error).__name__}: {said}"
         ) from error

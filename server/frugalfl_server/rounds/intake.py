@@ -24,9 +24,6 @@ from frugalfl_server.rounds.row_claims import MOST_ROWS
 from frugalfl_server.rounds.sums import Sums, Update
 from frugalfl_server.rounds.traffic import Traffic
 
-_MOST_SAMPLES = 1 << 31
-_MOST_LOSS = 1e15
-
 _log = logging.getLogger(__name__)
 
 
@@ -209,6 +206,7 @@ class Intake:
     def _count(self, update: Update, moved: Iterable[str]) -> None:
         node, reply = update.message.metadata.src_node_id, update.reply
         self.traffic.updates += 1
+        self.traffic.losses.append(reply.loss)
         self._selection.quarantine.unfit.note_trained(node)
         # Rows that are measured on are some of a client's own: they count no more than those.
         self.traffic.measured.note(reply.accuracy, reply.tally, reply.scored, update.rows)

@@ -141,7 +141,7 @@ class Parts:
     def _forget_moments(self) -> None:
         """Have the strategy begin anew: what it remembers is of coordinates that are no more."""
         if self.fresh is not None:
-            strategy_state.restore(self.strategy, copy.deepcopy(self.fresh))
+            strategy_state.begin_anew(self.strategy, copy.deepcopy(self.fresh))
 
     def note(self, cohort: Cohort) -> None:
         """Note who was left out of a cohort.
@@ -158,7 +158,7 @@ class Parts:
         if not self.downlink.coordinates:
             return moved
         traffic, fold = self.traffic, self.downlink.oldest_version
-        loss = traffic.loss if within_bounds(moved.values()) else inf
+        loss = traffic.usual_loss if within_bounds(moved.values()) else inf
         going_on = self.divergence.watch(traffic.round, loss, self.model, fold)
         if going_on is None:
             return moved

@@ -23,6 +23,7 @@ from frugalfl.settings import Settings
 from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.cohort.quarantine import quarantine_of
 from frugalfl_server.exchange.view import ExactGrid
+from frugalfl_server.rounds.adaptive_steps import name_of
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import fewest_of
 from frugalfl_server.rounds.inner_strategy import pick
@@ -136,7 +137,7 @@ class FrugalStrategy(Strategy):
         if len(nodes) < least:
             raise FederationError(
                 f"round {parts.traffic.round}: {len(nodes)} clients can be asked, and "
-                f"{type(parts.strategy).__name__} waits for {least}: set its min_train_nodes and "
+                f"{name_of(parts.strategy)} waits for {least}: set its min_train_nodes and "
                 "min_available_nodes to 1, or raise clients-per-round"
             )
         drawn = random.getstate()  # the choice has been made: picking from it draws nothing

@@ -48,6 +48,17 @@ def begin_of(strategy: Strategy) -> dict[str, Any]:
         ) from error
 
 
+def begin_anew(strategy: Strategy, begin: dict[str, Any]) -> None:
+    """Give a strategy back what :func:`begin_of` returned; what it has set since goes."""
+    for name in [name for name, value in vars(strategy).items() if not callable(value)]:
+        if name not in begin:
+            delattr(strategy, name)
+    for name, (kind, value) in begin.items():
+        if kind == "strategy":
+            begin_anew(getattr(strategy, name), value)
+    restore(strategy, begin)
+
+
 def restore(strategy: Strategy, state: dict[str, Any]) -> None:
     """Give a new strategy of the same kind what :func:`state_of` returned."""
     for name, (kind, value) in state.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import median
 
 from frugalfl_server.exchange.cost import Cost
 from frugalfl_server.rounds.client_scores import ClientScores
@@ -14,11 +15,18 @@ class Traffic(Cost):
 
     Attributes:
         far: Updates that were too long to count.
+        losses: Mean training loss of each client whose update counts, as it says.
         measured: Of the model, by the clients on their own rows.
     """
 
     far: int = 0
+    losses: list[float] = field(default_factory=list)
     measured: ClientScores = field(default_factory=ClientScores)
+
+    @property
+    def usual_loss(self) -> float | None:
+        """The median client's training loss: one liar does not move it; ``None``: none trained."""
+        return median(self.losses) if self.losses else None
 
     @property
     def clients_accuracy(self) -> float | None:

@@ -180,6 +180,6 @@ def kind_named(text: str) -> Kind:
         case re.Match() as found:
             make = _binary if found[1] == "binary" else _multi_label
             return make(float(found[2]))
-    if ignored := re.fullmatch(r"segmentation\((-?\d{1,9})\)", text):
+    if ignored := re.fullmatch(r"segmentation\((-?\d{1,10})\)", text):
         return _segmentation(int(ignored[1]))
     raise UsageError(f"unknown kind of task {text!r}; it is one of {', '.join(KINDS)}")
