@@ -236,6 +236,7 @@ def test_limits_that_are_far_off_change_nothing(tmp_path):
     assert rounds[0] == rounds[1]
 
 
+@pytest.mark.slow  # trains, recovers and exports
 def test_a_stopped_run_is_pruned_recovered_exported_and_says_why(tmp_path):
     result = frugalfl(
         "simulate", DIGITS, *SMALL, "stop-joules=1e-6", "device=phone on wifi", "--baseline",

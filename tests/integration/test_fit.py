@@ -36,6 +36,7 @@ def line() -> list[DeviceCost]:
     return costs
 
 
+@pytest.mark.slow  # measures dozens of models; test_budget_of_a_device.py has a run with limits
 def test_smaller_models_never_cost_more(line: list[DeviceCost]) -> None:
     assert len(line) == 7
     for figure in ("file_bytes", "arena_bytes", "macs"):
@@ -43,6 +44,7 @@ def test_smaller_models_never_cost_more(line: list[DeviceCost]) -> None:
         assert values == sorted(values, reverse=True)
 
 
+@pytest.mark.slow  # measures dozens of models; test_budget_of_a_device.py has a run with limits
 def test_the_search_finds_the_largest_that_is_within_every_limit(line: list[DeviceCost]) -> None:
     arena = line[1].arena_bytes
     assert arena is not None
@@ -58,6 +60,7 @@ def test_the_search_finds_the_largest_that_is_within_every_limit(line: list[Devi
     assert len(said) <= 5  # seven models, bisected
 
 
+@pytest.mark.slow  # measures dozens of models; test_budget_of_a_device.py has a run with limits
 def test_the_weights_do_not_matter(line: list[DeviceCost]) -> None:
     other = mlp()
     with torch.no_grad():
@@ -66,6 +69,7 @@ def test_the_weights_do_not_matter(line: list[DeviceCost]) -> None:
     assert measure(other, (24,)) == line[0]
 
 
+@pytest.mark.slow  # measures dozens of models; test_budget_of_a_device.py has a run with limits
 def test_an_impossible_budget_says_by_how_much(line: list[DeviceCost]) -> None:
     smallest = line[-1]
     budget = DeviceBudget(flash_bytes=1000, macs=smallest.macs - 1)
@@ -79,6 +83,7 @@ def test_an_impossible_budget_says_by_how_much(line: list[DeviceCost]) -> None:
     assert "\n" not in said
 
 
+@pytest.mark.slow  # measures dozens of models; test_budget_of_a_device.py has a run with limits
 def test_a_target_takes_its_runtime_from_the_flash(line: list[DeviceCost]) -> None:
     budget = DeviceBudget.of("cortex-m3", flash="43KiB")
     found = fit(mlp(), EXAMPLE, budget)

@@ -138,7 +138,9 @@ def test_json_is_all_there_is_on_standard_output(tmp_path):
     assert "accuracy" in result.stderr  # progress
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_ctrl_c_and_sigterm_leave_a_usable_run(tmp_path, how):
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
