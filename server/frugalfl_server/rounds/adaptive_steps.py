@@ -35,7 +35,7 @@ def in_weight_units(strategy: Strategy, spread: float) -> Strategy:
 
 
 def name_of(strategy: Strategy) -> str:
-    """Return the name of a strategy, or of the one that is shown other units, as its author knows it."""
+    """Return the name of a strategy as its author knows it: of the one inside, if there is one."""
     return type(strategy.strategy if isinstance(strategy, InWeightUnits) else strategy).__name__
 
 
