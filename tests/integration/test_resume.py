@@ -151,6 +151,7 @@ def test_error_feedback_and_private_blocks_go_on_where_they_were(killed, killing
         assert held == on_devices(plain, kind)
 
 
+@pytest.mark.slow  # a run killed and resumed twice; the way down has property tests
 def test_a_subspace_goes_on_where_it_was_with_its_folds_and_on_the_pruned_model(
     killed, killing_app
 ):
