@@ -65,7 +65,8 @@ def _print(listed: Sequence[Listed]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE
-    rows = [[*_figures(one), _settings(one, listed)] for one in listed]
+    names = _differing_by_task(listed)
+    rows = [[*_figures(one), _settings(one, names[one.task])] for one in listed]
     whole = _table((*_TITLES, _DIFFER if any(row[-1] for row in rows) else ""), rows)
     if console.measure(whole, options=console.options.update(width=_ANY)).maximum <= console.width:
         console.print(whole)
@@ -115,12 +116,17 @@ def _figures(one: Listed) -> list[str]:
     ]
 
 
-def _settings(one: Listed, listed: Sequence[Listed]) -> str:
-    """Return the settings of a run by which it can be told from others of its task."""
+def _differing_by_task(listed: Sequence[Listed]) -> dict[str | None, list[str]]:
+    """Return the settings in which the runs of each task differ."""
     from frugalfl_server.run.run_list import differing
 
+    tasks = {one.task for one in listed}
+    return {task: differing([one for one in listed if one.task == task]) for task in tasks}
+
+
+def _settings(one: Listed, names: Sequence[str]) -> str:
+    """Return the settings of a run by which it can be told from others of its task."""
     if not one.settings:
         return ""
-    names = differing([other for other in listed if other.task == one.task])
     known: dict[str, Any] = {name: one.followed.get(name, "–") for name in names}
     return "  ".join(f"{name}={value}" for name, value in known.items())

@@ -50,13 +50,17 @@ def begin_of(strategy: Strategy) -> dict[str, Any]:
 
 def begin_anew(strategy: Strategy, begin: dict[str, Any]) -> None:
     """Give a strategy back what :func:`begin_of` returned; what it has set since goes."""
-    for name in [name for name, value in vars(strategy).items() if not callable(value)]:
-        if name not in begin:
-            delattr(strategy, name)
-    for name, (kind, value) in begin.items():
-        if kind == "strategy":
-            begin_anew(getattr(strategy, name), value)
+    _forget_others(strategy, begin)
     restore(strategy, begin)
+
+
+def _forget_others(strategy: Strategy, known: dict[str, Any]) -> None:
+    for name, value in list(vars(strategy).items()):
+        if name not in known and not callable(value):
+            delattr(strategy, name)
+    for name, (kind, value) in known.items():
+        if kind == "strategy":
+            _forget_others(getattr(strategy, name), value)
 
 
 def restore(strategy: Strategy, state: dict[str, Any]) -> None:
