@@ -1,0 +1,2 @@
+/* The whole core as one translation unit, so that calls between its files can be inlined. */
+#include "abi.c"

@@ -1,0 +1,48 @@
+/*
+ * FrugalFL's core: what both ends of the wire spend their joules on, in C11.
+ *
+ * One source, three homes: the library that frugalfl.native loads, the firmware, the browser. The
+ * readable Python in shared/frugalfl/codec is the reference; this must give the same bytes and bits.
+ *
+ * Rules that every function here keeps:
+ * - no heap, no globals that change, no libc: all memory is the caller's, so that threads may call at
+ *   the same time, each with its own room;
+ * - every length is checked before it is used; an error is a returned number of `enum fc_status`, and
+ *   then nothing is known of the output;
+ * - integers, wherever the result decides a byte; where floats are rounded or added, IEEE 754 without
+ *   contraction of a * b + c (-ffp-contract=off);
+ * - little-endian and big-endian hosts write the same bytes.
+ */
+#ifndef FRUGALFL_CORE_H
+#define FRUGALFL_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define FC_API __declspec(dllexport)
+#elif defined(__GNUC__)
+#define FC_API __attribute__((visibility("default")))
+#else
+#define FC_API
+#endif
+
+/* Raised whenever a signature or a meaning here changes: frugalfl.native refuses another number. */
+#define FC_ABI 1
+
+enum fc_status {
+    FC_OK = 0,
+    FC_CORRUPT = 1, /* no symbol has this code, or bytes that no encoder writes */
+    FC_ENDED = 2,   /* the bytes end before the last symbol */
+    FC_LEFT = 3,    /* bytes are left over */
+    FC_LARGE = 4,   /* a symbol is beyond 32 bits */
+    FC_MANY = 5,    /* more nonzeros than the format allows */
+    FC_FLAGS = 6,   /* the flag byte is not of this format, or not as asked for */
+    FC_ROOM = 7,    /* the caller's room is too small, or the shapes are too large */
+    FC_FULL = 8,    /* the output is too small */
+    FC_VALUE = 9,   /* a float is not finite, or beyond 2**31 steps */
+};
+
+FC_API uint32_t fc_abi(void);
+
+#endif
