@@ -1,2 +1,6 @@
 /* The whole core as one translation unit, so that calls between its files can be inlined. */
 #include "abi.c"
+#include "golomb.c"
+#include "rounding.c"
+#include "select.c"
+#include "sums.c"
