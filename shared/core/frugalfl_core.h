@@ -45,4 +45,49 @@ enum fc_status {
 
 FC_API uint32_t fc_abi(void);
 
+/* ---------------------------------------------------------------------- the range coder: range.c */
+
+struct fc_shape {
+    uint32_t rows, cols;
+};
+
+/* The tensors of a frame, and the thresholds that both ends know. */
+struct fc_grid {
+    const struct fc_shape *shapes;
+    const uint32_t *words; /* all cells' threshold words in order; NULL: drawn from the seed */
+    uint32_t tensors;
+    uint32_t seed;
+    uint32_t hinted; /* 0: no thresholds are shared */
+};
+
+struct fc_nonzeros {
+    uint32_t *places; /* counted through all tensors; rising */
+    int32_t *values;
+    uint32_t most; /* room in both: frames without lanes never have more than 32,768 */
+    uint32_t count;
+};
+
+/*
+ * Where no thresholds are shared, the order of the cells depends on the shapes alone: prepare it
+ * once, and hand it to every call (NULL: it is made anew). It must stay where it was prepared.
+ * `spare` is 65,536 bytes that may be written.
+ */
+FC_API size_t fc_order_room(const struct fc_grid *grid);
+FC_API int fc_order_prepare(const struct fc_grid *grid, void *memory, size_t size, void *spare);
+
+/* The bytes of memory that a call needs; 0 if the shapes are too large. */
+FC_API size_t fc_nonzeros_room(const struct fc_grid *grid, const void *prepared, uint32_t most);
+FC_API size_t fc_encode_room(const struct fc_grid *grid, const void *prepared, uint32_t most);
+
+/* Decode a frame without lanes as far as its nonzeros. */
+FC_API int fc_decode_nonzeros(
+    const struct fc_grid *grid, const void *prepared, const uint8_t *data, size_t size,
+    struct fc_nonzeros *found, void *memory, size_t memory_size);
+
+/* Encode tensors with at most `most` nonzeros, 32,768 at most, as a frame without lanes. */
+FC_API int fc_encode_scattered(
+    const struct fc_grid *grid, const void *prepared, const int32_t *const *symbols,
+    uint32_t most, uint8_t *out, size_t out_size, size_t *written, void *memory,
+    size_t memory_size);
+
 #endif
