@@ -1,4 +1,6 @@
 /* Frames of the range coder, both ways: entropy/coded_tensors.py. */
+#include "dense_decode.c"
+#include "dense_encode.c"
 #include "walk.c"
 
 enum {
@@ -142,6 +144,77 @@ int fc_decode_nonzeros(
     return fc_merge_hits(&x->walk, found);
 }
 
+/* Memory for frames with lanes: the dense tensors are done when the others begin. */
+static int fc_lay_out_tensors(
+    struct fc_dense *d, struct fc_scattered *x, const struct fc_grid *grid,
+    const uint8_t *dense, struct fc_room *room)
+{
+    struct fc_room again = *room;
+    if (!fc_lay_out_scattered(x, grid, dense, NULL, FC_MOST_HITS, 0, &again))
+        return 0;
+    fc_lay_out_dense(d, grid, room);
+    room->used = room->used > again.used ? room->used : again.used;
+    return 1;
+}
+
+size_t fc_tensors_room(const struct fc_grid *grid)
+{
+    struct fc_dense d;
+    struct fc_scattered x;
+    struct fc_room room = {NULL, 0};
+    fc_part(&room, 1, sizeof d);
+    fc_part(&room, 1, sizeof x);
+    fc_part(&room, grid->tensors, 1);
+    return fc_lay_out_tensors(&d, &x, grid, NULL, &room) ? fc_asked(room.used) : 0;
+}
+
+/* Decode the tensors that are not dense into the symbols. */
+static void fc_decode_rest(
+    struct fc_scattered *x, const struct fc_grid *grid, const uint8_t *dense,
+    struct fc_coder *c, int32_t *symbols)
+{
+    fc_start_scattered(x, grid, dense);
+    fc_walk_rounds(&x->walk, c, 0);
+    const uint32_t hits = c->status ? 0 : x->walk.ends[FC_ROUNDS - 1];
+    for (uint32_t h = 0; h < hits; h++)
+        symbols[fc_cell_of(x->order, x->walk.hits + h)] = x->walk.hits[h].value;
+}
+
+int fc_decode_tensors(
+    const struct fc_grid *grid, const uint8_t *data, size_t size, int32_t *symbols,
+    void *memory, size_t memory_size)
+{
+    const size_t asked = fc_tensors_room(grid);
+    if (asked == 0 || memory_size < asked)
+        return FC_ROOM;
+    if (size == 0 || !fc_check_flags(grid, data[0]))
+        return FC_FLAGS;
+    struct fc_room room = fc_open_room(memory);
+    struct fc_dense *d = fc_part(&room, 1, sizeof *d);
+    struct fc_scattered *x = fc_part(&room, 1, sizeof *x);
+    uint8_t *dense = fc_part(&room, grid->tensors, 1);
+    struct fc_room rest = room;
+    struct fc_coder c = fc_reading(data, size);
+    size_t lanes_end = size;
+    fc_zero(dense, grid->tensors);
+    if (data[0] & FC_LANED) {
+        fc_lay_out_dense(d, grid, &room);
+        fc_start_lanes(d, &c, data[0] & 0x0F);
+        fc_decode_all_dense(d, grid, data[0] & 0x0F, symbols, dense);
+        lanes_end = d->lanes.at;
+    }
+    uint32_t others = 0;
+    for (uint32_t t = 0; t < grid->tensors; t++)
+        others += !dense[t];
+    if (!c.status && others) {
+        fc_lay_out_scattered(x, grid, dense, NULL, FC_MOST_HITS, 0, &rest);
+        fc_decode_rest(x, grid, dense, &c, symbols);
+    }
+    if (c.status)
+        return c.status;
+    return c.at < lanes_end || c.at > lanes_end + 4 ? FC_LEFT : FC_OK;
+}
+
 /* Collect the nonzeros of the tensors that are not dense, by round. */
 static int fc_collect(
     struct fc_scattered *x, const struct fc_grid *grid, const int32_t *const *symbols,
@@ -195,13 +268,33 @@ static int fc_collect(
 }
 
 size_t fc_encode_room(
-    const struct fc_grid *grid, const void *prepared, uint32_t most)
+    const struct fc_grid *grid, const uint8_t *dense, const void *prepared, uint32_t most)
 {
     struct fc_scattered x;
     struct fc_room room = {NULL, 0};
     fc_part(&room, 1, sizeof x);
-    return fc_lay_out_scattered(&x, grid, NULL, fc_prepared(prepared), most, 1, &room)
+    return fc_lay_out_scattered(&x, grid, dense, fc_prepared(prepared), most, 1, &room)
         ? fc_asked(room.used) : 0;
+}
+
+/* Encode the tensors that are not dense behind what the coder has written. */
+static int fc_encode_rest(
+    const struct fc_grid *grid, const uint8_t *dense, const void *prepared,
+    const int32_t *const *symbols, uint32_t most, struct fc_coder *c, void *memory,
+    size_t memory_size)
+{
+    const size_t asked = fc_encode_room(grid, dense, prepared, most);
+    if (asked == 0 || memory_size < asked)
+        return FC_ROOM;
+    struct fc_room room = fc_open_room(memory);
+    struct fc_scattered *x = fc_part(&room, 1, sizeof *x);
+    fc_lay_out_scattered(x, grid, dense, fc_prepared(prepared), most, 1, &room);
+    fc_start_scattered(x, grid, dense);
+    const int status = fc_collect(x, grid, symbols, fc_least(most, FC_MOST_HITS));
+    if (status)
+        return status;
+    fc_walk_rounds(&x->walk, c, 1);
+    return c->status;
 }
 
 int fc_encode_scattered(
@@ -209,24 +302,35 @@ int fc_encode_scattered(
     uint32_t most, uint8_t *out, size_t out_size, size_t *written, void *memory,
     size_t memory_size)
 {
-    const size_t asked = fc_encode_room(grid, prepared, most);
+    struct fc_coder c = fc_writing(out, out_size);
     *written = 0;
-    if (asked == 0 || memory_size < asked)
-        return FC_ROOM;
     if (out_size == 0)
         return FC_FULL;
-    struct fc_room room = fc_open_room(memory);
-    struct fc_scattered *x = fc_part(&room, 1, sizeof *x);
-    fc_lay_out_scattered(x, grid, NULL, fc_prepared(prepared), most, 1, &room);
-    fc_start_scattered(x, grid, NULL);
-    const int status = fc_collect(x, grid, symbols, fc_least(most, FC_MOST_HITS));
+    out[0] = grid->hinted ? FC_HINTED : 0;
+    const int status =
+        fc_encode_rest(grid, NULL, prepared, symbols, most, &c, memory, memory_size);
     if (status)
         return status;
-    out[0] = grid->hinted ? FC_HINTED : 0;
-    struct fc_coder c = fc_writing(out, out_size);
-    fc_walk_rounds(&x->walk, &c, 1);
-    if (!c.status)
-        fc_finish(&c);
+    fc_finish(&c);
     *written = c.at;
     return c.status;
+}
+
+int fc_dense_finish(
+    void *frame, const struct fc_grid *grid, const uint8_t *dense,
+    const int32_t *const *symbols, uint32_t most, size_t *written, void *memory,
+    size_t memory_size)
+{
+    struct fc_coder *c = &((struct fc_dense_frame *)frame)->scalar;
+    uint32_t others = 0;
+    int status = c->status;
+    for (uint32_t t = 0; t < grid->tensors; t++)
+        others += !dense[t];
+    if (!status && others)
+        status = fc_encode_rest(grid, dense, NULL, symbols, most, c, memory, memory_size);
+    if (status)
+        return status;
+    fc_finish(c);
+    *written = c->at;
+    return c->status;
 }

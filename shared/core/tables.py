@@ -24,7 +24,7 @@ TYPES = {
     "SIGN_LEVELS": "uint16_t",
 }
 _HEAD = """\
-/* Made by shared/core/tables.py from shared/frugalfl/codec/entropy/chance_tables.py: do not edit. */
+/* Made by tables.py from frugalfl/codec/entropy/chance_tables.py: do not edit. */
 #ifndef FC_TABLES_H
 #define FC_TABLES_H
 

@@ -44,7 +44,7 @@ Words = Sequence[NDArray[np.uint32]]
 
 @lru_cache(maxsize=256)
 def _array(shapes: Shapes) -> Array[_Shape]:
-    return (_Shape * len(shapes))(*shapes)
+    return (_Shape * len(shapes))(*(_Shape(*shape) for shape in shapes))
 
 
 class Tensors:

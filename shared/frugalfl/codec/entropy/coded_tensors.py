@@ -18,6 +18,7 @@ from frugalfl.errors import CodecError, FrameError
 from frugalfl.native import core
 from frugalfl.native import range as native
 
+from . import native_dense
 from .dense import DenseCoder
 from .lanes import MAX_LOG_LANES, LaneDecoder, LaneEncoder, least_log_lanes
 from .rangecoder import BitCounter, Decoder, Encoder, SymbolCoder, fresh
@@ -60,9 +61,10 @@ def encode_tensors(
         return b""
     shapes = [(int(tensor.shape[0]), int(tensor.shape[1])) for tensor in tensors]
     dense = _choose_dense(flats, thresholds is not None)
-    if core() is not None and not any(dense):
-        nonzeros = sum(int(np.count_nonzero(flat)) for flat in flats)
-        return native.encode_scattered(flats, tuple(shapes), _words(thresholds), nonzeros)
+    if core() is not None:
+        frame = _encode_natively(flats, tuple(shapes), thresholds, dense)
+        if frame is not None:
+            return frame
     scalar, lanes = Encoder(), LaneEncoder()
     _code_known(scalar, lanes, flats, shapes, thresholds, dense)
     flags = HINTED if thresholds is not None else 0
@@ -88,7 +90,7 @@ def decode_tensors(
         FrameError: the bytes are not a frame of these shapes.
     """
     tensors: list[NDArray[np.int32]] = []
-    if _without_lanes(data, shapes, thresholds):
+    if _natively(data, shapes, thresholds):
         return native.decode_tensors(bytes(data), tuple(shapes), _words(thresholds))
     nonzeros = _decode(bytes(data), shapes, thresholds)
     for rows, cols in shapes:
@@ -117,9 +119,8 @@ def decode_nonzeros(
     Raises:
         FrameError: the bytes are not a frame of these shapes.
     """
-    if _without_lanes(data, shapes, thresholds):
-        found = native.decode_nonzeros(bytes(data), tuple(shapes), _words(thresholds))
-        return found[0].astype(np.int64), found[1].copy()
+    if _natively(data, shapes, thresholds):
+        return native.nonzeros_of(bytes(data), tuple(shapes), _words(thresholds))
     nonzeros = _decode(bytes(data), shapes, thresholds)
     starts = accumulate((rows * cols for rows, cols in shapes), initial=0)
     places = [found + start for (found, _), start in zip(nonzeros, starts, strict=False)]
@@ -129,15 +130,29 @@ def decode_nonzeros(
     )
 
 
-def _without_lanes(
+def _natively(
     data: bytes | bytearray | memoryview,
     shapes: Sequence[Shape],
     thresholds: Sequence[Thresholds] | None,
 ) -> bool:
-    """Whether the native core decodes a frame."""
+    """Whether the native core decodes a frame, whose flags are then as they should be."""
     if not data or core() is None or sum(rows * cols for rows, cols in shapes) >= MAX_CELLS:
         return False
-    return not _check_flags(data[0], thresholds is not None) & LANED
+    _check_flags(data[0], thresholds is not None)
+    return True
+
+
+def _encode_natively(
+    flats: Sequence[NDArray[np.int32]],
+    shapes: tuple[Shape, ...],
+    thresholds: Sequence[Thresholds] | None,
+    dense: Sequence[bool],
+) -> bytes | None:
+    if any(dense):
+        least = least_log_lanes(_dense_cells(shapes, dense))
+        return native_dense.encode(flats, shapes, _words(thresholds), dense, least)
+    nonzeros = sum(int(np.count_nonzero(flat)) for flat in flats)
+    return native.encode_scattered(flats, shapes, _words(thresholds), nonzeros)
 
 
 def _words(thresholds: Sequence[Thresholds] | None) -> int | Sequence[Thresholds] | None:
