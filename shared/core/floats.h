@@ -2,12 +2,12 @@
 #ifndef FRUGALFL_FLOATS_H
 #define FRUGALFL_FLOATS_H
 
-#include <stdint.h>
+#include "bits.h"
 
 #define INFINITE_BITS 0x7F800000U
 
 /* The bits of |value|: they rise with it, and NaN is above infinity. */
-static inline uint32_t magnitude_bits(float value)
+FC_INLINE uint32_t magnitude_bits(float value)
 {
     union {
         float value;
@@ -16,7 +16,7 @@ static inline uint32_t magnitude_bits(float value)
     return both.bits & 0x7FFFFFFFU;
 }
 
-static inline float of_bits(uint32_t bits)
+FC_INLINE float of_bits(uint32_t bits)
 {
     union {
         uint32_t bits;
@@ -25,7 +25,7 @@ static inline float of_bits(uint32_t bits)
     return both.value;
 }
 
-static inline float magnitude(float value)
+FC_INLINE float magnitude(float value)
 {
     return of_bits(magnitude_bits(value));
 }

@@ -9,7 +9,7 @@
 enum { MOST_RICE = 40 };
 
 /* Up to 64 bits from `bit` on, the first one highest; zeros behind the end. */
-INLINED uint64_t bits_at(const uint8_t *data, size_t size, uint64_t bit)
+FC_INLINE uint64_t bits_at(const uint8_t *data, size_t size, uint64_t bit)
 {
     const size_t at = (size_t)(bit >> 3);
     uint64_t word = 0;
@@ -26,7 +26,7 @@ INLINED uint64_t bits_at(const uint8_t *data, size_t size, uint64_t bit)
 }
 
 /* The stops among the 64 bits that begin at byte `at`, the first one lowest; not beyond `bits`. */
-INLINED uint64_t stops_at(const uint8_t *data, size_t size, size_t at, uint64_t bits)
+FC_INLINE uint64_t stops_at(const uint8_t *data, size_t size, size_t at, uint64_t bits)
 {
     uint64_t word = ~bits_at(data, size, 8 * (uint64_t)at);
     const uint64_t left = bits - 8 * (uint64_t)at;
@@ -40,7 +40,7 @@ INLINED uint64_t stops_at(const uint8_t *data, size_t size, size_t at, uint64_t 
     return word >> 32 | word << 32;
 }
 
-static inline uint32_t ones_in(uint64_t word)
+FC_INLINE uint32_t ones_in(uint64_t word)
 {
     word -= word >> 1 & 0x5555555555555555U;
     word = (word & 0x3333333333333333U) + (word >> 2 & 0x3333333333333333U);
@@ -48,7 +48,7 @@ static inline uint32_t ones_in(uint64_t word)
     return (uint32_t)(word * 0x0101010101010101U >> 56);
 }
 
-INLINED uint32_t lowest_one(uint64_t word)
+FC_INLINE uint32_t lowest_one(uint64_t word)
 {
 #if defined(__GNUC__)
     return (uint32_t)__builtin_ctzll(word);
@@ -74,7 +74,7 @@ static uint64_t end_of_unary(const uint8_t *data, size_t size, uint64_t bits, ui
 }
 
 /* Read the gaps whose quotients end at bit `unary` and whose remainders begin there. */
-INLINED void read_places_body(
+FC_INLINE void read_places_body(
     const uint8_t *data, size_t size, uint64_t unary, uint32_t rice, uint64_t below,
     int64_t *places, uint64_t *last)
 {
@@ -102,7 +102,7 @@ COMPILED_TWICE(
     (data, size, unary, rice, below, places, last))
 
 /* Make 1 of a bit that is 0, and -1 of one that is 1. */
-INLINED void read_signs_body(
+FC_INLINE void read_signs_body(
     const uint8_t *data, size_t size, uint64_t bit, size_t count, float *symbols)
 {
     for (; count; bit += 32) {
@@ -194,7 +194,7 @@ FC_API int fc_rice(
 }
 
 /* Put the lowest `length` bits of a number into bytes that are zero from `bit` on. */
-static inline void put_bits(uint8_t *out, uint64_t bit, uint64_t number, uint32_t length)
+FC_INLINE void put_bits(uint8_t *out, uint64_t bit, uint64_t number, uint32_t length)
 {
     while (length) {
         const uint32_t room = 8 - (uint32_t)(bit & 7), some = length < room ? length : room;

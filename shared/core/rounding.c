@@ -4,7 +4,6 @@
  */
 #include "floats.h"
 #include "frugalfl_core.h"
-#include "thresholds.h"
 #include "wide.h"
 
 #define TWO_32 4294967296.0
@@ -14,11 +13,11 @@
 
 enum { AT_A_TIME = 256 };
 
-INLINED void mix_body(uint32_t seed, uint32_t first, size_t count, uint32_t *words)
+FC_INLINE void mix_body(uint32_t seed, uint32_t first, size_t count, uint32_t *words)
 {
-    const uint32_t mixed = mixed_word(seed);
+    const uint32_t mixed = fc_finalise(seed);
     for (size_t i = 0; i < count; i++)
-        words[i] = threshold_word(mixed, first + (uint32_t)i);
+        words[i] = fc_word(first + (uint32_t)i, mixed);
 }
 COMPILED_TWICE(
     mix, (uint32_t seed, uint32_t first, size_t count, uint32_t *words), (seed, first, count, words))
@@ -28,7 +27,7 @@ FC_API void fc_mix(uint32_t seed, uint32_t first, size_t count, uint32_t *words)
     mix(seed, first, count, words);
 }
 
-INLINED void largest_body(const float *values, size_t count, uint32_t *largest)
+FC_INLINE void largest_body(const float *values, size_t count, uint32_t *largest)
 {
     int32_t most = 0; /* signed, because vectors compare those */
     for (size_t i = 0; i < count; i++) {
@@ -57,11 +56,11 @@ static int32_t against(float value, double step, uint32_t word)
 }
 
 /* Whether values may become nonzero: products of floats can tell for nearly all. */
-INLINED void may_survive_body(
+FC_INLINE void may_survive_body(
     const float *values, uint32_t count, float scale, uint32_t mixed, uint32_t first, uint8_t *may)
 {
     for (uint32_t i = 0; i < count; i++)
-        may[i] = magnitude(values[i]) * scale >= (float)threshold_word(mixed, first + i);
+        may[i] = magnitude(values[i]) * scale >= (float)fc_word(first + i, mixed);
 }
 COMPILED_TWICE(
     may_survive,
@@ -82,7 +81,7 @@ static uint32_t numbers_of(const uint8_t *marks, uint32_t count, uint8_t *number
 FC_API int fc_round_shared(
     const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols)
 {
-    const uint32_t mixed = mixed_word(seed);
+    const uint32_t mixed = fc_finalise(seed);
     const float scale = (float)(TWO_32 * MARGIN / step);
     if (!((double)of_bits(fc_largest(values, count)) / step < MOST_STEPS))
         return FC_VALUE;
@@ -96,13 +95,13 @@ FC_API int fc_round_shared(
             symbols[at + i] = 0;
         for (uint32_t n = 0; n < hits; n++) {
             const uint32_t i = found[n];
-            symbols[at + i] = against(values[at + i], step, threshold_word(mixed, number + i));
+            symbols[at + i] = against(values[at + i], step, fc_word(number + i, mixed));
         }
     }
     return FC_OK;
 }
 
-INLINED void nearest_body(
+FC_INLINE void nearest_body(
     const float *values, size_t count, float per_step, float raise, int32_t *symbols, int *bad)
 {
     int32_t beyond = 0;
@@ -153,7 +152,7 @@ FC_API void fc_excess(
     sums[0] = one, sums[1] = two, sums[2] = more;
 }
 
-INLINED void restore_body(
+FC_INLINE void restore_body(
     const int32_t *symbols, size_t count, double step, const double *offsets, float *values)
 {
     const double one = offsets[1], two = offsets[2], more = offsets[3];

@@ -45,7 +45,7 @@ FC_API int fc_rank(
 }
 
 /* Make 0 of each value whose magnitude is below a bound. */
-INLINED void zero_below_body(float *values, size_t count, float least)
+FC_INLINE void zero_below_body(float *values, size_t count, float least)
 {
     for (size_t i = 0; i < count; i++)
         values[i] = magnitude(values[i]) >= least ? values[i] : 0.0F;

@@ -33,7 +33,7 @@ FC_API int fc_add_sparse(
     return FC_OK;
 }
 
-INLINED void add_dense_body(float *sum, float *values, size_t count, float weight)
+FC_INLINE void add_dense_body(float *sum, float *values, size_t count, float weight)
 {
     for (size_t i = 0; i < count; i++) {
         values[i] *= weight;
@@ -48,7 +48,7 @@ FC_API void fc_add_dense(float *sum, float *values, size_t count, float weight)
     add_dense(sum, values, count, weight);
 }
 
-INLINED void mean_body(float *sum, const float *model, size_t count, float weight)
+FC_INLINE void mean_body(float *sum, const float *model, size_t count, float weight)
 {
     for (size_t i = 0; i < count; i++)
         sum[i] = sum[i] / weight + model[i];

@@ -2,16 +2,12 @@
  * One loop, compiled twice: for any machine of the target, and for one with AVX2 and BMI2, if that can be
  * asked. Both compute the same bits: there is no fused multiply-add in either.
  *
- * COMPILED_TWICE(name, (int a), (a)) makes name(a) of name_body, which must be INLINED.
+ * COMPILED_TWICE(name, (int a), (a)) makes name(a) of name_body, which must be FC_INLINE.
  */
 #ifndef FRUGALFL_WIDE_H
 #define FRUGALFL_WIDE_H
 
-#if defined(__GNUC__)
-#define INLINED static inline __attribute__((always_inline))
-#else
-#define INLINED static inline
-#endif
+#include "bits.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define HAS_WIDE (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))

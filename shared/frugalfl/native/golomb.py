@@ -5,14 +5,15 @@ from __future__ import annotations
 import ctypes as c
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Array, address, contiguous
 from .library import core
+from .memory import address, contiguous
 
+Array = npt.NDArray[Any]
 Places = npt.NDArray[np.int64]
 #: Numbers of `enum fc_status`.
 ENDED, LEFT, LARGE = 2, 3, 4

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ctypes as c
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Array, address, contiguous
 from .library import core
+from .memory import address, contiguous
 
+Array = npt.NDArray[Any]
 Symbols = npt.NDArray[np.int32]
 _INFINITE = 0x7F800000
 _WORDS = 1 << 32

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes as c
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from .arrays import Array, address, contiguous
 from .library import core
+from .memory import address, contiguous
+
+Array = npt.NDArray[Any]
 
 
 class Rank(NamedTuple):

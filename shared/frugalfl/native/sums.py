@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes as c
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Array, address
 from .library import core
+from .memory import address
 
+Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 
 
