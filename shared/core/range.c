@@ -45,7 +45,7 @@ static void fc_start_scattered(
 
 static uint32_t fc_cell_of(const struct fc_order *order, const struct fc_hit *hit)
 {
-    return order->piece[hit->piece].cell + order->col[hit->at];
+    return order->piece[hit->piece].cell + (order->cell[hit->at] & FC_COL_MASK);
 }
 
 /* Write the hits of all rounds in the order of their cells. */
@@ -258,7 +258,7 @@ static int fc_collect(
         uint32_t low = fc_begins(piece, hit->place);
         for (uint32_t left = fc_ends(piece, hit->place) - low; left > 1;) {
             const uint32_t half = left / 2;
-            low += order->col[low + half] <= hit->at ? half : 0;
+            low += (order->cell[low + half] & FC_COL_MASK) <= hit->at ? half : 0;
             left -= half;
         }
         hit->at = low;
