@@ -15,6 +15,20 @@
 #define FC_LIKELY(x) (x)
 #endif
 
+/* Before a loop that is worth four copies of its body. */
+#if defined(__clang__)
+#define FC_UNROLL _Pragma("clang loop unroll_count(4)")
+#elif defined(__GNUC__)
+#define FC_UNROLL _Pragma("GCC unroll 4")
+#else
+#define FC_UNROLL
+#endif
+
+/* Functions that may be compiled for vectors of 256 bits as well, if fc_machine() has them. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define FC_AVX2 __attribute__((target("avx2")))
+#endif
+
 FC_INLINE int32_t fc_clamp(int32_t value, int32_t least, int32_t most)
 {
     return value < least ? least : value > most ? most : value;

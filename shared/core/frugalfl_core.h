@@ -45,6 +45,10 @@ enum fc_status {
 
 FC_API uint32_t fc_abi(void);
 
+/* What the processor has, for `machine` in fc_grid: asking takes long, so ask once. */
+enum { FC_HAS_AVX2 = 1 };
+FC_API uint32_t fc_machine(void);
+
 /* ---------------------------------------------------------------------- the range coder: range.c */
 
 struct fc_shape {
@@ -57,7 +61,8 @@ struct fc_grid {
     const uint32_t *words; /* all cells' threshold words in order; NULL: drawn from the seed */
     uint32_t tensors;
     uint32_t seed;
-    uint32_t hinted; /* 0: no thresholds are shared */
+    uint32_t hinted;  /* 0: no thresholds are shared */
+    uint32_t machine; /* what fc_machine() says; 0 works everywhere */
 };
 
 struct fc_nonzeros {

@@ -30,9 +30,10 @@ struct fc_order {
     uint32_t tensors, cells, rows, cols, pieces;
     struct fc_piece *piece; /* one more than there are: where the last ends */
     uint32_t *tensor;       /* first piece of each tensor, dense ones have none; one more */
-    uint16_t *col;          /* of each cell, within its piece */
-    uint8_t *log;           /* of each cell's threshold, if thresholds are shared */
+    uint32_t *cell;         /* its column in its piece; above 16 bits, its threshold's logarithm */
 };
+
+enum { FC_LOG_SHIFT = 16, FC_COL_MASK = 0xFFFF };
 
 /* Where the cells of a round begin in a piece. */
 FC_INLINE uint32_t fc_begins(const struct fc_piece *piece, uint32_t round)

@@ -1,6 +1,9 @@
 /* Hazards of a round's cells, and what is learned from its hits: entropy/scales.py. */
 #include "scales.h"
 
+/* Less than this on top of the prior of a line has the prior's logarithm. */
+enum { FC_TOO_FEW = (35734 << 2) - FC_LINE_PRIOR };
+
 static void fc_lay_out_scales(
     struct fc_scales *s, const struct fc_order *order, struct fc_room *room)
 {
@@ -10,7 +13,7 @@ static void fc_lay_out_scales(
     s->column = fc_part(room, order->cols, sizeof *s->column);
     s->in_row = fc_part(room, order->rows, sizeof *s->in_row);
     s->in_column = fc_part(room, order->cols, sizeof *s->in_column);
-    s->scale = fc_part(room, order->cols, sizeof *s->scale);
+    s->shift = fc_part(room, order->cols, sizeof *s->shift);
     s->place = fc_part(room, (uint64_t)order->pieces + 1, sizeof *s->place);
     s->sums = fc_part(room, (uint64_t)order->cells + 1, sizeof *s->sums);
 }
@@ -28,9 +31,11 @@ static void fc_start_scales(struct fc_scales *s, int hinted)
     fc_start_lines(s->tensor, s->order->tensors, FC_FIRST_SCALE, FC_TENSOR_PRIOR);
     fc_start_lines(s->row, s->order->rows, 0, FC_LINE_PRIOR);
     fc_start_lines(s->column, s->order->cols, 0, FC_LINE_PRIOR);
-    fc_zero(s->scale, s->order->cols * sizeof *s->scale);
+    for (uint32_t c = 0; c < s->order->cols; c++)
+        s->shift[c] = FC_MOST_LINE;
     s->prior = hinted ? FC_HALVES_HINTED : FC_HALVES_BLIND;
     for (int32_t i = 0; i < FC_CLASSES; i++) {
+        s->stale[i] = 1;
         s->seen[i] = FC_PRIOR_CELLS;
         s->ones[i] = FC_PRIOR_CELLS * (uint32_t)s->prior[i];
     }
@@ -50,35 +55,54 @@ static uint32_t fc_hazard_of(uint32_t wanted)
     return FC_HAZARDS[low];
 }
 
-/* The hazard of each class, by distance. */
+/* The distances of a class: from here up to where the next begins. */
+FC_INLINE int32_t fc_class_start(int32_t class)
+{
+    return class == 0 ? 0 : class < FC_CLASSES ? FC_ORIGIN + 4 * (class - FC_CENTRE) : FC_DISTANCES;
+}
+
+/* The hazard of each class, by distance; most classes are as they were. */
 static void fc_find_hazards(struct fc_scales *s)
 {
-    int32_t index = 0;
     for (int32_t i = 0; i < FC_CLASSES; i++) {
+        if (!s->stale[i])
+            continue;
         const uint32_t hazard = fc_hazard_of(s->ones[i] / s->seen[i]);
-        const int32_t stop =
-            i < FC_CLASSES - 1 ? FC_ORIGIN + 4 * (i + 1 - FC_CENTRE) : FC_DISTANCES;
-        while (index < stop)
-            s->hazard[index++] = hazard;
+        const int32_t stop = fc_class_start(i + 1);
+        for (int32_t at = fc_class_start(i); at < stop; at++)
+            s->hazard[at] = hazard;
+        s->stale[i] = 0;
+    }
+}
+
+/* Add the cells of the round to those seen of their class. */
+static void fc_add_seen(struct fc_scales *s)
+{
+    for (int32_t i = 0; i < FC_CLASSES; i++) {
+        const int32_t stop = fc_class_start(i + 1);
+        uint32_t cells = 0;
+        for (int32_t at = fc_class_start(i); at < stop; at++)
+            cells += s->count[0][at] + s->count[1][at];
+        s->seen[i] += cells;
+        s->stale[i] |= cells != 0; /* so is one with hits, which are cells */
     }
 }
 
 /* Add up the hazards of a piece's cells in this round; count them if they will be learned from. */
 FC_INLINE uint32_t fc_add_hazards(
-    struct fc_scales *s, const struct fc_piece *piece, uint32_t i, uint32_t end, int32_t base,
+    struct fc_scales *s, const struct fc_piece *piece, uint32_t i, uint32_t end, uint32_t base,
     uint32_t sum, uint32_t *restrict sums, const int hinted, const int counted)
 {
-    const uint32_t *hazard = s->hazard + base;
-    const uint16_t *restrict col = s->order->col;
-    const uint8_t *restrict log = s->order->log;
-    const int16_t *scale = s->scale + piece->col;
-    uint32_t *count = s->count + base;
+    const uint32_t *restrict hazard = s->hazard + base, *restrict cell = s->order->cell;
+    const uint32_t *restrict shift = s->shift + piece->col;
+    uint32_t *restrict count[2] = {s->count[0] + base, s->count[1] + base};
+    FC_UNROLL
     for (; i < end; i++) {
-        const int32_t distance = fc_distance(log, col, scale, i, hinted);
+        const uint32_t distance = fc_distance(cell[i], shift, hinted);
         sum += hazard[distance];
         *sums++ = sum;
-        if (counted)
-            count[distance]++;
+        if (counted) /* by turns: many have the same distance as the one before */
+            count[i & 1][distance]++;
     }
     return sum;
 }
@@ -94,7 +118,7 @@ FC_INLINE uint32_t fc_predict_cells(struct fc_scales *s, uint32_t round, const i
             s->place[p] = place;
             if (i == end)
                 continue;
-            const int32_t base = fc_base_of(s, t, piece->row);
+            const uint32_t base = fc_base_of(s, t, piece->row);
             uint32_t *sums = s->sums + place + 1;
             if (round < FC_ROUNDS - 1)
                 sum = fc_add_hazards(s, piece, i, end, base, sum, sums, hinted, 1);
@@ -125,9 +149,9 @@ FC_INLINE void fc_add_hit(struct fc_line *line, uint32_t prior)
 static void fc_count_hit(struct fc_scales *s, uint32_t tensor, uint32_t piece, uint32_t at)
 {
     const struct fc_piece *in = s->order->piece + piece;
-    const uint32_t column = in->col + s->order->col[at];
-    const int32_t log = s->hinted ? s->order->log[at] : 0;
-    s->ones[fc_class_of(fc_base_of(s, tensor, in->row) + log - s->scale[column])] += 1 << 16;
+    const uint32_t cell = s->order->cell[at], column = in->col + (cell & FC_COL_MASK);
+    const uint32_t distance = (cell >> FC_LOG_SHIFT) + s->shift[column];
+    s->ones[fc_class_of((int32_t)(fc_base_of(s, tensor, in->row) + distance))] += 1 << 16;
     fc_add_hit(s->tensor + tensor, FC_TENSOR_PRIOR);
     fc_add_hit(s->row + in->row, FC_LINE_PRIOR);
     fc_add_hit(s->column + column, FC_LINE_PRIOR);
@@ -146,29 +170,30 @@ FC_INLINE int32_t fc_fit(struct fc_line *line, uint64_t expected, uint32_t prior
 
 /* The hits that the scales predict in a piece's cells up to a round. */
 FC_INLINE uint64_t fc_weigh(
-    const struct fc_scales *s, const struct fc_piece *piece, uint32_t round, int32_t base,
+    const struct fc_scales *s, const struct fc_piece *piece, uint32_t round, uint32_t base,
     const int hinted)
 {
-    const uint16_t *weight = s->weight + base, *col = s->order->col + piece->first;
-    const uint8_t *log = s->order->log + (hinted ? piece->first : 0);
-    const int16_t *scale = s->scale + piece->col;
+    const uint32_t *cell = s->order->cell + piece->first;
+    const uint32_t *weight = s->weight + base, *shift = s->shift + piece->col;
     uint32_t sum = 0; /* 32,768 weights fit */
+    FC_UNROLL
     for (uint32_t i = 0; i < piece->ends[round]; i++)
-        sum += weight[fc_distance(log, col, scale, i, hinted)];
+        sum += weight[fc_distance(cell[i], shift, hinted)];
     return sum;
 }
 
 /* The same for the columns. */
 FC_INLINE void fc_weigh_columns(
-    struct fc_scales *s, const struct fc_piece *piece, uint32_t round, int32_t base,
+    struct fc_scales *s, const struct fc_piece *piece, uint32_t round, uint32_t base,
     const int hinted)
 {
-    const uint16_t *weight = s->weight + base, *restrict col = s->order->col + piece->first;
-    const uint8_t *restrict log = s->order->log + (hinted ? piece->first : 0);
-    const int16_t *restrict scale = s->scale + piece->col;
+    const uint32_t *restrict cell = s->order->cell + piece->first;
+    const uint32_t *restrict weight = s->weight + base;
+    const uint32_t *restrict shift = s->shift + piece->col;
     uint64_t *restrict expected = s->in_column + piece->col;
+    FC_UNROLL
     for (uint32_t i = 0; i < piece->ends[round]; i++)
-        expected[col[i]] += weight[fc_distance(log, col, scale, i, hinted)];
+        expected[cell[i] & FC_COL_MASK] += weight[fc_distance(cell[i], shift, hinted)];
 }
 
 /* Fit the scale of a tensor, then of its rows, then of its columns. */
@@ -201,8 +226,10 @@ FC_INLINE void fc_learn_tensor(struct fc_scales *s, uint32_t t, uint32_t round, 
             fc_weigh_columns(s, piece, round, fc_base_of(s, t, r), hinted);
     }
     for (uint32_t c = col; c < col + width; c++) {
+        if (s->in_column[c] < FC_TOO_FEW && s->column[c].hits == 0)
+            continue; /* as most are in the first rounds: too little is expected to move them */
         fc_fit(s->column + c, s->in_column[c], FC_LINE_PRIOR, FC_MOST_LINE);
-        s->scale[c] = s->column[c].scale;
+        s->shift[c] = (uint32_t)(FC_MOST_LINE - s->column[c].scale);
     }
 }
 
@@ -210,8 +237,7 @@ FC_INLINE void fc_learn_tensor(struct fc_scales *s, uint32_t t, uint32_t round, 
 static void fc_learn(struct fc_scales *s, uint32_t round)
 {
     const uint32_t *tensor = s->order->tensor;
-    for (int32_t i = 0; i < FC_DISTANCES; i++)
-        s->seen[fc_class_of(i)] += s->count[i];
+    fc_add_seen(s);
     for (uint32_t t = 0; t < s->order->tensors; t++) {
         if (tensor[t] == tensor[t + 1])
             continue;

@@ -36,14 +36,14 @@ struct fc_scales {
     const struct fc_order *order;
     struct fc_line *tensor, *row, *column;
     uint64_t *in_row, *in_column; /* the hits that are expected, times 65536 */
-    int16_t *scale;               /* of each column, again: what the loops over cells need */
+    uint32_t *shift;              /* of each column: FC_MOST_LINE less its scale */
     uint32_t *place;              /* of each piece's first cell in the round; one more */
     uint32_t *sums;               /* by place: the hazards of all cells before, modulo 2**32 */
     uint32_t seen[FC_CLASSES], ones[FC_CLASSES];
-    const uint16_t *prior; /* by class */
-    /* By distance: the prior, the hazard, and how many cells of the round have it. */
-    uint32_t hazard[FC_DISTANCES], count[FC_DISTANCES];
-    uint16_t weight[FC_DISTANCES];
+    uint8_t stale[FC_CLASSES]; /* whether the hazard is to be found anew */
+    const uint16_t *prior;     /* by class */
+    /* By distance: the prior, the hazard, and how many cells of the round have it, in two parts. */
+    uint32_t weight[FC_DISTANCES], hazard[FC_DISTANCES], count[2][FC_DISTANCES];
     int hinted;
 };
 
@@ -54,16 +54,17 @@ FC_INLINE int32_t fc_class_of(int32_t index)
                     FC_CLASSES - 1);
 }
 
-/* The part of a distance that all cells of a row share. */
-FC_INLINE int32_t fc_base_of(const struct fc_scales *s, uint32_t tensor, uint32_t row)
+/* The part of a distance's index that all cells of a row share; not negative. */
+FC_INLINE uint32_t fc_base_of(const struct fc_scales *s, uint32_t tensor, uint32_t row)
 {
-    return FC_ORIGIN - (s->hinted ? FC_NO_LOG : 0) - s->tensor[tensor].scale - s->row[row].scale;
+    const int32_t most = FC_ORIGIN - FC_MOST_LINE - (s->hinted ? FC_NO_LOG : 0);
+    return (uint32_t)(most - s->tensor[tensor].scale - s->row[row].scale);
 }
 
-FC_INLINE int32_t fc_distance(
-    const uint8_t *log, const uint16_t *col, const int16_t *scale, uint32_t i, const int hinted)
+/* The part that is a cell's own. Nothing here has a sign: that saves extending it. */
+FC_INLINE uint32_t fc_distance(uint32_t cell, const uint32_t *shift, const int hinted)
 {
-    return (hinted ? log[i] : 0) - scale[col[i]];
+    return hinted ? (cell >> FC_LOG_SHIFT) + shift[cell & FC_COL_MASK] : shift[cell];
 }
 
 #endif

@@ -36,6 +36,7 @@ class Grid(Structure):
         ("tensors", c_uint32),
         ("seed", c_uint32),
         ("hinted", c_uint32),
+        ("machine", c_uint32),
     )
 
 
@@ -61,7 +62,9 @@ class Tensors:
 
     def __init__(self, shapes: Shapes, words: int | Words | None) -> None:
         self._array = _array(shapes)
-        self.grid = Grid(addressof(self._array), None, len(shapes), 0, words is not None)
+        self.grid = Grid(
+            addressof(self._array), None, len(shapes), 0, words is not None, _machine()
+        )
         if isinstance(words, int):
             self.grid.seed = words & 0xFFFFFFFF
         elif words is not None:
@@ -89,6 +92,11 @@ class _Orders:
         self._kept: OrderedDict[Shapes, NDArray[np.uint8]] = OrderedDict()
         self._lock = threading.Lock()
         self._bytes = 0
+
+    @property
+    def kept_bytes(self) -> int:
+        """The memory (B) of all."""
+        return self._bytes
 
     def of(self, shapes: Shapes, tensors: Tensors) -> NDArray[np.uint8]:
         """Return the memory that has the order, which must be held while it is used."""
@@ -119,6 +127,16 @@ def _functions() -> tuple[Callable[..., int], Callable[..., int]]:
         function("fc_order_room", c_size_t, c_void_p),
         function("fc_order_prepare", c_int, c_void_p, c_void_p, c_size_t, c_void_p),
     )
+
+
+def kept_bytes() -> int:
+    """Return how much memory (B) the prepared orders take."""
+    return _orders.kept_bytes
+
+
+@cache
+def _machine() -> int:
+    return function("fc_machine", c_uint32)()
 
 
 _orders = _Orders()
