@@ -16,6 +16,7 @@ enum {
 struct fc_rows {
     fc_counts numbers[FC_MEAN_CONTEXTS][FC_DECISIONS];
     fc_counts signs[2 * FC_TALLY + 1], sizes[4][FC_DECISIONS];
+    uint32_t all_ones; /* no size is above 1 */
     uint32_t columns, seen, fresh;
     uint32_t hits[FC_WIDEST], sums[FC_WIDEST + 1];
 };
@@ -54,7 +55,20 @@ FC_INLINE uint32_t fc_share_chance(uint32_t share, uint32_t left)
 {
     const uint32_t *log = FC_SHARE_LOGS + (share >> 10);
     const uint32_t hazard = log[0] + ((log[1] - log[0]) * (share & 1023) >> 10);
-    return fc_hit_chance(hazard > FC_MOST_HAZARD / left ? FC_MOST_HAZARD : left * hazard);
+    return fc_hit_chance(fc_least(left * hazard, FC_MOST_HAZARD)); /* 2**12 times 2**20 at most */
+}
+
+/* The end of a block that has one of so many nonzeros with a chance of about one half. */
+FC_INLINE uint32_t fc_half_end(
+    const uint32_t *sums, uint32_t start, uint32_t last, uint32_t left, uint32_t reach)
+{
+    const uint32_t base = sums[start], step = ((last - start) >> fc_bits_of(left)) + 1;
+    uint32_t low = start;
+    while (step <= last - low && sums[low + step] - base <= reach)
+        low += step;
+    const uint32_t high = step <= last - low ? low + step : last + 1;
+    const uint32_t end = fc_last_within(sums, low, high, base, reach);
+    return end > start ? end : start + 1;
 }
 
 /* The first of so many nonzeros from `start` on. */
@@ -69,8 +83,7 @@ FC_INLINE uint32_t fc_row_place(
         if (left > 1) {
             const uint32_t reach =
                 left < FC_SHARES ? total * FC_FIRST_HALVES[left] >> 16 : total * 45426U / left >> 16;
-            end = fc_last_within(sums, start, last + 1, sums[start], reach);
-            end = end > start ? end : start + 1;
+            end = fc_half_end(sums, start, last, left, reach);
         }
         uint32_t weight = sums[end] - sums[start];
         if (end < last) {
@@ -96,6 +109,8 @@ FC_INLINE int32_t fc_row_value(
     const uint32_t minus = fc_bit(c, m->signs[context], known < 0, encode);
     const uint32_t size = known < 0 ? 0U - (uint32_t)known : (uint32_t)known;
     *tally += minus ? -1 : 1;
+    if (m->all_ones)
+        return minus ? -1 : 1;
     const uint64_t coded = 1 + fc_integer(c, sizes, encode ? size - 1 : 0, encode);
     if (coded > 0x7FFFFFFFU + (uint64_t)minus) {
         fc_fail(c, FC_LARGE);
@@ -170,6 +185,14 @@ FC_INLINE uint32_t fc_code_tensor(
     return at;
 }
 
+static int fc_has_large(const struct fc_nonzeros *known)
+{
+    for (uint32_t i = 0; i < known->count; i++)
+        if (known->values[i] > 1 || known->values[i] < -1)
+            return 1;
+    return 0;
+}
+
 /* Code all tensors; `found` then has what there is. */
 FC_INLINE void fc_code_rows(
     struct fc_rows *m, struct fc_coder *c, const struct fc_shape *shapes, uint32_t tensors,
@@ -179,6 +202,7 @@ FC_INLINE void fc_code_rows(
     fc_start_counts(m->numbers[0], FC_MEAN_CONTEXTS * FC_DECISIONS);
     fc_start_counts(m->signs, 2 * FC_TALLY + 1);
     fc_start_counts(m->sizes[0], 4 * FC_DECISIONS);
+    m->all_ones = !fc_chance(c, 1 << 15, encode && fc_has_large(found), encode);
     for (uint32_t i = 0; i < tensors && !c->status; i++) {
         if (shapes[i].rows && shapes[i].cols)
             at = fc_code_tensor(m, c, shapes[i], first, found, at, encode);

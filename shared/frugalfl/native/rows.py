@@ -26,11 +26,7 @@ def decode(data: bytes, shapes: Shapes) -> tuple[NDArray[np.int64], NDArray[np.i
     size, work, _ = _functions()
     found, array = found_room(), array_of(shapes)
     memory, held = _room.of(size)
-    check(
-        work(
-            addressof(array), len(shapes), data, len(data), found.reference, memory, held.size
-        )
-    )
+    check(work(addressof(array), len(shapes), data, len(data), found.reference, memory, held.size))
     count = found.nonzeros.count
     return found.places[:count].astype(np.int64), found.values[:count].copy()
 

@@ -3,6 +3,8 @@
 The other model of sparse tensors, for updates without shared thresholds: it takes a few steps for
 each row and each nonzero and none for a zero, where `scatter` looks at every cell several times.
 
+One decision says whether any size is above 1: if none is, sizes are not coded.
+
 How many nonzeros a row has is an adaptive integer, by a running mean of the rows before. Where they
 are is predicted from columns alone: each weighs what the rows before had in it, and a little more.
 The first of k nonzeros is looked for in a block that has one with a chance of about one half.
@@ -35,6 +37,7 @@ _TALLY = (SIGN_CONTEXTS - 1) // 2
 _MOST_HAZARD = 20 << 16
 #: Half of the chance, for more nonzeros than FIRST_HALVES has: `65536 * ln 2`, of one.
 _HALF = 45426
+_EVEN = 1 << 15
 
 
 def code_rows(
@@ -53,7 +56,8 @@ def code_rows(
     Raises:
         FrameError: The coded bytes are corrupt.
     """
-    model = _Model(coder)
+    large = any(abs(hit.value) > 1 for hits in known for hit in hits)
+    model = _Model(coder, bool(coder.chance(_EVEN, int(large))))
     for (rows, cols), hits in zip(shapes, known, strict=True):
         yield model.code(rows, cols, hits)
 
@@ -89,8 +93,9 @@ class _Columns:
 class _Model:
     """What is learned over all tensors of a frame."""
 
-    def __init__(self, coder: PlaceCoder) -> None:
+    def __init__(self, coder: PlaceCoder, large: bool) -> None:
         self._coder = coder
+        self._large = large
         self._numbers = fresh(DECISIONS * MEAN_CONTEXTS)
         self._signs = fresh(SIGN_CONTEXTS)
         self._sizes = fresh(DECISIONS * 4)
@@ -141,7 +146,9 @@ class _Model:
             context = min(max(tally, -_TALLY), _TALLY) + _TALLY
             minus = self._coder.bit(self._signs, context, int(wanted.value < 0))
             tally += -1 if minus else 1
-            size = 1 + self._coder.integer(self._sizes, sizes, max(abs(wanted.value) - 1, 0))
+            size = 1
+            if self._large:
+                size += self._coder.integer(self._sizes, sizes, max(abs(wanted.value) - 1, 0))
             if size > 0x7FFFFFFF + minus:
                 raise FrameError(f"a symbol of {size} is beyond 32 bits: the bytes are corrupt")
             hits.append(Hit(place, -size if minus else size))
