@@ -57,7 +57,11 @@ class CompiledCore(BuildHookInterface):  # type: ignore[misc]
         build = self._core("build")
         if name := os.environ.get("FRUGALFL_PLATFORM"):
             platform = self._core("platforms").PLATFORMS[name]
-            return build.build_for(platform.flags, folder / platform.library), platform.tag
+            library = folder / platform.library
+            flags = (*build.SHARED, *platform.flags)
+            if complaint := build.compile_core(build.zig(), flags, library):
+                raise SystemExit(complaint)
+            return library, platform.tag
         return build.build(folder), _this_machine()
 
     def _core(self, name: str) -> ModuleType:

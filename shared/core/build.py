@@ -22,16 +22,8 @@ PACKAGE = CORE.parent / "frugalfl" / "native"
 _NAMES = {"darwin": "libfrugalfl_core.dylib", "win32": "frugalfl_core.dll"}
 NAME = _NAMES.get(sys.platform, "libfrugalfl_core.so")
 #: No contraction of a * b + c: the last bits decide bytes.
-FLAGS = (
-    "-std=c11",
-    "-O3",
-    "-ffp-contract=off",
-    "-fvisibility=hidden",
-    "-fPIC",
-    "-shared",
-    "-Wall",
-    "-Wextra",
-)
+COMMON = ("-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra")
+SHARED = (*COMMON, "-O3", "-fPIC", "-shared")
 #: Loads a library as frugalfl.native does, but may die of it.
 _ASK = "import ctypes, sys; print(ctypes.CDLL(sys.argv[1]).fc_source() & 0xFFFFFFFF)"
 
@@ -70,17 +62,6 @@ def compile_core(command: list[str], flags: tuple[str, ...], output: Path) -> st
     return (done.stderr or f"exit code {done.returncode}") if done.returncode else ""
 
 
-def build_for(flags: tuple[str, ...], library: Path) -> Path:
-    """Compile with zig for another machine.
-
-    Raises:
-        SystemExit: It does not compile.
-    """
-    if complaint := compile_core(zig(), (*FLAGS, *flags), library):
-        raise SystemExit(complaint)
-    return library
-
-
 def is_current(library: Path) -> bool:
     """Return whether a library loads here and is of these C files."""
     if not library.exists():
@@ -100,7 +81,7 @@ def build(folder: Path) -> Path | None:
     fresh = folder / f"{os.getpid()}-{NAME}"
     try:
         for command in compilers():
-            complaint = compile_core(command, FLAGS, fresh)
+            complaint = compile_core(command, SHARED, fresh)
             if not complaint and is_current(fresh):
                 return fresh.replace(target)
             print(complaint or f"what {command[0]} made does not load", file=sys.stderr)
@@ -111,4 +92,7 @@ def build(folder: Path) -> Path | None:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1]) if len(sys.argv) > 1 else PACKAGE
-    print(build(place) or "no C compiler: Python computes the same bytes, slower")
+    if library := build(place):
+        print(library)
+    else:
+        print("no C compiler: Python computes the same bytes, slower", file=sys.stderr)

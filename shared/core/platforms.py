@@ -1,8 +1,8 @@
-"""The platforms that wheels are made for, and the one version of zig that cross-compiles them.
+"""What the core is cross-compiled for, and the one version of zig that does it.
 
 Linux and Windows link no libc: what a compiler wants besides (memset, 64-bit division on 32 bits)
 comes from zig's own runtime, compiled in. So one library serves glibc and musl alike, and no
-Windows C library has to be built first. Only Apple has none but its own.
+Windows C library has to be built first (minutes). On Apple the system's is always there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 #: From PyPI: `make wheels` and the build hook take this one.
 ZIG = "ziglang==0.17.1"
+#: What `make wheels` needs besides, to pack and to check.
+TOOLS = (ZIG, "auditwheel==6.8.2", "hatchling>=1.27", "lief==1.0.0")
 _ALONE = ("-nostdlib", "-rtlib=compiler-rt")
 _ELF = (*_ALONE, "-Wl,-z,defs", "-Wl,--gc-sections", "-ffunction-sections", "-Wl,-s")
 
@@ -29,8 +31,11 @@ def _linux(arch: str, triple: str, *flags: str) -> Platform:
 
 
 def _mac(arch: str, triple: str) -> Platform:
-    flags = ("-target", f"{triple}-macos.11.0", "-Wl,-s")
-    return Platform(f"macosx_11_0_{arch}", flags, "libfrugalfl_core.dylib")
+    name = "libfrugalfl_core.dylib"
+    itself = f"-Wl,-install_name,@rpath/{name}"  # else the path of the machine that compiled it
+    return Platform(
+        f"macosx_11_0_{arch}", ("-target", f"{triple}-macos.11.0", "-Wl,-s", itself), name
+    )
 
 
 PLATFORMS = {
@@ -51,3 +56,21 @@ PLATFORMS = {
         "frugalfl_core.dll",
     ),
 }
+
+_MICRO = ("-c", "-Oz", "-ffunction-sections", "-fno-pic")
+#: Outside Python: the whole core, of which a linker takes what is called. Size before speed.
+FREESTANDING = {
+    "core.wasm": (
+        "-target", "wasm32-freestanding", "-Oz", "-nostdlib",
+        "-Wl,--no-entry", "-Wl,--export-dynamic", "-Wl,-s",
+    ),
+    "libfrugalfl_core-cortex-m0.a": (
+        "-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0", *_MICRO
+    ),
+    "libfrugalfl_core-cortex-m4f.a": (
+        "-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4", *_MICRO
+    ),
+    "libfrugalfl_core-cortex-m55.a": (
+        "-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m55", *_MICRO
+    ),
+}  # fmt: skip
