@@ -25,6 +25,30 @@
 #define FC_API __attribute__((visibility("default")))
 #else
 #define FC_API
+/* ------------------------------------------------------------------------ small dense integers */
+
+/*
+ * `rans`: vectors of which most entries are not zero, such as the coordinates of a subspace.
+ *
+ * symbols: integers of `width` bytes each, 1, 2 or 4, in this machine's order. Of 1 byte, -128 is none.
+ * dithered: whether they were rounded with the dither that both ends draw from `seed`.
+ * room: memory of fc_rans_room() bytes that begins at a multiple of 4. If it is to be kept, it must be
+ *     zeros before its first use, and later calls are quicker.
+ */
+
+/* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
+FC_API size_t fc_rans_room(uint32_t keep);
+
+/* Write the frame's payload; 6 B and 7 B a symbol are always enough. FC_FULL: `out` is too small. */
+FC_API int fc_rans_encode(
+    const void *symbols, uint32_t width, uint32_t count, uint32_t dithered, uint32_t seed,
+    uint8_t *out, size_t out_size, size_t *written, void *room, size_t room_size);
+
+/* Read it. FC_LARGE: a symbol needs more bits than `width` has. */
+FC_API int fc_rans_decode(
+    const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
+    uint32_t dithered, uint32_t seed, void *room, size_t room_size);
+
 #endif
 
 /* Raised whenever a signature or a meaning here changes: frugalfl.native refuses another number. */
@@ -44,5 +68,29 @@ enum fc_status {
 };
 
 FC_API uint32_t fc_abi(void);
+
+/* ------------------------------------------------------------------------ small dense integers */
+
+/*
+ * `rans`: vectors of which most entries are not zero, such as the coordinates of a subspace.
+ *
+ * symbols: integers of `width` bytes each, 1, 2 or 4, in this machine's order. Of 1 byte, -128 is none.
+ * dithered: whether they were rounded with the dither that both ends draw from `seed`.
+ * room: memory of fc_rans_room() bytes that begins at a multiple of 4. If it is to be kept, it must be
+ *     zeros before its first use, and later calls are quicker.
+ */
+
+/* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
+FC_API size_t fc_rans_room(uint32_t keep);
+
+/* Write the frame's payload; 6 B and 7 B a symbol are always enough. FC_FULL: `out` is too small. */
+FC_API int fc_rans_encode(
+    const void *symbols, uint32_t width, uint32_t count, uint32_t dithered, uint32_t seed,
+    uint8_t *out, size_t out_size, size_t *written, void *room, size_t room_size);
+
+/* Read it. FC_LARGE: a symbol needs more bits than `width` has. */
+FC_API int fc_rans_decode(
+    const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
+    uint32_t dithered, uint32_t seed, void *room, size_t room_size);
 
 #endif

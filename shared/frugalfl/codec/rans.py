@@ -27,10 +27,10 @@ one that says "beyond" last.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from math import log2
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +59,8 @@ _CELLS = 1 << _CELL_BITS
 #: What a symbol beyond the table costs about, besides its escape (bits).
 _BEYOND_BITS = 16
 _LARGEST = (1 << 32) - 1
+#: Of a logarithm, behind the point.
+_LOG_BITS = 28
 
 
 class _Table(NamedTuple):
@@ -209,39 +211,70 @@ def _tables(number: int, dithers: npt.NDArray[np.int64] | None, count: int) -> l
 
 
 def _best(symbols: npt.NDArray[np.int64], dithers: npt.NDArray[np.int64] | None) -> int:
-    """Return a table under which symbols are short: the best of those of about their width."""
+    """Return a table under which symbols are short: the best of those of about their width.
+
+    Lengths are integers, so that all machines choose alike.
+    """
     cells = 1 if dithers is None else _CELLS
-    sizes = np.abs(symbols) * float(cells)
+    sizes = [cells * abs(symbol) for symbol in symbols.tolist()]
     # A Laplace's cells fall off by one in so many as their mean, a normal one's by half its power.
-    laplace, normal = 1 / (sizes.mean() + 0.5), 0.5 / (np.square(sizes).mean() + 0.1)
+    count, total, power = len(sizes), sum(sizes), sum(size * size for size in sizes)
+    laplace = _log2(2 * count) - _log2(2 * total + count)
+    normal = _log2(5 * count) - _log2(10 * power + count)
     tried = [
         place << 1 | form
         for form, wanted in enumerate((laplace, normal))
-        for place in _places_near(wanted)
+        for place in _places_near(wanted + (16 << _LOG_BITS))
     ]
-    return min(tried, key=lambda number: _cost(number, symbols, dithers))
+    counts = _counts(symbols, dithers)
+    return min(tried, key=lambda number: _cost(number, counts))
 
 
-def _places_near(wanted: float) -> range:
-    narrows = [_narrow(place) / _ONE for place in range(_TABLES >> 1)]
-    nearest = min(range(len(narrows)), key=lambda place: abs(log2(narrows[place] / wanted)))
-    return range(max(nearest - _TRIED, 0), min(nearest + _TRIED + 1, len(narrows)))
+@lru_cache(maxsize=1 << 15)
+def _log2(value: int) -> int:
+    """Return the logarithm of the 32 highest bits of an integer, in 28-bit fixed point.
+
+    By squaring, bit by bit, as in every textbook on fixed point.
+    """
+    whole = value.bit_length() - 1
+    rest = value << 31 >> whole
+    log = whole
+    for _ in range(_LOG_BITS):
+        rest = rest * rest >> 31
+        log = log << 1 | rest >> 32
+        rest >>= rest >> 32
+    return log
 
 
-def _cost(
-    number: int, symbols: npt.NDArray[np.int64], dithers: npt.NDArray[np.int64] | None
-) -> float:
-    """Return the length of symbols under a table (bits)."""
-    bits = 0.0
-    for dither in [None] if dithers is None else range(_CELLS):
-        own = symbols if dithers is None else symbols[dithers == dither]
-        table = _table(number, dither)
-        inside = np.abs(own) <= table.reach
-        frequencies = np.array(table.frequencies, np.float64)
-        places = np.where(inside, own + table.reach, 2 * table.reach + 1)
-        bits += float((_BITS - np.log2(frequencies[places])).sum())
-        bits += _BEYOND_BITS * float((~inside).sum())
-    return bits
+def _places_near(wanted: int) -> range:
+    """Return the places of widths about one of which the logarithm is wanted."""
+    nearest = min(range(_TABLES >> 1), key=lambda place: abs(_log2(_narrow(place)) - wanted))
+    return range(max(nearest - _TRIED, 0), min(nearest + _TRIED + 1, _TABLES >> 1))
+
+
+def _counts(
+    symbols: npt.NDArray[np.int64], dithers: npt.NDArray[np.int64] | None
+) -> list[tuple[int | None, Counter[int]]]:
+    """Return how often each symbol occurs, by dither."""
+    if dithers is None:
+        return [(None, Counter(symbols.tolist()))]
+    return [(dither, Counter(symbols[dithers == dither].tolist())) for dither in range(_CELLS)]
+
+
+def _cost(number: int, counts: Iterable[tuple[int | None, Counter[int]]]) -> int:
+    """Return the length of symbols under a table (bits, 28-bit fixed point)."""
+    return sum(
+        count * _bits(_table(number, dither), symbol)
+        for dither, own in counts
+        for symbol, count in own.items()
+    )
+
+
+def _bits(table: _Table, symbol: int) -> int:
+    """Return the length of a symbol (bits, 28-bit fixed point)."""
+    if abs(symbol) > table.reach:
+        return (_BITS + _BEYOND_BITS) << _LOG_BITS
+    return (_BITS << _LOG_BITS) - _log2(table.frequencies[symbol + table.reach])
 
 
 def _places(
