@@ -36,6 +36,17 @@
  *     zeros before its first use, and later calls are quicker.
  */
 
+/*
+ * Round values to multiples of a step, with the dither of a seed added; the first value is number
+ * `first` of all that have this seed. FC_VALUE: one is not finite, or beyond 2**31 - 2 steps.
+ */
+FC_API int fc_dither(
+    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
+
+/* Take the dither off, and multiply by the step. */
+FC_API void fc_undither(
+    const int32_t *symbols, size_t count, double step, uint32_t seed, uint32_t first, float *values);
+
 /* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
 FC_API size_t fc_rans_room(uint32_t keep);
 
@@ -79,6 +90,17 @@ FC_API uint32_t fc_abi(void);
  * room: memory of fc_rans_room() bytes that begins at a multiple of 4. If it is to be kept, it must be
  *     zeros before its first use, and later calls are quicker.
  */
+
+/*
+ * Round values to multiples of a step, with the dither of a seed added; the first value is number
+ * `first` of all that have this seed. FC_VALUE: one is not finite, or beyond 2**31 - 2 steps.
+ */
+FC_API int fc_dither(
+    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
+
+/* Take the dither off, and multiply by the step. */
+FC_API void fc_undither(
+    const int32_t *symbols, size_t count, double step, uint32_t seed, uint32_t first, float *values);
 
 /* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
 FC_API size_t fc_rans_room(uint32_t keep);

@@ -149,7 +149,7 @@ static int rans_take(struct rans_vector *v, uint32_t seed, void *room, size_t ro
     const int aligned = ((uintptr_t)room & 3) == 0;
     if (!aligned || room_size < sizeof(struct rans_work))
         return 0;
-    v->mixed = mixed_word(seed ^ RANS_DITHER);
+    v->mixed = mixed_word(seed ^ FC_DITHER);
     v->limit = v->dithered ? RANS_REACH : RANS_MOST;
     v->work = room;
     v->kept = room_size < sizeof(struct rans_kept) ? NULL : room;

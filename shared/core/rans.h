@@ -30,7 +30,6 @@ enum {
     RANS_BEYOND = 16,                     /* bits that a symbol beyond the table costs about */
     RANS_CHUNK = 65535,                   /* symbols that are counted in 16 bits */
     RANS_VARINT = 5, /* bytes of one, at most */
-    RANS_DITHER = 0x44495448, /* keeps dithers apart from what else a seed decides */
 };
 
 /* From sums like this on, every mean is beyond every table, of 2**32 symbols too. */

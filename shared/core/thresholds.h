@@ -4,6 +4,9 @@
 
 #include <stdint.h>
 
+/* A seed is XORed with it for dithers, to keep them apart from what else is drawn from the seed. */
+#define FC_DITHER 0x44495448U
+
 /* The integer finaliser of MurmurHash3 (Austin Appleby, 2011). */
 static inline uint32_t mixed_word(uint32_t word)
 {

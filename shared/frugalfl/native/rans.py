@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -13,7 +14,7 @@ from frugalfl.native.library import core
 
 _KEEP = 1
 _WIDTH = 4
-#: Most bytes of a payload besides its symbols', and of a symbol.
+#: Bytes of a payload at most, besides those of symbols, and a symbol.
 _HEAD, _MOST = 6, 7
 
 
@@ -32,7 +33,10 @@ def _library() -> ctypes.CDLL:
 
 
 class _Room(threading.local):
-    """What a thread keeps between calls: tables, and the output of the longest call so far."""
+    """What a thread keeps between calls: the core's tables, symbols, and a payload.
+
+    Copying into memory of which the address is known is quicker than asking for an address.
+    """
 
     def __init__(self) -> None:
         self.size = _library().fc_rans_room(_KEEP)
@@ -41,37 +45,44 @@ class _Room(threading.local):
         self.address = self._tables.ctypes.data
         self._written = ctypes.c_size_t()
         self.written = ctypes.addressof(self._written)
-        self._output = np.empty(0, np.uint8)
-        self.output = 0
+        self._make(1024)
 
-    def space(self, count: int) -> int:
-        """Make room for the payload of so many symbols; return its size (B)."""
-        size = _HEAD + _MOST * count
-        if self._output.size < size:
-            self._output = np.empty(size, np.uint8)
-            self.output = self._output.ctypes.data
-        return size
+    def _make(self, most: int) -> None:
+        self._symbols = np.empty(most, np.int32)
+        self.symbols_address = self._symbols.ctypes.data
+        self.payload_size = _HEAD + _MOST * most
+        self._payload = np.empty(self.payload_size, np.uint8)
+        self.payload_address = self._payload.ctypes.data
+
+    def symbols(self, count: int) -> npt.NDArray[np.int32]:
+        """Return memory for so many symbols; there is room for their payload, too."""
+        if self._symbols.size < count:
+            self._make(count)
+        return self._symbols[:count]
 
     def payload(self) -> bytes:
         """Return what was written."""
-        return ctypes.string_at(self.output, self._written.value)
+        return ctypes.string_at(self.payload_address, self._written.value)
 
 
 _room = cache(_Room)
 
 
-def encode(symbols: npt.NDArray[np.int32], seed: int | None) -> bytes:
+def encode(tensors: Sequence[npt.NDArray[np.int32]], seed: int | None) -> bytes:
     """Return the payload of symbols.
 
     Args:
-        symbols: Shape (n,), one after the other in memory.
+        tensors: Of any shapes.
         seed: Seed of the update, if it was rounded with a dither.
     """
     room = _room()
-    size = room.space(symbols.size)
+    count = sum(tensor.size for tensor in tensors)
+    if not count:
+        return b""
+    np.concatenate([tensor.ravel() for tensor in tensors], out=room.symbols(count))
     status = _library().fc_rans_encode(
-        symbols.ctypes.data, _WIDTH, symbols.size, seed is not None, seed or 0,
-        room.output, size, room.written, room.address, room.size,
+        room.symbols_address, _WIDTH, count, seed is not None, seed or 0,
+        room.payload_address, room.payload_size, room.written, room.address, room.size,
     )  # fmt: skip
     assert status == 0, status
     return room.payload()
@@ -86,9 +97,9 @@ def decode(data: bytes, count: int, seed: int | None) -> npt.NDArray[np.int32] |
         seed: Seed of the update, if it was rounded with a dither.
     """
     room = _room()
-    symbols = np.empty(count, np.int32)
+    symbols = room.symbols(count)
     status = _library().fc_rans_decode(
-        data, len(data), symbols.ctypes.data, _WIDTH, count, seed is not None, seed or 0,
+        data, len(data), room.symbols_address, _WIDTH, count, seed is not None, seed or 0,
         room.address, room.size,
     )  # fmt: skip
-    return None if status else symbols
+    return None if status else symbols.copy()
