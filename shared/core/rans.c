@@ -12,17 +12,16 @@ static size_t rans_write_beyond(
 {
     for (uint32_t i = v->count; i-- > 0;) {
         const int32_t symbol = rans_get(v, i);
-        const uint32_t reach = tables[rans_row(v, i)] / 2u - 1;
-        uint32_t length = 1, zigzag = rans_zigzag(symbol);
-        if (rans_magnitude(symbol) <= reach)
-            continue;
-        while (length < RANS_VARINT && zigzag >> 7 * length)
-            length++;
-        if (end < length)
-            return 0;
-        end -= length;
-        for (uint32_t k = 0; k < length; k++, zigzag >>= 7)
-            out[end + k] = (uint8_t)((zigzag & 0x7F) | (k + 1 < length ? 0x80 : 0));
+        const uint32_t zigzag = rans_zigzag(symbol), reach = tables[rans_row(v, i)] / 2u - 1;
+        uint32_t more = 0;
+        for (int32_t shift = rans_magnitude(symbol) > reach ? 28 : -1; shift >= 0; shift -= 7) {
+            if (zigzag >> shift == 0 && shift)
+                continue;
+            if (end == 0)
+                return 0;
+            out[--end] = (uint8_t)((zigzag >> shift & 0x7F) | more);
+            more = 0x80;
+        }
     }
     return end;
 }
@@ -53,14 +52,13 @@ static size_t rans_write(
     return end;
 }
 
-/* Look up the symbol of a slot: the last place that begins at it or before. */
+/* Look up the place of a slot: the last that begins at it or before. */
 static uint32_t rans_find(const uint16_t *table, uint32_t slot)
 {
-    uint32_t place = 0, size = table[0];
-    while (size > 1) {
-        const uint32_t half = size / 2;
-        place = rans_start(table, place + half) <= slot ? place + half : place;
-        size -= half;
+    uint32_t place = 0;
+    for (uint32_t size = table[0]; size > 1; size -= size / 2) {
+        const uint32_t next = place + size / 2;
+        place = RANS_EITHER(rans_start(table, next) <= slot) ? next : place;
     }
     return place;
 }
@@ -72,7 +70,6 @@ static int rans_read(
     if (size < RANS_HEAD)
         return FC_ENDED;
     const uint16_t *tables = rans_tables(v, data[0]);
-    const uint32_t most = rans_magnitude(rans_mark(v)) - 1;
     uint32_t state = data[1] | (uint32_t)data[2] << 8 | (uint32_t)data[3] << 16;
     size_t next = RANS_HEAD;
     if (state < RANS_LEAST || state >> 23)
@@ -89,7 +86,7 @@ static int rans_read(
         if (place + 1 == table[0]) {
             symbol = rans_mark(v);
             ++*beyond;
-        } else if (rans_magnitude(symbol) > most) {
+        } else if (rans_width(v) == 1 && rans_magnitude(symbol) > 127) {
             return FC_LARGE;
         }
         rans_put(v, i, symbol);
@@ -101,18 +98,14 @@ static int rans_read(
 /* Read a symbol's varint. */
 static int rans_read_varint(const uint8_t *data, size_t size, size_t *at, uint32_t *zigzag)
 {
-    uint64_t value = 0;
+    *zigzag = 0;
     for (uint32_t shift = 0; *at < size; shift += 7) {
         const uint8_t byte = data[(*at)++];
-        if (shift > 28)
+        if (shift == 28 && byte > 15)
             return FC_LARGE;
-        value |= (uint64_t)(byte & 0x7F) << shift;
-        if (value >> 32)
-            return FC_LARGE;
-        if (byte < 0x80) {
-            *zigzag = (uint32_t)value;
+        *zigzag |= (uint32_t)(byte & 0x7F) << shift;
+        if (byte < 0x80)
             return FC_OK;
-        }
     }
     return FC_ENDED;
 }
@@ -130,7 +123,7 @@ static int rans_read_beyond(
         if (status)
             return status;
         const uint32_t half = zigzag >> 1;
-        if (v->width < 4 && half >= (uint32_t)1 << (8 * v->width - 1))
+        if (rans_width(v) < 4 && half >> (8 * rans_width(v) - 1))
             return FC_LARGE;
         rans_put(v, i, (int32_t)(half ^ (0u - (zigzag & 1))));
         beyond--;
@@ -138,31 +131,45 @@ static int rans_read_beyond(
     return FC_OK;
 }
 
+/* Read a payload. */
+static int rans_read_all(const struct rans_vector *v, const uint8_t *data, size_t size)
+{
+    uint32_t beyond = 0;
+    size_t at = 0;
+    int status = rans_read(v, data, size, &at, &beyond);
+    if (status == FC_OK)
+        status = rans_read_beyond(v, data, size, &at, beyond);
+    return status == FC_OK && at < size ? FC_LEFT : status;
+}
+
 size_t fc_rans_room(uint32_t keep)
 {
     return keep ? sizeof(struct rans_kept) : sizeof(struct rans_work);
 }
 
-/* Take the room; 0 if it is too small, or the vector is none. */
-static int rans_take(struct rans_vector *v, uint32_t seed, void *room, size_t room_size)
+/* Take the room; 0 if it is too small, or the vector is none. `mixed` is the bare seed until then. */
+static int rans_take(struct rans_vector *v, void *room, size_t room_size)
 {
-    const int aligned = ((uintptr_t)room & 3) == 0;
-    if (!aligned || room_size < sizeof(struct rans_work))
-        return 0;
-    v->mixed = mixed_word(seed ^ FC_DITHER);
-    v->limit = v->dithered ? RANS_REACH : RANS_MOST;
+    const uint32_t dithered = v->dithered != 0, width = rans_width(v);
+    v->mixed = mixed_word(v->mixed ^ FC_DITHER);
+    v->limit = dithered ? RANS_REACH : RANS_MOST;
+    v->cells = dithered ? RANS_CELLS : 1;
+    v->last = dithered ? RANS_SLOT - RANS_STRIDE : 0;
     v->work = room;
     v->kept = room_size < sizeof(struct rans_kept) ? NULL : room;
-    return v->width == 1 || v->width == 2 || v->width == 4;
+    return room_size >= sizeof(struct rans_work) && ((uintptr_t)room & 3) == 0 &&
+           v->count <= RANS_COUNT && v->width == width && (width == 1 || width == 2 || width == 4);
 }
 
 int fc_rans_encode(
     const void *symbols, uint32_t width, uint32_t count, uint32_t dithered, uint32_t seed,
     uint8_t *out, size_t out_size, size_t *written, void *room, size_t room_size)
 {
-    struct rans_vector v = {(void *)symbols, width, count, dithered, 0, 0, NULL, NULL};
+    struct rans_vector v;
+    v.symbols = (void *)symbols, v.width = width, v.count = count;
+    v.dithered = dithered, v.mixed = seed;
     *written = 0;
-    if (!rans_take(&v, seed, room, room_size))
+    if (!rans_take(&v, room, room_size))
         return FC_ROOM;
     const int32_t number = rans_best(&v);
     if (number < 0)
@@ -182,17 +189,12 @@ int fc_rans_decode(
     const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
     uint32_t dithered, uint32_t seed, void *room, size_t room_size)
 {
-    struct rans_vector v = {symbols, width, count, dithered, 0, 0, NULL, NULL};
-    uint32_t beyond = 0;
-    size_t at = 0;
-    if (!rans_take(&v, seed, room, room_size))
+    struct rans_vector v;
+    v.symbols = symbols, v.width = width, v.count = count;
+    v.dithered = dithered, v.mixed = seed;
+    if (!rans_take(&v, room, room_size))
         return FC_ROOM;
     for (uint32_t i = 0; size == 0 && i < count; i++)
         rans_put(&v, i, 0);
-    if (size == 0)
-        return FC_OK;
-    int status = rans_read(&v, data, size, &at, &beyond);
-    if (status == FC_OK)
-        status = rans_read_beyond(&v, data, size, &at, beyond);
-    return status == FC_OK && at < size ? FC_LEFT : status;
+    return size ? rans_read_all(&v, data, size) : FC_OK;
 }

@@ -9,6 +9,15 @@
 #include "frugalfl_core.h"
 #include "thresholds.h"
 
+/* FC_SMALL, for microcontrollers: symbols are of 2 bytes and few, and nothing is kept between calls. */
+
+/* What is called from several places: there small is worth more than quick. */
+#ifdef FC_SMALL
+#define RANS_OFTEN __attribute__((noinline)) static
+#else
+#define RANS_OFTEN static inline
+#endif
+
 /*
  * A table is a row of 16-bit numbers: how many places it has (0: not made yet), then the sum of the
  * frequencies before each place, then 2**14. Places are the symbols in rising order, the one that says
@@ -29,11 +38,17 @@ enum {
     RANS_LOG = 28,                        /* bits of a logarithm behind the point */
     RANS_BEYOND = 16,                     /* bits that a symbol beyond the table costs about */
     RANS_CHUNK = 65535,                   /* symbols that are counted in 16 bits */
+#ifdef FC_SMALL
+    RANS_COUNT = RANS_CHUNK, /* symbols, at most */
+#else
+    RANS_COUNT = 1 << 28,
+#endif
     RANS_VARINT = 5, /* bytes of one, at most */
 };
 
-/* From sums like this on, every mean is beyond every table, of 2**32 symbols too. */
-#define RANS_HUGE ((uint64_t)1 << 56)
+/* What a symbol costs before its logarithm is taken off, and one beyond the table (bits, fixed point). */
+#define RANS_BITS_COST ((uint64_t)RANS_BITS << RANS_LOG)
+#define RANS_BEYOND_COST ((uint64_t)(RANS_BITS + RANS_BEYOND) << RANS_LOG)
 
 /* What is needed for one byte's tables at a time. */
 struct rans_work {
@@ -45,7 +60,7 @@ struct rans_work {
 /* What is worth keeping between calls. */
 struct rans_kept {
     struct rans_work work;
-    uint32_t logs[RANS_WHOLE + 1]; /* of frequencies; 0: not known yet */
+    uint32_t logs[1 << 16]; /* of integers; 0: not known yet */
     uint16_t tables[2][2 * RANS_PLACES][RANS_SLOT];
 };
 
@@ -56,22 +71,44 @@ struct rans_vector {
     uint32_t dithered;     /* whether they were rounded with a dither */
     uint32_t mixed;        /* the seed of the dither, as threshold_word wants it */
     uint32_t limit;        /* no table has a symbol beyond it */
+    uint32_t cells;        /* that a symbol has */
+    uint32_t last;         /* where the table of the last dither begins */
     struct rans_work *work;
     struct rans_kept *kept; /* NULL: there is no room for it */
 };
 
+static inline uint32_t rans_width(const struct rans_vector *v)
+{
+#ifdef FC_SMALL
+    (void)v;
+    return 2;
+#else
+    return v->width;
+#endif
+}
+
+static inline struct rans_kept *rans_kept(const struct rans_vector *v)
+{
+#ifdef FC_SMALL
+    (void)v;
+    return NULL;
+#else
+    return v->kept;
+#endif
+}
+
 static inline int32_t rans_get(const struct rans_vector *v, uint32_t i)
 {
-    if (v->width == 4)
+    if (rans_width(v) == 4)
         return ((const int32_t *)v->symbols)[i];
-    return v->width == 2 ? ((const int16_t *)v->symbols)[i] : ((const int8_t *)v->symbols)[i];
+    return rans_width(v) == 2 ? ((const int16_t *)v->symbols)[i] : ((const int8_t *)v->symbols)[i];
 }
 
 static inline void rans_put(const struct rans_vector *v, uint32_t i, int32_t symbol)
 {
-    if (v->width == 4)
+    if (rans_width(v) == 4)
         ((int32_t *)v->symbols)[i] = symbol;
-    else if (v->width == 2)
+    else if (rans_width(v) == 2)
         ((int16_t *)v->symbols)[i] = (int16_t)symbol;
     else
         ((int8_t *)v->symbols)[i] = (int8_t)symbol;
@@ -80,7 +117,7 @@ static inline void rans_put(const struct rans_vector *v, uint32_t i, int32_t sym
 /* The least number of the vector's width, which marks a symbol beyond the table. */
 static inline int32_t rans_mark(const struct rans_vector *v)
 {
-    return -(int32_t)(0x7FFFFFFFu >> (32 - 8 * v->width)) - 1;
+    return -(int32_t)(0x7FFFFFFFu >> (32 - 8 * rans_width(v))) - 1;
 }
 
 static inline uint32_t rans_magnitude(int32_t symbol)
@@ -89,10 +126,17 @@ static inline uint32_t rans_magnitude(int32_t symbol)
 }
 
 /* Where an entry's table, or count, begins among those of all dithers: its own, in eighths of a step. */
-static inline uint32_t rans_row(const struct rans_vector *v, uint32_t i)
+RANS_OFTEN uint32_t rans_row(const struct rans_vector *v, uint32_t i)
 {
     return v->dithered ? RANS_STRIDE * (threshold_word(v->mixed, i) >> 29) : 0;
 }
+
+/* A condition that no processor guesses: it is to choose a number, not a way. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define RANS_EITHER(condition) __builtin_expect_with_probability((condition), 1, 0.5)
+#else
+#define RANS_EITHER(condition) (condition)
+#endif
 
 /* Of a place in a table. */
 static inline uint32_t rans_start(const uint16_t *table, uint32_t place)

@@ -56,58 +56,57 @@ static uint32_t rans_share(uint32_t weight, uint32_t left, uint64_t total)
     return share;
 }
 
-/* Write the frequencies of symbols within reach; return the place of the first that has most. */
-static uint32_t rans_frequencies(
-    const uint32_t *below, int32_t cells, int32_t dither, int32_t reach, uint16_t *frequency)
+/* Write the frequency of each place, 2**14 in all: of symbols within reach, and of what is beyond. */
+static void rans_share_out(
+    const uint32_t *below, int32_t reach, int32_t cells, int32_t dither, uint16_t *frequency)
 {
-    const uint32_t left = RANS_WHOLE - 2 * (uint32_t)reach - 2;
-    uint64_t total = 0;
-    uint32_t most = 0;
-    for (int32_t k = -reach; k <= reach; k++)
-        total += rans_weight(below, k, cells, dither);
-    for (uint32_t place = 0; place <= 2 * (uint32_t)reach; place++) {
+    const uint32_t places = 2 * (uint32_t)reach + 2;
+    /* What is before cell 0 counts as less than nothing. */
+    const uint64_t total = (uint64_t)rans_before(below, cells * (reach + 1) - dither)
+                           + (0u - rans_before(below, -cells * reach - dither));
+    uint32_t most = 0, left = RANS_WHOLE - 1;
+    for (uint32_t place = 0; place < places - 1; place++) {
         const uint32_t weight = rans_weight(below, (int32_t)place - reach, cells, dither);
-        frequency[place] = (uint16_t)(1 + rans_share(weight, left, total));
-        if (frequency[place] > frequency[most])
+        const uint32_t own = 1 + rans_share(weight, RANS_WHOLE - places, total);
+        frequency[place] = (uint16_t)own;
+        left -= own;
+        if (own > frequency[most])
             most = place;
     }
-    frequency[2 * reach + 1] = 1;
-    return most;
+    frequency[most] = (uint16_t)(frequency[most] + left);
+    frequency[places - 1] = 1;
+    frequency[places] = 0;
 }
 
-/* Make the table of summed weights for symbols of so many cells. */
-static void rans_make(const uint32_t *below, int32_t cells, int32_t dither, uint16_t *table)
+/* Make the table of symbols of so many cells, which reaches no further than this. */
+static void rans_make(
+    const uint32_t *below, int32_t reach, int32_t cells, int32_t dither, uint16_t *table)
 {
     const uint64_t total = 2 * (uint64_t)below[RANS_MOST + 1] - below[1];
-    int32_t reach = cells == 1 ? RANS_MOST : RANS_REACH;
-    while (((uint64_t)rans_weight(below, reach, cells, dither) << 16) < total &&
-           ((uint64_t)rans_weight(below, -reach, cells, dither) << 16) < total)
+    const uint32_t least = (uint32_t)((total + 0xFFFF) >> 16);
+    while (rans_weight(below, reach, cells, dither) < least &&
+           rans_weight(below, -reach, cells, dither) < least)
         reach--;
-    const uint32_t places = 2 * (uint32_t)reach + 2;
     uint16_t *start = table + 1;
-    const uint32_t most = rans_frequencies(below, cells, dither, reach, start);
+    rans_share_out(below, reach, cells, dither, start);
+    table[0] = (uint16_t)(2 * reach + 2);
     uint32_t sum = 0;
-    for (uint32_t place = 0; place < places; place++)
-        sum += start[place];
-    start[most] = (uint16_t)(start[most] + RANS_WHOLE - sum);
-    sum = 0;
-    for (uint32_t place = 0; place <= places; place++) {
-        const uint32_t frequency = place < places ? start[place] : 0;
+    for (uint32_t place = 0; place <= table[0]; place++) {
+        const uint32_t frequency = start[place];
         start[place] = (uint16_t)sum;
         sum += frequency;
     }
-    table[0] = (uint16_t)places;
 }
 
 static const uint16_t *rans_tables(const struct rans_vector *v, uint32_t number)
 {
-    const uint32_t dithered = v->dithered != 0;
-    uint16_t *tables = v->kept ? v->kept->tables[dithered][number] : v->work->tables;
-    if (v->kept && tables[0])
+    struct rans_kept *kept = rans_kept(v);
+    uint16_t *tables = kept ? kept->tables[v->dithered != 0][number] : v->work->tables;
+    int32_t dither = 0;
+    if (kept && tables[0])
         return tables;
     rans_weigh(v->work->below, number);
-    for (uint32_t dither = 0; dither < (dithered ? RANS_CELLS : 1); dither++)
-        rans_make(v->work->below, dithered ? RANS_CELLS : 1, (int32_t)dither,
-                  tables + RANS_STRIDE * dither);
+    for (uint32_t row = 0; row <= v->last; row += RANS_STRIDE)
+        rans_make(v->work->below, (int32_t)v->limit, (int32_t)v->cells, dither++, tables + row);
     return tables;
 }
