@@ -4,3 +4,7 @@
 #include "rans.c"
 #include "rans_choice.c"
 #include "rans_tables.c"
+#include "machine.c"
+#include "order.c"
+#include "scales.c"
+#include "range.c"

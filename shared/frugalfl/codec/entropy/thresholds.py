@@ -7,6 +7,11 @@ becomes nonzero only where its threshold is small.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
+from math import prod
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +37,27 @@ def mix(seed: int, count: int, first: int = 0) -> NDArray[np.uint32]:
         word *= np.uint32(factor)
     word ^= word >> np.uint32(16)
     return word
+
+
+class SharedThresholds(Sequence[NDArray[np.uint32]]):
+    """One word for each entry of each tensor; a tensor's are drawn when they are asked for.
+
+    Args:
+        shapes: of the tensors.
+        seed: what the words are drawn from: a decoder that draws its own needs no more.
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], seed: int) -> None:
+        self.seed = seed
+        self._shapes = shapes
+        self._starts = [0, *accumulate(map(prod, shapes))]
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def __getitem__(self, index: Any) -> Any:
+        shape = self._shapes[index]
+        return mix(self.seed, prod(shape), self._starts[index]).reshape(shape)
 
 
 def _finalise(word: int) -> int:
