@@ -245,4 +245,90 @@ FC_API int fc_lanes_write(
     const struct fc_decisions *decisions, uint32_t log_lanes, uint8_t *out, size_t out_size,
     size_t *written, void *memory);
 
+/* ------------------------------------------------------- thresholds and rounding: rounding.c */
+
+/* Words `first` to `first + count - 1` of a seed, modulo 2**32. */
+FC_API void fc_mix(uint32_t seed, uint32_t first, size_t count, uint32_t *words);
+
+/* The bits of the largest magnitude; from 0x7F800000 on if a value is not finite. */
+FC_API uint32_t fc_largest(const float *values, size_t count);
+
+/* Round to multiples of a positive step against the words of a seed from `first` on: FC_VALUE. */
+FC_API int fc_round_shared(
+    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
+
+/* Round |value| * per_step + raise down, and give it the value's sign: FC_VALUE. */
+FC_API int fc_round_nearest(
+    const float *values, size_t count, float per_step, float raise, int32_t *symbols);
+
+/*
+ * Of symbols with sizes 1, 2 and 3 up: add to three sums by how much the values they were rounded
+ * from are larger, in steps, and count them. The values are finite.
+ */
+FC_API void fc_excess(
+    const float *values, const int32_t *symbols, size_t count, double step, double *sums,
+    uint64_t *counts);
+
+/* Symbols, each size 0 to 2, 3 up shifted by its one of four offsets, times the step. */
+FC_API void fc_restore(
+    const int32_t *symbols, size_t count, double step, const double *offsets, float *values);
+
+/* --------------------------------------------------------------- the largest values: select.c */
+
+/*
+ * The magnitude `least` that is number `rank` from the largest (1) on, how many are `above` it and
+ * how many `equal`: FC_ROOM if there is none, or if there are 2**32 values or more.
+ */
+FC_API int fc_rank(
+    const float *values, size_t count, size_t rank, float *least, size_t *above, size_t *equal);
+
+/* Make 0 of each value whose magnitude is below `least`. */
+FC_API void fc_keep_from(float *values, size_t count, float least);
+
+/* ------------------------------------------------------------ Golomb-Rice coded signs: golomb.c */
+
+/*
+ * Read `count` rising places below `below` (at most 2**40) with `rice` bits of remainder (at most
+ * 40), and 1 or -1 for each: FC_ROOM, FC_ENDED, FC_LEFT, FC_LARGE.
+ */
+FC_API int fc_golomb_decode(
+    const uint8_t *data, size_t size, size_t count, uint32_t rice, uint64_t below, int64_t *places,
+    float *symbols);
+
+/*
+ * Append the places of the symbols that are not 0, counted from `first` on, to `found` others, and
+ * which are negative: FC_VALUE if one is not -1, 0 or 1, FC_FULL if there are more than `room`.
+ */
+FC_API int fc_golomb_find(
+    const int32_t *symbols, size_t count, int64_t first, int64_t *places, uint8_t *negative,
+    size_t room, size_t *found);
+
+/*
+ * The number of remainder bits with the shortest code for rising places, of those below the largest
+ * gap's length plus `more`; and the bits of all quotients without stops. FC_VALUE: they do not rise.
+ */
+FC_API int fc_rice(
+    const int64_t *places, size_t count, uint32_t more, uint32_t *rice, uint64_t *unary);
+
+/*
+ * Write gaps, and signs unless `negative` is NULL, as fc_rice found them to be the shortest:
+ * FC_FULL if that does not fill `size` bytes.
+ */
+FC_API int fc_golomb_write(
+    const int64_t *places, const uint8_t *negative, size_t count, uint32_t rice, uint64_t unary,
+    uint8_t *out, size_t size);
+
+/* --------------------------------------------------------------- updates into a sum: sums.c */
+
+/* Multiply values by a weight, and add them to the sum `shift` behind their places: FC_ROOM. */
+FC_API int fc_add_sparse(
+    float *sum, size_t size, const int64_t *places, int64_t shift, float *values, size_t count,
+    float weight);
+
+/* Multiply values by a weight, and add them to the sum. */
+FC_API void fc_add_dense(float *sum, float *values, size_t count, float weight);
+
+/* Divide a sum by a weight, and add the model. */
+FC_API void fc_mean(float *sum, const float *model, size_t count, float weight);
+
 #endif
