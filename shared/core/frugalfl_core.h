@@ -85,6 +85,8 @@ enum fc_status {
 };
 
 FC_API uint32_t fc_abi(void);
+/* Which C files it was compiled from: CRC-32 that frugalfl/native/source.py works out. */
+FC_API uint32_t fc_source(void);
 
 /* ------------------------------------------------------------------------ small dense integers */
 

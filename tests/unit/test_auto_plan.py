@@ -168,7 +168,7 @@ def test_a_run_keeps_what_was_asked_and_what_it_became(tmp_path) -> None:
     assert about["settings"]["refresh"] == "subspace(1024, fold 5)"
     assert about["chosen"] == run.chosen == {"refresh": str(choose_plan(DIGITS))}
     (shown,) = [one for one in settings_of(about) if one.name == "refresh"]
-    assert (shown.value, shown.default, shown.changed) == (run.chosen["refresh"], "full", True)
+    assert (shown.value, shown.default, shown.changed) == (run.chosen["refresh"], "auto", False)
 
 
 def test_auto_goes_on_with_what_a_run_chose_and_nothing_else(tmp_path) -> None:
