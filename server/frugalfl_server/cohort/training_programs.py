@@ -76,6 +76,19 @@ class _Purpose:
     coordinates: Coordinates = ()
 
 
+@dataclass(frozen=True)
+class Metered:
+    """Who is told what compiling consists of; by default nobody.
+
+    Attributes:
+        compiling: The work for each program is done within such a block.
+        set_up: Told what is about to begin, so that it may load libraries.
+    """
+
+    compiling: Callable[[], AbstractContextManager[object]] = nullcontext
+    set_up: Callable[[Literal["trace", "compile"]], None] = lambda _: None
+
+
 class TrainingPrograms:
     """The programs of one run, and which client has which.
 
@@ -89,8 +102,7 @@ class TrainingPrograms:
         settings: Settings,
         rows: Examples,
         on_compiled: Callable[[dict[str, Any]], None] = lambda _: None,
-        compiling: Callable[[], AbstractContextManager[object]] = nullcontext,
-        set_up: Callable[[Literal["trace", "compile"]], None] = lambda _: None,
+        metered: Metered | None = None,
     ) -> None:
         """Begin without any.
 
@@ -99,8 +111,7 @@ class TrainingPrograms:
             settings: Batch size and optimiser.
             rows: Some rows of the task, whose shapes are compiled in.
             on_compiled: Told the figures of each program once it is compiled.
-            compiling: The work for each program is done within such a block.
-            set_up: Told what is about to begin, so that it may load libraries.
+            metered: Sees to it that the work counts as what it is.
         """
         self._task = task
         self._settings = settings
@@ -113,8 +124,7 @@ class TrainingPrograms:
         self._asked: dict[int, str] = {}
         self._with_torch: set[int] = set()
         self._on_compiled = on_compiled
-        self._compiling = compiling
-        self._set_up = set_up
+        self._metered = metered or Metered()
 
     def follow(self, module: torch.nn.Module) -> None:
         """Compile for this model from now on, pruned or not."""
@@ -236,7 +246,7 @@ class TrainingPrograms:
     def _compiled_for(self, purpose: _Purpose) -> Sent:
         if purpose not in self._compiled:
             try:
-                with self._compiling():
+                with self._metered.compiling():
                     self._compiled[purpose] = self._compile(purpose)
             except ExportError as error:
                 self._compiled[purpose] = error
@@ -267,7 +277,7 @@ class TrainingPrograms:
         return sent
 
     def _checked(self, purpose: _Purpose) -> tuple[Program, Check]:
-        self._set_up("trace")
+        self._metered.set_up("trace")
         from frugalfl_server.compiler.program_cache import ProgramCache
 
         cache, traced = ProgramCache.of_user(), self._traced(purpose)
@@ -280,7 +290,7 @@ class TrainingPrograms:
                 return program, check
             except ExportError:
                 cache.forget(key)
-        self._set_up("compile")
+        self._metered.set_up("compile")
         program = traced.convert()
         check = self._compared(program, purpose)
         try:

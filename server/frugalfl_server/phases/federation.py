@@ -22,7 +22,7 @@ from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.cohort.energy_limits import EnergyLimits
 from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.quarantine import quarantine_of
-from frugalfl_server.cohort.training_programs import TrainingPrograms
+from frugalfl_server.cohort.training_programs import Metered, TrainingPrograms
 from frugalfl_server.exchange.clock import SimulatedLaps
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.export import PruningPlan
@@ -111,9 +111,8 @@ class Federation:
         self.clients_calibrate = is_federated(settings, self.public)
         self.limits = EnergyLimits(settings)
         self.programs = TrainingPrograms(
-            task, settings, self.public.test, self._compiled, self._compiling,
-            self.set_up,
-        )  # fmt: skip
+            task, settings, self.public.test, self._compiled, self.metering_of_programs
+        )
         self.clients = Clients(
             who, quarantine_of(settings), self.limits if self.limits.active else None, self.programs
         )
@@ -241,6 +240,11 @@ class Federation:
             "programs": self.programs,
             "strategy": parts,
         }
+
+    @property
+    def metering_of_programs(self) -> Metered:
+        """What makes compiling training programs, and loading what that needs, phases."""
+        return Metered(self._compiling, self.set_up)
 
     def _compiling(self) -> AbstractContextManager[object]:
         """Meter what a training program costs as a phase of its own, and not as encoding."""
