@@ -138,6 +138,8 @@ class Pace:
 
     def _expected(self) -> float:
         """Return how long the next pause should be (s); 0: nothing is known."""
+        if self._rhythm.is_new:
+            return 0.0
         if self._rhythm.left_out:
             return min(self._recent, default=0.0)
         alike = _ALIKE * min(self._pauses, default=0.0)

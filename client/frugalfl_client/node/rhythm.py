@@ -8,6 +8,8 @@ from collections import deque
 #: Messages that are remembered. The shortest round of these counts: one that waited for a device
 #: that slept, or for one that asked late, says nothing of those after it.
 _REMEMBERED = 8
+#: In the first rounds of a run all wait for nodes that come to it, and no pause is like those after.
+_FEWEST = 4
 #: In a run no wait is longer than this share of a round, or of so many seconds if rounds are
 #: shorter. Where a few of many nodes are asked a round, one of these was always silent for many
 #: rounds: if its wait had grown with its silence, the others would wait for it, and their silences,
@@ -43,6 +45,11 @@ class Rhythm:
         length = max(sent - last[1], 0.0) / steps
         self._steps.append((steps, length))
         return (steps - 1) * length
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the rounds are counted, and too few were seen to foresee the next one."""
+        return self._last is not None and len(self._steps) < _FEWEST
 
     @property
     def left_out(self) -> bool:
