@@ -284,6 +284,10 @@ FC_API int fc_round_shared(
 FC_API int fc_round_nearest(
     const float *values, size_t count, float per_step, float raise, int32_t *symbols);
 
+/* Multiply by a power of two; FC_VALUE if a product is no whole number between -2**31 and 2**31. */
+FC_API int fc_whole_multiples(
+    const float *values, size_t count, double per_step, int32_t *symbols);
+
 /*
  * Of symbols with sizes 1, 2 and 3 up: add to three sums by how much the values they were rounded
  * from are larger, in steps, and count them. The values are finite.

@@ -247,11 +247,8 @@ def _check(tensor: Symbols) -> NDArray[np.int32]:
 
 
 def _check_flags(flags: int, hinted: bool) -> int:
-    if (
-        flags & 0x30
-        and flags != BY_ROWS
-        or (flags & 0x0F) > (MAX_LOG_LANES if flags & LANED else 0)
-    ):
+    lanes = flags & 0x0F
+    if flags != BY_ROWS and (flags & 0x30 or lanes > (MAX_LOG_LANES if flags & LANED else 0)):
         raise FrameError(f"flag byte 0x{flags:02x} is not one of this format")
     if bool(flags & HINTED) != hinted:
         need = "needs" if flags & HINTED else "was made without"
