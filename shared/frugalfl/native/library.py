@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -60,6 +61,15 @@ def _again() -> str:
 def core() -> ctypes.CDLL | None:
     """Return the compiled core; nothing if Python is to do the work."""
     return _load()[0]
+
+
+def function(name: str, result: type | None, *arguments: type) -> Callable[..., int]:
+    """Return a function of the core, which there must be; its types are set once, here."""
+    library = core()
+    assert library is not None
+    found = library[name]  # a new object, so that nobody else's types change
+    found.restype, found.argtypes = result, arguments
+    return found
 
 
 def state() -> str:
