@@ -26,7 +26,7 @@ static int fc_lay_out_scattered(
     if (prepared == NULL && !fc_lay_out_order(&x->own, grid, dense, room))
         return 0;
     x->order = prepared ? prepared : &x->own;
-    hits = fc_least(hits, FC_MOST_HITS);
+    hits = fc_least(fc_least(hits, FC_MOST_HITS), x->order->cells);
     x->spare = fc_part(room, prepared ? 0 : 2 * FC_PIECE, 1);
     fc_lay_out_scales(&x->scales, x->order, room);
     fc_lay_out_walk(&x->walk, x->order, hits, room);
@@ -290,7 +290,7 @@ static int fc_encode_rest(
     struct fc_scattered *x = fc_part(&room, 1, sizeof *x);
     fc_lay_out_scattered(x, grid, dense, fc_prepared(prepared), most, 1, &room);
     fc_start_scattered(x, grid, dense);
-    const int status = fc_collect(x, grid, symbols, fc_least(most, FC_MOST_HITS));
+    const int status = fc_collect(x, grid, symbols, fc_least(fc_least(most, FC_MOST_HITS), x->order->cells));
     if (status)
         return status;
     fc_walk_rounds(&x->walk, c, 1);

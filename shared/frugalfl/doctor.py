@@ -77,7 +77,7 @@ def doctor(
 
 
 def examine() -> dict[str, Any]:
-    """Return the findings: the core, versions of parts and interpreters, how joules are obtained."""
+    """Return the findings: the core, versions of parts and interpreters, sources of joules."""
     return {
         "frugalfl": f"frugalfl {frugalfl.__version__}",
         "python": f"Python {platform.python_version()}",

@@ -93,6 +93,11 @@ class _Orders:
         self._lock = threading.Lock()
         self._bytes = 0
 
+    @property
+    def kept_bytes(self) -> int:
+        """The memory (B) of all."""
+        return self._bytes
+
     def of(self, shapes: Shapes, tensors: Tensors) -> NDArray[np.uint8]:
         """Return the memory that has the order, which must be held while it is used."""
         with self._lock:
@@ -122,6 +127,11 @@ def _functions() -> tuple[Callable[..., int], Callable[..., int]]:
         function("fc_order_room", c_size_t, c_void_p),
         function("fc_order_prepare", c_int, c_void_p, c_void_p, c_size_t, c_void_p),
     )
+
+
+def kept_bytes() -> int:
+    """Return how much memory (B) the prepared orders take."""
+    return _orders.kept_bytes
 
 
 @cache
