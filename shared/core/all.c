@@ -1,7 +1,6 @@
 /* The whole core as one translation unit, so that calls between its files can be inlined. */
 #include "abi.c"
 #include "dithered.c"
-#include "dithered.c"
 #include "golomb.c"
 #include "machine.c"
 #include "rans.c"
@@ -10,9 +9,6 @@
 #include "order.c"
 #include "scales.c"
 #include "range.c"
-#include "rans.c"
-#include "rans_choice.c"
-#include "rans_tables.c"
 #include "rounding.c"
 #include "select.c"
 #include "sums.c"
