@@ -6,7 +6,7 @@ import os
 import sqlite3
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flwr.app import Context
 
@@ -174,7 +174,8 @@ def device_of(context: Context) -> Device:
         TaskError: The task cannot be loaded, or has no rows for this device.
     """
     owner = Owner.of(context.node_config)
-    settings, kept_back = owner.settled(Settings.of(context.run_config))
+    config = context.run_config
+    settings, kept_back = owner.settled(_settings(tuple(config), *config.values()))
     try:
         number = int(context.node_config["partition-id"])
         of = int(context.node_config["num-partitions"])
@@ -213,6 +214,12 @@ def _whole(context: Context, key: str, least: int) -> int | None:
             f"{key} in the node config is {value!r}; it must be a whole number from {least} up"
         )
     return value
+
+
+@lru_cache(maxsize=4, typed=True)
+def _settings(keys: tuple[str, ...], *values: Any) -> Settings:
+    """Return the settings of a run config, which is the same in every message of a run."""
+    return Settings.of(dict(zip(keys, values, strict=True)))
 
 
 @lru_cache(maxsize=256)
@@ -286,5 +293,5 @@ def _name_of_trainer(wanted: str) -> str:
 
 def forget_devices() -> None:
     """Drop every cached device, task and trainer; the next round opens them anew."""
-    for cache in (_device, _meter, _task, _torch_trainer, _programs, _name_of_trainer):
+    for cache in (_settings, _device, _meter, _task, _torch_trainer, _programs, _name_of_trainer):
         cache.cache_clear()

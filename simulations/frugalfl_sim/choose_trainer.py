@@ -27,7 +27,7 @@ from frugalfl.program_file import unpack
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 from frugalfl_client.training.trainer import Trainer
-from frugalfl_server.cohort.training_programs import Metered, TrainingPrograms
+from frugalfl_server.cohort.training_programs import Compiling, TrainingPrograms
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.phases.load_libraries import set_up
 from frugalfl_server.rounds.evaluate import scoring_for
@@ -154,11 +154,11 @@ class _Trial:
     def _compiled(self, module: object, model: Parameters, rows: Examples) -> Trainer:
         from frugalfl_client.training.litert import LiteRTTrainer
 
-        metered = Metered(
+        compiling = Compiling(
             lambda: self.energy.window("compile", apart=True, round=0),
             lambda work: set_up(self.energy, work, 0),
         )
-        programs = TrainingPrograms(self.task, self.settings, rows, metered=metered)
+        programs = TrainingPrograms(self.task, self.settings, rows, compiling=compiling)
         programs.follow(module)  # type: ignore[arg-type]
         sent = programs.program_for(tuple(model), self.settings.rounds.proximal)
         return LiteRTTrainer(unpack(sent.file, sent.digest), self.settings)

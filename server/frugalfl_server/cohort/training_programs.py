@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -77,16 +77,18 @@ class _Purpose:
 
 
 @dataclass(frozen=True)
-class Metered:
-    """Who is told what compiling consists of; by default nobody.
+class Compiling:
+    """What is the same for all that compiles programs of one task by the same settings.
 
     Attributes:
-        compiling: The work for each program is done within such a block.
+        window: The work for each program is done within such a block.
         set_up: Told what is about to begin, so that it may load libraries.
+        made: Programs that are compiled and checked, with their figures.
     """
 
-    compiling: Callable[[], AbstractContextManager[object]] = nullcontext
+    window: Callable[[], AbstractContextManager[object]] = nullcontext
     set_up: Callable[[Literal["trace", "compile"]], None] = lambda _: None
+    made: dict[_Purpose, tuple[Sent, dict[str, Any]]] = field(default_factory=dict)
 
 
 class TrainingPrograms:
@@ -102,7 +104,7 @@ class TrainingPrograms:
         settings: Settings,
         rows: Examples,
         on_compiled: Callable[[dict[str, Any]], None] = lambda _: None,
-        metered: Metered | None = None,
+        compiling: Compiling | None = None,
     ) -> None:
         """Begin without any.
 
@@ -111,7 +113,7 @@ class TrainingPrograms:
             settings: Batch size and optimiser.
             rows: Some rows of the task, whose shapes are compiled in.
             on_compiled: Told the figures of each program once it is compiled.
-            metered: Sees to it that the work counts as what it is.
+            compiling: Of this task and these settings; ``None``: its own, and unmetered.
         """
         self._task = task
         self._settings = settings
@@ -124,7 +126,7 @@ class TrainingPrograms:
         self._asked: dict[int, str] = {}
         self._with_torch: set[int] = set()
         self._on_compiled = on_compiled
-        self._metered = metered or Metered()
+        self._compiling = compiling or Compiling()
 
     def follow(self, module: torch.nn.Module) -> None:
         """Compile for this model from now on, pruned or not."""
@@ -246,7 +248,7 @@ class TrainingPrograms:
     def _compiled_for(self, purpose: _Purpose) -> Sent:
         if purpose not in self._compiled:
             try:
-                with self._metered.compiling():
+                with self._compiling.window():
                     self._compiled[purpose] = self._compile(purpose)
             except ExportError as error:
                 self._compiled[purpose] = error
@@ -262,22 +264,27 @@ class TrainingPrograms:
             ExportError: It cannot be compiled, does not do what PyTorch does, or is not shown to
                 give sums over its batches only, so that devices would refuse it.
         """
+        made = self._compiling.made
+        if purpose not in made:
+            made[purpose] = self._made(purpose)
+        sent, figures = made[purpose]
+        self._on_compiled(figures)
+        return sent
+
+    def _made(self, purpose: _Purpose) -> tuple[Sent, dict[str, Any]]:
         program, check = self._checked(purpose)
         file = pack(program)
         sent = Sent(digest_of(file), file)
-        self._on_compiled(
-            {
-                "digest": sent.digest,
-                "bytes": len(file),
-                "parameters": sum(prod(shape) for _, shape in purpose.model),
-                "trained": list(purpose.trained),
-                "difference": {"loss": check.loss, **check.tensors},
-            }
-        )
-        return sent
+        return sent, {
+            "digest": sent.digest,
+            "bytes": len(file),
+            "parameters": sum(prod(shape) for _, shape in purpose.model),
+            "trained": list(purpose.trained),
+            "difference": {"loss": check.loss, **check.tensors},
+        }
 
     def _checked(self, purpose: _Purpose) -> tuple[Program, Check]:
-        self._metered.set_up("trace")
+        self._compiling.set_up("trace")
         from frugalfl_server.compiler.program_cache import ProgramCache
 
         cache, traced = ProgramCache.of_user(), self._traced(purpose)
@@ -290,7 +297,7 @@ class TrainingPrograms:
                 return program, check
             except ExportError:
                 cache.forget(key)
-        self._metered.set_up("compile")
+        self._compiling.set_up("compile")
         program = traced.convert()
         check = self._compared(program, purpose)
         try:

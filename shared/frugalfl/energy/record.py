@@ -27,7 +27,8 @@ class EnergyRecord:
         round: Round of the run, from 1.
         phase: On a client ``download``, ``decode``, ``prepare``, ``evaluate``, ``train``,
             ``encode``, ``calibrate`` and ``upload``; on the server ``encode``, ``aggregate``,
-            ``evaluate``, ``prune``, ``export``, and ``setup`` for loading what these need. A
+            ``evaluate``, ``compile``, ``prune``, ``export``, ``trial`` for choosing a simulation's
+            trainer, and ``setup`` for loading what these need. A
             download or an upload is the transfer alone, which the node does outside the client's
             own process: bytes and contacts, and what the radio is estimated to take.
         device: Name of the device profile.
