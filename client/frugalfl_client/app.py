@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from flwr.app import Context, Message
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from frugalfl import wire
@@ -38,9 +38,7 @@ def _action(message_type: str) -> str:
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Apply the frames, train the planned blocks, encode the update, write the ledger, answer."""
-    with Exchange(message, context) as exchange:
-        exchange.answer(wire.pack_reply(_train(exchange)))
-    return exchange.reply
+    return _exchange(message, context, lambda exchange: wire.pack_reply(_train(exchange)))
 
 
 @app.train(_action(wire.TREES))
@@ -48,32 +46,35 @@ def trees(message: Message, context: Context) -> Message:
     """Grow trees, or give the histograms that one is grown from."""
     from frugalfl_client.trees.rounds import work
 
-    with Exchange(message, context) as exchange:
-        exchange.answer(wire.pack_trees_reply(work(exchange)))
-    return exchange.reply
+    return _exchange(message, context, lambda exchange: wire.pack_trees_reply(work(exchange)))
 
 
 @app.query(_action(wire.COUNTERS))
 def counters(message: Message, context: Context) -> Message:
     """Give the tables of this device's counters, or take the sums of everybody's."""
-    with Exchange(message, context) as exchange:
-        exchange.answer(wire.pack_counters_reply(share(exchange)))
-    return exchange.reply
+    return _exchange(message, context, lambda exchange: wire.pack_counters_reply(share(exchange)))
 
 
 @app.query(_action(wire.FACTS))
 def facts(message: Message, context: Context) -> Message:
     """Say what this device's rows look like, to a server that has none of its own."""
-    with Exchange(message, context) as exchange:
-        exchange.answer(wire.pack_facts_reply(tell(exchange)))
-    return exchange.reply
+    return _exchange(message, context, lambda exchange: wire.pack_facts_reply(tell(exchange)))
 
 
 @app.query(_action(wire.CALIBRATE))
 def calibrate(message: Message, context: Context) -> Message:
     """Apply the frames, run this device's rows, answer with the ranges of the activations."""
+    return _exchange(
+        message, context, lambda exchange: wire.pack_calibrate_reply(give_ranges(exchange))
+    )
+
+
+def _exchange(
+    message: Message, context: Context, answer: Callable[[Exchange], RecordDict]
+) -> Message:
+    """Let a function answer a message, whatever comes of that."""
     with Exchange(message, context) as exchange:
-        exchange.answer(wire.pack_calibrate_reply(give_ranges(exchange)))
+        exchange.answer(answer(exchange))
     return exchange.reply
 
 

@@ -168,7 +168,7 @@ def test_a_run_keeps_what_was_asked_and_what_it_became(tmp_path) -> None:
     assert about["settings"]["refresh"] == "subspace(1024, fold 5)"
     assert about["chosen"] == run.chosen == {"refresh": str(choose_plan(DIGITS))}
     (shown,) = [one for one in settings_of(about) if one.name == "refresh"]
-    assert (shown.value, shown.default, shown.changed) == (run.chosen["refresh"], "full", True)
+    assert (shown.value, shown.default, shown.changed) == (run.chosen["refresh"], "auto", False)
 
 
 def test_auto_goes_on_with_what_a_run_chose_and_nothing_else(tmp_path) -> None:
@@ -179,6 +179,9 @@ def test_auto_goes_on_with_what_a_run_chose_and_nothing_else(tmp_path) -> None:
     assert to_resume(run.path, goes_on).name == run.name
     with pytest.raises(UsageError, match="was begun with refresh"):
         to_resume(run.path, with_choices_of(run.path, Settings.of(refresh="full")))
+    as_by_flwr_run = refresh_as_told(auto)[0]
+    with pytest.raises(UsageError, match=r"'auto'.*set refresh = 'subspace\(1024, fold 5\)'"):
+        to_resume(run.path, as_by_flwr_run)
     other = begun(tmp_path, refresh="last(1)")
     with pytest.raises(UsageError, match=r"begun with refresh = 'last\(1\)', not 'auto'"):
         to_resume(other.path, with_choices_of(other.path, auto))

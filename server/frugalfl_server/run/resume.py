@@ -79,10 +79,15 @@ def to_resume(path: Path, settings: Settings) -> RunDirectory:
     theirs = Settings().as_config() | run.read_json("run.json")["settings"]
     for key, value in settings.as_config().items():
         if key != "resume" and value != theirs.get(key):
+            begun = f"{short_path(run.path)} was begun with {key} = {theirs.get(key)!r}"
+            if key in run.chosen:  # flwr run chooses nothing, and takes auto for full
+                raise UsageError(
+                    f"{begun}, chosen in place of 'auto', not {value!r}: to resume it set {key} = "
+                    f"{theirs.get(key)!r}, or resume it with frugalfl serve or frugalfl simulate"
+                )
             raise UsageError(
-                f"{short_path(run.path)} was begun with {key} = {theirs.get(key)!r}, not "
-                f"{value!r}: a run is resumed with its own settings; for others begin a new one, "
-                f"with start-from = {short_path(run.path)} for its model"
+                f"{begun}, not {value!r}: a run is resumed with its own settings; for others begin "
+                f"a new one, with start-from = {short_path(run.path)} for its model"
             )
     refuse_unresumable(run)
     return run
