@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ class Device:
         self.profile = worn.profile
         self.grid = parse_electricity(grid)
         self.trainer_name = _name_of_trainer(trainer)
+        #: Whether it would try a training program: a simulated one repeats what it did before.
+        self.tries = trainer == "auto" and seed is None and _may_try(settings)
         self.store = Store(folder / "store.sqlite")
         self.ledger, self._notice = _ledger(folder / "ledger.sqlite")
         self.meter = _meter(worn.profile)
@@ -142,7 +145,16 @@ class Device:
         """
         if self.trainer_name == wire.TORCH:
             return _torch_trainer(self.settings)
+        return self.program_trainer(program, program_file)
+
+    def program_trainer(self, program: str, program_file: bytes) -> Trainer | None:
+        """Return what runs a training program; arguments and errors as of :meth:`trainer`."""
         return _programs().trainer(program, program_file, self.store, self.settings, self.approvals)
+
+    def settle_on(self, trainer: str, why: str) -> None:
+        """Train with this from now on, and say so here and to the server."""
+        self.trainer_name, self.tries = trainer, False
+        self.keep_back([f"trainer = {trainer} ({why})"])
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -289,6 +301,13 @@ def _name_of_trainer(wanted: str) -> str:
     except ImportError:
         return wire.LITERT
     return wire.TORCH
+
+
+def _may_try(settings: Settings) -> bool:
+    """Say whether PyTorch and LiteRT are both here, and programs do all that a run asks for."""
+    here = any(map(find_spec, ("ai_edge_litert", "tflite_runtime")))
+    plain = not (settings.train.trees or settings.wire.private or settings.wire.subspace)
+    return here and plain and _name_of_trainer("auto") == wire.TORCH
 
 
 def forget_devices() -> None:

@@ -26,7 +26,8 @@ class EnergyRecord:
         client: Number of the client, as text, and nothing else of its owner; or :data:`SERVER`.
         round: Round of the run, from 1.
         phase: On a client ``download``, ``decode``, ``prepare``, ``evaluate``, ``train``,
-            ``encode``, ``calibrate`` and ``upload``; on the server ``encode``, ``aggregate``,
+            ``encode``, ``calibrate`` and ``upload``, and ``trial`` for choosing its trainer; on the
+            server ``encode``, ``aggregate``,
             ``evaluate``, ``compile``, ``prune``, ``export``, ``trial`` for choosing a simulation's
             trainer, and ``setup`` for loading what these need. A
             download or an upload is the transfer alone, which the node does outside the client's

@@ -40,7 +40,7 @@ class TrainSettings:
     trainer: str = setting(
         "auto",
         "what trains on clients: torch, litert, or auto (PyTorch where it is installed; a long "
-        "simulation takes what costs less)",
+        "run takes what costs less)",
     )
     trees: str = setting(
         "", "federated trees in place of the network, such as bagging(20); empty: none"
