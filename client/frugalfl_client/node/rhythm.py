@@ -8,7 +8,7 @@ from collections import deque
 #: Messages that are remembered. The shortest round of these counts: one that waited for a device
 #: that slept, or for one that asked late, says nothing of those after it.
 _REMEMBERED = 8
-#: In the first rounds of a run all wait for nodes that come to it, and no pause is like those after.
+#: In a run's first rounds all wait for nodes that come to it, and no pause is like those after.
 _FEWEST = 4
 #: In a run no wait is longer than this share of a round, or of so many seconds if rounds are
 #: shorter. Where a few of many nodes are asked a round, one of these was always silent for many

@@ -14,8 +14,9 @@ and adding may trade places, so the lists come first: what was missed, on both s
 is then one sum of the pruned model's size.
 
 The rule for old frames: together they take at most 2 B a parameter, about as much as a full model;
-older ones are dropped, and so are those beyond what one message may hold; a client that would need
-them is sent a full model.
+older ones are dropped, and so are those that would take long to add up; a client that would need
+them is sent a full model. And so is one that missed more frames than a device decodes of a message
+(:data:`~frugalfl.codec.MOST_MODELS`), if they cannot be summed up.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import numpy as np
 from frugalfl.blocks import EXACT_BELOW, LATTICE_BITS, Block, FloatArray, Layout, Parameters, snap
 from frugalfl.calls import fraction
 from frugalfl.codec import (
+    MOST_MODELS,
     MOST_PARTS,
     Codec,
     Limits,
@@ -220,7 +222,7 @@ class Downlink:
         self._frames.append(part)
         while (
             sum(map(len, self._frames)) > 2 * self._limits.entries
-            or len(self._frames) >= MOST_PARTS  # before them, a newcomer is sent a seed
+            or len(self._frames) >= MOST_PARTS
         ):
             self._frames.popleft()
 
@@ -277,13 +279,15 @@ class Downlink:
         summed = self.version
         for start in sorted((s for s in starts if oldest <= s <= self.version), reverse=True):
             kept = list(self._frames)[start - oldest :]
-            ways[start] = b"".join(kept)
+            if len(kept) < MOST_MODELS:  # before them, a newcomer is sent a seed
+                ways[start] = b"".join(kept)
             if len(kept) > 1 and start >= self._exact_since:
                 for version in range(summed, start, -1):
                     for name, step in self._steps(version).items():
                         total[name] += step
                 summed = start
-                ways[start] = min(ways[start], self._sum(total, start), key=len)
+                total_way = self._sum(total, start)
+                ways[start] = min(ways.get(start, total_way), total_way, key=len)
         return ways
 
     def _sum(self, total: Parameters, start: int) -> bytes:
