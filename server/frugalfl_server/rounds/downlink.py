@@ -42,6 +42,7 @@ from frugalfl.codec import (
     parse_codec,
 )
 from frugalfl.kept import Kept, take
+from frugalfl.plans import downlink_share
 from frugalfl_server.rounds.byte_budget import Budget
 
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
@@ -125,7 +126,7 @@ class Downlink:
         self.view: Parameters = {name: snap(tensor) for name, tensor in model.items()}
         self.codec = codec
         text = parse_codec(codec).text
-        share = f"dyadic({_share_for(clients):.4g})"
+        share = f"dyadic({downlink_share(clients):.4g})"
         self._codec = parse_codec(text.replace("dyadic(auto)", share))
         self._exact = parse_codec(EXACT)
         self._limits = Limits.of(self.layout)
@@ -349,15 +350,6 @@ class Downlink:
         self._exact_since, self._origin = state["exact_since"], state["origin"]
         before = state["pruning"]
         self._pruning = None if before is None else _Pruning.restored(before)
-
-
-def _share_for(clients: int) -> float:
-    """Return the share of entries that is worth sending after a round of so many clients.
-
-    Few clients make a noisy mean, and each of them then misses more rounds: 1.5 % for 10 clients,
-    0.65 % for 3, found on digits; with 1 % for 10 clients a point of accuracy was lost.
-    """
-    return float(min(0.003 * clients**0.7, 0.03))
 
 
 def _worth_sending(difference: FloatArray) -> FloatArray:
