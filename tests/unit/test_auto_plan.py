@@ -22,7 +22,7 @@ from frugalfl_server.phases.choose_refresh import choose_refresh, refresh_as_tol
 from frugalfl_server.report.changed import settings_of
 from frugalfl_server.run.checkpoint import random_state
 from frugalfl_server.run.directory import RunDirectory
-from frugalfl_server.run.resume import to_resume, with_plan_of
+from frugalfl_server.run.resume import to_resume, with_choices_of
 
 DIGITS = Situation(weights=38_282, statistics=0, clients=40, asked=10, rounds=80)
 
@@ -199,23 +199,23 @@ def test_a_run_keeps_what_was_asked_and_what_it_became(tmp_path) -> None:
     assert about["settings"]["refresh"] == "subspace(1024, fold 5)"
     assert about["chosen"] == run.chosen == {"refresh": str(choose_plan(DIGITS))}
     (shown,) = [one for one in settings_of(about) if one.name == "refresh"]
-    assert (shown.value, shown.default, shown.changed) == (run.chosen["refresh"], "full", True)
+    assert (shown.value, shown.default, shown.changed) == (run.chosen["refresh"], "auto", False)
 
 
 def test_auto_goes_on_with_what_a_run_chose_and_nothing_else(tmp_path) -> None:
     auto = Settings.of(refresh="auto")
     run = begun(tmp_path)
-    goes_on = with_plan_of(run.path, auto)
+    goes_on = with_choices_of(run.path, auto)
     assert goes_on.wire.refresh == "subspace(1024, fold 5)"
     assert to_resume(run.path, goes_on).name == run.name
     with pytest.raises(UsageError, match="was begun with refresh"):
-        to_resume(run.path, with_plan_of(run.path, Settings.of(refresh="full")))
+        to_resume(run.path, with_choices_of(run.path, Settings.of(refresh="full")))
     as_by_flwr_run = refresh_as_told(auto)[0]
     with pytest.raises(UsageError, match=r"'auto'.*set refresh = 'subspace\(1024, fold 5\)'"):
         to_resume(run.path, as_by_flwr_run)
     other = begun(tmp_path, refresh="last(1)")
     with pytest.raises(UsageError, match=r"begun with refresh = 'last\(1\)', not 'auto'"):
-        to_resume(other.path, with_plan_of(other.path, auto))
+        to_resume(other.path, with_choices_of(other.path, auto))
 
 
 @pytest.mark.parametrize("chosen", [3, ["refresh"], {"refresh": 3}, {"refresh": None}])

@@ -8,10 +8,12 @@ after all lists those that it has, and gets it with its next request.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -28,6 +30,10 @@ from frugalfl.task import Examples, Task
 if TYPE_CHECKING:
     import torch
 
+    from frugalfl.program import Program
+    from frugalfl_server.compiler import Check, TracedTraining
+
+_log = logging.getLogger(__name__)
 
 #: What a client calls; no more is compiled, so that no more travels.
 SIGNATURES = ("train", "evaluate", "calibrate")
@@ -70,6 +76,19 @@ class _Purpose:
     coordinates: Coordinates = ()
 
 
+@dataclass(frozen=True)
+class Metered:
+    """Who is told what compiling consists of; by default nobody.
+
+    Attributes:
+        compiling: The work for each program is done within such a block.
+        set_up: Told what is about to begin, so that it may load libraries.
+    """
+
+    compiling: Callable[[], AbstractContextManager[object]] = nullcontext
+    set_up: Callable[[Literal["trace", "compile"]], None] = lambda _: None
+
+
 class TrainingPrograms:
     """The programs of one run, and which client has which.
 
@@ -83,6 +102,7 @@ class TrainingPrograms:
         settings: Settings,
         rows: Examples,
         on_compiled: Callable[[dict[str, Any]], None] = lambda _: None,
+        metered: Metered | None = None,
     ) -> None:
         """Begin without any.
 
@@ -91,6 +111,7 @@ class TrainingPrograms:
             settings: Batch size and optimiser.
             rows: Some rows of the task, whose shapes are compiled in.
             on_compiled: Told the figures of each program once it is compiled.
+            metered: Sees to it that the work counts as what it is.
         """
         self._task = task
         self._settings = settings
@@ -103,6 +124,7 @@ class TrainingPrograms:
         self._asked: dict[int, str] = {}
         self._with_torch: set[int] = set()
         self._on_compiled = on_compiled
+        self._metered = metered or Metered()
 
     def follow(self, module: torch.nn.Module) -> None:
         """Compile for this model from now on, pruned or not."""
@@ -204,11 +226,6 @@ class TrainingPrograms:
         self._asked = dict(state["asked"])
         self._with_torch = set(state["with_torch"])
 
-    @property
-    def any_needed(self) -> bool:
-        """Whether some client is known, or taken, to run programs."""
-        return self._settings.train.trainer == wire.LITERT or bool(self._held)
-
     def _runs_programs(self, node: int) -> bool:
         """What trains on a client that never answered is the setting's guess."""
         return node in self._held or (
@@ -229,7 +246,8 @@ class TrainingPrograms:
     def _compiled_for(self, purpose: _Purpose) -> Sent:
         if purpose not in self._compiled:
             try:
-                self._compiled[purpose] = self._compile(purpose)
+                with self._metered.compiling():
+                    self._compiled[purpose] = self._compile(purpose)
             except ExportError as error:
                 self._compiled[purpose] = error
         program = self._compiled[purpose]
@@ -238,35 +256,13 @@ class TrainingPrograms:
         return program
 
     def _compile(self, purpose: _Purpose) -> Sent:
-        """Compile and check a program.
+        """Compile and check a program, or take it from the user's cache and check it.
 
         Raises:
             ExportError: It cannot be compiled, does not do what PyTorch does, or is not shown to
                 give sums over its batches only, so that devices would refuse it.
         """
-        from frugalfl_server.compiler import check_program, compile_program, optimizer_of
-
-        assert self._module is not None, "follow() comes first"
-        optimizer = optimizer_of(self._settings.train.local_optimizer, purpose.proximal)
-        program = compile_program(
-            self._module,
-            loss=self._task.loss,
-            optimizer=optimizer,
-            planned=purpose.trained,
-            batch=self._settings.train.batch_size,
-            input_shape=self._rows.x.shape[1:],
-            target_shape=_target_shape(self._rows),
-            signatures=SIGNATURES,
-            coordinates=dict(purpose.coordinates) or None,
-        )
-        check = check_program(
-            program, self._module, loss=self._task.loss, optimizer=optimizer,
-            planned=purpose.trained,
-        )  # fmt: skip
-        try:
-            check_flow(program)  # as the devices will
-        except ProgramError as error:
-            raise ExportError(str(error)) from error
+        program, check = self._checked(purpose)
         file = pack(program)
         sent = Sent(digest_of(file), file)
         self._on_compiled(
@@ -279,6 +275,61 @@ class TrainingPrograms:
             }
         )
         return sent
+
+    def _checked(self, purpose: _Purpose) -> tuple[Program, Check]:
+        self._metered.set_up("trace")
+        from frugalfl_server.compiler.program_cache import ProgramCache
+
+        cache, traced = ProgramCache.of_user(), self._traced(purpose)
+        key = traced.key
+        program = cache.find(key, traced.about)
+        if program is not None:
+            try:
+                check = self._compared(program, purpose)
+                _log.info(f"compile: a training program compiled before, from {cache.folder}")
+                return program, check
+            except ExportError:
+                cache.forget(key)
+        self._metered.set_up("compile")
+        program = traced.convert()
+        check = self._compared(program, purpose)
+        try:
+            check_flow(program)  # as the devices will
+        except ProgramError as error:
+            raise ExportError(str(error)) from error
+        cache.keep(key, program)
+        return program, check
+
+    def _traced(self, purpose: _Purpose) -> TracedTraining:
+        from frugalfl_server.compiler import optimizer_of, trace_training
+
+        assert self._module is not None, "follow() comes first"
+        return trace_training(
+            self._module,
+            loss=self._task.loss,
+            optimizer=optimizer_of(self._settings.train.local_optimizer, purpose.proximal),
+            planned=purpose.trained,
+            batch=self._settings.train.batch_size,
+            input_shape=self._rows.x.shape[1:],
+            target_shape=_target_shape(self._rows),
+            signatures=SIGNATURES,
+            coordinates=dict(purpose.coordinates) or None,
+        )
+
+    def _compared(self, program: Program, purpose: _Purpose) -> Check:
+        """Compare a program with PyTorch.
+
+        Raises:
+            ExportError: It does not do the same.
+        """
+        from frugalfl_server.compiler import check_program, optimizer_of
+
+        assert self._module is not None, "follow() comes first"
+        return check_program(
+            program, self._module, loss=self._task.loss,
+            optimizer=optimizer_of(self._settings.train.local_optimizer, purpose.proximal),
+            planned=purpose.trained,
+        )  # fmt: skip
 
 
 def _target_shape(rows: Examples) -> Shape:

@@ -93,8 +93,8 @@ def to_resume(path: Path, settings: Settings) -> RunDirectory:
     return run
 
 
-def with_plan_of(path: Path, settings: Settings) -> Settings:
-    """Return settings to go on with a run, ``auto`` replaced by the plan that the run trains by.
+def with_choices_of(path: Path, settings: Settings) -> Settings:
+    """Return settings to go on with a run, ``auto`` replaced by what the run has made of it.
 
     Args:
         path: Directory of the run.
@@ -103,12 +103,10 @@ def with_plan_of(path: Path, settings: Settings) -> Settings:
     Raises:
         RunError: There is no such run.
     """
-    if not settings.wire.asks_auto:
-        return settings
+    asked = {"refresh": settings.wire.asks_auto, "trainer": settings.train.trainer == "auto"}
     run = RunDirectory.open(path)
-    if "refresh" not in run.chosen:
-        return settings
-    return settings.changed(refresh=run.read_json("run.json")["settings"]["refresh"])
+    own, chosen = run.read_json("run.json")["settings"], run.chosen
+    return settings.changed(**{key: own[key] for key in asked if asked[key] and key in chosen})
 
 
 def refuse_unresumable(run: RunDirectory) -> None:

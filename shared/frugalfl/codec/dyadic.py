@@ -22,6 +22,7 @@ from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import DEAD_ZONE, restore, round_nearest
 from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.errors import CodecError, FrameError
+from frugalfl.native.select import rank_of
 
 #: Share of ``auto`` if no server chooses one.
 _UNSTEERED = 0.01
@@ -74,11 +75,15 @@ def _exactly(tensors: Sequence[Tensor]) -> tuple[list[Tensor], int]:
 
 def _exponent(tensors: Sequence[Tensor], share: float) -> int:
     """Return the exponent of the step at which about ``share`` of the entries survive."""
-    sizes = np.concatenate([np.abs(tensor).ravel() for tensor in tensors])
-    survivors = min(ceil(share * sizes.size), int(np.count_nonzero(sizes)))
+    values = np.concatenate([tensor.ravel() for tensor in tensors])
+    survivors = min(ceil(share * values.size), int(np.count_nonzero(values)))
     if survivors == 0:
         return -LATTICE_BITS
-    least = np.partition(sizes, sizes.size - survivors)[sizes.size - survivors]
+    if (found := rank_of(values, survivors)) is not None:
+        least = np.float32(found.least)
+    else:
+        sizes = np.abs(values)
+        least = np.partition(sizes, sizes.size - survivors)[sizes.size - survivors]
     return min(max(round(log2(least / DEAD_ZONE)), -LATTICE_BITS), _LARGEST)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from math import prod
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +11,7 @@ import numpy.typing as npt
 
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.entropy import mix
+from frugalfl.codec.entropy import SharedThresholds
 
 #: float32 values, or int32 symbols once a quantizing link has run.
 Tensor = npt.NDArray[Any]
@@ -187,25 +185,9 @@ class Coder(Protocol):
         return None
 
 
-class _SharedThresholds(Sequence[npt.NDArray[np.uint32]]):
-    """Draws the words of a tensor when they are asked for: most coders need few of them."""
-
-    def __init__(self, shapes: Sequence[Shape], seed: int) -> None:
-        self._shapes = shapes
-        self._seed = seed
-        self._starts = [0, *accumulate(map(prod, shapes))]
-
-    def __len__(self) -> int:
-        return len(self._shapes)
-
-    def __getitem__(self, index: Any) -> Any:
-        shape = self._shapes[index]
-        return mix(self._seed, prod(shape), self._starts[index]).reshape(shape)
-
-
 def shared_thresholds(shapes: Sequence[Shape], seed: int) -> Thresholds:
     """Return one pseudo-random word for each entry of each tensor, the same at both ends."""
-    return _SharedThresholds(shapes, seed)
+    return SharedThresholds(shapes, seed)
 
 
 def shared_dither(shapes: Sequence[Shape], seed: int) -> Thresholds:

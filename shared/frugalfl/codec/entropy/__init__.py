@@ -6,6 +6,13 @@ is described in docs/range-coder.md; `tests/plain_decoder.py` decodes it in plai
 """
 
 from .coded_tensors import decode_nonzeros, decode_tensors, encode_tensors, ideal_bits
-from .thresholds import mix
+from .thresholds import SharedThresholds, mix
 
-__all__ = ["decode_nonzeros", "decode_tensors", "encode_tensors", "ideal_bits", "mix"]
+__all__ = [
+    "SharedThresholds",
+    "decode_nonzeros",
+    "decode_tensors",
+    "encode_tensors",
+    "ideal_bits",
+    "mix",
+]

@@ -15,12 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalfl.errors import CodecError, FrameError
+from frugalfl.native import core
+from frugalfl.native import range as native
 
+from . import native_dense
 from .dense import DenseCoder
 from .lanes import MAX_LOG_LANES, LaneDecoder, LaneEncoder, least_log_lanes
 from .rangecoder import BitCounter, Decoder, Encoder, SymbolCoder, fresh
 from .scales import Scales
 from .scatter import MAX_HITS, Hit, code_scattered
+from .thresholds import SharedThresholds
 from .walk import decode_scattered, encode_scattered
 
 Symbols = NDArray[np.integer]
@@ -56,8 +60,13 @@ def encode_tensors(
     if not any(flat.any() for flat in flats):
         return b""
     shapes = [(int(tensor.shape[0]), int(tensor.shape[1])) for tensor in tensors]
+    dense = _choose_dense(flats, thresholds is not None)
+    if core() is not None:
+        frame = _encode_natively(flats, tuple(shapes), thresholds, dense)
+        if frame is not None:
+            return frame
     scalar, lanes = Encoder(), LaneEncoder()
-    dense = _code_known(scalar, lanes, flats, shapes, thresholds)
+    _code_known(scalar, lanes, flats, shapes, thresholds, dense)
     flags = HINTED if thresholds is not None else 0
     if not any(dense):
         return bytes([flags]) + scalar.finish()
@@ -81,6 +90,8 @@ def decode_tensors(
         FrameError: the bytes are not a frame of these shapes.
     """
     tensors: list[NDArray[np.int32]] = []
+    if _natively(data, shapes, thresholds):
+        return native.decode_tensors(bytes(data), tuple(shapes), _words(thresholds))
     nonzeros = _decode(bytes(data), shapes, thresholds)
     for rows, cols in shapes:
         places, values = nonzeros.popleft()  # and so dropped: they may be larger than the tensor
@@ -108,6 +119,8 @@ def decode_nonzeros(
     Raises:
         FrameError: the bytes are not a frame of these shapes.
     """
+    if _natively(data, shapes, thresholds):
+        return native.nonzeros_of(bytes(data), tuple(shapes), _words(thresholds))
     nonzeros = _decode(bytes(data), shapes, thresholds)
     starts = accumulate((rows * cols for rows, cols in shapes), initial=0)
     places = [found + start for (found, _), start in zip(nonzeros, starts, strict=False)]
@@ -115,6 +128,36 @@ def decode_nonzeros(
         np.concatenate([np.zeros(0, np.int64), *places]),
         np.concatenate([np.zeros(0, np.int32), *(values for _, values in nonzeros)]),
     )
+
+
+def _natively(
+    data: bytes | bytearray | memoryview,
+    shapes: Sequence[Shape],
+    thresholds: Sequence[Thresholds] | None,
+) -> bool:
+    """Whether the native core decodes a frame, whose flags are then as they should be."""
+    if not data or core() is None or sum(rows * cols for rows, cols in shapes) >= MAX_CELLS:
+        return False
+    _check_flags(data[0], thresholds is not None)
+    return True
+
+
+def _encode_natively(
+    flats: Sequence[NDArray[np.int32]],
+    shapes: tuple[Shape, ...],
+    thresholds: Sequence[Thresholds] | None,
+    dense: Sequence[bool],
+) -> bytes | None:
+    if any(dense):
+        least = least_log_lanes(_dense_cells(shapes, dense))
+        return native_dense.encode(flats, shapes, _words(thresholds), dense, least)
+    nonzeros = sum(int(np.count_nonzero(flat)) for flat in flats)
+    return native.encode_scattered(flats, shapes, _words(thresholds), nonzeros)
+
+
+def _words(thresholds: Sequence[Thresholds] | None) -> int | Sequence[Thresholds] | None:
+    """What the native core is given of thresholds: their seed will do."""
+    return thresholds.seed if isinstance(thresholds, SharedThresholds) else thresholds
 
 
 def _decode(
@@ -149,7 +192,8 @@ def ideal_bits(tensors: Sequence[Symbols], thresholds: Sequence[Thresholds] | No
         return 0.0
     shapes = [(int(tensor.shape[0]), int(tensor.shape[1])) for tensor in tensors]
     scalar, lanes = BitCounter(), LaneEncoder()
-    _code_known(scalar, lanes, flats, shapes, thresholds)
+    dense = _choose_dense(flats, thresholds is not None)
+    _code_known(scalar, lanes, flats, shapes, thresholds, dense)
     return scalar.bits + lanes.cost()
 
 
@@ -203,8 +247,8 @@ def _code_known(
     flats: Sequence[NDArray[np.int32]],
     shapes: Sequence[Shape],
     thresholds: Sequence[Thresholds] | None,
-) -> list[bool]:
-    dense = _choose_dense(flats, thresholds is not None)
+    dense: Sequence[bool],
+) -> None:
     if any(dense):
         code_map(scalar, dense)
         coder = DenseCoder(scalar, lanes)
@@ -219,7 +263,6 @@ def _code_known(
             encode_scattered(scalar, model, hits)
         else:
             deque(code_scattered(scalar, model, [list(map(Hit, *hit)) for hit in hits]), maxlen=0)
-    return dense
 
 
 def _hits(model: Scales, flat: NDArray[np.int32]) -> list[tuple[list[int], list[int]]]:

@@ -87,7 +87,7 @@ class LaneEncoder:
             The binary logarithm of the number of lanes, and the bytes, to be read from their end.
         """
         raw = np.concatenate([*self._raw, np.zeros(0, np.bool_)])
-        log_lanes = max(_choose_lanes(self.cost(stride=8), raw.size), least)
+        log_lanes = max(choose_lanes(self.cost(stride=8), raw.size), least)
         lanes = 1 << log_lanes
         filled, rest = raw[: 16 * lanes], raw[16 * lanes :]
         padded = np.zeros(16 * lanes, np.bool_)
@@ -100,7 +100,8 @@ class LaneEncoder:
         return log_lanes, words.astype("<u2")[::-1].tobytes()  # the lower halves
 
 
-def _choose_lanes(cost: float, raw: int) -> int:
+def choose_lanes(cost: float, raw: int) -> int:
+    """The binary logarithm of how many lanes a payload of so many bits pays for."""
     allowed = _LANE_SHARE * cost
     for log_lanes in range(MAX_LOG_LANES, 0, -1):
         filled = min(1 << log_lanes, raw // 16)

@@ -46,16 +46,26 @@ def survey(flat: NDArray[np.int32], rows: int, cols: int) -> Survey:
     by_row = np.diff(places.searchsorted(starts))
     column = places - starts[:-1].repeat(by_row)
     by_col = np.bincount(column, minlength=cols)
-    row_class = _line_classes(by_row, int(np.count_nonzero(by_col)))
-    col_class = _line_classes(by_col, int(np.count_nonzero(by_row)))
+    row_class, col_class = pair_classes(by_row, by_col)
     live = by_row.nonzero()[0]
     minus = np.add.reduceat(flat.take(places) < 0, (by_row.cumsum() - by_row)[live], dtype=np.intp)
-    share = (minus + 1.5) / (by_row[live] + 3)
-    sign_class = np.searchsorted(_SIGN_EDGES, np.log(share / (1 - share))).astype(np.uint8)
+    sign_class = sign_classes(minus, by_row[live])
     pair = (row_class.astype(np.intp) << 4).repeat(by_row)
     pair |= col_class.take(column)
     ones = np.bincount(pair, minlength=256)
     return Survey(nonzero.reshape(rows, cols), row_class, col_class, sign_class, ones)
+
+
+def pair_classes(by_row: Ints, by_col: Ints) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The classes of rows and of columns with so many nonzeros each."""
+    rows, cols = int(np.count_nonzero(by_row)), int(np.count_nonzero(by_col))
+    return _line_classes(by_row, cols), _line_classes(by_col, rows)
+
+
+def sign_classes(minus: Ints, nonzeros: Ints) -> NDArray[np.uint8]:
+    """The classes of rows by how many of their nonzeros are negative."""
+    share = (minus + 1.5) / (nonzeros + 3)
+    return np.searchsorted(_SIGN_EDGES, np.log(share / (1 - share))).astype(np.uint8)
 
 
 def _line_classes(counts: Ints, length: int) -> NDArray[np.uint8]:

@@ -7,8 +7,15 @@ becomes nonzero only where its threshold is small.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
+from math import prod
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from frugalfl.native.rounding import rounder
 
 _GOLDEN = 0x9E3779B9
 _FIRST = 0x85EBCA6B
@@ -24,6 +31,12 @@ def mix(seed: int, count: int, first: int = 0) -> NDArray[np.uint32]:
     >>> mix(7, 2, first=3).tolist() == mix(7, 5).tolist()[3:]
     True
     """
+    quick = rounder()
+    words = None if quick is None else quick.mix(seed, count, first)
+    return _mix(seed, count, first) if words is None else words
+
+
+def _mix(seed: int, count: int, first: int) -> NDArray[np.uint32]:
     word = np.arange(first, first + count, dtype=np.uint32)
     word *= np.uint32(_GOLDEN)
     word += np.uint32(_finalise(seed & _MASK))
@@ -32,6 +45,27 @@ def mix(seed: int, count: int, first: int = 0) -> NDArray[np.uint32]:
         word *= np.uint32(factor)
     word ^= word >> np.uint32(16)
     return word
+
+
+class SharedThresholds(Sequence[NDArray[np.uint32]]):
+    """One word for each entry of each tensor; a tensor's are drawn when they are asked for.
+
+    Args:
+        shapes: of the tensors.
+        seed: what the words are drawn from: a decoder that draws its own needs no more.
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], seed: int) -> None:
+        self.seed = seed
+        self._shapes = shapes
+        self._starts = [0, *accumulate(map(prod, shapes))]
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def __getitem__(self, index: Any) -> Any:
+        shape = self._shapes[index]
+        return mix(self.seed, prod(shape), self._starts[index]).reshape(shape)
 
 
 def _finalise(word: int) -> int:
