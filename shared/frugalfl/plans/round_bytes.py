@@ -1,8 +1,8 @@
 """How many bytes a client of a round costs, by plan: an estimate, to choose a plan by.
 
 Fitted to whole rounds by default codecs: digits and vibration signals with 40 clients, 10 a round
-(``benchmarks/results/subspaces.json``), and nets of 10,403 and 20,803 weights with 4 to 40 clients. It is
-within a fifth of all of these.
+(``benchmarks/results/subspaces.json``), and nets of 10,403 and 20,803 weights with 4 to 40 clients.
+It is within a fifth of all of these.
 """
 
 from __future__ import annotations
