@@ -98,7 +98,7 @@ SHARE_LOGS: Final = (
     150704, 158272, 166499, 175510, 185472, 196608, 209233, 223808, 241046, 262144, 289344,
     327680, 393216, 589824,
 )
-"""`-log2(1 - i / 64)` in 1/65536 bits, rounded; the last entry is for what is nearly certain."""
+"""`-log2(1 - i / 64)` in 1/65536 bits, rounded; the last one stands for what is nearly certain."""
 
 FIRST_HALVES: Final = (
     0, 32768, 19195, 13520, 10427, 8484, 7150, 6178, 5439, 4858, 4389, 4002, 3678, 3403, 3166,
