@@ -135,9 +135,7 @@ def _more(sizes: Counts) -> list[int]:
     # How many are of a size or above it; 16 buckets.
     least = sizes[:, ::-1].cumsum(1)[:, ::-1].tolist()
     return [
-        _even_or(bucket[size + 1], bucket[size])
-        for size in range(1, UNARY + 1)
-        for bucket in least
+        _even_or(bucket[size + 1], bucket[size]) for size in range(1, UNARY + 1) for bucket in least
     ]
 
 
