@@ -2,31 +2,32 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+ZIG := .wheels
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CODE := shared client server edge simulations tests benchmarks .ci
 
-.PHONY: help demo fraud test test-slow test-keras test-browser lint types bench audit lock clean
+.PHONY: help demo fraud test test-slow test-keras test-browser lint types bench core wheels audit lock clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: $(VENV)/.sim ## train on digits, export to int8, prove it, write the report
+demo: $(VENV)/.sim core ## train on digits, export to int8, prove it, write the report
 	@$(BIN)/frugalfl simulate simulations/digits --baseline
 
-fraud: $(VENV)/.fraud ## card fraud over eight branches: every method compared; DATA=FOLDER: your files
+fraud: $(VENV)/.fraud core ## card fraud over eight branches: every method compared; DATA=FOLDER: your files
 	@$(BIN)/python simulations/fraud/pilot.py $(if $(DATA),--data $(DATA)) $(ARGS)
 
-test: $(VENV)/.dev ## run the tests
+test: $(VENV)/.dev core ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-slow: $(VENV)/.dev ## run the tests that take minutes
+test-slow: $(VENV)/.dev core ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
-test-keras: $(VENV)/.keras ## install TensorFlow (1.3 GB) and run the tests of Keras models
+test-keras: $(VENV)/.keras core ## install TensorFlow (1.3 GB) and run the tests of Keras models
 	@$(BIN)/python -m pytest -m keras
 
-test-browser: $(VENV)/.dev ## run training programs in headless Chromium (needs npm and chromium)
+test-browser: $(VENV)/.dev core ## run training programs in headless Chromium (needs npm and chromium)
 	@$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.dev ## check style, formatting, bandit's rules and the import rules
@@ -38,11 +39,17 @@ types: $(VENV)/.dev ## check types, strictly
 	@$(BIN)/mypy
 	@$(BIN)/mypy simulations/digits/task.py
 	@$(BIN)/mypy simulations/fraud/task.py simulations/fraud/pilot.py
-	@$(BIN)/mypy .ci/audit.py .ci/lock.py
+	@MYPYPATH=.ci:shared/core $(BIN)/mypy .ci/audit.py .ci/lock.py .ci/wheels.py
 
-bench: $(VENV)/.dev ## measure every figure of the documents again (hours), and make their tables
+bench: $(VENV)/.dev core ## measure every figure of the documents again (hours), and make their tables
 	@$(BIN)/python benchmarks/tables.py --commands | PATH="$(CURDIR)/$(BIN):$$PATH" sh -ex
 	@$(BIN)/python benchmarks/tables.py
+
+core: $(VENV)/.sim ## compile the C core anew if its files have changed
+	@$(BIN)/python shared/core/build.py > /dev/null
+
+wheels: $(ZIG)/.tools ## cross-compile with zig into dist/: wheels, core.wasm, microcontrollers; ONLY=NAME: one
+	@$(ZIG)/bin/python .ci/wheels.py $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 audit: $(VENV)/.dev ## look for secrets, shells, odd files, bandit's findings and known vulnerabilities
 	@$(BIN)/python .ci/audit.py
@@ -51,7 +58,7 @@ lock: $(VENV)/.keras ## write the lists of exact versions, those of server and d
 	@$(BIN)/python .ci/lock.py
 
 clean: ## remove the environment and the caches; runs are kept
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ZIG) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Installing is two steps, so that `make demo` does not wait for the developers' tools.
 $(VENV)/.sim: pyproject.toml constraints.txt
@@ -71,4 +78,12 @@ $(VENV)/.dev: $(VENV)/.sim
 
 $(VENV)/.keras: $(VENV)/.dev
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[keras]'
+	@touch $@
+
+# What cross-compiles, in an environment of its own; shared/core/platforms.py says which versions.
+$(ZIG)/.tools: shared/core/platforms.py
+	@echo "Installing zig into $(ZIG) (460 MB) ..."
+	@test -d $(ZIG)/bin || $(PYTHON) -m venv $(ZIG)
+	@$(ZIG)/bin/python -m pip --disable-pip-version-check install --quiet \
+		$$($(PYTHON) -c 'import sys; sys.path.insert(0, "shared/core"); import platforms; print(*platforms.TOOLS)')
 	@touch $@

@@ -27,7 +27,8 @@ settings.load_profile("frugalfl")
 
 
 @pytest.fixture(autouse=True)
-def no_ambient_settings(monkeypatch, tmp_path):
+def no_ambient_settings(monkeypatch, tmp_path, tmp_path_factory):
     """Tests see no FrugalFL settings of the person who runs them, and write to no home."""
     monkeypatch.setenv("FRUGALFL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("FRUGALFL_DEBUG", raising=False)

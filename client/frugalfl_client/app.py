@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from flwr.app import Context, Message
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from frugalfl import wire
@@ -23,6 +23,7 @@ from frugalfl_client.exchange import Exchange
 from frugalfl_client.facts import tell
 from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Measured, Trained, Trainer
+from frugalfl_client.try_program import cheaper
 
 app = ClientApp()
 
@@ -38,9 +39,7 @@ def _action(message_type: str) -> str:
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Apply the frames, train the planned blocks, encode the update, write the ledger, answer."""
-    with Exchange(message, context) as exchange:
-        exchange.answer(wire.pack_reply(_train(exchange)))
-    return exchange.reply
+    return _exchange(message, context, lambda exchange: wire.pack_reply(_train(exchange)))
 
 
 @app.train(_action(wire.TREES))
@@ -48,32 +47,35 @@ def trees(message: Message, context: Context) -> Message:
     """Grow trees, or give the histograms that one is grown from."""
     from frugalfl_client.trees.rounds import work
 
-    with Exchange(message, context) as exchange:
-        exchange.answer(wire.pack_trees_reply(work(exchange)))
-    return exchange.reply
+    return _exchange(message, context, lambda exchange: wire.pack_trees_reply(work(exchange)))
 
 
 @app.query(_action(wire.COUNTERS))
 def counters(message: Message, context: Context) -> Message:
     """Give the tables of this device's counters, or take the sums of everybody's."""
-    with Exchange(message, context) as exchange:
-        exchange.answer(wire.pack_counters_reply(share(exchange)))
-    return exchange.reply
+    return _exchange(message, context, lambda exchange: wire.pack_counters_reply(share(exchange)))
 
 
 @app.query(_action(wire.FACTS))
 def facts(message: Message, context: Context) -> Message:
     """Say what this device's rows look like, to a server that has none of its own."""
-    with Exchange(message, context) as exchange:
-        exchange.answer(wire.pack_facts_reply(tell(exchange)))
-    return exchange.reply
+    return _exchange(message, context, lambda exchange: wire.pack_facts_reply(tell(exchange)))
 
 
 @app.query(_action(wire.CALIBRATE))
 def calibrate(message: Message, context: Context) -> Message:
     """Apply the frames, run this device's rows, answer with the ranges of the activations."""
+    return _exchange(
+        message, context, lambda exchange: wire.pack_calibrate_reply(give_ranges(exchange))
+    )
+
+
+def _exchange(
+    message: Message, context: Context, answer: Callable[[Exchange], RecordDict]
+) -> Message:
+    """Let a function answer a message, whatever comes of that."""
     with Exchange(message, context) as exchange:
-        exchange.answer(wire.pack_calibrate_reply(give_ranges(exchange)))
+        exchange.answer(answer(exchange))
     return exchange.reply
 
 
@@ -123,6 +125,7 @@ def _trained(
     if subspace is not None:
         subspace = subspace.keeping_signs()  # for the weights, for training, and for the update
     weights = held.weights_in(subspace)
+    trainer = cheaper(exchange, request, trainer, weights)
     tested = _measure_received(exchange, trainer, weights)
     planned = request.blocks
     if subspace is not None and device.settings.wire.subspace is not None:
@@ -157,7 +160,7 @@ def _trained(
     return wire.TrainReply(
         held.version, frame, len(device.rows.examples), trained.loss, records, head, device.link,
         notice, tested.measured.share_of(tested.rows), tested.rows, device.battery(),
-        device.trainer_name, tally=tested.measured.tally,
+        device.trainer_name, tally=tested.measured.tally, tries=device.tries,
     )  # fmt: skip
 
 

@@ -40,6 +40,9 @@ _SOMETIMES = (_BASE, _FOLD, _TREES)
 #: Of these, what the version is of: it has no meaning without them.
 _VERSIONED = ("model", _BASE, _FOLD, _TREES)
 
+#: Rows of one slot of a run.
+_IN_SLOT = f"run = ? AND kind IN ({', '.join('?' * len(_KINDS))})"
+
 _Row = tuple[Any, ...]
 _Database = sqlite3.Connection
 
@@ -51,29 +54,19 @@ def names(db: _Database) -> tuple[str, ...]:
 
 def load_run(db: _Database, run: str) -> Held:
     """Return what is held of a run; ``damage`` says which parts did not agree."""
-    slot = newest_slot(db, run)
     row = db.execute(
-        "SELECT version, round, attempt FROM slots WHERE run = ? AND slot = ?", (run, slot)
-    ).fetchone()
+        "SELECT slot, version, round, attempt FROM slots WHERE run = ? "
+        "ORDER BY saved DESC LIMIT 1", (run,)
+    ).fetchone()  # fmt: skip
     if row is None:  # a store of before there were slots
-        row = db.execute("SELECT version, 0, 0 FROM runs WHERE run = ?", (run,)).fetchone()
-    checksums = dict(
-        db.execute("SELECT kind, checksum FROM parts WHERE run = ?", (run,)).fetchall()
-    )
+        row = db.execute("SELECT 0, version, 0, 0 FROM runs WHERE run = ?", (run,)).fetchone()
+    checksums = dict(db.execute("SELECT kind, checksum FROM parts WHERE run = ?", (run,)))
     if row is None and not checksums:
         return Held()
-    version, *when = (-1, 0, 0) if row is None else row
+    slot, version, *when = (0, -1, 0, 0) if row is None else row
     round_, attempt = (number if isinstance(number, int) else 0 for number in when)
-    held, lost = Held(version, round=round_, attempt=attempt), []
-    for kind in _KINDS:
-        own = _in_slot(kind, slot)
-        rows = _rows_of(db, run, own)
-        if kind in _SOMETIMES and own not in checksums and not rows:
-            continue
-        if checksums.get(own) == _checksum(run, kind, held.version, rows):
-            setattr(held, kind, _READERS.get(kind, _tensors)(rows))
-        else:
-            lost.append(kind)
+    held = Held(version, round=round_, attempt=attempt)
+    lost = _fill(held, run, slot, checksums, _rows_of(db, run, slot))
     if set(_VERSIONED) & set(lost):
         held.version = -1
     if lost:
@@ -81,27 +74,53 @@ def load_run(db: _Database, run: str) -> Held:
     return held
 
 
+def _fill(
+    held: Held, run: str, slot: int, checksums: Mapping[str, Any], rows: Mapping[str, list[_Row]]
+) -> list[str]:
+    """Take the parts that agree with their checksums into ``held``; return the others."""
+    lost = []
+    for kind in _KINDS:
+        own = _in_slot(kind, slot)
+        if kind in _SOMETIMES and own not in checksums and own not in rows:
+            continue
+        found = rows.get(own, [])
+        if checksums.get(own) == _checksum(run, kind, held.version, found):
+            setattr(held, kind, _READERS.get(kind, _tensors)(found))
+        else:
+            lost.append(kind)
+    return lost
+
+
 def replace_run(db: _Database, run: str, held: Held, slot: int | None = None) -> None:
     """Write a state into a slot, by default not over the newest one."""
+    newest, used, saved = db.execute(
+        "SELECT (SELECT slot FROM slots WHERE run = ? ORDER BY saved DESC LIMIT 1), "
+        "(SELECT coalesce(max(used), 0) + 1 FROM runs), "
+        "(SELECT coalesce(max(saved), 0) + 1 FROM slots)", (run,)
+    ).fetchone()  # fmt: skip
     if slot is None:
-        slot = 1 - newest_slot(db, run) if _knows(db, run) else 0
-    (used,) = db.execute("SELECT coalesce(max(used), 0) + 1 FROM runs").fetchone()
+        slot = 0 if newest is None else 1 - newest
     db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (run, used, held.version))
+    if newest is None:
+        _make_room(db)  # only a run that was not here takes another's place
+    _empty(db, run, slot)
+    db.execute(
+        "INSERT OR REPLACE INTO slots VALUES (?, ?, ?, ?, ?, ?)",
+        (run, slot, saved, held.version, held.round, held.attempt),
+    )
+    for kind in _KINDS:
+        if kind not in _SOMETIMES or getattr(held, kind):
+            _insert(db, run, held.version, kind, slot, _rows(getattr(held, kind)))
+
+
+def _make_room(db: _Database) -> None:
+    """Drop the runs that were not used the longest, and whatever is of no run."""
     db.execute(
         "DELETE FROM runs WHERE run NOT IN (SELECT run FROM runs ORDER BY used DESC LIMIT ?)",
         (KEPT_RUNS,),
     )
     for table in ("slots", "parts", "tensors"):
         db.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT run FROM runs)")
-    _empty(db, run, slot)
-    db.execute(
-        "INSERT OR REPLACE INTO slots VALUES "
-        "(?, ?, (SELECT coalesce(max(saved), 0) + 1 FROM slots), ?, ?, ?)",
-        (run, slot, held.version, held.round, held.attempt),
-    )
-    for kind in _KINDS:
-        if kind not in _SOMETIMES or getattr(held, kind):
-            _insert(db, run, held.version, kind, slot, _rows(getattr(held, kind)))
 
 
 def go_back(db: _Database, run: str) -> None:
@@ -129,10 +148,7 @@ def _knows(db: _Database, run: str) -> bool:
 
 def _empty(db: _Database, run: str, slot: int) -> None:
     for table in ("parts", "tensors"):
-        for kind in _KINDS:
-            db.execute(
-                f"DELETE FROM {table} WHERE run = ? AND kind = ?", (run, _in_slot(kind, slot))
-            )
+        db.execute(f"DELETE FROM {table} WHERE {_IN_SLOT}", (run, *_parts_in(slot)))
 
 
 def _insert(db: _Database, run: str, version: int, kind: str, slot: int, rows: list[_Row]) -> None:
@@ -145,11 +161,23 @@ def _insert(db: _Database, run: str, version: int, kind: str, slot: int, rows: l
     )
 
 
-def _rows_of(db: _Database, run: str, part: str) -> list[_Row]:
-    return db.execute(
-        "SELECT place, name, shape, data FROM tensors WHERE run = ? AND kind = ? ORDER BY place",
-        (run, part),
-    ).fetchall()
+def _rows_of(db: _Database, run: str, slot: int) -> dict[str, list[_Row]]:
+    """Return the rows of each part in a slot, as they are called in the file."""
+    query = f"SELECT kind, place, name, shape, data FROM tensors WHERE {_IN_SLOT}"
+    rows: dict[str, list[_Row]] = {}
+    # Sorted here: SQLite would copy the tensors for it.
+    for kind, *row in sorted(db.execute(query, (run, *_parts_in(slot))), key=_place):
+        rows.setdefault(kind, []).append(tuple(row))
+    return rows
+
+
+def _place(row: _Row) -> tuple[bool, Any]:
+    """Return what rows are sorted by; a damaged place may be anything."""
+    return (isinstance(row[1], int), row[1] if isinstance(row[1], int) else repr(row[1]))
+
+
+def _parts_in(slot: int) -> list[str]:
+    return [_in_slot(kind, slot) for kind in _KINDS]
 
 
 def _in_slot(kind: str, slot: int) -> str:

@@ -44,6 +44,8 @@ enum fc_status {
 };
 
 FC_API uint32_t fc_abi(void);
+/* Which C files it was compiled from: CRC-32 that frugalfl/native/source.py works out. */
+FC_API uint32_t fc_source(void);
 
 /* What the processor has, for `machine` in fc_grid: asking takes long, so ask once. */
 enum { FC_HAS_AVX2 = 1 };
@@ -168,5 +170,157 @@ FC_API size_t fc_lanes_room(void);
 FC_API int fc_lanes_write(
     const struct fc_decisions *decisions, uint32_t log_lanes, uint8_t *out, size_t out_size,
     size_t *written, void *memory);
+
+/* ---------------------------------------------------- nonzeros row by row: rows.c */
+
+/* The flag byte of such a frame. */
+#define FC_BY_ROWS 0x20
+
+/* The bytes of memory that both ways need. */
+FC_API size_t fc_rows_room(void);
+
+/* Decode a frame of these shapes (fewer than 2**31 cells) as far as its nonzeros. */
+FC_API int fc_rows_decode(
+    const struct fc_shape *shapes, uint32_t tensors, const uint8_t *data, size_t size,
+    struct fc_nonzeros *found, void *memory, size_t memory_size);
+
+/*
+ * Encode nonzeros, at most 32,768 and as many as there is room for: FC_VALUE if their places are
+ * not rising or not of these shapes, FC_FULL.
+ */
+FC_API int fc_rows_encode(
+    const struct fc_shape *shapes, uint32_t tensors, struct fc_nonzeros *known, uint8_t *out,
+    size_t out_size, size_t *written, void *memory, size_t memory_size);
+
+/* ------------------------------------------------------- thresholds and rounding: rounding.c */
+
+/* Words `first` to `first + count - 1` of a seed, modulo 2**32. */
+FC_API void fc_mix(uint32_t seed, uint32_t first, size_t count, uint32_t *words);
+
+/* The bits of the largest magnitude; from 0x7F800000 on if a value is not finite. */
+FC_API uint32_t fc_largest(const float *values, size_t count);
+
+/* Round to multiples of a positive step against the words of a seed from `first` on: FC_VALUE. */
+FC_API int fc_round_shared(
+    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
+
+/* Round |value| * per_step + raise down, and give it the value's sign: FC_VALUE. */
+FC_API int fc_round_nearest(
+    const float *values, size_t count, float per_step, float raise, int32_t *symbols);
+
+/* Multiply by a power of two; FC_VALUE if a product is no whole number between -2**31 and 2**31. */
+FC_API int fc_whole_multiples(
+    const float *values, size_t count, double per_step, int32_t *symbols);
+
+/*
+ * Of symbols with sizes 1, 2 and 3 up: add to three sums by how much the values they were rounded
+ * from are larger, in steps, and count them. The values are finite.
+ */
+FC_API void fc_excess(
+    const float *values, const int32_t *symbols, size_t count, double step, double *sums,
+    uint64_t *counts);
+
+/* Symbols, each size 0 to 2, 3 up shifted by its one of four offsets, times the step. */
+FC_API void fc_restore(
+    const int32_t *symbols, size_t count, double step, const double *offsets, float *values);
+
+/* --------------------------------------------------------------- the largest values: select.c */
+
+/*
+ * The magnitude `least` that is number `rank` from the largest (1) on, how many are `above` it and
+ * how many `equal`: FC_ROOM if there is none, or if there are 2**32 values or more.
+ */
+FC_API int fc_rank(
+    const float *values, size_t count, size_t rank, float *least, size_t *above, size_t *equal);
+
+/* Make 0 of each value whose magnitude is below `least`. */
+FC_API void fc_keep_from(float *values, size_t count, float least);
+
+/* ------------------------------------------------------------ Golomb-Rice coded signs: golomb.c */
+
+/*
+ * Read `count` rising places below `below` (at most 2**40) with `rice` bits of remainder (at most
+ * 40), and 1 or -1 for each: FC_ROOM, FC_ENDED, FC_LEFT, FC_LARGE.
+ */
+FC_API int fc_golomb_decode(
+    const uint8_t *data, size_t size, size_t count, uint32_t rice, uint64_t below, int64_t *places,
+    float *symbols);
+
+/*
+ * Append the places of the symbols that are not 0, counted from `first` on, to `found` others, and
+ * which are negative: FC_VALUE if one is not -1, 0 or 1, FC_FULL if there are more than `room`.
+ */
+FC_API int fc_golomb_find(
+    const int32_t *symbols, size_t count, int64_t first, int64_t *places, uint8_t *negative,
+    size_t room, size_t *found);
+
+/*
+ * The number of remainder bits with the shortest code for rising places, of those below the largest
+ * gap's length plus `more`; and the bits of all quotients without stops. FC_VALUE: they do not rise.
+ */
+FC_API int fc_rice(
+    const int64_t *places, size_t count, uint32_t more, uint32_t *rice, uint64_t *unary);
+
+/*
+ * Write gaps, and signs unless `negative` is NULL, as fc_rice found them to be the shortest:
+ * FC_FULL if that does not fill `size` bytes.
+ */
+FC_API int fc_golomb_write(
+    const int64_t *places, const uint8_t *negative, size_t count, uint32_t rice, uint64_t unary,
+    uint8_t *out, size_t size);
+
+/* --------------------------------------------------------------- updates into a sum: sums.c */
+
+/* Multiply values by a weight, and add them to the sum `shift` behind their places: FC_ROOM. */
+FC_API int fc_add_sparse(
+    float *sum, size_t size, const int64_t *places, int64_t shift, float *values, size_t count,
+    float weight);
+
+/* Multiply values by a weight, and add them to the sum. */
+FC_API void fc_add_dense(float *sum, float *values, size_t count, float weight);
+
+/* Divide a sum by a weight, and add the model. */
+FC_API void fc_mean(float *sum, const float *model, size_t count, float weight);
+
+/* ---------------------------------------------------- rounding with a shared dither: dithered.c */
+
+/*
+ * Round values to multiples of a step, with the dither of a seed added; the first value is number
+ * `first` of all that have this seed. FC_VALUE: one is not finite, or beyond 2**31 - 2 steps.
+ */
+FC_API int fc_dither(
+    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
+
+/* Take the dither off, and multiply by the step. */
+FC_API void fc_undither(
+    const int32_t *symbols, size_t count, double step, uint32_t seed, uint32_t first, float *values);
+
+/* ---------------------------------------------------------------- small dense integers: rans.c */
+
+/*
+ * Vectors of which most entries are not zero, such as the coordinates of a subspace.
+ *
+ * symbols: integers of `width` bytes each, 1, 2 or 4, in this machine's order. Of 1 byte, -128 is none.
+ * count: at most 2**28.
+ * dithered: whether they were rounded with the dither that both ends draw from `seed`.
+ * room: memory of fc_rans_room() bytes that begins at a multiple of 4. If it is to be kept, it must be
+ *     zeros before its first use, and later calls are quicker.
+ *
+ * For microcontrollers, small.c with FC_SMALL defined: `width` is 2, `count` at most 65,535, and no
+ * room is kept.
+ */
+
+/* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
+FC_API size_t fc_rans_room(uint32_t keep);
+
+/* Write the frame's payload; 6 B and 7 B a symbol are always enough. FC_FULL: `out` is too small. */
+FC_API int fc_rans_encode(
+    const void *symbols, uint32_t width, uint32_t count, uint32_t dithered, uint32_t seed,
+    uint8_t *out, size_t out_size, size_t *written, void *room, size_t room_size);
+
+/* Read it. FC_LARGE: a symbol needs more bits than `width` has. */
+FC_API int fc_rans_decode(
+    const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
+    uint32_t dithered, uint32_t seed, void *room, size_t room_size);
 
 #endif

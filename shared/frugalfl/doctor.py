@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import frugalfl
+from frugalfl import native
 from frugalfl.energy.choose import explain
 from frugalfl.energy.profiles import links, profile_named, profiles
 from frugalfl.text import MOST_OF_A_LINE, printable
@@ -48,7 +49,7 @@ _INTERPRETERS = {
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say which parts, interpreters and energy sources this machine has."""
+    """Say which core, parts, interpreters and energy sources this machine has."""
     findings = examine()
     if as_json:
         typer.echo(json.dumps(findings, indent=2))
@@ -56,6 +57,8 @@ def doctor(
     console = Console(highlight=False)
     line = " · ".join(findings[name] for name in ("frugalfl", "python", "machine"))
     console.print(printable(line), markup=False)
+    line = f"Core: {findings['core']}"
+    console.print(printable(line, MOST_OF_A_LINE), soft_wrap=True, markup=False)
     for title in ("parts", "interpreters"):
         table = Table(title.capitalize(), "version", "for")
         for name, row in findings[title].items():
@@ -74,11 +77,12 @@ def doctor(
 
 
 def examine() -> dict[str, Any]:
-    """Return the findings: versions of the parts and interpreters, and how joules are obtained."""
+    """Return the findings: the core, versions of parts and interpreters, sources of joules."""
     return {
         "frugalfl": f"frugalfl {frugalfl.__version__}",
         "python": f"Python {platform.python_version()}",
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        "core": _core(),
         "parts": {
             extra: _find(_there(package), purpose, f"pip install 'frugalfl[{extra}]'")
             for extra, (package, purpose) in _PARTS.items()
@@ -90,6 +94,12 @@ def examine() -> dict[str, Any]:
         "energy": _energy(),
         "profiles": {name: profile.source for name, profile in profiles().items()},
     }
+
+
+def _core() -> str:
+    if native.core() is None:
+        return f"Python computes the same bytes, slower: {native.state()}"
+    return f"compiled, version {native.ABI}, {native.state()}"
 
 
 def _energy() -> dict[str, Any]:

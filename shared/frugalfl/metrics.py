@@ -117,13 +117,12 @@ def average_precision(scores: _Numbers, y: _Numbers) -> float:
     Raises:
         TaskError: Shapes that do not pair up, or targets that are not 0 and 1.
     """
-    positive = _check(scores, y)
-    if positive is None:
+    counted = _count_by_score(scores, y)
+    if counted is None:
         return math.nan
-    _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-    true = np.bincount(place, weights=positive, minlength=len(sizes))[::-1]
+    true, sizes = (counts[::-1] for counts in counted)
     found = np.cumsum(true)
-    precision = found / np.cumsum(sizes[::-1])
+    precision = found / np.cumsum(sizes)
     return float((true * precision).sum() / found[-1])
 
 
@@ -142,11 +141,10 @@ def roc_auc(scores: _Numbers, y: _Numbers) -> float:
     Raises:
         TaskError: Shapes that do not pair up, or targets that are not 0 and 1.
     """
-    positive = _check(scores, y)
-    if positive is None:
+    counted = _count_by_score(scores, y)
+    if counted is None:
         return math.nan
-    _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-    true = np.bincount(place, weights=positive, minlength=len(sizes))
+    true, sizes = counted
     false = sizes - true
     below = np.cumsum(false) - false
     return float((true * (below + false / 2)).sum() / (true.sum() * false.sum()))
@@ -280,6 +278,18 @@ def _margin(outputs: _Numbers) -> _Numbers:
     with np.errstate(invalid="ignore"):
         margin: _Numbers = exact[:, 1] - exact[:, 0]
     return margin
+
+
+def _count_by_score(scores: _Numbers, y: _Numbers) -> tuple[_Numbers, _Numbers] | None:
+    """Return how many rows with each score are positive, and how many there are, lowest first.
+
+    ``None``: no ranking is defined.
+    """
+    positive = _check(scores, y)
+    if positive is None:
+        return None
+    _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    return np.bincount(place, weights=positive, minlength=len(sizes)), sizes
 
 
 def _check(scores: _Numbers, y: _Numbers) -> npt.NDArray[np.bool_] | None:

@@ -109,8 +109,7 @@ class Subspace:
         The curvature along a coordinate is the sum of those of all weights that follow it. Found on
         digits with 512 and 1,024 coordinates, from the best step sizes with and without them.
         """
-        weights = sum(prod(self.shapes[name]) for name in self.counts)
-        return min(1.0, 2 * sqrt(sum(self.counts.values()) / max(weights, 1)))
+        return min(1.0, 2 * sqrt(self._coordinates / self._weights))
 
     @property
     def spread(self) -> float:
@@ -119,8 +118,17 @@ class Subspace:
         As many times longer has to be a step that is the same in all coordinates, to move the
         weights as far together as the step that is the same in all weights.
         """
-        weights = sum(prod(self.shapes[name]) for name in self.counts)
-        return sqrt(max(weights, 1) / max(sum(self.counts.values()), 1))
+        # Not 1 by the root above: of 2 weights a coordinate its last bit differs, and with it the
+        # power of two that is nearest, and all bits of a run.
+        return sqrt(self._weights / max(self._coordinates, 1))
+
+    @property
+    def _coordinates(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def _weights(self) -> int:
+        return max(sum(prod(self.shapes[name]) for name in self.counts), 1)
 
     @property
     def statistics(self) -> list[str]:
@@ -153,7 +161,7 @@ class Subspace:
 
     def zeros(self) -> Parameters:
         """Return the coordinates, and the change of the statistics, as a fold leaves them."""
-        begin = {COORDINATES: np.zeros(sum(self.counts.values()), np.float32)}
+        begin = {COORDINATES: np.zeros(self._coordinates, np.float32)}
         if self.statistics:
             entries = sum(prod(self.shapes[name]) for name in self.statistics)
             begin[STATISTICS] = np.zeros(entries, np.float32)

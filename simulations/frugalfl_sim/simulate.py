@@ -20,10 +20,11 @@ from frugalfl_server.report import write_report
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.kept_app import keep_app
 from frugalfl_server.run.progress import LOG, Progress
-from frugalfl_server.run.resume import to_resume, with_plan_of
+from frugalfl_server.run.resume import to_resume, with_choices_of
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.checks import check_simulable, client_of
+from frugalfl_sim.choose_trainer import choose_trainer
 from frugalfl_sim.engine.grid import InProcessGrid, server_context
 from frugalfl_sim.slim import check_slim, run_slim
 
@@ -78,10 +79,15 @@ def simulate_app(
         if resume is None:
             settings, chosen = choose_refresh(task, settings)
             check_task(task, settings)
-            run = RunDirectory.create(runs, task.name, settings, app, chosen)
+            choice = choose_trainer(task, settings)
+            settings = choice.settings
+            run = RunDirectory.create(runs, task.name, settings, app, {**chosen, **choice.chosen})
             keep_app(run, app)
+            if choice.energy:
+                run.add_energy(choice.energy_of(run.name))
+                run.flush()
         else:
-            settings = with_plan_of(resume, settings)
+            settings = with_choices_of(resume, settings)
             run = to_resume(resume, settings)
         for why in unfit:
             Progress(settings.rounds.count, log=run.path / LOG).warn(why)

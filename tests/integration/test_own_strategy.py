@@ -2,9 +2,11 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian
 
 from frugalfl.errors import FederationError, TaskError, UsageError
@@ -13,6 +15,7 @@ from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.device import forget_devices
+from frugalfl_server.phases.check_task import check_task
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.phases.train import train
@@ -129,6 +132,33 @@ def test_a_wrapped_strategy_that_cannot_begin_anew_is_refused_before_its_first_r
     inner.seen = {1, 2}
     with pytest.raises(UsageError, match="FedAvg.seen is a set"):
         FrugalStrategy.wrap(inner, SETTINGS.changed(refresh="subspace(64)"))
+
+
+class Around(FedAvg):
+    def __init__(self, inside):
+        super().__init__(fraction_evaluate=0.0)
+        self.inside = inside
+
+
+@pytest.mark.parametrize("inside", [FedAdam(), Around(FedAdam())])
+def test_an_adaptive_strategy_within_another_is_refused_by_name_in_a_subspace(task, inside):
+    settings = SETTINGS.changed(refresh="subspace(64)")
+    words = r"Around.inside is a FedAdam, .*take FedAdam without.*or set refresh = full"
+    with pytest.raises(UsageError, match=words):
+        FrugalStrategy.wrap(Around(inside), settings)
+    with pytest.raises(UsageError, match=words):
+        check_task(replace(task, strategy=lambda _: Around(inside)), settings)
+    assert FrugalStrategy.wrap(Around(FedAvg()), settings)
+    assert FrugalStrategy.wrap(Around(inside), SETTINGS)
+
+
+def test_a_strategys_module_is_no_function_that_remembers_nothing(task):
+    inner = FedAvg()
+    inner.weigh = torch.nn.Linear(2, 1)
+    with pytest.raises(UsageError, match="FedAvg.weigh is a Linear.*set refresh = full"):
+        FrugalStrategy.wrap(inner, SETTINGS.changed(refresh="subspace(64)"))
+    inner.weigh = partial(np.add, 1)
+    assert FrugalStrategy.wrap(inner, SETTINGS.changed(refresh="subspace(64)"))
 
 
 def test_a_strategy_that_would_wait_for_more_says_so(task, tmp_path):

@@ -21,10 +21,10 @@ class Spy:
             print(open_windows[-1], name, file=notes)
 
 @contextlib.contextmanager
-def window(self, phase):
+def window(self, phase, apart=False):
     open_windows.append(phase)
     try:
-        with real(self, phase) as one:
+        with real(self, phase, apart) as one:
             yield one
     finally:
         open_windows.pop()

@@ -81,6 +81,28 @@ def test_a_window_is_filled_even_when_the_work_fails():
     assert 0 < inner.readings[0].energy_j <= outer.readings[0].energy_j
 
 
+def test_what_stands_apart_is_in_no_window_around_it():
+    host = Host()
+    with host.meter.window("encode") as outer:
+        host.run(1.0, ours_s=0.5, busy_w=4.0)
+        with host.meter.window("compile", apart=True) as inner:
+            host.run(4.0, ours_s=3.0, busy_w=4.0)
+            with host.meter.window("setup", apart=True) as innermost:
+                host.run(2.0, ours_s=2.0, busy_w=4.0)
+        with host.meter.window("beside") as beside:
+            host.run(0.5, ours_s=0.25, busy_w=4.0)
+        host.run(0.5, ours_s=0.25, busy_w=4.0)
+    with host.meter.window("after") as after:
+        host.run(1.0, ours_s=1.0, busy_w=4.0)
+    spent = [
+        (one.wall_s, one.cpu_s, one.readings[0].energy_j)
+        for one in (innermost, inner, beside, outer, after)
+    ]
+    assert spent == [
+        (2.0, 2.0, 8.0), (4.0, 3.0, 12.0), (0.5, 0.25, 1.0), (2.0, 1.0, 4.0), (1.0, 1.0, 4.0),
+    ]  # fmt: skip
+
+
 def test_every_estimate_says_so():
     meter = choose_meter(profile_named("raspberry-pi-zero-w"))
     with meter.window("train") as window:

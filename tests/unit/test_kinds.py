@@ -1,6 +1,7 @@
 """What a task is measured by: found out, asked for, and computed from sums that add up."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -223,6 +224,33 @@ def test_places_that_the_loss_ignores_are_found_out(y, loss, kind):
     assert kind_named(kind).name == kind
 
 
+@pytest.mark.parametrize(
+    ("loss", "kind"),
+    [
+        (torch.nn.CrossEntropyLoss(ignore_index=200), "segmentation(200)"),
+        (torch.nn.CrossEntropyLoss(ignore_index=200).forward, "segmentation(200)"),
+        (partial(functional.cross_entropy, ignore_index=200), "segmentation(200)"),
+        (torch.nn.CrossEntropyLoss(), "segmentation"),  # nobody said that -100 is among the targets
+        (partial(functional.cross_entropy, reduction="sum"), "segmentation"),
+    ],
+)
+def test_what_a_loss_says_that_it_ignores_need_not_be_among_the_servers_rows(loss, kind):
+    assert found(torch.zeros(ROWS, 3, 4), void(1), loss).name == kind
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_saying_an_ignored_class_costs_only_the_class_it_was_said_for(seed):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(1, 3, (9, 5))
+    outputs = np.eye(3)[y].transpose(0, 2, 1)
+    assert scores("segmentation(0)", outputs, y).metrics["iou"] == 1
+    outputs[0, :, 0] = (1, 0, 0)  # the background, which no target is
+    wrong, kept = y == y[0, 0], (y != y[0, 0]).any()
+    of_class = 1 - 1 / wrong.sum()
+    found = scores("segmentation(0)", outputs, y).metrics["iou"]
+    assert found == pytest.approx((of_class + 1) / 2 if kept else of_class)
+
+
 def test_a_number_that_nothing_ignores_is_named_with_what_to_say():
     with pytest.raises(TaskError, match=r"from 0 to 255.*kind=\"segmentation\(255\)\""):
         found(torch.zeros(ROWS, 3, 4), void(255))
@@ -239,7 +267,12 @@ def test_what_is_ignored_counts_for_nothing(seed, number):
     y[left_out] = number
     scored = scores(kind.name, outputs, y).metrics
     assert scored["iou"] == pytest.approx(
-        sk.jaccard_score(y[~left_out], outputs.argmax(1)[~left_out], average="macro")
+        sk.jaccard_score(
+            y[~left_out],
+            outputs.argmax(1)[~left_out],
+            average="macro",
+            labels=[one for one in range(3) if one != number],  # it is no class, if it could be one
+        )
     )
     assert scored["pixel_accuracy"] == pytest.approx(
         sk.accuracy_score(y[~left_out], outputs.argmax(1)[~left_out])

@@ -18,6 +18,11 @@ def task_of(make):
     [
         (lambda: torch.jit.script(nn.Linear(2, 2)), "without torch.jit.script"),
         (lambda: nn.Sequential(nn.LazyLinear(2)), "'0.weight'; give the layer's sizes"),
+        (lambda: None, "of type NoneType; model\\(\\) must return a torch.nn.Module"),
+        (lambda: nn.Identity, "the class Identity; model"),
+        (lambda: nn.Linear(2, 2).state_dict(), "of type OrderedDict; model"),
+        (lambda: nn.Linear(2, 2).bfloat16(), "'weight' in bfloat16; .* call .float"),
+        (lambda: nn.Linear(2, 2, device="meta"), "'weight' on meta; build it on the CPU"),
         (lambda: nn.Sequential(nn.utils.weight_norm(nn.Linear(2, 2))), "'0.weight', and cannot"),
     ],
 )

@@ -334,3 +334,17 @@ def test_a_store_from_before_it_held_trees_is_read(path):
     database.close()
     assert parts == 0
     assert Store(path).load("run").damage == ""
+
+
+def test_a_round_costs_the_disk_few_statements(tmp_path):
+    """Every one is processor time on a device; rows of one table go in as one statement."""
+    store = Store(tmp_path / "store.sqlite")
+    store.save("run", HELD)
+    asked = []
+    store._file._db.set_trace_callback(asked.append)
+    held = store.load("run")
+    loading = len(asked)
+    store.save("run", replace(held, version=4, round=2))
+    rows = sum(len(getattr(HELD, part)) + 1 for part in PARTS)
+    assert loading <= 3
+    assert len(asked) - loading - rows <= 7  # beside the rows, with BEGIN and COMMIT

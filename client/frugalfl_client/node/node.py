@@ -177,8 +177,9 @@ class Node:
         if self._claimed is None:
             self._rest(self._pace.wait(time.monotonic()))
             return
-        run = self._claimed.message.metadata.run_id
-        self._pace.message(time.monotonic(), run, self._claimed.sent)
+        about, sent = self._claimed.message.metadata, self._claimed.sent
+        number = int(about.group_id) if about.group_id.isdecimal() else None
+        self._pace.message(time.monotonic(), about.run_id, sent, number)
         self._handle(self._claimed)
         self._claimed = self._fetched = None
         self._pace.answered(time.monotonic(), self._fleet.clock)

@@ -7,6 +7,8 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 
+from frugalfl_client.node.rhythm import Rhythm
+
 #: Pauses that are remembered, and how much longer than the shortest of them those may be that the
 #: next one is thought to be like. A long one among short ones (an evaluation, a lost line, rounds
 #: of others) does not make the node late for those after it, and a question too many costs less
@@ -33,7 +35,7 @@ _JITTER = 0.1
 
 @dataclass
 class Pace:
-    """A node's rhythm; times in s on a clock that never goes back.
+    """When a node asks; times in s on a clock that never goes back.
 
     The pauses between an answer and the next message of the same run are much alike: of the last
     few, those about as long as the shortest count, and the first question comes when the longest of
@@ -41,6 +43,10 @@ class Pace:
     pauses that are alike, one in four is longer than the three before it.) Further questions come
     ever more slowly. If a few pauses before were much shorter, the first question comes when one of
     those would be over.
+
+    Rounds that the node was not asked in are known by their numbers: a pause is put down without
+    them, since the next round may be the node's. How long a round is, the shortest of the last few
+    says, so that one that waited for a device that slept changes nothing.
 
     How long a pause was, the server's clock says, to about a second: when it took the answer, and
     when it made the message. When the node asked does not matter, but how late it took the message
@@ -62,25 +68,36 @@ class Pace:
     _joined: bool = field(default=False, init=False)
     _taken: float | None = field(default=None, init=False)
     _late: float = field(default=0.0, init=False)
+    _rhythm: Rhythm = field(default_factory=Rhythm, init=False)
     _pauses: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED), init=False)
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_SOONEST_OF), init=False)
 
-    def message(self, now: float, run: int, sent: float) -> None:
-        """Note that a message came, which the server made at ``sent`` (s, on its clock)."""
+    def message(self, now: float, run: int, sent: float, number: int | None = None) -> None:
+        """Note that a message came.
+
+        Args:
+            now: When it was taken (s).
+            run: Whose it is.
+            sent: When the server made it (s, on its clock).
+            number: Of its round; ``None``: its app does not count rounds.
+        """
         late, self._late = self._late, 0.0
-        if run != self._run:
+        if began := run != self._run:
             self._run, self._joined = run, True
             self._pauses.clear()
             self._recent.clear()
-        elif self._taken is not None:
+            self._rhythm = Rhythm()
+        left_out = self._rhythm.message(number, sent)
+        if not began and self._taken is not None:
             silence = self.silence(now)
-            pause = min(max(sent - self._taken, 0.0), silence)
+            since = min(max(sent - self._taken, 0.0), silence)
+            pause = max(since - left_out, 0.0)
             # Nodes come to a run one after the other: the last one's first pause tells nothing.
             if not self._joined or pause > _SHORT_S:
                 self._pauses.append(pause + late)
                 if not self._joined:  # it may have been the end of a longer one
                     self._recent.append(pause + late)
-            self._late, self._joined = silence - pause, False
+            self._late, self._joined = silence - since, False
 
     def answered(self, now: float, taken: float | None) -> None:
         """Note that its answer was taken, at ``taken`` by the server's clock: a pause begins.
@@ -108,7 +125,8 @@ class Pace:
             share = _NEAR
         elif not self._pauses and self._run is not None and silence < _LONG_S:
             share = _FIRST
-        return self._jittered(max(self.quick, share * silence))
+        longest = self._rhythm.longest_wait(silence)
+        return self._jittered(max(self.quick, min(share * silence, longest)))
 
     def first_wait(self) -> float:
         """Return how long to wait before the first question of a pause (s)."""
@@ -120,6 +138,10 @@ class Pace:
 
     def _expected(self) -> float:
         """Return how long the next pause should be (s); 0: nothing is known."""
+        if self._rhythm.is_new:
+            return 0.0
+        if self._rhythm.left_out:
+            return min(self._recent, default=0.0)
         alike = _ALIKE * min(self._pauses, default=0.0)
         return max((pause for pause in self._pauses if pause <= alike), default=0.0)
 

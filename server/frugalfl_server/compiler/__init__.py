@@ -9,7 +9,12 @@
 """
 
 from frugalfl_server.compiler.check import Check, check_program
-from frugalfl_server.compiler.compile import SIGNATURES, compile_program
+from frugalfl_server.compiler.compile import (
+    SIGNATURES,
+    TracedTraining,
+    compile_program,
+    trace_training,
+)
 from frugalfl_server.compiler.micro import gaps, micro_model, run_micro_step
 from frugalfl_server.compiler.optimizers import Adam, Optimizer, Sgd, optimizer_of
 
@@ -19,10 +24,12 @@ __all__ = [
     "Check",
     "Optimizer",
     "Sgd",
+    "TracedTraining",
     "check_program",
     "compile_program",
     "gaps",
     "micro_model",
     "optimizer_of",
     "run_micro_step",
+    "trace_training",
 ]

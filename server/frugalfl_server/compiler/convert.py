@@ -10,15 +10,14 @@ from frugalfl_server.export import flatbuffer
 from frugalfl_server.export.quiet import quiet
 
 if TYPE_CHECKING:
-    import torch
-
     from frugalfl_server.compiler.signatures import Tensors
+    from frugalfl_server.compiler.trace import Signature
 
 #: LiteRT's kernels take no more axes.
 MOST_AXES = 5
 
 
-def convert_signatures(signatures: Mapping[str, tuple[torch.nn.Module, Tensors]]) -> bytes:
+def convert_signatures(signatures: Mapping[str, tuple[Signature, Tensors]]) -> bytes:
     """Convert modules that take and return tensors by name.
 
     Args:

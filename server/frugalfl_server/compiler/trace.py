@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from frugalfl_server.compiler.backward import decompositions
 
@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from frugalfl_server.compiler.signatures import Tensors
 
 
-def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> torch.nn.Module:
+class Signature(Protocol):
+    """A module whose ``forward`` takes the inputs by name and returns the outputs by name.
+
+    Attributes:
+        traced: The graph, from inputs in their order to outputs in theirs.
+        returned: Names of the outputs.
+    """
+
+    traced: Any
+    returned: tuple[str, ...]
+
+
+def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> Any:
     """Trace a function of named tensors.
 
     Args:
@@ -22,7 +34,7 @@ def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> torch.nn.M
         given: Example inputs; their order becomes the program's.
 
     Returns:
-        A module whose ``forward`` takes the inputs by name and returns the outputs by name.
+        A module, which is a :class:`Signature`.
     """
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
@@ -44,16 +56,17 @@ def traced(function: Callable[[Tensors], Tensors], given: Tensors) -> torch.nn.M
     graph.recompile()
     _keep_constants(graph)
 
-    class Signature(torch.nn.Module):
+    class Traced(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.traced = graph  # as `graph` it would hide the exporter's own
+            self.returned = tuple(returned)
 
         def forward(self, **inputs: torch.Tensor) -> dict[str, Any]:
             outputs = self.traced(*(inputs[name] for name in names))
             return dict(zip(returned, outputs, strict=True))
 
-    return Signature().eval()
+    return Traced().eval()
 
 
 @contextmanager

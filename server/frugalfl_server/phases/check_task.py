@@ -17,6 +17,7 @@ from frugalfl.private import split
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 from frugalfl_server.phases.public_rows import check_counters, is_federated
+from frugalfl_server.rounds.adaptive_steps import check_inside
 from frugalfl_server.rounds.evaluate import check_batches, evaluate, form_of, scoring_for
 from frugalfl_server.rounds.flower_strategies import strategy_of
 from frugalfl_server.rounds.stopping import check_stop
@@ -93,6 +94,7 @@ def _check_network(task: Task, settings: Settings) -> None:
         settings.wire.subspace.of_model(shared, settings.run.seed, fold=0)
     strategy = strategy_of(settings, task)
     if settings.wire.subspace is not None:
+        check_inside(strategy)
         begin_of(strategy)
     check_counters(task, settings)
     if task.has_public_rows:

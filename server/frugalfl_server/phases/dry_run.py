@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 
@@ -33,8 +34,10 @@ CHECKS: tuple[Check, ...] = (check_pruning, check_inputs, check_export, check_pr
 
 def try_on_shapes(federation: Federation) -> None:
     """Find before the first round what would go wrong after the last one."""
+    with_runs_own = partial(check_program, compiling=federation.compiling)
+    checks = [with_runs_own if check is check_program else check for check in CHECKS]
     with federation.energy.window(SET_UP, round=0):
-        lines = dry_run(federation.task, federation.settings, federation.public.test)
+        lines = dry_run(federation.task, federation.settings, federation.public.test, checks)
     federation.sink.add_energy(federation.energy.take())
     for line in lines:
         _log.warning(line)

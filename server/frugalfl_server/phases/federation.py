@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 from flwr.serverapp import Grid
@@ -22,12 +22,12 @@ from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.cohort.energy_limits import EnergyLimits
 from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.quarantine import quarantine_of
-from frugalfl_server.cohort.training_programs import TrainingPrograms
+from frugalfl_server.cohort.training_programs import Compiling, TrainingPrograms
 from frugalfl_server.exchange.clock import SimulatedLaps
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.export import PruningPlan
 from frugalfl_server.phases.check_task import check_measured
-from frugalfl_server.phases.load_libraries import set_up
+from frugalfl_server.phases.load_libraries import Work, set_up
 from frugalfl_server.phases.public_rows import ask_for_facts, is_federated, public_of, without_rows
 from frugalfl_server.rounds.evaluate import evaluate, scoring_for
 from frugalfl_server.rounds.parts import Parts
@@ -59,6 +59,7 @@ class Federation:
         clients_calibrate: Whether clients give the ranges of int8, and not public rows.
         scoring: What models of this task are measured by.
         form: Of every client's rows.
+        compiling: What its training programs are compiled with.
         limits: Whom the energy budget and batteries let train.
         energy: Collects the server's own energy records.
         simulated: A simulation's clock.
@@ -110,7 +111,10 @@ class Federation:
         self.clients_measure = bool(settings.wire.private) or not task.has_public_rows
         self.clients_calibrate = is_federated(settings, self.public)
         self.limits = EnergyLimits(settings)
-        self.programs = TrainingPrograms(task, settings, self.public.test, self._compiled)
+        self.compiling = Compiling(self._compile_window, self.set_up)
+        self.programs = TrainingPrograms(
+            task, settings, self.public.test, self._compiled, self.compiling
+        )
         self.clients = Clients(
             who, quarantine_of(settings), self.limits if self.limits.active else None, self.programs
         )
@@ -139,7 +143,7 @@ class Federation:
         """Number of the newest round; 0: there is none."""
         return self.run.rounds[-1].round if self.run.rounds else 0
 
-    def set_up(self, work: Literal["prune", "compile", "export"]) -> None:
+    def set_up(self, work: Work) -> None:
         """Load what some work needs, and keep what that took apart from any round's joules."""
         set_up(self.energy, work, self.last_round)
         self.sink.add_energy(self.energy.take())
@@ -238,6 +242,10 @@ class Federation:
             "programs": self.programs,
             "strategy": parts,
         }
+
+    def _compile_window(self) -> AbstractContextManager[object]:
+        """Meter what a training program costs as a phase of its own, and not as encoding."""
+        return self.energy.window("compile", apart=True, round=self.last_round + 1)
 
     def _compiled(self, figures: dict[str, Any]) -> None:
         """Keep what is known of a training program that was compiled for clients."""

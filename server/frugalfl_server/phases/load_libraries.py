@@ -14,12 +14,12 @@ from frugalfl.energy.recorder import Recorder
 from frugalfl_server.export.quiet import quiet
 
 PHASE = "setup"
+#: What the libraries are for.
+Work = Literal["prune", "trace", "compile", "export"]
 _LIBRARIES = {
     "prune": ("torch._dynamo", "torch_pruning"),
-    "compile": (
-        "torch._dynamo", "torch._inductor.compiler_bisector", "torch.export._trace",
-        "frugalfl_server.compiler", "litert_torch",
-    ),
+    "trace": ("torch._dynamo", "torch._inductor.compiler_bisector", "frugalfl_server.compiler"),
+    "compile": ("torch.export._trace", "litert_torch"),
     "export": (
         "torch.export._trace", "torch._inductor.sizevars", "torch._inductor.compiler_bisector",
         "litert_torch", "jaxlib.mlir.dialects.mhlo", "ai_edge_litert.interpreter",
@@ -29,7 +29,7 @@ _LIBRARIES = {
 }  # fmt: skip
 
 
-def set_up(energy: Recorder, work: Literal["prune", "compile", "export"], round_: int) -> None:
+def set_up(energy: Recorder, work: Work, round_: int) -> None:
     """Load what some work needs, in a phase of its own, unless all of it is there.
 
     What is not installed is left to the work itself, which says how to get it.
@@ -42,7 +42,7 @@ def set_up(energy: Recorder, work: Literal["prune", "compile", "export"], round_
     missing = [name for name in _LIBRARIES[work] if name not in sys.modules]
     if not missing:
         return
-    with energy.window(PHASE, round=round_), quiet():
+    with energy.window(PHASE, apart=True, round=round_), quiet():
         for name in missing:
             try:
                 importlib.import_module(name)

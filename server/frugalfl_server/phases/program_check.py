@@ -12,11 +12,18 @@ from frugalfl.errors import ExportError
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
-from frugalfl_server.cohort.training_programs import Coordinates, TrainingPrograms, trained_within
+from frugalfl_server.cohort.training_programs import (
+    Compiling,
+    Coordinates,
+    TrainingPrograms,
+    trained_within,
+)
 from frugalfl_server.phases.initial_model import initial_model
 
 
-def check_program(task: Task, settings: Settings, rows: Examples) -> Iterator[str]:
+def check_program(
+    task: Task, settings: Settings, rows: Examples, compiling: Compiling | None = None
+) -> Iterator[str]:
     """Compile the training step of the whole model if no client has PyTorch.
 
     Yields a line if nobody will measure the model: programs count right classes, and no more. In a
@@ -30,7 +37,7 @@ def check_program(task: Task, settings: Settings, rows: Examples) -> Iterator[st
     if settings.train.trainer != wire.LITERT:
         return
     module = initial_model(task, settings)
-    programs = TrainingPrograms(task, settings, rows)
+    programs = TrainingPrograms(task, settings, rows, compiling=compiling)
     programs.follow(module)
     trained, coordinates = _trained(settings, read_parameters(module))
     try:

@@ -99,7 +99,6 @@ class _Rounds:
         if self.rounds == 0:
             return
         federation.programs.follow(self.module)
-        self._set_up_compiler()
         self._parts = Parts.of(
             settings, strategy_of(settings, federation.task), downlink, federation.run.name,
             federation.clients, self.first, federation.form,
@@ -158,7 +157,6 @@ class _Rounds:
         sink.write_model(model, self.phase, record.round)
         federation.write_checkpoint(self.phase, number, model, self._parts, going_on)
         federation.progress.round_done(record)
-        self._set_up_compiler()
         self._end_if_over(number)
         self._set_step_size(number)
         return arrays
@@ -172,11 +170,6 @@ class _Rounds:
         federation.sink.write_json(summary.CODECS, travel)
         if self.phase == "train":
             _log.info(f"updates travel by {travel['uplink']}, and down by {travel['downlink']}")
-
-    def _set_up_compiler(self) -> None:
-        """Load the compiler of training programs, once a client needs one."""
-        if self.federation.programs.any_needed:
-            self.federation.set_up("compile")
 
     def _go_on(self) -> StoppedAt | None:
         """Put everything back to where this phase was stopped; ``None``: it begins."""

@@ -18,8 +18,12 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAdagrad, FedAdam, FedYogi, Strategy
 
+from frugalfl.errors import UsageError
 from frugalfl.subspace import COORDINATES
+from frugalfl_server.rounds.asks_no_evaluation import AsksNoEvaluation
 from frugalfl_server.rounds.flower_strategies import needs_only_mean
+
+_ADAPTIVE = (FedAdagrad, FedAdam, FedYogi)
 
 
 def in_weight_units(strategy: Strategy, spread: float) -> Strategy:
@@ -28,10 +32,31 @@ def in_weight_units(strategy: Strategy, spread: float) -> Strategy:
     Args:
         strategy: Flower's, or a user's own.
         spread: Of the subspace: the root of weights per coordinate.
+
+    Raises:
+        UsageError: There is one inside it, which nobody here can show other units.
     """
-    if not isinstance(strategy, FedAdagrad | FedAdam | FedYogi):
-        return strategy
-    return InWeightUnits(strategy, spread)
+    if isinstance(strategy, _ADAPTIVE):
+        return InWeightUnits(strategy, spread)
+    check_inside(strategy)
+    return strategy
+
+
+def check_inside(strategy: Strategy) -> None:
+    """Refuse a strategy around one whose steps are as long as they are set, in a subspace.
+
+    Raises:
+        UsageError: It is; the message names both.
+    """
+    for name, inside in vars(strategy).items():
+        if isinstance(inside, _ADAPTIVE) and not isinstance(strategy, _ADAPTIVE):
+            kind = type(inside).__name__
+            raise UsageError(
+                f"{type(strategy).__name__}.{name} is a {kind}, whose steps have other lengths in "
+                f"a subspace: take {kind} without a strategy around it, or set refresh = full"
+            )
+        if isinstance(inside, Strategy):
+            check_inside(inside)
 
 
 def name_of(strategy: Strategy) -> str:
@@ -39,7 +64,7 @@ def name_of(strategy: Strategy) -> str:
     return type(strategy.strategy if isinstance(strategy, InWeightUnits) else strategy).__name__
 
 
-class InWeightUnits(Strategy):
+class InWeightUnits(AsksNoEvaluation):
     """Shows a strategy coordinates in the units of weights, and takes its step in their own.
 
     Attributes:
@@ -70,18 +95,6 @@ class InWeightUnits(Strategy):
                 reply.content[name] = _scaled(arrays, 1 / self._times)
         moved, metrics = self.strategy.aggregate_train(server_round, given)
         return moved if moved is None else _scaled(moved, self._times), metrics
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Ask no client: the model is measured on the server's own rows."""
-        return []
-
-    def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> MetricRecord | None:
-        """Nothing was asked, nothing is aggregated."""
-        return None
 
     def summary(self) -> None:
         """Let the strategy say what it is."""

@@ -26,6 +26,7 @@ from frugalfl.codec import (
     read_frame,
 )
 from frugalfl.errors import FrameError
+from frugalfl.native.sums import add_dense, add_sparse, turn_into_mean
 from frugalfl_server.rounds.norm_bound import Far, Judge
 from frugalfl_server.rounds.norms import Norms, kinds_of, norms_of
 
@@ -173,30 +174,28 @@ class Accumulator:
         # Every check has been made: from here on nothing fails. The arrays are ours to change.
         counted, weight = weight, weight * share
         if isinstance(update, Sparse):
-            np.multiply(update.values, np.float32(weight), out=update.values)
-            self._add_sparse(update, places.spans)
+            self._add_sparse(update, places.spans, weight)
         else:
             for name, part in zip(places.names, update, strict=True):
-                factor = part.left if isinstance(part, Product) else part
-                np.multiply(factor, np.float32(weight), out=factor)
-                self._add_part(name, part)
+                self._add_part(name, part, weight)
         for number in places.blocks:
             self._weights[number] += counted
         return Contribution(weight, places.names, places.sizes, update, frame)
 
-    def _add_sparse(self, update: Sparse, spans: list[_Span]) -> None:
-        if len(spans) == 1 and not spans[0].shift:
-            np.add.at(self._sums, update.places, update.values)
+    def _add_sparse(self, update: Sparse, spans: list[_Span], weight: float) -> None:
+        if len(spans) == 1:
+            add_sparse(self._sums, *update, weight, spans[0].shift)
             return
         edges = np.searchsorted(update.places, [span.end for span in spans]).tolist()
         for span, start, end in zip(spans, [0, *edges], edges, strict=False):
-            places = update.places[start:end] + span.shift
-            np.add.at(self._sums, places, update.values[start:end])
+            places, values = update.places[start:end], update.values[start:end]
+            add_sparse(self._sums, places, values, weight, span.shift)
 
-    def _add_part(self, name: str, part: FloatArray | Product) -> None:
+    def _add_part(self, name: str, part: FloatArray | Product, weight: float) -> None:
         if not isinstance(part, Product):
-            self._tensors[name] += part
+            add_dense(self._tensors[name], part, weight)
             return
+        np.multiply(part.left, np.float32(weight), out=part.left)
         collected = self._factors.setdefault(name, [])
         collected.append(part)
         if sum(product.right.shape[0] for product in collected) >= _RANK:
@@ -222,17 +221,12 @@ class Accumulator:
         """
         for name in list(self._factors):
             self._multiply(name)
-        for number, (block, weight) in enumerate(
-            zip(self._layout.blocks, self._weights, strict=True)
-        ):
-            if weight:
-                self._sums[self._starts[number] : self._starts[number + 1]] /= np.float32(weight)
+        for block, weight in zip(self._layout.blocks, self._weights, strict=True):
             for name in block.tensors:
-                tensor = self._tensors[name]
                 if weight:
-                    tensor += model[name]
+                    turn_into_mean(self._tensors[name], model[name], weight)
                 else:
-                    tensor[...] = model[name]
+                    self._tensors[name][...] = model[name]
         return self._tensors
 
 

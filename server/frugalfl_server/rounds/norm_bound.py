@@ -69,6 +69,8 @@ class NormBound:
         """
         self._times = times
         self._usual: dict[BlockKind, _Usual] = {}
+        #: Usual squared norms, as far as anybody has asked since they last changed.
+        self._squares: dict[BlockKind, float | None] = {}
         self._round: list[Norms] = []
 
     @property
@@ -111,7 +113,7 @@ class NormBound:
             usual = self._usual.setdefault(kind, _Usual())
             usual.medians.append(_of_moved(of_kind))
             usual.updates += len(of_kind)
-        self._round = []
+        self._round, self._squares = [], {}
 
     def state(self) -> dict[str, Any]:
         """Return what is known between rounds, for a checkpoint."""
@@ -127,22 +129,32 @@ class NormBound:
             BlockKind(block, statistics): _Usual(deque(medians, maxlen=_ROUNDS), updates)
             for block, statistics, medians, updates in state["usual"]
         }
+        self._squares = {}
 
     def _expected(self, norms: Norms) -> Norms | None:
         """Return the usual squared norms of the same kinds; ``None``: not all are known yet."""
-        known = {kind: self._usual[kind] for kind in norms if kind in self._usual}
-        if len(known) < len(norms) or any(one.updates < _FEWEST for one in known.values()):
-            return None
-        return {kind: _of_moved(one.medians) ** 2 for kind, one in known.items()}
+        usual: dict[BlockKind, float] = {}
+        for kind in norms:
+            if kind not in self._squares:
+                self._squares[kind] = self._square_of(kind)
+            if (square := self._squares[kind]) is None:
+                return None
+            usual[kind] = square
+        return usual
+
+    def _square_of(self, kind: BlockKind) -> float | None:
+        """Return the usual squared norm of one kind; ``None``: it is not known yet."""
+        one = self._usual.get(kind)
+        return None if one is None or one.updates < _FEWEST else _of_moved(one.medians) ** 2
 
     def _compare(self, norms: Norms, usual: Norms | None) -> Far | None:
         if usual is None:
             return Far(norms, "there is nothing to compare its update with yet")
-        for statistics in (False, True):
-            length, expected = (
-                sum(one for kind, one in of.items() if kind.statistics == statistics)
-                for of in (norms, usual)
-            )
+        lengths, usual_lengths = [0.0, 0.0], [0.0, 0.0]
+        for kind, one in norms.items():
+            lengths[kind.statistics] += one
+            usual_lengths[kind.statistics] += usual[kind]
+        for length, expected in zip(lengths, usual_lengths, strict=True):
             if expected and length > self._times**2 * expected:
                 return Far(
                     norms,

@@ -23,7 +23,8 @@ from frugalfl.settings import Settings
 from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.cohort.quarantine import quarantine_of
 from frugalfl_server.exchange.view import ExactGrid
-from frugalfl_server.rounds.adaptive_steps import name_of
+from frugalfl_server.rounds.adaptive_steps import check_inside, name_of
+from frugalfl_server.rounds.asks_no_evaluation import AsksNoEvaluation
 from frugalfl_server.rounds.flower_arrays import pack, unpack
 from frugalfl_server.rounds.flower_strategies import fewest_of
 from frugalfl_server.rounds.inner_strategy import pick
@@ -37,7 +38,7 @@ from frugalfl_server.rounds.whole_arrays import WholeArrays, constants_in
 from frugalfl_server.rounds.wrapped_settings import check_wrapped
 
 
-class FrugalStrategy(Strategy):
+class FrugalStrategy(AsksNoEvaluation):
     """Wraps a strategy of Flower's, or a user's own."""
 
     def __init__(
@@ -82,7 +83,8 @@ class FrugalStrategy(Strategy):
         within = settings.wire.subspace is not None
         constants = constants_in(settings) if within else frozenset()
         if within:
-            begin_of(strategy)
+            check_inside(strategy)
+        begin_of(strategy)
 
         def build(model: Parameters) -> Parts:
             downlink = way_down(model, settings, constants=constants)
@@ -171,18 +173,6 @@ class FrugalStrategy(Strategy):
         if self._whole is not None and arrays is not None:
             arrays = self._whole.leave(parts, arrays)
         return arrays, metrics
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Ask no client: the model is measured on the server's own rows."""
-        return []
-
-    def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> MetricRecord | None:
-        """Nothing was asked, nothing is aggregated."""
-        return None
 
     def summary(self) -> None:
         """Leave Flower's log without a summary: settings are in the run's directory."""

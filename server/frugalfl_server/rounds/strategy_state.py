@@ -2,12 +2,15 @@
 
 Flower's strategies have no common way to hand that out. It is their plain attributes: arrays, and
 numbers that never change. Functions are left where they are, and a strategy inside a strategy is
-asked for its own attributes.
+asked for its own attributes. An object that can be called, such as a module, is no function: it may
+remember something.
 """
 
 from __future__ import annotations
 
 import copy
+from functools import partial
+from inspect import isclass, isroutine
 from typing import Any
 
 import numpy as np
@@ -30,7 +33,7 @@ def state_of(strategy: Strategy) -> dict[str, Any]:
     return {
         name: _state(f"{type(strategy).__name__}.{name}", value)
         for name, value in vars(strategy).items()
-        if not callable(value)
+        if not _is_function(value)
     }
 
 
@@ -56,7 +59,7 @@ def begin_anew(strategy: Strategy, begin: dict[str, Any]) -> None:
 
 def _forget_others(strategy: Strategy, known: dict[str, Any]) -> None:
     for name, value in list(vars(strategy).items()):
-        if name not in known and not callable(value):
+        if name not in known and not _is_function(value):
             delattr(strategy, name)
     for name, (kind, value) in known.items():
         if kind == "strategy":
@@ -70,6 +73,13 @@ def restore(strategy: Strategy, state: dict[str, Any]) -> None:
             restore(getattr(strategy, name), value)
         else:
             setattr(strategy, name, pack(value) if kind == "record" else value)
+
+
+def _is_function(value: Any) -> bool:
+    """Say whether something is a function, or one with arguments bound to it, or a class."""
+    if isinstance(value, partial):
+        return _is_function(value.func)
+    return isroutine(value) or isclass(value) or isinstance(value, np.ufunc)
 
 
 def _state(name: str, value: Any) -> tuple[str, Any]:

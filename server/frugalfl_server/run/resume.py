@@ -79,17 +79,22 @@ def to_resume(path: Path, settings: Settings) -> RunDirectory:
     theirs = Settings().as_config() | run.read_json("run.json")["settings"]
     for key, value in settings.as_config().items():
         if key != "resume" and value != theirs.get(key):
+            begun = f"{short_path(run.path)} was begun with {key} = {theirs.get(key)!r}"
+            if key in run.chosen:  # flwr run chooses nothing, and takes auto for full
+                raise UsageError(
+                    f"{begun}, chosen in place of 'auto', not {value!r}: to resume it set {key} = "
+                    f"{theirs.get(key)!r}, or resume it with frugalfl serve or frugalfl simulate"
+                )
             raise UsageError(
-                f"{short_path(run.path)} was begun with {key} = {theirs.get(key)!r}, not "
-                f"{value!r}: a run is resumed with its own settings; for others begin a new one, "
-                f"with start-from = {short_path(run.path)} for its model"
+                f"{begun}, not {value!r}: a run is resumed with its own settings; for others begin "
+                f"a new one, with start-from = {short_path(run.path)} for its model"
             )
     refuse_unresumable(run)
     return run
 
 
-def with_plan_of(path: Path, settings: Settings) -> Settings:
-    """Return settings to go on with a run, ``auto`` replaced by the plan that the run trains by.
+def with_choices_of(path: Path, settings: Settings) -> Settings:
+    """Return settings to go on with a run, ``auto`` replaced by what the run has made of it.
 
     Args:
         path: Directory of the run.
@@ -98,12 +103,10 @@ def with_plan_of(path: Path, settings: Settings) -> Settings:
     Raises:
         RunError: There is no such run.
     """
-    if not settings.wire.asks_auto:
-        return settings
+    asked = {"refresh": settings.wire.asks_auto, "trainer": settings.train.trainer == "auto"}
     run = RunDirectory.open(path)
-    if "refresh" not in run.chosen:
-        return settings
-    return settings.changed(refresh=run.read_json("run.json")["settings"]["refresh"])
+    own, chosen = run.read_json("run.json")["settings"], run.chosen
+    return settings.changed(**{key: own[key] for key in asked if asked[key] and key in chosen})
 
 
 def refuse_unresumable(run: RunDirectory) -> None:

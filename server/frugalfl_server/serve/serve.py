@@ -20,7 +20,7 @@ from frugalfl_server.run.app_directory import importable
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.kept_app import keep_app
 from frugalfl_server.run.pack_app import pack
-from frugalfl_server.run.resume import to_resume, with_plan_of
+from frugalfl_server.run.resume import to_resume, with_choices_of
 from frugalfl_server.serve.again import Attempts, DiedError, EndedError, FailedError, Watch
 from frugalfl_server.serve.entrance import Entrance
 from frugalfl_server.serve.interrupted import telling_how_to_go_on
@@ -62,7 +62,7 @@ def serve_app(
             run = RunDirectory.create(runs, task.name, settings, app, chosen)
             keep_app(run, app)
         else:
-            settings = with_plan_of(resume, settings)
+            settings = with_choices_of(resume, settings)
             run = to_resume(resume, settings)
     flower = Flower(state)
     own = None

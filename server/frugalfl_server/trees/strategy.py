@@ -10,17 +10,17 @@ from collections.abc import Iterable
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import Strategy
 
 from frugalfl.errors import FederationError
 from frugalfl_server.exchange.cost import Cost
+from frugalfl_server.rounds.asks_no_evaluation import AsksNoEvaluation
 from frugalfl_server.trees.exchanges import Exchanges
 from frugalfl_server.trees.growing import Growing
 from frugalfl_server.trees.grown import Grown
 from frugalfl_server.trees.guard import Guard
 
 
-class TreeStrategy(Strategy):
+class TreeStrategy(AsksNoEvaluation):
     """Asks for trees, or what they are made of, and adds to the model what a step brings."""
 
     def __init__(self, growing: Growing, grown: Grown, exchanges: Exchanges, guard: Guard) -> None:
@@ -86,18 +86,6 @@ class TreeStrategy(Strategy):
         raise FederationError(
             f"round {cost.round}: none of {cost.clients} clients contributed; {first}"
         )
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Ask nobody: the server has rows of its own."""
-        return []
-
-    def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> MetricRecord | None:
-        """Return nothing: nobody was asked."""
-        return None
 
     def summary(self) -> None:
         """Log nothing: the run directory says it all."""

@@ -58,6 +58,9 @@ class Reader:
         """Read an unsigned LEB128 integer of at most ``most``."""
         value = shift = 0
         data, position = self._data, self.position
+        if position < len(data) and (byte := data[position]) < 0x80 and byte <= most:
+            self.position = position + 1  # most numbers are small
+            return byte
         while position < len(data):
             byte = data[position]
             position += 1

@@ -28,6 +28,7 @@ from frugalfl.codec import feedback as error_feedback
 from frugalfl.codec import statistics
 from frugalfl.codec.chain import ORDER, Chain
 from frugalfl.codec.feedback import Feedback, Residual
+from frugalfl.codec.finite import is_finite
 from frugalfl.codec.links import Compact, Family, Steering, Tensor, Transform
 from frugalfl.codec.registry import (
     CHOOSERS,
@@ -128,7 +129,7 @@ class Codec:
         with np.errstate(over="ignore"):
             tensors = self._chain.unpack(payload, shapes, seed)
             decoded = [np.asarray(tensor, dtype=np.float32) for tensor in tensors]
-        if not all(np.isfinite(tensor).all() for tensor in decoded):
+        if not all(map(is_finite, decoded)):
             raise FrameError("the frame decodes to NaN or infinity; it is refused")
         return decoded
 
@@ -170,7 +171,7 @@ def _check_tensors(update: Mapping[str, Tensor]) -> None:
     for name, tensor in update.items():
         if tensor.dtype != np.float32:
             raise CodecError(f"tensor {name!r} is {tensor.dtype}; codecs take float32")
-        if not np.isfinite(tensor).all():
+        if not is_finite(tensor):
             raise CodecError(
                 f"tensor {name!r} holds NaN or infinity; training diverged: lower the learning rate"
             )

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from math import ldexp, log2
 
 import numpy as np
+import numpy.typing as npt
 
 from frugalfl.blocks import FloatArray, Shape
 from frugalfl.calls import Call, arity
@@ -24,6 +25,8 @@ from frugalfl.codec.buffer import Reader
 from frugalfl.codec.links import Family, Tensor, Transform, shared_dither
 from frugalfl.codec.step_rules import StepRule, choose_step, largest_magnitude, step_rule
 from frugalfl.errors import CodecError
+from frugalfl.native import core
+from frugalfl.native import dithered as native
 
 _EIGHTHS = (1.0, 1.09375, 1.1875, 1.296875, 1.4140625, 1.546875, 1.6875, 1.828125)
 _LOWEST = -20
@@ -49,15 +52,10 @@ class Dithered(Transform):
         if wanted == 0:
             return [np.zeros(tensor.shape, np.int32) for tensor in tensors], b""
         number = _number_of(wanted)
-        largest = max(largest_magnitude(tensor) for tensor in tensors)
-        step = _step_of(number)
-        if not largest / step < _MOST:
+        chosen = native.dither if _is_native(tensors, np.float32) else dither
+        symbols = chosen(tensors, _step_of(number), seed)
+        if symbols is None:
             raise CodecError("a value is not finite, or the step is too small for it")
-        dither = _dither([tensor.shape for tensor in tensors], seed)
-        symbols = [
-            np.rint(tensor.astype(np.float64) / step + own).astype(np.int32)
-            for tensor, own in zip(tensors, dither, strict=True)
-        ]
         return list(symbols), bytes([number])
 
     def backward(
@@ -66,16 +64,39 @@ class Dithered(Transform):
         """Take the dither off, and multiply by the step."""
         if not len(side):
             return [np.zeros(shape, np.float32) for shape in shapes]
-        step = _step_of(side.byte())
-        return [
-            ((tensor - own) * step).astype(np.float32)
-            for tensor, own in zip(tensors, _dither(shapes, seed), strict=True)
-        ]
+        chosen = native.undither if _is_native(tensors, np.int32) else undither
+        return list(chosen(tensors, _step_of(side.byte()), seed))
 
 
-def _dither(shapes: Sequence[Shape], seed: int) -> list[FloatArray]:
+def _is_native(tensors: Sequence[Tensor], dtype: type[np.generic]) -> bool:
+    """Return whether the core can work on these tensors."""
+    return core() is not None and all(tensor.dtype == dtype for tensor in tensors)
+
+
+def dither(
+    tensors: Sequence[FloatArray], step: float, seed: int
+) -> list[npt.NDArray[np.int32]] | None:
+    """Return the symbols of tensors; nothing if a value is not finite, or beyond 2**31 steps."""
+    if not max(map(largest_magnitude, tensors)) / step < _MOST:
+        return None
+    return [
+        np.rint(tensor.astype(np.float64) / step + own).astype(np.int32)
+        for tensor, own in zip(tensors, _between(tensors, seed), strict=True)
+    ]
+
+
+def undither(tensors: Sequence[Tensor], step: float, seed: int) -> list[FloatArray]:
+    """Return the values of symbols."""
+    return [
+        ((tensor - own) * step).astype(np.float32)
+        for tensor, own in zip(tensors, _between(tensors, seed), strict=True)
+    ]
+
+
+def _between(tensors: Sequence[Tensor], seed: int) -> list[npt.NDArray[np.floating]]:
     """Return a number between -1/2 and 1/2 for each entry."""
-    return [(word + 0.5) * 2.0**-32 - 0.5 for word in shared_dither(shapes, seed)]
+    words = shared_dither([tensor.shape for tensor in tensors], seed)
+    return [(word + 0.5) * 2.0**-32 - 0.5 for word in words]
 
 
 def _number_of(step: float) -> int:

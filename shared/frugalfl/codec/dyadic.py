@@ -22,11 +22,13 @@ from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import DEAD_ZONE, restore, round_nearest
 from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.errors import CodecError, FrameError
+from frugalfl.native.rounding import rounder
 
 #: Share of ``auto`` if no server chooses one.
 _UNSTEERED = 0.01
 #: Largest exponent of a step; with the smallest, -LATTICE_BITS, this fits one byte.
 _LARGEST = 64
+_NO_LATTICE = f"dyadic without a share codes multiples of 2**-{LATTICE_BITS} only"
 
 
 class Dyadic(Transform):
@@ -63,10 +65,20 @@ class Dyadic(Transform):
 
 def _exactly(tensors: Sequence[Tensor]) -> tuple[list[Tensor], int]:
     """Return the tensors as multiples of the largest power of two that divides them all."""
+    if (quick := rounder(*tensors)) is not None:
+        multiples = [quick.exactly(tensor, 2.0**LATTICE_BITS) for tensor in tensors]
+        whole = [multiple for multiple in multiples if multiple is not None]
+        if len(whole) < len(tensors):
+            raise CodecError(_NO_LATTICE)
+        return _shifted(whole)
     scaled = [tensor.astype(np.float64) * 2.0**LATTICE_BITS for tensor in tensors]
     if any(not (np.abs(s) < 2**31).all() or (s != np.rint(s)).any() for s in scaled):
-        raise CodecError(f"dyadic without a share codes multiples of 2**-{LATTICE_BITS} only")
-    symbols = [s.astype(np.int32) for s in scaled]
+        raise CodecError(_NO_LATTICE)
+    return _shifted([s.astype(np.int32) for s in scaled])
+
+
+def _shifted(symbols: list[Tensor]) -> tuple[list[Tensor], int]:
+    """Return multiples of the lattice's step without the zero bits that all have in common."""
     bits = int(np.bitwise_or.reduce([np.bitwise_or.reduce(s, axis=None) for s in symbols]))
     zeros = (bits & -bits).bit_length() - 1 if bits else 0
     return [s >> zeros for s in symbols], zeros - LATTICE_BITS

@@ -22,9 +22,15 @@ from frugalfl.codec.buffer import Reader, varint
 from frugalfl.codec.links import Coder, Draws, Sparse, Tensor
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
+from frugalfl.native.golomb import ENDED, LARGE, LEFT, MOST_PLACES, Gaps, coder
 
 Bits = npt.NDArray[np.uint8]
 _ONE = np.int8(1)
+_NO_SIGN = "golomb codes signs only; put sign before it"
+_ENDS_INSIDE = "the frame ends inside its gaps"
+_NOT_FILLED = "the frame's gaps and signs do not fill its payload"
+_BEYOND = "the frame points beyond the last entry of the update"
+_ERRORS = {ENDED: _ENDS_INSIDE, LEFT: _NOT_FILLED, LARGE: _BEYOND}
 
 
 class Golomb(Coder):
@@ -36,9 +42,11 @@ class Golomb(Coder):
         Raises:
             CodecError: A symbol other than −1, 0 and 1.
         """
+        if (quick := coder()) is not None and all(t.dtype == np.int32 for t in tensors):
+            return _encode_quickly(quick, tensors)
         symbols = np.concatenate([tensor.ravel() for tensor in tensors])
         if symbols.size and int(np.abs(symbols).max()) > 1:
-            raise CodecError("golomb codes signs only; put sign before it")
+            raise CodecError(_NO_SIGN)
         places = np.flatnonzero(symbols)
         if not places.size:
             return varint(0)
@@ -55,7 +63,7 @@ class Golomb(Coder):
         return split(symbols, shapes)
 
     def decode_sparse(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> Sparse:
-        """Return the nonzero symbols, as int8.
+        """Return the nonzero symbols, as int8 or float32.
 
         Raises:
             FrameError: The bytes are not what :meth:`encode` could have written.
@@ -66,6 +74,8 @@ class Golomb(Coder):
             if len(reader.rest()):
                 raise FrameError("the frame has bytes after its last gap")
             return Sparse(np.zeros(0, np.int64), np.zeros(0, np.int8))
+        if total <= MOST_PLACES and (quick := coder()) is not None:
+            return _read_quickly(quick, reader, count, total)
         places, plus = _read_gaps(reader, count, total)
         symbols = plus.view(np.int8)
         symbols += symbols
@@ -92,23 +102,20 @@ def _binary(gaps: npt.NDArray[np.int64], rice: int) -> Bits:
 
 def _read_gaps(reader: Reader, count: int, total: int) -> tuple[npt.NDArray[np.int64], Bits]:
     """Return the places of ``count`` nonzeros among ``total`` entries, and which are positive."""
-    rice = reader.byte()
+    rice = _read_rice(reader, total)
     most = (1 << rice) - 1
-    # A longer remainder than the longest gap is never shorter; and no sum below can overflow.
-    if most > total:
-        raise FrameError(f"the frame's Rice parameter is {rice}, too much for {total} entries")
     # All bits the other way round: then a stop is a one, and a remainder what it lacks of `most`.
     bits = np.unpackbits(~np.frombuffer(reader.rest(), np.uint8))
     # What follows the quotients has a known length: only what comes before it is searched.
     unary = bits[: max(bits.size - count * (rice + 1), 0)]
     stops = unary.view(np.bool_).nonzero()[0][:count]
     if stops.size < count:
-        raise FrameError("the frame ends inside its gaps")
+        raise FrameError(_ENDS_INSIDE)
     start = int(stops[-1]) + 1
     signs = start + count * rice
     end = signs + count
     if not end <= bits.size < end + 8:
-        raise FrameError("the frame's gaps and signs do not fill its payload")
+        raise FrameError(_NOT_FILLED)
     # A place is the sum of the gaps so far, of which the stop already is that of the quotients:
     # (stop << rice) + most - sum of (most - remainder). In place, because this is all the work.
     lacking = _numbers(bits[start:signs].reshape(count, rice))
@@ -116,8 +123,34 @@ def _read_gaps(reader: Reader, count: int, total: int) -> tuple[npt.NDArray[np.i
     stops <<= rice
     stops -= lacking.cumsum()
     if int(stops[-1]) >= total:  # every gap is positive, so the last place is the largest
-        raise FrameError("the frame points beyond the last entry of the update")
+        raise FrameError(_BEYOND)
     return stops, bits[signs:end]
+
+
+def _read_rice(reader: Reader, total: int) -> int:
+    rice = reader.byte()
+    # A longer remainder than the longest gap is never shorter; and no sum of gaps can overflow.
+    if (1 << rice) - 1 > total:
+        raise FrameError(f"the frame's Rice parameter is {rice}, too much for {total} entries")
+    return rice
+
+
+def _read_quickly(quick: Gaps, reader: Reader, count: int, total: int) -> Sparse:
+    rice = _read_rice(reader, total)
+    status, places, symbols = quick.decode(reader.rest(), count, rice, total)
+    if status:
+        raise FrameError(_ERRORS[status])
+    return Sparse(places, symbols)
+
+
+def _encode_quickly(quick: Gaps, tensors: Sequence[Tensor]) -> bytes:
+    found = quick.find(tensors)
+    if found is None:
+        raise CodecError(_NO_SIGN)
+    if not found.places.size:
+        return varint(0)
+    rice, stream = quick.encode(found.places, found.negative)
+    return varint(found.places.size) + bytes([rice]) + stream
 
 
 def _numbers(bits: Bits) -> npt.NDArray[np.int64]:

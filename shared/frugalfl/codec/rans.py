@@ -28,10 +28,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import accumulate
-from math import log2
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,77 +36,16 @@ from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.buffer import Reader, varint
 from frugalfl.codec.links import Coder, Draws, Tensor
+from frugalfl.codec.rans_tables import BITS, CELL_BITS, CELLS, WHOLE, Table, best, table
 from frugalfl.codec.shapes import entries, split
 from frugalfl.errors import CodecError, FrameError
+from frugalfl.native import core
+from frugalfl.native import rans as native
 
-_BITS = 14
-_WHOLE = 1 << _BITS
 #: The state lies between this and 256 times this; a message begins and ends with it.
 _LEAST = 1 << 15
 _STATE_BYTES = 3
-_ONE = 1 << 16
-_MOST = 255
-_TABLES = 256
-#: Widths that are tried to either side of the likeliest.
-_TRIED = 4
-#: A dithered symbol's distribution is known to an eighth of a step.
-_CELL_BITS = 3
-_CELLS = 1 << _CELL_BITS
-#: What a symbol beyond the table costs about, besides its escape (bits).
-_BEYOND_BITS = 16
 _LARGEST = (1 << 32) - 1
-
-
-class _Table(NamedTuple):
-    """A distribution: symbols from ``-reach`` to ``reach``, and at the end "beyond".
-
-    Attributes:
-        reach: Largest magnitude with a frequency of its own.
-        frequencies: Of each symbol, of ``2**14`` in all.
-        starts: Sums of the frequencies before each.
-    """
-
-    reach: int
-    frequencies: list[int]
-    starts: list[int]
-
-
-def _narrow(place: int) -> int:
-    """Return how much less likely a cell is than the one before it (16-bit fixed point)."""
-    return max((8 + place % 8) << 12 >> place // 8, 1)
-
-
-def _weights(number: int) -> list[int]:
-    """Return the weights of cell 0 and of those to one side of it."""
-    ratio = _ONE - _narrow(number >> 1)
-    falling = ratio * ratio >> 16 if number & 1 else _ONE
-    weights = [1 << 24]
-    while len(weights) <= _MOST and weights[-1]:
-        weights.append(weights[-1] * ratio >> 16)
-        ratio = ratio * falling >> 16
-    return weights
-
-
-@lru_cache(maxsize=512)
-def _table(number: int, dither: int | None) -> _Table:
-    """Make the table of a byte, for symbols with a dither of so many eighths, or with none."""
-    weights = _weights(number)
-    summed = [*weights[:0:-1], *weights]
-    if dither is not None:
-        edge = len(weights) // _CELLS + 1
-        padded = [0] * (_CELLS * edge + _CELLS) + summed + [0] * (_CELLS * edge + _CELLS)
-        middle = len(padded) // 2 - dither
-        summed = [
-            sum(padded[middle + _CELLS * k : middle + _CELLS * (k + 1)])
-            for k in range(-edge, edge + 1)
-        ]
-    middle, total = len(summed) // 2, sum(summed)
-    reach = max(abs(k - middle) for k, weight in enumerate(summed) if weight * 4 * _WHOLE >= total)
-    kept = summed[middle - reach : middle + reach + 1]
-    total, left = sum(kept), _WHOLE - (2 * reach + 2)
-    frequencies = [*(1 + weight * left // total for weight in kept), 1]
-    frequencies[frequencies.index(max(frequencies))] += _WHOLE - sum(frequencies)
-    return _Table(reach, frequencies, list(accumulate(frequencies, initial=0))[:-1])
 
 
 class Rans(Coder):
@@ -122,22 +57,13 @@ class Rans(Coder):
         Raises:
             CodecError: The tensors are not symbols.
         """
-        symbols = _symbols(tensors)
-        if not symbols.any():
-            return b""
-        dithers = _dithers([tensor.shape for tensor in tensors], draws)
-        number = _best(symbols, dithers)
-        places, tables, beyond = _places(symbols, dithers, number)
-        state, written = _LEAST, bytearray()
-        for place, table in zip(reversed(places), reversed(tables), strict=True):
-            frequency = table.frequencies[place]
-            while state >= frequency << (23 - _BITS):
-                written.append(state & 0xFF)
-                state >>= 8
-            whole, rest = divmod(state, frequency)
-            state = (whole << _BITS) + rest + table.starts[place]
-        head = bytes([number]) + state.to_bytes(_STATE_BYTES, "little")
-        return head + bytes(reversed(written)) + b"".join(map(varint, beyond))
+        if any(not np.issubdtype(tensor.dtype, np.integer) for tensor in tensors):
+            raise CodecError(
+                "rans codes symbols; put dithered, dyadic, stochastic or nearest before"
+            )
+        if core() is None or any(tensor.dtype != np.int32 for tensor in tensors):
+            return encode_in_python(tensors, draws)
+        return native.encode(tensors, draws.seed if draws.dithered else None)
 
     def decode(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> list[Tensor]:
         """Return int32 symbols.
@@ -146,25 +72,61 @@ class Rans(Coder):
             FrameError: The bytes are not what :meth:`encode` could have written.
         """
         count = entries(shapes)
-        if not len(data):
-            return split(np.zeros(count, np.int32), shapes)
-        reader = Reader(data)
-        number = reader.byte()
-        dithers = _dithers(shapes, draws)
-        tables = _tables(number, dithers, count)
-        places = _read_places(reader, tables)
-        reaches = np.array([table.reach for table in tables], np.int64)
-        symbols = np.array(places, np.int64) - reaches
-        for place in np.flatnonzero(symbols > reaches):
-            zigzag = reader.varint(_LARGEST)
-            symbols[place] = (zigzag >> 1) ^ -(zigzag & 1)
-        if len(reader.rest()):
-            raise FrameError("the frame has bytes after its last symbol")
-        return split(symbols.astype(np.int32), shapes)
+        if core() is not None:
+            symbols = native.decode(bytes(data), count, draws.seed if draws.dithered else None)
+            if symbols is not None:
+                return split(symbols, shapes)
+        # Without the core; or the core refuses the bytes, and this says why.
+        return split(decode_in_python(data, shapes, draws), shapes)
 
 
-def _read_places(reader: Reader, tables: Sequence[_Table]) -> list[int]:
-    """Return the place of each symbol in its table.
+def encode_in_python(tensors: list[Tensor], draws: Draws) -> bytes:
+    """Do what :meth:`Rans.encode` does, readably."""
+    symbols = np.concatenate([np.zeros(0, np.int64), *(tensor.ravel() for tensor in tensors)])
+    if not symbols.any():
+        return b""
+    dithers = _dithers([tensor.shape for tensor in tensors], draws)
+    number = best(symbols, dithers)
+    places, tables, beyond = _places(symbols, dithers, number)
+    state, written = _LEAST, bytearray()
+    for place, own in zip(reversed(places), reversed(tables), strict=True):
+        frequency = own.frequencies[place]
+        while state >= frequency << (23 - BITS):
+            written.append(state & 0xFF)
+            state >>= 8
+        whole, rest = divmod(state, frequency)
+        state = (whole << BITS) + rest + own.starts[place]
+    head = bytes([number]) + state.to_bytes(_STATE_BYTES, "little")
+    return head + bytes(reversed(written)) + b"".join(map(varint, beyond))
+
+
+def decode_in_python(
+    data: memoryview, shapes: Sequence[Shape], draws: Draws
+) -> npt.NDArray[np.int32]:
+    """Do what :meth:`Rans.decode` does, readably, but for the tensors' shapes.
+
+    Raises:
+        FrameError: The bytes are not what an encoder could have written.
+    """
+    count = entries(shapes)
+    if not len(data):
+        return np.zeros(count, np.int32)
+    reader = Reader(data)
+    number = reader.byte()
+    tables = _tables(number, _dithers(shapes, draws), count)
+    places = _read_places(reader, tables)
+    reaches = np.array([own.reach for own in tables], np.int64)
+    symbols = np.array(places, np.int64) - reaches
+    for place in np.flatnonzero(symbols > reaches):
+        zigzag = reader.varint(_LARGEST)
+        symbols[place] = (zigzag >> 1) ^ -(zigzag & 1)
+    if len(reader.rest()):
+        raise FrameError("the frame has bytes after its last symbol")
+    return symbols.astype(np.int32)
+
+
+def _read_places(reader: Reader, tables: Sequence[Table]) -> list[int]:
+    """Return the place of each symbol in its own.
 
     Raises:
         FrameError: The bytes end early, or the state does not come back to where it began.
@@ -173,10 +135,10 @@ def _read_places(reader: Reader, tables: Sequence[_Table]) -> list[int]:
     if not _LEAST <= state < _LEAST << 8:
         raise FrameError(f"the frame begins with a state of {state}")
     places = []
-    for table in tables:
-        slot = state & (_WHOLE - 1)
-        place = bisect_right(table.starts, slot) - 1
-        state = table.frequencies[place] * (state >> _BITS) + slot - table.starts[place]
+    for own in tables:
+        slot = state & (WHOLE - 1)
+        place = bisect_right(own.starts, slot) - 1
+        state = own.frequencies[place] * (state >> BITS) + slot - own.starts[place]
         while state < _LEAST:
             state = state << 8 | reader.byte()
         places.append(place)
@@ -185,71 +147,29 @@ def _read_places(reader: Reader, tables: Sequence[_Table]) -> list[int]:
     return places
 
 
-def _symbols(tensors: list[Tensor]) -> npt.NDArray[np.int64]:
-    if any(not np.issubdtype(tensor.dtype, np.integer) for tensor in tensors):
-        raise CodecError("rans codes symbols; put dithered, dyadic, stochastic or nearest before")
-    return np.concatenate([np.zeros(0, np.int64), *(tensor.ravel() for tensor in tensors)])
-
-
 def _dithers(shapes: Sequence[Shape], draws: Draws) -> npt.NDArray[np.int64] | None:
     """Return the dither of each entry in eighths of a step; ``None``: there was none."""
     words = draws.dithers(shapes)
     if words is None:
         return None
     flat = np.concatenate([np.zeros(0, np.uint32), *(word.ravel() for word in words)])
-    return (flat >> np.uint32(32 - _CELL_BITS)).astype(np.int64)
+    return (flat >> np.uint32(32 - CELL_BITS)).astype(np.int64)
 
 
-def _tables(number: int, dithers: npt.NDArray[np.int64] | None, count: int) -> list[_Table]:
+def _tables(number: int, dithers: npt.NDArray[np.int64] | None, count: int) -> list[Table]:
     """Return each symbol's table."""
     if dithers is None:
-        return [_table(number, None)] * count
-    own = [_table(number, dither) for dither in range(_CELLS)]
+        return [table(number, None)] * count
+    own = [table(number, dither) for dither in range(CELLS)]
     return [own[dither] for dither in dithers.tolist()]
-
-
-def _best(symbols: npt.NDArray[np.int64], dithers: npt.NDArray[np.int64] | None) -> int:
-    """Return a table under which symbols are short: the best of those of about their width."""
-    cells = 1 if dithers is None else _CELLS
-    sizes = np.abs(symbols) * float(cells)
-    # A Laplace's cells fall off by one in so many as their mean, a normal one's by half its power.
-    laplace, normal = 1 / (sizes.mean() + 0.5), 0.5 / (np.square(sizes).mean() + 0.1)
-    tried = [
-        place << 1 | form
-        for form, wanted in enumerate((laplace, normal))
-        for place in _places_near(wanted)
-    ]
-    return min(tried, key=lambda number: _cost(number, symbols, dithers))
-
-
-def _places_near(wanted: float) -> range:
-    narrows = [_narrow(place) / _ONE for place in range(_TABLES >> 1)]
-    nearest = min(range(len(narrows)), key=lambda place: abs(log2(narrows[place] / wanted)))
-    return range(max(nearest - _TRIED, 0), min(nearest + _TRIED + 1, len(narrows)))
-
-
-def _cost(
-    number: int, symbols: npt.NDArray[np.int64], dithers: npt.NDArray[np.int64] | None
-) -> float:
-    """Return the length of symbols under a table (bits)."""
-    bits = 0.0
-    for dither in [None] if dithers is None else range(_CELLS):
-        own = symbols if dithers is None else symbols[dithers == dither]
-        table = _table(number, dither)
-        inside = np.abs(own) <= table.reach
-        frequencies = np.array(table.frequencies, np.float64)
-        places = np.where(inside, own + table.reach, 2 * table.reach + 1)
-        bits += float((_BITS - np.log2(frequencies[places])).sum())
-        bits += _BEYOND_BITS * float((~inside).sum())
-    return bits
 
 
 def _places(
     symbols: npt.NDArray[np.int64], dithers: npt.NDArray[np.int64] | None, number: int
-) -> tuple[list[int], list[_Table], list[int]]:
+) -> tuple[list[int], list[Table], list[int]]:
     """Return each symbol's place in its table, the tables, and zigzag numbers of what is beyond."""
     tables = _tables(number, dithers, len(symbols))
-    reaches = np.array([table.reach for table in tables], np.int64)
+    reaches = np.array([own.reach for own in tables], np.int64)
     outside = np.abs(symbols) > reaches
     beyond = symbols[outside]
     places = np.where(outside, 2 * reaches + 1, symbols + reaches)

@@ -16,6 +16,7 @@ from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import step_for_hits, step_for_noise, step_for_sigma
 from frugalfl.codec.links import Tensor
 from frugalfl.errors import FrameError, UsageError
+from frugalfl.native.rounding import rounder
 
 #: From the tensors of an update to the step between neighbouring values.
 StepRule = Callable[[Sequence[Tensor]], float]
@@ -98,6 +99,8 @@ def choose_step(rule: StepRule, tensors: Sequence[Tensor]) -> tuple[float, bytes
 
 def largest_magnitude(tensor: Tensor) -> float:
     """Return the largest magnitude among the entries; 0 if there are none."""
+    if (quick := rounder(tensor)) is not None:
+        return quick.largest(tensor)
     return max(float(tensor.max(initial=0)), -float(tensor.min(initial=0)))
 
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import accumulate
 
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
-from frugalfl.codec.entropy.rounding import restore, round_shared, step_for_noise
-from frugalfl.codec.links import Family, Steering, Tensor, Transform, shared_thresholds
+from frugalfl.codec.entropy.rounding import restore, round_by_seed, step_for_noise
+from frugalfl.codec.links import Family, Steering, Tensor, Transform
 from frugalfl.codec.step_rules import (
     StepRule,
     choose_step,
@@ -51,9 +52,11 @@ class Stochastic(Transform):
             CodecError: A value is beyond 2**31 steps.
         """
         step, side = choose_step(self._rule, tensors)
-        words = shared_thresholds([tensor.shape for tensor in tensors], seed)
-        symbols = [round_shared(t, step, word) for t, word in zip(tensors, words, strict=True)]
-        return list(symbols), side
+        starts = accumulate((tensor.size for tensor in tensors), initial=0)
+        return [
+            round_by_seed(tensor, step, seed, first)
+            for tensor, first in zip(tensors, starts, strict=False)
+        ], side
 
     def backward(
         self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int

@@ -15,6 +15,7 @@ from frugalfl.calls import Call, arity, fraction
 from frugalfl.codec.buffer import Reader
 from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.codec.shapes import split
+from frugalfl.native.select import keep_from, rank_of
 
 #: 7 % of 400 is 28.000000000000004 in floating point, and must stay 28.
 _ROUNDING = 1e-6
@@ -33,7 +34,7 @@ class TopK(Transform):
         """Zero all but the largest entries."""
         flat = np.concatenate([tensor.ravel() for tensor in tensors])
         keep = ceil(self.share * flat.size - _ROUNDING)
-        if keep < flat.size:
+        if keep < flat.size and not _keep_quickly(flat, keep):
             dropped = np.argpartition(np.abs(flat), flat.size - keep)[: flat.size - keep]
             flat[dropped] = 0
         return split(flat, [tensor.shape for tensor in tensors]), b""
@@ -43,6 +44,18 @@ class TopK(Transform):
     ) -> list[Tensor]:
         """Nothing to undo: the dropped entries stay zero."""
         return tensors
+
+
+def _keep_quickly(flat: Tensor, keep: int) -> bool:
+    """Zero all but the largest ``keep`` entries, in place; say whether the core could.
+
+    Where several entries at the bound are equally large, numpy chooses among them, in its own way.
+    """
+    found = rank_of(flat, keep) if keep else None
+    if found is None or found.above + found.equal > keep:
+        return False
+    keep_from(flat, found.least)
+    return True
 
 
 def build(call: Call) -> TopK:

@@ -66,10 +66,10 @@ class Ledger:
         """
         try:
             with self._file.transaction():
-                head = self._file.add([to_text(record) for record in records])
-                if self._file.used_bytes() > self._most_bytes:
+                ledger, head = self._file.add([to_text(record) for record in records])
+                if self._file.holds_more_than(self._most_bytes):
                     head = self._rotate(head)
-                head = proven(self._file.about()[0], head)
+                head = proven(ledger, head)
         except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
             raise RunError(f"cannot write the energy ledger {self.path}: {error}") from error
         return head
@@ -185,6 +185,6 @@ class Ledger:
             "measured_j": known_sum([before.get("measured_j"), gone.measured_j]),
             "estimated_j": known_sum([before.get("estimated_j"), gone.estimated_j]),
         }
-        head = self._file.add([canonical({"seal": seal})])
+        _, head = self._file.add([canonical({"seal": seal})])
         self._file.db.execute("DELETE FROM entries WHERE number <= ?", (dropped[-1].number,))
         return head

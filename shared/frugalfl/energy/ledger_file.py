@@ -71,6 +71,7 @@ class LedgerFile:
             self.db.execute("PRAGMA synchronous = FULL")
             self.db.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
             self._prepare()
+            self._page_bytes = self._pages("page_size")
         except (sqlite3.Error, OSError, ValueError) as error:
             raise RunError(f"cannot open the energy ledger {path}: {error}") from error
 
@@ -109,24 +110,29 @@ class LedgerFile:
         except sqlite3.Error as error:
             raise RunError(f"cannot read the energy ledger {self.path}: {error}") from error
 
-    def add(self, texts: Iterable[str]) -> Head:
-        """Add entries to the chain's end; return its head. Belongs in a transaction."""
-        head = self.about()[1]
+    def add(self, texts: Iterable[str]) -> tuple[bytes, Head]:
+        """Add entries to the chain's end; return what :meth:`about` does then.
+
+        Belongs in a transaction.
+        """
+        ledger, head = self.about()
         rows = []
         for text in texts:
             head = link(head, text)
             rows.append((head.number, text, head.hash))
         self.db.executemany("INSERT INTO entries VALUES (?, ?, ?)", rows)
         self.db.execute("UPDATE about SET number = ?, hash = ?", (head.number, head.hash))
-        return head
+        return ledger, head
 
-    def used_bytes(self) -> int:
-        """Return what the entries and tables take (B)."""
-        size, pages, free = (
-            self.db.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_size", "page_count", "freelist_count")
-        )
-        return int(size * (pages - free))
+    def holds_more_than(self, most_bytes: int) -> bool:
+        """Say whether entries and tables take more than so many bytes."""
+        if self._pages("page_count") * self._page_bytes <= most_bytes:
+            return False  # the whole file is smaller, whatever is free in it
+        used = self._pages("page_count") - self._pages("freelist_count")
+        return used * self._page_bytes > most_bytes
+
+    def _pages(self, what: str) -> int:
+        return int(self.db.execute(f"PRAGMA {what}").fetchone()[0])
 
     def _check_content(self) -> None:
         """See that the file holds a ledger's tables and nothing else.

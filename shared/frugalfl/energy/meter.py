@@ -4,7 +4,8 @@
         ...
     window.readings
 
-Windows nest, repeat and overlap between threads. Time is the monotonic clock's.
+Windows nest, repeat and overlap between threads. One that stands apart takes what passes in it away
+from those around it. Time is the monotonic clock's.
 """
 
 from __future__ import annotations
@@ -84,11 +85,17 @@ class Meter:
         # Sums of the threads that have a window open: processor seconds, then two an account.
         self._sums: dict[int, list[float]] = {}
         self._depth: dict[int, int] = {}
+        self._apart_s: dict[int, float] = {}
         self._stop: threading.Event | None = None
 
     @contextmanager
-    def window(self, phase: str) -> Iterator[Window]:
-        """Meter the ``with`` block; the window is filled even when the block raises."""
+    def window(self, phase: str, apart: bool = False) -> Iterator[Window]:
+        """Meter the ``with`` block; the window is filled even when the block raises.
+
+        Args:
+            phase: Its name.
+            apart: The windows around it do not count what passes in it.
+        """
         thread = threading.get_ident()
         with self._lock:
             if self._last is None and self._metered:
@@ -98,17 +105,21 @@ class Meter:
             failures = [account.failures for account in self._accounts]
             self._depth[thread] = self._depth.get(thread, 0) + 1
             window = Window(phase, start_unix_s=time.time())
-            began = self._clock()
+            began = self._clock() + self._apart_s.get(thread, 0.0)
         try:
             yield window
         finally:
             with self._lock:
                 self._tick()
-                window.wall_s = self._clock() - began
+                window.wall_s = self._clock() + self._apart_s.get(thread, 0.0) - began
                 spent = [a - b for a, b in zip(self._sums[thread], before, strict=True)]
+                if apart:
+                    self._sums[thread][:] = before
+                    self._apart_s[thread] = self._apart_s.get(thread, 0.0) - window.wall_s
                 self._depth[thread] -= 1
                 if not self._depth[thread]:
                     del self._depth[thread], self._sums[thread]
+                    self._apart_s.pop(thread, None)
                 window.cpu_s = spent[0]
                 window.readings = tuple(self._readings(spent, failures, window.macs))
 

@@ -31,10 +31,16 @@ class Recorder:
         self._records: list[EnergyRecord] = []
 
     @contextmanager
-    def window(self, phase: str, **about: Any) -> Iterator[Outcome]:
-        """Meter the ``with`` block; work that raised leaves no record."""
+    def window(self, phase: str, apart: bool = False, **about: Any) -> Iterator[Outcome]:
+        """Meter the ``with`` block; work that raised leaves no record.
+
+        Args:
+            phase: Of the record.
+            apart: Windows around it do not count what this one does.
+            about: The record's other fields.
+        """
         outcome = Outcome()
-        with self._meter.window(phase) as window:
+        with self._meter.window(phase, apart) as window:
             yield outcome
         self.add(record_of(window, correct=outcome.correct, **self._about, **about))
 

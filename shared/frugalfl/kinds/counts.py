@@ -74,11 +74,17 @@ def share_of_labels(tally: Tally) -> float:
     return float((true + left_out) / tally.sum()) if tally.sum() else math.nan
 
 
-def mean_iou(tally: Tally) -> float:
-    """Return the mean over classes of intersection by union, classes that nobody saw left out."""
+def mean_iou(tally: Tally, ignored: int | None = None) -> float:
+    """Return the mean over classes of intersection by union, classes that nobody saw left out.
+
+    Args:
+        tally: Of classes.
+        ignored: A target that stands for no class. If it is a class's number, that class is left
+            out too: where a model says it, the class that it should have said loses, once.
+    """
     table = confusion(tally)
     union = table.sum(0) + table.sum(1) - table.diagonal()
-    seen = union > 0
+    seen = (union > 0) & (np.arange(len(union)) != (-1 if ignored is None else ignored))
     return float((table.diagonal()[seen] / union[seen]).mean()) if seen.any() else math.nan
 
 

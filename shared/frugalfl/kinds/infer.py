@@ -106,11 +106,24 @@ def _without_ignored(task: Task, kind: Kind, outputs: torch.Tensor, targets: Arr
         return kind
     classes = outputs.shape[1]
     beyond = np.unique(targets[(targets < 0) | (targets >= classes)])[:_MOST_TRIED].tolist()
-    numbers = beyond or [*_COMMON_IGNORED, *range(min(classes, _MOST_TRIED))]
+    numbers = beyond or [
+        *_said_to_ignore(task.loss), *_COMMON_IGNORED, *range(min(classes, _MOST_TRIED))
+    ]  # fmt: skip
     for number in numbers:
         if _is_ignored(task, outputs, number):
             return kind_named(f"segmentation({number})")
     return kind
+
+
+def _said_to_ignore(loss: object) -> list[int]:
+    """Return what a loss says that it ignores, as a module or as a function with arguments bound.
+
+    What PyTorch ignores by default nobody has said: it is for rows that have it.
+    """
+    module = getattr(loss, "__self__", loss)  # e.g. nn.CrossEntropyLoss(...).forward
+    bound = getattr(loss, "keywords", {}).get("ignore_index")
+    said = (getattr(module, "ignore_index", None), bound)
+    return [int(one) for one in said if isinstance(one, int) and one != _IGNORED_BY_DEFAULT]
 
 
 def _is_ignored(task: Task, outputs: torch.Tensor, number: int) -> bool:

@@ -89,8 +89,10 @@ def _segmentation(ignored: int | None) -> Kind:
         "segmentation" if ignored is None else f"segmentation({ignored})",
         partial(counts.of_classes, ignored=ignored),
         partial(_classes, ignored=ignored),
-        measures={"iou": counts.mean_iou, "pixel_accuracy": counts.share_of_rows},
-    )
+        measures={
+            "iou": partial(counts.mean_iou, ignored=ignored), "pixel_accuracy": counts.share_of_rows
+        },
+    )  # fmt: skip
 
 
 def _flat(ranking: Callable[[Array, Array], float]) -> Callable[[Array, Array], float]:

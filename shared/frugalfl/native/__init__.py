@@ -3,6 +3,6 @@
 ``FRUGALFL_NATIVE=0`` in the environment leaves it alone.
 """
 
-from .library import core, state
+from .library import ABI, core, state
 
-__all__ = ["core", "state"]
+__all__ = ["ABI", "core", "state"]

@@ -25,7 +25,7 @@ class WireSettings:
         0, "most bytes to a client in a round, on average; 0: none; needs a codec with a share"
     )
     refresh: str = setting(
-        "full",
+        "auto",
         "refresh plan: which blocks a client trains and exchanges; auto: the server chooses one",
     )
     private: str = setting(

@@ -18,7 +18,7 @@ _UNUSED: dict[str, Sequence[object]] = {
     "recover-rounds": (40, 0),
     "initial": ("exact",),
     "start-from": ("",),
-    "refresh": ("full", "auto"),
+    "refresh": ("auto", "full"),
     "sampling": ("uniform",),
     "quorum": (0.0,),
     "over-select": (0.0,),

@@ -7,16 +7,12 @@ Array, and compresses none. The bytes are frames, one after the other.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from frugalfl.errors import FrameError
 from frugalfl.wire.fields import read_record
-
-if TYPE_CHECKING:
-    from frugalfl.wire.calibrate import CalibrateRequest
-    from frugalfl.wire.train import TrainRequest
 
 STYPE = "frugalfl.frames.v1"
 PROGRAM_STYPE = "frugalfl.program.v1"
@@ -29,6 +25,26 @@ ARRAYS, CONFIG, METRICS, LEDGER = "arrays", "config", "metrics", "ledger"
 FRAMES, PROGRAM = "frames", "program"
 #: Fields of requests.
 RESUMED, AGAIN, _CARRYING = "resumed", "again", "carrying"
+
+
+class WithModel(Protocol):
+    """A question that goes with frames of the model, and perhaps with a training program."""
+
+    @property
+    def frames(self) -> bytes:
+        """What leads to the version that is asked about."""
+
+    @property
+    def program(self) -> str:
+        """Digest of the program to use; empty: none."""
+
+    @property
+    def program_file(self) -> bytes:
+        """The program; empty: the client has it."""
+
+    @property
+    def resumed(self) -> tuple[int, ...]:
+        """Rounds with which the run was begun again."""
 
 
 def is_ours(content: RecordDict) -> bool:
@@ -98,7 +114,7 @@ def pack_bytes(data: bytes) -> ArrayRecord:
     return ArrayRecord({FRAMES: Array(dtype="uint8", shape=(len(data),), stype=STYPE, data=data)})
 
 
-def pack_sent(request: TrainRequest | CalibrateRequest, config: ConfigRecord) -> ArrayRecord:
+def pack_sent(request: WithModel, config: ConfigRecord) -> ArrayRecord:
     """Return a request's frames, and its program where it goes along; name that in ``config``."""
     arrays = pack_bytes(request.frames)
     if request.resumed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from flwr.app import ConfigRecord, MetricRecord
 
@@ -22,21 +22,56 @@ from frugalfl.wire.fields import (
     read_whole,
 )
 
-if TYPE_CHECKING:
-    from frugalfl.wire import AnyReply
-    from frugalfl.wire.calibrate import CalibrateReply
-    from frugalfl.wire.train import TrainReply
-
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
-_BATTERY, _CHARGING, _TALLY = "battery", "charging", "tally"
+_BATTERY, _CHARGING, _TALLY, _TRIES = "battery", "charging", "tally", "tries"
 _RECORDS, _NUMBER, _HASH, _MARK, _PROOF = "records", "number", "hash", "mark", "proof"
 #: Most digests that are read from a reply, each SHA-256 in hexadecimal digits.
 _MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
 
 
-def pack_told(reply: AnyReply) -> ConfigRecord:
+class Telling(Protocol):
+    """A reply, as far as it tells of its device."""
+
+    @property
+    def records(self) -> tuple[EnergyRecord, ...]:
+        """Joules, one a phase."""
+
+    @property
+    def head(self) -> Head | None:
+        """Where the device's ledger ends."""
+
+    @property
+    def notice(self) -> str:
+        """One line for the person at the server; empty: nothing."""
+
+
+class TellingOfModel(Telling, Protocol):
+    """A reply that tells of a model's trainer and scores too."""
+
+    @property
+    def trainer(self) -> str:
+        """What trains on the device."""
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Digests of the training programs that it has."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """Of the model that came, on rows of the device's own; ``None``: not measured."""
+
+    @property
+    def scored(self) -> int:
+        """Rows that it was measured on."""
+
+    @property
+    def tally(self) -> tuple[float, ...]:
+        """What was counted on them."""
+
+
+def pack_told(reply: Telling) -> ConfigRecord:
     """Return what a reply tells of its device; what goes without saying is left out.
 
     All of that is one record: Flower would send each one more as one more POST.
@@ -52,7 +87,7 @@ def pack_told(reply: AnyReply) -> ConfigRecord:
     return ledger
 
 
-def pack_about(reply: TrainReply | CalibrateReply) -> ConfigRecord:
+def pack_about(reply: TellingOfModel) -> ConfigRecord:
     """Return the same, and what trains on the device."""
     ledger = pack_told(reply)
     if reply.trainer != TORCH:
@@ -150,7 +185,18 @@ def read_battery(ledger: Any) -> BatteryLevel | None:
     return BatteryLevel(percent, charging)
 
 
-def pack_scores(metrics: MetricRecord, reply: TrainReply | CalibrateReply) -> None:
+def pack_tries(ledger: ConfigRecord, tries: bool) -> None:
+    """Say that the device would try a training program beside its PyTorch, if it would."""
+    if tries:
+        ledger[_TRIES] = True
+
+
+def read_tries(ledger: Any) -> bool:
+    """Say whether a device would try a training program."""
+    return ledger.get(_TRIES) is True
+
+
+def pack_scores(metrics: MetricRecord, reply: TellingOfModel) -> None:
     """Put what a client measured beside its other numbers, if it did."""
     if reply.scored:
         metrics["scored"] = reply.scored

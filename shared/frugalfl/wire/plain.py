@@ -7,12 +7,13 @@ servers from before these questions had types of their own are understood.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 from frugalfl.wire.content import ARRAYS, CONFIG, LEDGER, METRICS, RESUMED, pack_bytes
 from frugalfl.wire.device import (
+    Telling,
     pack_link,
     pack_told,
     read_head,
@@ -21,9 +22,6 @@ from frugalfl.wire.device import (
     read_records,
 )
 from frugalfl.wire.fields import read_record
-
-if TYPE_CHECKING:
-    from frugalfl.wire import AnyReply
 
 
 def pack_plain_request(
@@ -57,7 +55,7 @@ def pack_plain_request(
 
 
 def pack_plain_reply(
-    data: bytes, told: AnyReply, link: str, samples: int = 0, loss: float = 0.0, held: int = 0
+    data: bytes, told: Telling, link: str, samples: int = 0, loss: float = 0.0, held: int = 0
 ) -> RecordDict:
     """Return the content of a reply that carries bytes and no update.
 

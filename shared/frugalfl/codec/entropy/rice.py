@@ -11,10 +11,14 @@ import numpy.typing as npt
 
 from frugalfl.codec.buffer import Reader, varint
 from frugalfl.errors import FrameError
+from frugalfl.native.golomb import MOST_PLACES, coder
 
 
 def encode_places(places: npt.NDArray[np.int64]) -> bytes:
     """Return strictly increasing numbers, from 0, as bytes with their length in front."""
+    if places.size and places[-1] <= MOST_PLACES and (quick := coder()) is not None:
+        rice, stream = quick.encode(places, None, more=1)
+        return varint(len(stream) + 1) + bytes([rice]) + stream
     gaps = np.diff(places, prepend=-1) - 1
     candidates = range(max(int(gaps.max(initial=0)), 1).bit_length() + 1)
     rice = min(candidates, key=lambda bits: int((gaps >> bits).sum()) + bits * gaps.size)

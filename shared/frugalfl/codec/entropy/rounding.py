@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frugalfl.codec.entropy.thresholds import mix
 from frugalfl.errors import CodecError
+from frugalfl.native.rounding import restore as restore_quickly
+from frugalfl.native.rounding import rounder
 
 Floats = NDArray[np.floating]
 Symbols = NDArray[np.int32]
@@ -23,6 +26,8 @@ CENTROIDS = 3
 #: From where on below the next multiple a value is rounded up to it, in steps.
 DEAD_ZONE = 0.6
 _MOST = 2.0**31 - 1
+_WORDS = 1 << 32
+_NO_FIT = "a value is not finite, or the step is too small for it"
 _MARGIN = 1 + 2.0**-20  # above what rounding to float32 can take from a product
 
 
@@ -87,6 +92,19 @@ def round_shared(values: Floats, step: float, words: NDArray[np.uint32]) -> Symb
     return symbols
 
 
+def round_by_seed(values: Floats, step: float, seed: int, first: int) -> Symbols:
+    """As :func:`round_shared`, against the words of a seed from number ``first`` on.
+
+    Raises:
+        CodecError: as for :func:`round_shared`.
+    """
+    if (quick := rounder(values)) is None or first + values.size > _WORDS:
+        return round_shared(values, step, mix(seed, values.size, first).reshape(values.shape))
+    if step == 0 and not values.any():
+        return np.zeros(values.shape, np.int32)
+    return _fitting(quick.against_words(values, _positive(step), seed, first))
+
+
 def round_nearest(values: Floats, step: float, deadzone: float = DEAD_ZONE) -> Symbols:
     """Rounding down from `deadzone` below the next multiple: 0.5 is nearest, 0.6 saves bytes.
 
@@ -100,6 +118,8 @@ def round_nearest(values: Floats, step: float, deadzone: float = DEAD_ZONE) -> S
     """
     if step == 0 and not values.any():
         return np.zeros(values.shape, np.int32)
+    if (quick := rounder(values)) is not None:
+        return _fitting(quick.to_nearest(values, 1 / _positive(step), 1 - deadzone))
     scaled = np.abs(values, out=np.empty_like(values))
     scaled *= values.dtype.type(1 / _positive(step))
     _check(float(scaled.max(initial=0)))
@@ -113,6 +133,9 @@ def centroids(tensors: Sequence[Floats], symbols: Sequence[Symbols], step: float
 
     The best reconstruction points for `round_nearest`; `round_shared` needs none and allows none.
     """
+    if (quick := rounder(*tensors)) is not None:
+        sums, counts = quick.excess(tensors, symbols, step)
+        return list(sums / np.maximum(counts, 1))
     hits = [np.flatnonzero(symbol != 0) for symbol in symbols]
     size = np.abs(_at(symbols, hits))
     excess = np.abs(_at(tensors, hits)).astype(np.float64)
@@ -138,6 +161,10 @@ def restore(symbols: Symbols, step: float, offsets: Sequence[float] = ()) -> NDA
         restored = symbols.astype(np.float32)
         restored *= np.float32(step)
         return restored
+    if len(offsets) == CENTROIDS:
+        quick = restore_quickly(symbols, step, np.array([0.0, *offsets]))
+        if quick is not None:
+            return quick
     restored = np.zeros(symbols.shape, np.float32)
     hits = np.flatnonzero(symbols != 0)
     exact = symbols.ravel().take(hits).astype(np.float64)
@@ -154,6 +181,12 @@ def _positive(step: float) -> float:
     return step
 
 
+def _fitting(symbols: Symbols | None) -> Symbols:
+    if symbols is None:
+        raise CodecError(_NO_FIT)
+    return symbols
+
+
 def _check(largest: float) -> None:
     if not largest < _MOST:
-        raise CodecError("a value is not finite, or the step is too small for it")
+        raise CodecError(_NO_FIT)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frugalfl.native.rounding import rounder
+
 _GOLDEN = 0x9E3779B9
 _FIRST = 0x85EBCA6B
 _SECOND = 0xC2B2AE35
@@ -29,6 +31,12 @@ def mix(seed: int, count: int, first: int = 0) -> NDArray[np.uint32]:
     >>> mix(7, 2, first=3).tolist() == mix(7, 5).tolist()[3:]
     True
     """
+    quick = rounder()
+    words = None if quick is None else quick.mix(seed, count, first)
+    return _mix(seed, count, first) if words is None else words
+
+
+def _mix(seed: int, count: int, first: int) -> NDArray[np.uint32]:
     word = np.arange(first, first + count, dtype=np.uint32)
     word *= np.uint32(_GOLDEN)
     word += np.uint32(_finalise(seed & _MASK))
