@@ -42,13 +42,16 @@ class _Plan(NamedTuple):
 
 def encode(
     flats: Sequence[NDArray[np.int32]],
+    counts: Sequence[int],
     shapes: Shapes,
     words: int | Words | None,
     dense: Sequence[bool],
     least_log_lanes: int,
 ) -> bytes | None:
-    """Return the frame; nothing if only the reference can tell how many lanes it would take."""
-    counts = [int(np.count_nonzero(flat)) for flat in flats]
+    """Return the frame of tensors with so many nonzeros each.
+
+    Nothing, if only the reference can tell how many lanes it would take.
+    """
     plans = [
         _plan(flat, shape, count)
         for flat, shape, count, chosen in zip(flats, shapes, counts, dense, strict=True)
