@@ -243,10 +243,11 @@ def _check(tensor: Symbols) -> NDArray[np.int32]:
             f"the entropy coder takes 2-D integer arrays, not {tensor.ndim}-D {tensor.dtype}"
         )
     flat = tensor.ravel()
-    # Of int32 there is nothing to look at, which is what all transforms give.
-    if tensor.dtype != np.int32 and flat.size and (int(flat.max()) > 0x7FFFFFFF or int(flat.min()) < -0x80000000):
+    if tensor.dtype == np.int32:
+        return flat  # as all transforms give it: nothing can be beyond
+    if flat.size and (int(flat.max()) > 0x7FFFFFFF or int(flat.min()) < -0x80000000):
         raise CodecError("a symbol is beyond int32: use a coarser quantisation step")
-    return flat.astype(np.int32, copy=False)
+    return flat.astype(np.int32)
 
 
 def _check_flags(flags: int, hinted: bool) -> int:
