@@ -75,8 +75,9 @@ def encode(tensors: Sequence[npt.NDArray[np.int32]], seed: int | None) -> bytes:
         tensors: Of any shapes.
         seed: Seed of the update, if it was rounded with a dither.
     """
-    room = _room()
-    count = sum(tensor.size for tensor in tensors)
+    room, count = _room(), 0
+    for tensor in tensors:
+        count += tensor.size
     if not count:
         return b""
     np.concatenate([tensor.ravel() for tensor in tensors], out=room.symbols(count))
