@@ -26,9 +26,12 @@ def _library() -> ctypes.CDLL:
     word, size, memory = ctypes.c_uint32, ctypes.c_size_t, ctypes.c_void_p
     library.fc_rans_room.argtypes = [word]
     library.fc_rans_room.restype = size
-    vector, room = [memory, word, word, word, word], [memory, size]
-    library.fc_rans_encode.argtypes = [*vector, memory, size, memory, *room]
-    library.fc_rans_decode.argtypes = [ctypes.c_char_p, size, *vector, *room]
+    library.fc_rans_encode.argtypes = [
+        memory, word, word, word, word, memory, size, memory, memory, size,
+    ]  # fmt: skip
+    library.fc_rans_decode.argtypes = [
+        ctypes.c_char_p, size, memory, word, word, word, word, memory, size,
+    ]  # fmt: skip
     return library
 
 
