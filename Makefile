@@ -6,7 +6,7 @@ ZIG := .wheels
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CODE := shared client server edge simulations tests benchmarks .ci
 
-.PHONY: help demo fraud test test-slow test-keras test-browser lint types bench core wheels audit lock clean
+.PHONY: help demo fraud test test-slow test-keras test-browser lint types bench core check-core wheels audit lock clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -47,6 +47,9 @@ bench: $(VENV)/.dev core ## measure every figure of the documents again (hours),
 
 core: $(VENV)/.sim ## compile the C core anew if its files have changed
 	@$(BIN)/python shared/core/build.py > /dev/null
+
+check-core: $(VENV)/.dev $(ZIG)/.tools core ## the core makes the same bytes on five kinds of machine (needs QEMU and Node)
+	@ZIG="$(CURDIR)/$(ZIG)/bin/python -m ziglang" $(BIN)/python -m pytest -m slow tests/core
 
 wheels: $(ZIG)/.tools ## cross-compile with zig into dist/: wheels, core.wasm, microcontrollers; ONLY=NAME: one
 	@$(ZIG)/bin/python .ci/wheels.py $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -6,6 +6,15 @@ static uint32_t rans_zigzag(int32_t symbol)
     return symbol < 0 ? ~((uint32_t)symbol << 1) : (uint32_t)symbol << 1;
 }
 
+/* Whether no symbol is beyond its table. */
+static int rans_all_within(const struct rans_vector *v, const uint16_t *tables)
+{
+    uint32_t row = 0;
+    while (row <= v->last && v->most < tables[row] / 2u)
+        row += RANS_STRIDE;
+    return row > v->last;
+}
+
 /* Write symbols beyond the table, the last one first, from `end` down; 0 if there is no space. */
 static size_t rans_write_beyond(
     const struct rans_vector *v, const uint16_t *tables, uint8_t *out, size_t end)
@@ -63,20 +72,50 @@ static uint32_t rans_find(const uint16_t *table, uint32_t slot)
     return place;
 }
 
+/* The same from a place that is known to be not beyond it. */
+static inline uint32_t rans_find_from(const uint16_t *table, uint32_t slot, uint32_t place)
+{
+    while (rans_start(table, place + 1) <= slot)
+        place++;
+    return place;
+}
+
+/* Note for each group of slots where to begin; return it. NULL: there is no room for that. */
+static const uint16_t *rans_near(const struct rans_vector *v, const uint16_t *tables, uint32_t number)
+{
+    struct rans_kept *kept = rans_kept(v);
+    const uint32_t dithered = 1 + (v->dithered != 0);
+    if (kept == NULL || (kept->number == number && kept->dithered == dithered))
+        return kept ? kept->near : NULL;
+    uint16_t *near = kept->near;
+    for (uint32_t row = 0; row <= v->last; row += RANS_STRIDE) {
+        uint32_t place = 0;
+        for (uint32_t group = 0; group < 1 << RANS_NEAR; group++) {
+            place = rans_find_from(tables + row, group << (RANS_BITS - RANS_NEAR), place);
+            *near++ = (uint16_t)place;
+        }
+    }
+    kept->number = number;
+    kept->dithered = dithered;
+    return kept->near;
+}
+
 /* Read the coder's bytes; how many symbols are beyond the table, in `beyond`. */
 static int rans_read(
     const struct rans_vector *v, const uint8_t *data, size_t size, size_t *at, uint32_t *beyond)
 {
     if (size < RANS_HEAD)
         return FC_ENDED;
-    const uint16_t *tables = rans_tables(v, data[0]);
+    const uint16_t *tables = rans_tables(v, data[0]), *near = rans_near(v, tables, data[0]);
     uint32_t state = data[1] | (uint32_t)data[2] << 8 | (uint32_t)data[3] << 16;
     size_t next = RANS_HEAD;
     if (state < RANS_LEAST || state >> 23)
         return FC_CORRUPT;
     for (uint32_t i = 0; i < v->count; i++) {
-        const uint16_t *table = tables + rans_row(v, i);
-        const uint32_t slot = state & (RANS_WHOLE - 1), place = rans_find(table, slot);
+        const uint32_t row = rans_row(v, i), slot = state & (RANS_WHOLE - 1);
+        const uint16_t *table = tables + row;
+        const uint32_t group = (row / RANS_STRIDE << RANS_NEAR) + (slot >> (RANS_BITS - RANS_NEAR));
+        const uint32_t place = near ? rans_find_from(table, slot, near[group]) : rans_find(table, slot);
         const uint32_t start = rans_start(table, place), frequency = rans_frequency(table, place);
         state = frequency * (state >> RANS_BITS) + slot - start;
         for (; state < RANS_LEAST; state = state << 8 | data[next++])
@@ -175,7 +214,9 @@ int fc_rans_encode(
     if (number < 0)
         return FC_OK;
     const uint16_t *tables = rans_tables(&v, (uint32_t)number);
-    size_t at = rans_write_beyond(&v, tables, out, out_size);
+    size_t at = out_size;
+    if (rans_kept(&v) == NULL || !rans_all_within(&v, tables))
+        at = rans_write_beyond(&v, tables, out, at);
     at = rans_write(&v, tables, out, at);
     if (at == 0)
         return FC_FULL;

@@ -36,6 +36,7 @@ enum {
     RANS_PLACES = 128,                    /* widths */
     RANS_TRIED = 4,                       /* of them to either side of the likeliest */
     RANS_LOG = 28,                        /* bits of a logarithm behind the point */
+    RANS_NEAR = 8,                        /* upper bits of a slot that a place is known for */
     RANS_BEYOND = 16,                     /* bits that a symbol beyond the table costs about */
     RANS_CHUNK = 65535,                   /* symbols that are counted in 16 bits */
 #ifdef FC_SMALL
@@ -60,6 +61,10 @@ struct rans_work {
 /* What is worth keeping between calls. */
 struct rans_kept {
     struct rans_work work;
+    uint32_t number;                                        /* of the byte that `near` is of, and */
+    uint32_t dithered;                                      /* 1 more than whether it is dithered */
+    uint16_t near[RANS_CELLS << RANS_NEAR];                 /* by dither and a slot's upper bits: */
+                                                            /* a place at its symbol's, or before */
     uint32_t logs[1 << 16]; /* of integers; 0: not known yet */
     uint16_t tables[2][2 * RANS_PLACES][RANS_SLOT];
 };
@@ -73,6 +78,7 @@ struct rans_vector {
     uint32_t limit;        /* no table has a symbol beyond it */
     uint32_t cells;        /* that a symbol has */
     uint32_t last;         /* where the table of the last dither begins */
+    uint32_t most;         /* the largest magnitude, once rans_best has looked */
     struct rans_work *work;
     struct rans_kept *kept; /* NULL: there is no room for it */
 };
@@ -156,6 +162,6 @@ static uint32_t rans_narrow(uint32_t place);
 static const uint16_t *rans_tables(const struct rans_vector *v, uint32_t number);
 
 /* The byte of the table under which the symbols are shortest; -1 if all of them are zero. */
-static int32_t rans_best(const struct rans_vector *v);
+static int32_t rans_best(struct rans_vector *v);
 
 #endif

@@ -123,13 +123,14 @@ static uint32_t rans_try(const struct rans_vector *v, const struct rans_sizes *s
     return count;
 }
 
-static int32_t rans_best(const struct rans_vector *v)
+static int32_t rans_best(struct rans_vector *v)
 {
     const struct rans_sizes sizes = rans_measure(v);
     const uint32_t most = sizes.most < v->limit ? sizes.most : v->limit;
     uint64_t costs[2 * (2 * RANS_TRIED + 1)] = {0};
     uint8_t tried[2 * (2 * RANS_TRIED + 1)];
     uint32_t best = 0;
+    v->most = sizes.most;
     if (sizes.most == 0)
         return -1;
     const uint32_t count = rans_try(v, &sizes, tried);

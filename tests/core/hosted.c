@@ -17,6 +17,9 @@ int main(int count, char **arguments)
     if (!vectors || !memory || fread(vectors, 1, size, file) != size)
         return 2;
     const struct report report = check(vectors, memory, MEMORY);
+    free(vectors);
+    free(memory);
+    fclose(file);
     printf("%u %u %u %u %u\n", (unsigned)report.cases, (unsigned)report.wrong,
            (unsigned)report.skipped, (unsigned)report.first_wrong, (unsigned)report.digest);
     return report.wrong != 0;

@@ -38,6 +38,7 @@ MAX_VERSION = 1 << 40
 _MAX_SEED = (1 << 32) - 1
 _MAX_TEXT = 255
 _MAX_EMPTY = 1 << 16
+_MOST_LATEST = 8
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,10 @@ class CodedFrame(NamedTuple):
         return self.codec.decode_compact(self.payload, self.flat, self.seed)
 
 
+#: The last frame of each limits, without its payload.
+_latest: dict[Limits, CodedFrame] = {}
+
+
 def check_fits(shapes: Mapping[int, Sequence[Shape]], layout: Layout) -> None:
     """Refuse blocks that a layout does not have.
 
@@ -228,7 +233,18 @@ def decode_frame(data: bytes | memoryview, limits: Limits) -> Frame:
     Raises:
         FrameError: Anything about the bytes is not as it should be.
     """
-    return read_frame(data, limits).decode()
+    like = _latest.get(limits)
+    frame = read_frame(data, limits, like)
+    if like is None or frame.outline is not like.outline:
+        _remember(frame, limits)
+    return frame.decode()
+
+
+def _remember(frame: CodedFrame, limits: Limits) -> None:
+    """Keep how a frame was outlined, for the next of the same limits, which mostly has the same."""
+    if len(_latest) >= _MOST_LATEST:
+        _latest.clear()
+    _latest[limits] = frame._replace(payload=memoryview(b""))
 
 
 def read_frame(

@@ -8,6 +8,7 @@ The text stays readable as text: what is not a known word is left in ASCII, with
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from frugalfl.codec.registry import SHORT
 from frugalfl.errors import FrameError
@@ -17,6 +18,7 @@ _LONG = {byte: word for word, byte in SHORT.items()}
 _ASCII = 0x80
 
 
+@lru_cache(maxsize=64)
 def shorten(text: str) -> bytes:
     """Return the bytes of a codec's text."""
     words = [word for word in _WORD.findall(text) if word != " "]

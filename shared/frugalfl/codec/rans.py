@@ -46,6 +46,7 @@ from frugalfl.native import rans as native
 _LEAST = 1 << 15
 _STATE_BYTES = 3
 _LARGEST = (1 << 32) - 1
+_INT32 = np.dtype(np.int32)
 
 
 class Rans(Coder):
@@ -57,13 +58,13 @@ class Rans(Coder):
         Raises:
             CodecError: The tensors are not symbols.
         """
+        if core() is not None and all(tensor.dtype == _INT32 for tensor in tensors):
+            return native.encode(tensors, draws.seed if draws.dithered else None)
         if any(not np.issubdtype(tensor.dtype, np.integer) for tensor in tensors):
             raise CodecError(
                 "rans codes symbols; put dithered, dyadic, stochastic or nearest before"
             )
-        if core() is None or any(tensor.dtype != np.int32 for tensor in tensors):
-            return encode_in_python(tensors, draws)
-        return native.encode(tensors, draws.seed if draws.dithered else None)
+        return encode_in_python(tensors, draws)
 
     def decode(self, data: memoryview, shapes: Sequence[Shape], draws: Draws) -> list[Tensor]:
         """Return int32 symbols.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from math import prod
-
-import numpy as np
 
 from frugalfl.blocks import Shape
 from frugalfl.codec.links import Tensor
@@ -18,7 +17,8 @@ def entries(shapes: Sequence[Shape]) -> int:
 
 def split(flat: Tensor, shapes: Sequence[Shape]) -> list[Tensor]:
     """Cut a flat vector into tensors of the given shapes."""
-    if not shapes:
-        return []
-    ends = np.cumsum([prod(shape) for shape in shapes])[:-1]
-    return [part.reshape(shape) for part, shape in zip(np.split(flat, ends), shapes, strict=True)]
+    ends = accumulate(map(prod, shapes))
+    return [
+        flat[end - prod(shape) : end].reshape(shape)
+        for shape, end in zip(shapes, ends, strict=True)
+    ]

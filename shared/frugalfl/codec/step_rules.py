@@ -86,13 +86,12 @@ def choose_step(rule: StepRule, tensors: Sequence[Tensor]) -> tuple[float, bytes
     Returns:
         The step, and the same as little-endian float32.
     """
-    largest = max((largest_magnitude(tensor) for tensor in tensors), default=0.0)
-    if largest == 0:
+    if not any(tensor.any() for tensor in tensors):
         return 0.0, bytes(4)
     with np.errstate(over="ignore"):
         step = rule(tensors)
     if not _SMALLEST <= step <= _LARGEST:
-        step = max(largest, _SMALLEST)
+        step = max(*map(largest_magnitude, tensors), _SMALLEST)
     data = struct.pack("<f", step)
     return struct.unpack("<f", data)[0], data
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from frugalfl.blocks import FloatArray
 from frugalfl.native.library import core
+from frugalfl.native.memory import address, contiguous
 
 
 @cache
@@ -20,8 +20,8 @@ def _library() -> ctypes.CDLL:
     library = core()
     assert library is not None  # who calls has asked
     memory, word = ctypes.c_void_p, ctypes.c_uint32
-    described: list[Any] = [memory, ctypes.c_size_t, ctypes.c_double, word, word, memory]
-    library.fc_dither.argtypes = library.fc_undither.argtypes = described
+    for function in (library.fc_dither, library.fc_undither):
+        function.argtypes = [memory, ctypes.c_size_t, ctypes.c_double, word, word, memory]
     library.fc_undither.restype = None
     return library
 
@@ -32,10 +32,8 @@ def dither(
     """Return the symbols of tensors; nothing if a value is not finite, or beyond 2**31 steps."""
     symbols, first = [], 0
     for tensor in tensors:
-        values, rounded = np.ascontiguousarray(tensor), np.empty(tensor.shape, np.int32)
-        if _library().fc_dither(
-            values.ctypes.data, values.size, step, seed, first, rounded.ctypes.data
-        ):
+        values, rounded = contiguous(tensor), np.empty(tensor.shape, np.int32)
+        if _library().fc_dither(address(values), values.size, step, seed, first, address(rounded)):
             return None
         symbols.append(rounded)
         first += values.size
@@ -46,10 +44,8 @@ def undither(tensors: Sequence[npt.NDArray[np.int32]], step: float, seed: int) -
     """Return the values of symbols."""
     restored, first = [], 0
     for tensor in tensors:
-        symbols, values = np.ascontiguousarray(tensor), np.empty(tensor.shape, np.float32)
-        _library().fc_undither(
-            symbols.ctypes.data, symbols.size, step, seed, first, values.ctypes.data
-        )
+        symbols, values = contiguous(tensor), np.empty(tensor.shape, np.float32)
+        _library().fc_undither(address(symbols), symbols.size, step, seed, first, address(values))
         restored.append(values)
         first += symbols.size
     return restored

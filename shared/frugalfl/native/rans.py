@@ -6,7 +6,6 @@ import ctypes
 import threading
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +26,12 @@ def _library() -> ctypes.CDLL:
     word, size, memory = ctypes.c_uint32, ctypes.c_size_t, ctypes.c_void_p
     library.fc_rans_room.argtypes = [word]
     library.fc_rans_room.restype = size
-    vector: list[Any] = [memory, word, word, word, word]
-    room: list[Any] = [memory, size]
-    library.fc_rans_encode.argtypes = [*vector, memory, size, memory, *room]
-    library.fc_rans_decode.argtypes = [ctypes.c_char_p, size, *vector, *room]
+    library.fc_rans_encode.argtypes = [
+        memory, word, word, word, word, memory, size, memory, memory, size,
+    ]  # fmt: skip
+    library.fc_rans_decode.argtypes = [
+        ctypes.c_char_p, size, memory, word, word, word, word, memory, size,
+    ]  # fmt: skip
     return library
 
 
@@ -77,8 +78,9 @@ def encode(tensors: Sequence[npt.NDArray[np.int32]], seed: int | None) -> bytes:
         tensors: Of any shapes.
         seed: Seed of the update, if it was rounded with a dither.
     """
-    room = _room()
-    count = sum(tensor.size for tensor in tensors)
+    room, count = _room(), 0
+    for tensor in tensors:
+        count += tensor.size
     if not count:
         return b""
     np.concatenate([tensor.ravel() for tensor in tensors], out=room.symbols(count))
