@@ -12,7 +12,7 @@ from typing import NamedTuple
 #: From PyPI: `make wheels` and the build hook take this one.
 ZIG = "ziglang==0.17.1"
 #: What `make wheels` needs besides, to pack and to check.
-TOOLS = (ZIG, "auditwheel==6.8.2", "hatchling>=1.27", "lief==1.0.0")
+TOOLS = (ZIG, "auditwheel==6.8.2", "hatchling>=1.27", "lief==1.0.0", "pyelftools==0.33")
 _ALONE = ("-nostdlib", "-rtlib=compiler-rt")
 _ELF = (*_ALONE, "-Wl,-z,defs", "-Wl,--gc-sections", "-ffunction-sections", "-Wl,-s")
 
