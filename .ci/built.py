@@ -82,7 +82,7 @@ def check_wheel(wheel: Path, platform: Platform) -> Row:
             raise SystemExit(f"{wheel.name}: libraries {names}")
         library = Path(packed.extract(names[0], folder))
         check_symbols(library)
-        if "_arm" in platform.tag:
+        if "_armv" in platform.tag:
             check_arm(library, newest=9 if "armv6" in platform.tag else 10)
         return Row(wheel.name, wheel.stat().st_size, library.stat().st_size, run(library))
 
