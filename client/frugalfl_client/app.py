@@ -23,6 +23,7 @@ from frugalfl_client.exchange import Exchange
 from frugalfl_client.facts import tell
 from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Measured, Trained, Trainer
+from frugalfl_client.try_program import cheaper
 
 app = ClientApp()
 
@@ -124,6 +125,7 @@ def _trained(
     if subspace is not None:
         subspace = subspace.keeping_signs()  # for the weights, for training, and for the update
     weights = held.weights_in(subspace)
+    trainer = cheaper(exchange, request, trainer, weights)
     tested = _measure_received(exchange, trainer, weights)
     planned = request.blocks
     if subspace is not None and device.settings.wire.subspace is not None:
@@ -158,7 +160,7 @@ def _trained(
     return wire.TrainReply(
         held.version, frame, len(device.rows.examples), trained.loss, records, head, device.link,
         notice, tested.measured.share_of(tested.rows), tested.rows, device.battery(),
-        device.trainer_name, tally=tested.measured.tally,
+        device.trainer_name, tally=tested.measured.tally, tries=device.tries,
     )  # fmt: skip
 
 

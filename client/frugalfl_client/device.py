@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flwr.app import Context
 
@@ -51,6 +52,8 @@ class Device:
         self.profile = worn.profile
         self.grid = parse_electricity(grid)
         self.trainer_name = _name_of_trainer(trainer)
+        #: Whether it would try a training program: a simulated one repeats what it did before.
+        self.tries = trainer == "auto" and seed is None and _may_try(settings)
         self.store = Store(folder / "store.sqlite")
         self.ledger, self._notice = _ledger(folder / "ledger.sqlite")
         self.meter = _meter(worn.profile)
@@ -142,7 +145,16 @@ class Device:
         """
         if self.trainer_name == wire.TORCH:
             return _torch_trainer(self.settings)
+        return self.program_trainer(program, program_file)
+
+    def program_trainer(self, program: str, program_file: bytes) -> Trainer | None:
+        """Return what runs a training program; arguments and errors as of :meth:`trainer`."""
         return _programs().trainer(program, program_file, self.store, self.settings, self.approvals)
+
+    def settle_on(self, trainer: str, why: str) -> None:
+        """Train with this from now on, and say so here and to the server."""
+        self.trainer_name, self.tries = trainer, False
+        self.keep_back([f"trainer = {trainer} ({why})"])
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -174,7 +186,8 @@ def device_of(context: Context) -> Device:
         TaskError: The task cannot be loaded, or has no rows for this device.
     """
     owner = Owner.of(context.node_config)
-    settings, kept_back = owner.settled(Settings.of(context.run_config))
+    config = context.run_config
+    settings, kept_back = owner.settled(_settings(tuple(config), *config.values()))
     try:
         number = int(context.node_config["partition-id"])
         of = int(context.node_config["num-partitions"])
@@ -213,6 +226,12 @@ def _whole(context: Context, key: str, least: int) -> int | None:
             f"{key} in the node config is {value!r}; it must be a whole number from {least} up"
         )
     return value
+
+
+@lru_cache(maxsize=4, typed=True)
+def _settings(keys: tuple[str, ...], *values: Any) -> Settings:
+    """Return the settings of a run config, which is the same in every message of a run."""
+    return Settings.of(dict(zip(keys, values, strict=True)))
 
 
 @lru_cache(maxsize=256)
@@ -284,7 +303,14 @@ def _name_of_trainer(wanted: str) -> str:
     return wire.TORCH
 
 
+def _may_try(settings: Settings) -> bool:
+    """Say whether PyTorch and LiteRT are both here, and programs do all that a run asks for."""
+    here = any(map(find_spec, ("ai_edge_litert", "tflite_runtime")))
+    plain = not (settings.train.trees or settings.wire.private or settings.wire.subspace)
+    return here and plain and _name_of_trainer("auto") == wire.TORCH
+
+
 def forget_devices() -> None:
     """Drop every cached device, task and trainer; the next round opens them anew."""
-    for cache in (_device, _meter, _task, _torch_trainer, _programs, _name_of_trainer):
+    for cache in (_settings, _device, _meter, _task, _torch_trainer, _programs, _name_of_trainer):
         cache.cache_clear()

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 
+from frugalfl.wire import LITERT, TORCH
+
 #: Training programs together (B), the ones unused the longest dropped; one larger than that is kept
 #: alone.
 KEPT_PROGRAM_BYTES = 8 << 20
+#: Trials that are remembered, the newest.
+_KEPT_TRIALS = 64
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS programs (
     digest TEXT PRIMARY KEY, used INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS trials (digest TEXT PRIMARY KEY, trainer TEXT NOT NULL);
 """
 
 
@@ -44,3 +49,18 @@ def keep_program(db: sqlite3.Connection, digest: str, data: bytes) -> None:
 def forget_program(db: sqlite3.Connection, digest: str) -> None:
     """Drop a program."""
     db.execute("DELETE FROM programs WHERE digest = ?", (digest,))
+
+
+def trial(db: sqlite3.Connection, digest: str) -> str | None:
+    """Return which trainer a trial of a program found cheaper; ``None``: it was not tried."""
+    row = db.execute("SELECT trainer FROM trials WHERE digest = ?", (digest,)).fetchone()
+    return row[0] if row is not None and row[0] in (TORCH, LITERT) else None
+
+
+def keep_trial(db: sqlite3.Connection, digest: str, trainer: str) -> None:
+    """Keep which trainer a trial found cheaper, in place of the oldest ones."""
+    db.execute("INSERT OR REPLACE INTO trials VALUES (?, ?)", (digest, trainer))
+    db.execute(
+        "DELETE FROM trials WHERE rowid NOT IN (SELECT rowid FROM trials ORDER BY rowid DESC "
+        "LIMIT ?)", (_KEPT_TRIALS,),
+    )  # fmt: skip

@@ -106,6 +106,22 @@ class Store:
         """Drop a training program that turned out to be damaged."""
         self._file.read(lambda db: kept_programs.forget_program(db, digest))
 
+    def trial(self, digest: str) -> str | None:
+        """Return which trainer turned out cheaper than a program's rival; ``None``: not tried.
+
+        Raises:
+            RunError: The file cannot be read, for another reason than damage.
+        """
+        return self._file.read(lambda db: kept_programs.trial(db, digest))
+
+    def keep_trial(self, digest: str, trainer: str) -> None:
+        """Keep which trainer turned out cheaper.
+
+        Raises:
+            RunError: The file cannot be written, for another reason than damage.
+        """
+        self._file.write(lambda db: kept_programs.keep_trial(db, digest, trainer))
+
     def close(self) -> None:
         """Close the file; nothing is lost without it."""
         self._file.close()

@@ -25,47 +25,6 @@
 #define FC_API __attribute__((visibility("default")))
 #else
 #define FC_API
-/* ---------------------------------------------------- rounding with a shared dither: dithered.c */
-
-/*
- * Round values to multiples of a step, with the dither of a seed added; the first value is number
- * `first` of all that have this seed. FC_VALUE: one is not finite, or beyond 2**31 - 2 steps.
- */
-FC_API int fc_dither(
-    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
-
-/* Take the dither off, and multiply by the step. */
-FC_API void fc_undither(
-    const int32_t *symbols, size_t count, double step, uint32_t seed, uint32_t first, float *values);
-
-/* ---------------------------------------------------------------- small dense integers: rans.c */
-
-/*
- * Vectors of which most entries are not zero, such as the coordinates of a subspace.
- *
- * symbols: integers of `width` bytes each, 1, 2 or 4, in this machine's order. Of 1 byte, -128 is none.
- * count: at most 2**28.
- * dithered: whether they were rounded with the dither that both ends draw from `seed`.
- * room: memory of fc_rans_room() bytes that begins at a multiple of 4. If it is to be kept, it must be
- *     zeros before its first use, and later calls are quicker.
- *
- * For microcontrollers, small.c with FC_SMALL defined: `width` is 2, `count` at most 65,535, and no
- * room is kept.
- */
-
-/* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
-FC_API size_t fc_rans_room(uint32_t keep);
-
-/* Write the frame's payload; 6 B and 7 B a symbol are always enough. FC_FULL: `out` is too small. */
-FC_API int fc_rans_encode(
-    const void *symbols, uint32_t width, uint32_t count, uint32_t dithered, uint32_t seed,
-    uint8_t *out, size_t out_size, size_t *written, void *room, size_t room_size);
-
-/* Read it. FC_LARGE: a symbol needs more bits than `width` has. */
-FC_API int fc_rans_decode(
-    const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
-    uint32_t dithered, uint32_t seed, void *room, size_t room_size);
-
 #endif
 
 /* Raised whenever a signature or a meaning here changes: frugalfl.native refuses another number. */
@@ -87,41 +46,6 @@ enum fc_status {
 FC_API uint32_t fc_abi(void);
 /* Which C files it was compiled from: CRC-32 that frugalfl/native/source.py works out. */
 FC_API uint32_t fc_source(void);
-
-/* ------------------------------------------------------------------------ small dense integers */
-
-/*
- * `rans`: vectors of which most entries are not zero, such as the coordinates of a subspace.
- *
- * symbols: integers of `width` bytes each, 1, 2 or 4, in this machine's order. Of 1 byte, -128 is none.
- * dithered: whether they were rounded with the dither that both ends draw from `seed`.
- * room: memory of fc_rans_room() bytes that begins at a multiple of 4. If it is to be kept, it must be
- *     zeros before its first use, and later calls are quicker.
- */
-
-/*
- * Round values to multiples of a step, with the dither of a seed added; the first value is number
- * `first` of all that have this seed. FC_VALUE: one is not finite, or beyond 2**31 - 2 steps.
- */
-FC_API int fc_dither(
-    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
-
-/* Take the dither off, and multiply by the step. */
-FC_API void fc_undither(
-    const int32_t *symbols, size_t count, double step, uint32_t seed, uint32_t first, float *values);
-
-/* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
-FC_API size_t fc_rans_room(uint32_t keep);
-
-/* Write the frame's payload; 6 B and 7 B a symbol are always enough. FC_FULL: `out` is too small. */
-FC_API int fc_rans_encode(
-    const void *symbols, uint32_t width, uint32_t count, uint32_t dithered, uint32_t seed,
-    uint8_t *out, size_t out_size, size_t *written, void *room, size_t room_size);
-
-/* Read it. FC_LARGE: a symbol needs more bits than `width` has. */
-FC_API int fc_rans_decode(
-    const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
-    uint32_t dithered, uint32_t seed, void *room, size_t room_size);
 
 /* What the processor has, for `machine` in fc_grid: asking takes long, so ask once. */
 enum { FC_HAS_AVX2 = 1 };
@@ -247,6 +171,27 @@ FC_API int fc_lanes_write(
     const struct fc_decisions *decisions, uint32_t log_lanes, uint8_t *out, size_t out_size,
     size_t *written, void *memory);
 
+/* ---------------------------------------------------- nonzeros row by row: rows.c */
+
+/* The flag byte of such a frame. */
+#define FC_BY_ROWS 0x20
+
+/* The bytes of memory that both ways need. */
+FC_API size_t fc_rows_room(void);
+
+/* Decode a frame of these shapes (fewer than 2**31 cells) as far as its nonzeros. */
+FC_API int fc_rows_decode(
+    const struct fc_shape *shapes, uint32_t tensors, const uint8_t *data, size_t size,
+    struct fc_nonzeros *found, void *memory, size_t memory_size);
+
+/*
+ * Encode nonzeros, at most 32,768 and as many as there is room for: FC_VALUE if their places are
+ * not rising or not of these shapes, FC_FULL.
+ */
+FC_API int fc_rows_encode(
+    const struct fc_shape *shapes, uint32_t tensors, struct fc_nonzeros *known, uint8_t *out,
+    size_t out_size, size_t *written, void *memory, size_t memory_size);
+
 /* ------------------------------------------------------- thresholds and rounding: rounding.c */
 
 /* Words `first` to `first + count - 1` of a seed, modulo 2**32. */
@@ -262,6 +207,10 @@ FC_API int fc_round_shared(
 /* Round |value| * per_step + raise down, and give it the value's sign: FC_VALUE. */
 FC_API int fc_round_nearest(
     const float *values, size_t count, float per_step, float raise, int32_t *symbols);
+
+/* Multiply by a power of two; FC_VALUE if a product is no whole number between -2**31 and 2**31. */
+FC_API int fc_whole_multiples(
+    const float *values, size_t count, double per_step, int32_t *symbols);
 
 /*
  * Of symbols with sizes 1, 2 and 3 up: add to three sums by how much the values they were rounded
@@ -332,5 +281,46 @@ FC_API void fc_add_dense(float *sum, float *values, size_t count, float weight);
 
 /* Divide a sum by a weight, and add the model. */
 FC_API void fc_mean(float *sum, const float *model, size_t count, float weight);
+
+/* ---------------------------------------------------- rounding with a shared dither: dithered.c */
+
+/*
+ * Round values to multiples of a step, with the dither of a seed added; the first value is number
+ * `first` of all that have this seed. FC_VALUE: one is not finite, or beyond 2**31 - 2 steps.
+ */
+FC_API int fc_dither(
+    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
+
+/* Take the dither off, and multiply by the step. */
+FC_API void fc_undither(
+    const int32_t *symbols, size_t count, double step, uint32_t seed, uint32_t first, float *values);
+
+/* ---------------------------------------------------------------- small dense integers: rans.c */
+
+/*
+ * Vectors of which most entries are not zero, such as the coordinates of a subspace.
+ *
+ * symbols: integers of `width` bytes each, 1, 2 or 4, in this machine's order. Of 1 byte, -128 is none.
+ * count: at most 2**28.
+ * dithered: whether they were rounded with the dither that both ends draw from `seed`.
+ * room: memory of fc_rans_room() bytes that begins at a multiple of 4. If it is to be kept, it must be
+ *     zeros before its first use, and later calls are quicker.
+ *
+ * For microcontrollers, small.c with FC_SMALL defined: `width` is 2, `count` at most 65,535, and no
+ * room is kept.
+ */
+
+/* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
+FC_API size_t fc_rans_room(uint32_t keep);
+
+/* Write the frame's payload; 6 B and 7 B a symbol are always enough. FC_FULL: `out` is too small. */
+FC_API int fc_rans_encode(
+    const void *symbols, uint32_t width, uint32_t count, uint32_t dithered, uint32_t seed,
+    uint8_t *out, size_t out_size, size_t *written, void *room, size_t room_size);
+
+/* Read it. FC_LARGE: a symbol needs more bits than `width` has. */
+FC_API int fc_rans_decode(
+    const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
+    uint32_t dithered, uint32_t seed, void *room, size_t room_size);
 
 #endif

@@ -56,6 +56,8 @@ def printable(text: str, most: int = MOST_LETTERS) -> str:
 
 def is_printable(text: str) -> bool:
     """Say whether a text may be shown as it is: :func:`printable` would change none of it."""
+    if text.isascii() and text.isprintable():
+        return True  # as nearly all are
     return printable(text, len(text)) == text
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from flwr.clientapp import ClientApp
 
 from frugalfl import wire
 from frugalfl.energy import countable_readings
+from frugalfl.energy.meter import Window
 from frugalfl.energy.record import known_sum
 from frugalfl.errors import TaskError
 from frugalfl.form import Form
@@ -31,6 +33,7 @@ from frugalfl_server.run import summary
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import Progress
 from frugalfl_server.run.records import RoundRecord
+from frugalfl_server.run.server_energy import server_meter
 from frugalfl_sim.engine.grid import InProcessGrid
 
 #: Names of a client's joules in its reply: measured, and estimated.
@@ -72,12 +75,34 @@ def _train(form: Form, message: Message, context: Context) -> RecordDict:
     local = {name: tensor + trained.update[name] for name, tensor in parameters.items()}
     metrics = MetricRecord({"num-examples": len(device.rows.examples), "train-loss": trained.loss})
     for measured, name in _JOULES.items():
-        joules = known_sum(
-            r.energy_j for r in countable_readings(window.readings) if r.measured is measured
-        )
+        joules = _joules(window, measured)
         if joules is not None:
             metrics[name] = joules
     return RecordDict({"arrays": pack(local), "metrics": metrics})
+
+
+def _joules(window: Window, measured: bool) -> float | None:
+    """Return the joules of a window that were measured, or those that were estimated."""
+    return known_sum(
+        r.energy_j for r in countable_readings(window.readings) if r.measured is measured
+    )
+
+
+class _ServersWork:
+    """Meters what Flower's server does from one round's end to the next, without its clients."""
+
+    def __init__(self) -> None:
+        self.meter = server_meter()
+        self._open = ExitStack()
+
+    def begin(self) -> None:
+        """Begin a round."""
+        self._window = self._open.enter_context(self.meter.window("round"))
+
+    def end(self) -> tuple[float | None, float | None]:
+        """End the round; return its measured and its estimated joules."""
+        self._open.close()
+        return _joules(self._window, True), _joules(self._window, False)
 
 
 class _CountingGrid(InProcessGrid):
@@ -88,6 +113,13 @@ class _CountingGrid(InProcessGrid):
     estimated_j: float | None = None
     summed_loss = 0.0
     failed: str | None = None
+    work: _ServersWork
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Let the clients answer, which is no work of the server's."""
+        messages = list(messages)
+        with self.work.meter.window("clients", apart=True):
+            return super().push_messages(messages)
 
     def reset(self) -> None:
         """Begin a new round."""
@@ -134,6 +166,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
         stock.as_config(),
         Path(run.path) / "devices" / "baseline",
     )
+    grid.work = _ServersWork()
     started, simulated = time.monotonic(), SimulatedLaps(grid)
     told, done = ConfigRecord(), list[RoundRecord]()
 
@@ -145,6 +178,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
             raise TaskError(f"baseline: no client could train in round {number}: {grid.failed}")
         write_parameters(module, unpack(arrays))  # type: ignore[arg-type]
         scores = evaluate(module, public.test, scoring)
+        measured_j, estimated_j = grid.work.end()
         record = RoundRecord(
             federation=summary.BASELINE,
             phase="train",
@@ -158,6 +192,8 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
             energy_measured_j=grid.measured_j,
             energy_estimated_j=grid.estimated_j,
             wall_s=time.monotonic() - started,
+            server_measured_j=measured_j,
+            server_estimated_j=estimated_j,
             simulated_s=simulated.lap(),
             metrics=scores.metrics,
         )
@@ -168,8 +204,10 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
             told[wire.LEARNING_RATE] = rate
         grid.reset()
         started = time.monotonic()
+        grid.work.begin()
         return None
 
+    grid.work.begin()
     averaging(settings).start(
         grid, pack(read_parameters(module)), num_rounds=rounds, evaluate_fn=finish_round,
         train_config=told,

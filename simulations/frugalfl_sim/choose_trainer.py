@@ -8,13 +8,9 @@ same update within float32's rounding, and each the same bits for the same seed.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import NamedTuple
-
-import numpy as np
 
 from frugalfl import wire
 from frugalfl.blocks import Parameters
@@ -27,7 +23,8 @@ from frugalfl.program_file import unpack
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 from frugalfl_client.training.trainer import Trainer
-from frugalfl_server.cohort.training_programs import Metered, TrainingPrograms
+from frugalfl_client.training.trial import compare
+from frugalfl_server.cohort.training_programs import Compiling, TrainingPrograms, pays_to_compile
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.phases.load_libraries import set_up
 from frugalfl_server.rounds.evaluate import scoring_for
@@ -38,13 +35,6 @@ from frugalfl_server.run.server_energy import server_energy
 _KEY = "trainer"
 #: What compiles and runs training programs.
 _PACKAGES = "litert_torch", "ai_edge_litert"
-#: Fewer local trainings do not pay for compiling: on digits a training program saves 23 ms of each,
-#: and the four programs of a pruned run take 22 s of processor time to compile.
-FEWEST_TRAININGS = 1000
-#: A program has to be so much cheaper, so that chance does not decide between equals.
-_CLEARLY = 0.8
-#: Rows of the client that both train on, at most, and how often: the quickest counts.
-_MOST_ROWS, _TIMES = 256, 3
 
 
 class Choice(NamedTuple):
@@ -91,8 +81,6 @@ def choose_trainer(task: Task, settings: Settings) -> Choice:
 
 
 def _worth_trying(task: Task, settings: Settings) -> bool:
-    recovery = settings.export.recover_rounds if settings.export.prunes else 0
-    trainings = (settings.rounds.count + recovery) * settings.rounds.clients_per_round
     return (
         settings.train.trainer == "auto"
         and not settings.train.trees
@@ -100,7 +88,7 @@ def _worth_trying(task: Task, settings: Settings) -> bool:
         and not settings.wire.private
         and settings.wire.subspace is None
         and task.has_public_rows
-        and trainings >= FEWEST_TRAININGS
+        and pays_to_compile(settings)
         and all(map(find_spec, _PACKAGES))
     )
 
@@ -127,25 +115,23 @@ class _Trial:
             return wire.TORCH, "a training program cannot tell what this task measures"
         model = read_parameters(module)
         try:
-            compiled = self._compiled(module, model, rows)
+            litert = self._compiled(module, model, rows)
+            torch = _torch(self.task, self.settings)
             with self.energy.window("trial", round=0, samples=len(rows)):
-                torch_s = self._cost_of(_torch(self.task, self.settings), model, rows)
-                litert_s = self._cost_of(compiled, model, rows)
+                trial = compare(
+                    torch, litert, model, torch.layout.everything, rows,
+                    self.settings.learning_rate_at(1), (self.settings.run.seed, 0, 0),
+                )  # fmt: skip
         except FrugalFLError as error:
             return wire.TORCH, f"this model's training step cannot be compiled: {error}"
-        figures = (
-            f"a local training of {len(rows)} rows takes {1e3 * litert_s:.3g} ms of processor "
-            f"time with LiteRT and {1e3 * torch_s:.3g} ms with PyTorch"
-        )
-        return (wire.LITERT if litert_s <= _CLEARLY * torch_s else wire.TORCH), figures
+        return trial.cheaper, str(trial)
 
     def _rows(self) -> Examples:
         """Return rows of the first client that has any."""
         clients = self.settings.simulation.clients
         for number in range(clients):
             try:
-                examples = self.task.rows_of(number, clients)
-                return Examples(examples.x[:_MOST_ROWS], examples.y[:_MOST_ROWS])
+                return self.task.rows_of(number, clients)
             except FrugalFLError:
                 if number == clients - 1:
                     raise
@@ -154,34 +140,17 @@ class _Trial:
     def _compiled(self, module: object, model: Parameters, rows: Examples) -> Trainer:
         from frugalfl_client.training.litert import LiteRTTrainer
 
-        metered = Metered(
+        compiling = Compiling(
             lambda: self.energy.window("compile", apart=True, round=0),
             lambda work: set_up(self.energy, work, 0),
         )
-        programs = TrainingPrograms(self.task, self.settings, rows, metered=metered)
+        programs = TrainingPrograms(self.task, self.settings, rows, compiling=compiling)
         programs.follow(module)  # type: ignore[arg-type]
         sent = programs.program_for(tuple(model), self.settings.rounds.proximal)
         return LiteRTTrainer(unpack(sent.file, sent.digest), self.settings)
-
-    def _cost_of(self, trainer: Trainer, model: Parameters, rows: Examples) -> float:
-        """Return the processor time of a local training (s); the first one only warms up."""
-        rate = self.settings.learning_rate_at(1)
-        planned = trainer.layout.everything
-        seed = (self.settings.run.seed, 0, 0)
-        costs = [
-            _timed(lambda: trainer.train(model, planned, rows, rate, seed))
-            for _ in range(1 + _TIMES)
-        ]
-        return float(np.min(costs[1:]))
 
 
 def _torch(task: Task, settings: Settings) -> Trainer:
     from frugalfl_client.training.pytorch import TorchTrainer
 
     return TorchTrainer(task, settings)
-
-
-def _timed(work: Callable[[], object]) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began

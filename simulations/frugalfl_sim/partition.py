@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,17 @@ def dirichlet(
     Raises:
         TaskError: There are fewer than ``least`` rows a client.
     """
+    known = np.ascontiguousarray(labels)
+    parts = _split(known.tobytes(), known.dtype.str, clients, alpha, seed, least)
+    return [part.copy() for part in parts]
+
+
+@lru_cache(maxsize=2)
+def _split(
+    labels_bytes: bytes, kind: str, clients: int, alpha: float, seed: int, least: int
+) -> list[Rows]:
+    """Split once for all clients, each of which asks for its part."""
+    labels = np.frombuffer(labels_bytes, kind)
     if len(labels) < least * clients:
         raise TaskError(f"{len(labels)} rows are too few for {clients} clients with {least} each")
     rng = np.random.default_rng(seed)

@@ -12,9 +12,10 @@ from torch import nn
 
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, PublicData, Task
+from frugalfl_server.cohort.training_programs import FEWEST_TRAININGS
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.resume import to_resume, with_choices_of
-from frugalfl_sim.choose_trainer import FEWEST_TRAININGS, choose_trainer
+from frugalfl_sim.choose_trainer import choose_trainer
 
 from .conftest import DIGITS, frugalfl
 
@@ -47,7 +48,7 @@ def test_both_are_measured_and_the_choice_is_the_runs_own(tmp_path):
     name = choice.settings.train.trainer
     assert name in ("torch", "litert")
     told = choice.chosen["trainer"]
-    assert told.startswith(f"{name} (a local training of 40 rows takes ")
+    assert told.startswith(f"{name} (an epoch over 40 rows takes ")
     assert "ms of processor time with LiteRT and " in told
     costs = [float(told.split(word)[1].split()[0]) for word in ("takes ", "LiteRT and ")]
     assert (name == "litert") is (costs[0] <= 0.8 * costs[1])

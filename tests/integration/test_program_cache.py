@@ -13,7 +13,7 @@ from torch import nn
 from frugalfl.program_file import digest_of, pack, unpack
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
-from frugalfl_server.cohort.training_programs import Metered, TrainingPrograms
+from frugalfl_server.cohort.training_programs import Compiling, TrainingPrograms
 from frugalfl_server.compiler import optimizer_of, trace_training
 from frugalfl_server.compiler.program_cache import ProgramCache
 
@@ -36,7 +36,7 @@ class Server:
         self.prepared = []
         task = Task("t", model=lambda: module, client_data=lambda *_: ROWS)
         self.programs = TrainingPrograms(
-            task, SETTINGS, ROWS, metered=Metered(set_up=self.prepared.append)
+            task, SETTINGS, ROWS, compiling=Compiling(set_up=self.prepared.append)
         )
         self.programs.follow(module)
         self.names = tuple(name for name, _ in module.named_parameters())

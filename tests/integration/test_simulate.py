@@ -40,6 +40,7 @@ def test_the_summary_has_its_documented_names(finished):
     assert shared <= summary["baseline"].keys()
     assert {"parameters", "float_bytes", "int8_bytes", "arena_bytes"} == summary["model"].keys()
     assert summary["status"] == "finished"
+    assert summary["baseline"]["server_energy_j"]["estimated"] > 0
     assert summary["energy_j"]["measured"] is None
     assert summary["energy_j"]["estimated"] > 0
 

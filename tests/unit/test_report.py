@@ -217,6 +217,33 @@ def test_the_servers_joules_and_grams_of_co2e_stand_apart(run):
     assert not re.search(r">(server|aggregate)<", page.figure("energy"))
 
 
+def test_the_headline_has_clients_and_the_whole_run_beside_the_baseline(run, capsys):
+    """A run that saves on clients and burns more on the server cannot hide it."""
+    own = [record("server", "compile", 20.0), record("server", "aggregate", 7.0)]
+    other = [
+        replace(one, energy_estimated_j=1.25, server_estimated_j=0.75) for one in BASELINE
+    ]  # 6.25 J on clients, 3.75 J on the server
+    fill(run, [*TRAINED, *other], [*ENERGY, *own])
+    terminal.print_summary(run)
+    lines = capsys.readouterr().out.splitlines()
+    (clients,) = [line for line in lines if line.startswith("energy  ")]
+    (whole,) = [line for line in lines if line.startswith("energy in all")]
+    assert "2.50 J estimated  (all clients" in clients
+    assert "baseline 6.25 J estimated, 2.50× less" in clients
+    assert "29.5 J estimated  (with the server's 27.0 J estimated" in whole
+    assert "baseline 10.0 J estimated, 2.95× more" in whole
+    page = report(run)
+    assert "energy on the server 27.0 J estimated 3.75 J estimated 7.20× more" in page.text
+    assert "energy of the whole run 29.5 J estimated 10.0 J estimated 2.95× more" in page.text
+
+
+def test_a_baseline_whose_server_was_not_metered_is_unknown_and_not_nothing(run, capsys):
+    fill(run, [*TRAINED, *BASELINE], [*ENERGY, record("server", "aggregate", 7.0)])
+    terminal.print_summary(run)
+    (whole,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("energy in all")]
+    assert whole.endswith("baseline unknown)")
+
+
 def test_an_interrupted_run_says_so_and_what_is_missing(run):
     fill(run, TRAINED[:3], ENERGY, status="interrupted")
     page = report(run)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -37,6 +37,10 @@ _log = logging.getLogger(__name__)
 
 #: What a client calls; no more is compiled, so that no more travels.
 SIGNATURES = ("train", "evaluate", "calibrate")
+
+#: Fewer local trainings do not pay for compiling: on digits a training program saves 23 ms of each,
+#: and the four programs of a pruned run take 22 s of processor time to compile.
+FEWEST_TRAININGS = 1000
 
 #: How many coordinates each trained tensor follows, by name; empty: weights move freely.
 Coordinates = tuple[tuple[str, int], ...]
@@ -77,16 +81,18 @@ class _Purpose:
 
 
 @dataclass(frozen=True)
-class Metered:
-    """Who is told what compiling consists of; by default nobody.
+class Compiling:
+    """What is the same for all that compiles programs of one task by the same settings.
 
     Attributes:
-        compiling: The work for each program is done within such a block.
+        window: The work for each program is done within such a block.
         set_up: Told what is about to begin, so that it may load libraries.
+        made: Programs that are compiled and checked, with their figures.
     """
 
-    compiling: Callable[[], AbstractContextManager[object]] = nullcontext
+    window: Callable[[], AbstractContextManager[object]] = nullcontext
     set_up: Callable[[Literal["trace", "compile"]], None] = lambda _: None
+    made: dict[_Purpose, tuple[Sent, dict[str, Any]]] = field(default_factory=dict)
 
 
 class TrainingPrograms:
@@ -102,7 +108,7 @@ class TrainingPrograms:
         settings: Settings,
         rows: Examples,
         on_compiled: Callable[[dict[str, Any]], None] = lambda _: None,
-        metered: Metered | None = None,
+        compiling: Compiling | None = None,
     ) -> None:
         """Begin without any.
 
@@ -111,7 +117,7 @@ class TrainingPrograms:
             settings: Batch size and optimiser.
             rows: Some rows of the task, whose shapes are compiled in.
             on_compiled: Told the figures of each program once it is compiled.
-            metered: Sees to it that the work counts as what it is.
+            compiling: Of this task and these settings; ``None``: its own, and unmetered.
         """
         self._task = task
         self._settings = settings
@@ -123,8 +129,10 @@ class TrainingPrograms:
         self._held: dict[int, set[str]] = {}
         self._asked: dict[int, str] = {}
         self._with_torch: set[int] = set()
+        #: Those of them that would try a program, and go on with what costs them less.
+        self._would_try: set[int] = set()
         self._on_compiled = on_compiled
-        self._metered = metered or Metered()
+        self._compiling = compiling or Compiling()
 
     def follow(self, module: torch.nn.Module) -> None:
         """Compile for this model from now on, pruned or not."""
@@ -146,7 +154,7 @@ class TrainingPrograms:
             ExportError: The task's model or loss cannot be compiled, or blocks are private.
         """
         if not self._runs_programs(node):
-            return Sent()
+            return self._to_try(node, self._purpose(trained, proximal, coordinates))
         if self._settings.wire.private:
             raise ExportError(
                 "it has no PyTorch, but private blocks begin as the task's model makes them; "
@@ -201,6 +209,10 @@ class TrainingPrograms:
         if reply.trainer == wire.TORCH:
             self._with_torch.add(node)
             self._held.pop(node, None)
+            if isinstance(reply, wire.TrainReply) and reply.tries:
+                self._would_try.add(node)
+            else:
+                self._would_try.discard(node)
             return
         self._with_torch.discard(node)
         held = self._held.setdefault(node, set())
@@ -243,10 +255,24 @@ class TrainingPrograms:
         has = program.digest in self._held.get(node, ())
         return Sent(program.digest) if has else program
 
+    def _to_try(self, node: int, purpose: _Purpose) -> Sent:
+        """Return a program for a client that trains with PyTorch and would try one, if that pays.
+
+        One that is compiled costs nothing; the first one has to be won back by all of the run.
+        """
+        if node not in self._would_try or self._settings.wire.private:
+            return Sent()
+        if purpose not in self._compiled and not pays_to_compile(self._settings):
+            return Sent()
+        try:
+            return self._sent(node, purpose)
+        except ExportError:
+            return Sent()
+
     def _compiled_for(self, purpose: _Purpose) -> Sent:
         if purpose not in self._compiled:
             try:
-                with self._metered.compiling():
+                with self._compiling.window():
                     self._compiled[purpose] = self._compile(purpose)
             except ExportError as error:
                 self._compiled[purpose] = error
@@ -262,22 +288,27 @@ class TrainingPrograms:
             ExportError: It cannot be compiled, does not do what PyTorch does, or is not shown to
                 give sums over its batches only, so that devices would refuse it.
         """
+        made = self._compiling.made
+        if purpose not in made:
+            made[purpose] = self._made(purpose)
+        sent, figures = made[purpose]
+        self._on_compiled(figures)
+        return sent
+
+    def _made(self, purpose: _Purpose) -> tuple[Sent, dict[str, Any]]:
         program, check = self._checked(purpose)
         file = pack(program)
         sent = Sent(digest_of(file), file)
-        self._on_compiled(
-            {
-                "digest": sent.digest,
-                "bytes": len(file),
-                "parameters": sum(prod(shape) for _, shape in purpose.model),
-                "trained": list(purpose.trained),
-                "difference": {"loss": check.loss, **check.tensors},
-            }
-        )
-        return sent
+        return sent, {
+            "digest": sent.digest,
+            "bytes": len(file),
+            "parameters": sum(prod(shape) for _, shape in purpose.model),
+            "trained": list(purpose.trained),
+            "difference": {"loss": check.loss, **check.tensors},
+        }
 
     def _checked(self, purpose: _Purpose) -> tuple[Program, Check]:
-        self._metered.set_up("trace")
+        self._compiling.set_up("trace")
         from frugalfl_server.compiler.program_cache import ProgramCache
 
         cache, traced = ProgramCache.of_user(), self._traced(purpose)
@@ -290,7 +321,7 @@ class TrainingPrograms:
                 return program, check
             except ExportError:
                 cache.forget(key)
-        self._metered.set_up("compile")
+        self._compiling.set_up("compile")
         program = traced.convert()
         check = self._compared(program, purpose)
         try:
@@ -330,6 +361,13 @@ class TrainingPrograms:
             optimizer=optimizer_of(self._settings.train.local_optimizer, purpose.proximal),
             planned=purpose.trained,
         )  # fmt: skip
+
+
+def pays_to_compile(settings: Settings) -> bool:
+    """Say whether a run is long enough to win back what compiling its programs takes."""
+    recovery = settings.export.recover_rounds if settings.export.prunes else 0
+    rounds = settings.rounds.count + recovery
+    return rounds * settings.rounds.clients_per_round >= FEWEST_TRAININGS
 
 
 def _target_shape(rows: Examples) -> Shape:

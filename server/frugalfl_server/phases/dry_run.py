@@ -34,8 +34,8 @@ CHECKS: tuple[Check, ...] = (check_pruning, check_inputs, check_export, check_pr
 
 def try_on_shapes(federation: Federation) -> None:
     """Find before the first round what would go wrong after the last one."""
-    metered = partial(check_program, metered=federation.metering_of_programs)
-    checks = [metered if check is check_program else check for check in CHECKS]
+    with_runs_own = partial(check_program, compiling=federation.compiling)
+    checks = [with_runs_own if check is check_program else check for check in CHECKS]
     with federation.energy.window(SET_UP, round=0):
         lines = dry_run(federation.task, federation.settings, federation.public.test, checks)
     federation.sink.add_energy(federation.energy.take())

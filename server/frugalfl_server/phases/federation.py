@@ -22,7 +22,7 @@ from frugalfl_server.cohort.clients import Clients
 from frugalfl_server.cohort.energy_limits import EnergyLimits
 from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.quarantine import quarantine_of
-from frugalfl_server.cohort.training_programs import Metered, TrainingPrograms
+from frugalfl_server.cohort.training_programs import Compiling, TrainingPrograms
 from frugalfl_server.exchange.clock import SimulatedLaps
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.export import PruningPlan
@@ -59,6 +59,7 @@ class Federation:
         clients_calibrate: Whether clients give the ranges of int8, and not public rows.
         scoring: What models of this task are measured by.
         form: Of every client's rows.
+        compiling: What its training programs are compiled with.
         limits: Whom the energy budget and batteries let train.
         energy: Collects the server's own energy records.
         simulated: A simulation's clock.
@@ -110,8 +111,9 @@ class Federation:
         self.clients_measure = bool(settings.wire.private) or not task.has_public_rows
         self.clients_calibrate = is_federated(settings, self.public)
         self.limits = EnergyLimits(settings)
+        self.compiling = Compiling(self._compile_window, self.set_up)
         self.programs = TrainingPrograms(
-            task, settings, self.public.test, self._compiled, self.metering_of_programs
+            task, settings, self.public.test, self._compiled, self.compiling
         )
         self.clients = Clients(
             who, quarantine_of(settings), self.limits if self.limits.active else None, self.programs
@@ -241,12 +243,7 @@ class Federation:
             "strategy": parts,
         }
 
-    @property
-    def metering_of_programs(self) -> Metered:
-        """What makes compiling training programs, and loading what that needs, phases."""
-        return Metered(self._compiling, self.set_up)
-
-    def _compiling(self) -> AbstractContextManager[object]:
+    def _compile_window(self) -> AbstractContextManager[object]:
         """Meter what a training program costs as a phase of its own, and not as encoding."""
         return self.energy.window("compile", apart=True, round=self.last_round + 1)
 

@@ -13,8 +13,8 @@ from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 from frugalfl_server.cohort.training_programs import (
+    Compiling,
     Coordinates,
-    Metered,
     TrainingPrograms,
     trained_within,
 )
@@ -22,7 +22,7 @@ from frugalfl_server.phases.initial_model import initial_model
 
 
 def check_program(
-    task: Task, settings: Settings, rows: Examples, metered: Metered | None = None
+    task: Task, settings: Settings, rows: Examples, compiling: Compiling | None = None
 ) -> Iterator[str]:
     """Compile the training step of the whole model if no client has PyTorch.
 
@@ -37,7 +37,7 @@ def check_program(
     if settings.train.trainer != wire.LITERT:
         return
     module = initial_model(task, settings)
-    programs = TrainingPrograms(task, settings, rows, metered=metered)
+    programs = TrainingPrograms(task, settings, rows, compiling=compiling)
     programs.follow(module)
     trained, coordinates = _trained(settings, read_parameters(module))
     try:

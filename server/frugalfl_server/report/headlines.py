@@ -10,11 +10,13 @@ from frugalfl.metrics import number
 from frugalfl.sizes import size_text
 from frugalfl_server.report.run_facts import TREES, Facts
 from frugalfl_server.report.texts import (
+    beside,
     carbon,
     duration,
     energy,
     less,
     percent,
+    whole_energy,
 )
 from frugalfl_server.run.directory import MODEL
 
@@ -93,6 +95,7 @@ def headlines(facts: Facts) -> list[Headline]:
         _upload(facts),
         _traffic(facts),
         _energy(facts),
+        _whole_energy(facts),
         Headline("wall time", duration(facts.summary["wall_s"]), "all rounds, without export"),
         _model(facts),
     ]
@@ -260,10 +263,19 @@ def _energy(facts: Facts) -> Headline:
     if total.unknown:
         note += f"; {total.unknown:,} of {total.records:,} records without joules"
     if facts.baseline:
-        note += f"; baseline {energy(facts.summary['baseline']['energy_j'])}"
+        note += f"; {beside(facts.summary['energy_j'], facts.summary['baseline']['energy_j'])}"
     if facts.grids:
         note += f"; {carbon(facts.summary['carbon_g'])}"
     return Headline("energy", energy(facts.summary["energy_j"]), note)
+
+
+def _whole_energy(facts: Facts) -> Headline:
+    """Return the joules of clients and server together."""
+    ours = whole_energy(facts.summary)
+    note = f"with the server's {energy(facts.summary['server_energy_j'])}"
+    if facts.baseline:
+        note += f"; {beside(ours, whole_energy(facts.summary['baseline']))}"
+    return Headline("energy in all", energy(ours), note)
 
 
 def _model(facts: Facts) -> Headline:

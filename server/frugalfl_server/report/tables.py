@@ -15,7 +15,9 @@ from frugalfl_server.report.texts import (
     duration,
     energy,
     less,
+    less_energy,
     percent,
+    whole_energy,
 )
 
 #: Stages of the proof in the order a model goes through them: name, file, key of the file's size.
@@ -93,9 +95,12 @@ def comparison_rows(facts: Facts) -> list[ComparisonRow]:
             ours["uplink_bytes_per_update"],
             other.get("uplink_bytes_per_update"),
         ),
-        _energy_row(ours["energy_j"], other.get("energy_j")),
+        _energy_row("energy on the clients", ours["energy_j"], other.get("energy_j")),
         *_carbon_rows(facts),
-        ComparisonRow("energy on the server", energy(ours["server_energy_j"]), "–", ""),
+        _energy_row("energy on the server", ours["server_energy_j"], other.get("server_energy_j")),
+        _energy_row(
+            "energy of the whole run", whole_energy(ours), whole_energy(other) if other else None
+        ),
         ComparisonRow(
             "wall time of the rounds",
             duration(ours["wall_s"]),
@@ -205,9 +210,11 @@ def _to_target(facts: Facts) -> list[ComparisonRow]:
 
 
 def _energy_row(
-    ours: Mapping[str, float | None], other: Mapping[str, float | None] | None
+    name: str, ours: Mapping[str, float | None], other: Mapping[str, float | None] | None
 ) -> ComparisonRow:
-    return ComparisonRow("energy on the clients", energy(ours), energy(other) if other else "–", "")
+    if not other:
+        return ComparisonRow(name, energy(ours), "–", "")
+    return ComparisonRow(name, energy(ours), energy(other), less_energy(ours, other))
 
 
 def _carbon_rows(facts: Facts) -> list[ComparisonRow]:

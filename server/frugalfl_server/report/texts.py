@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from frugalfl.energy.record import known_sum
 from frugalfl.metrics import words
 
 _GRAMS = ((1e6, "t"), (1e3, "kg"), (1.0, "g"), (1e-3, "mg"), (1e-6, "µg"))
@@ -106,6 +108,44 @@ def energy(sums: Mapping[str, float | None]) -> str:
     """
     parts = [f"{joules(value)} {word}" for word, value in sums.items() if value is not None]
     return " + ".join(parts) or "unknown"
+
+
+def whole_energy(figures: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the joules of clients and server together, of a summary's or its baseline's figures.
+
+    Nothing is known of the whole if nothing is known of one of them.
+
+    >>> whole_energy({"energy_j": {"estimated": 2.0}, "server_energy_j": {"estimated": 3.0}})
+    {'estimated': 5.0}
+    """
+    clients, server = figures["energy_j"], figures.get("server_energy_j", {})
+    if not any(value is not None for value in server.values()):
+        return dict.fromkeys(clients)
+    return {kind: known_sum([value, server.get(kind)]) for kind, value in clients.items()}
+
+
+def less_energy(ours: Mapping[str, float | None], other: Mapping[str, float | None]) -> str:
+    """Say how much less ours is than the other; empty if they were not obtained alike.
+
+    >>> less_energy({"measured": None, "estimated": 2.0}, {"measured": None, "estimated": 4.0})
+    '2.00× less'
+    >>> less_energy({"measured": 2.0, "estimated": None}, {"measured": None, "estimated": 4.0})
+    ''
+    """
+    kinds = [{kind for kind, value in one.items() if value} for one in (ours, other)]
+    if kinds[0] != kinds[1] or len(kinds[0]) != 1:
+        return ""
+    (kind,) = kinds[0]
+    return less(ours[kind] or 0.0, other[kind] or 0.0)
+
+
+def beside(ours: Mapping[str, float | None], other: Mapping[str, float | None]) -> str:
+    """Say what the baseline took, and how much less ours is.
+
+    >>> beside({"measured": None, "estimated": 2.0}, {"measured": None, "estimated": 4.0})
+    'baseline 4.00 J estimated, 2.00× less'
+    """
+    return ", ".join(filter(None, (f"baseline {energy(other)}", less_energy(ours, other))))
 
 
 def carbon(sums: Mapping[str, float | None]) -> str:

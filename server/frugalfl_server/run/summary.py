@@ -65,9 +65,18 @@ def of_run(run: RunDirectory, status: str, reason: str | None) -> dict[str, Any]
         "status": status,
         "reason": reason,
         **figures,
-        "baseline": _figures(baseline) | {"name": BASELINE} if baseline else None,
+        "baseline": _of_baseline(baseline) if baseline else None,
         "slim": _figures(slim) | _of_export(run, SLIM) if slim else None,
     }
+
+
+def _of_baseline(rounds: Sequence[RoundRecord]) -> dict[str, Any]:
+    """Return the figures of the baseline, with what its server took."""
+    own = {
+        "measured": known_sum(record.server_measured_j for record in rounds),
+        "estimated": known_sum(record.server_estimated_j for record in rounds),
+    }
+    return _figures(rounds) | {"name": BASELINE, "server_energy_j": own}
 
 
 def _figures(rounds: Sequence[RoundRecord]) -> dict[str, Any]:

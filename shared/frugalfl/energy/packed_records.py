@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
 
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.record_json import as_dict, canonical, from_dict, parse
+from frugalfl.energy.record_json import as_dict, canonical, from_dicts, parse
 
 #: Bounds of what is unpacked.
 MOST_RECORDS = 64
@@ -40,7 +39,12 @@ def pack(records: Sequence[EnergyRecord]) -> bytes:
     if not records:
         return b""
     rows = [as_dict(record) for record in records]
-    same = {name: value for name, value in rows[0].items() if all(r[name] == value for r in rows)}
+    first, *others = rows
+    same = {
+        name: value
+        for name, value in first.items()
+        if [row[name] for row in others].count(value) == len(others)
+    }
     each = [{name: value for name, value in row.items() if name not in same} for row in rows]
     deflater = zlib.compressobj(9, zdict=_DICTIONARY)
     return deflater.compress(canonical({_ALL: same, _EACH: each}).encode()) + deflater.flush()
@@ -60,7 +64,9 @@ def unpack(data: bytes) -> tuple[EnergyRecord, ...]:
     same, each = values[_ALL], values[_EACH]
     if not isinstance(same, dict) or not isinstance(each, list) or len(each) > MOST_RECORDS:
         raise ValueError(f"they are no list of at most {MOST_RECORDS} records")
-    return tuple(from_dict(_join(same, row)) for row in each)
+    if not all(isinstance(row, dict) for row in each):
+        raise ValueError("one of them is no record")
+    return from_dicts(same, each)
 
 
 def _inflate(data: bytes) -> bytes:
@@ -72,9 +78,3 @@ def _inflate(data: bytes) -> bytes:
     if not inflater.eof or inflater.unused_data:
         raise ValueError(f"they are cut off, or longer than {_MOST_BYTES:,} B")
     return text
-
-
-def _join(same: dict[str, Any], row: Any) -> dict[str, Any]:
-    if not isinstance(row, dict):
-        raise ValueError("one of them is no record")
-    return same | row

@@ -25,11 +25,12 @@ class EnergyRecord:
         run: Name of the run.
         client: Number of the client, as text, and nothing else of its owner; or :data:`SERVER`.
         round: Round of the run, from 1.
-        phase: On a client ``download``, ``decode``, ``prepare``, ``evaluate``, ``train``,
-            ``encode``, ``calibrate`` and ``upload``; on the server ``encode``, ``aggregate``,
-            ``evaluate``, ``prune``, ``export``, and ``setup`` for loading what these need. A
-            download or an upload is the transfer alone, which the node does outside the client's
-            own process: bytes and contacts, and what the radio is estimated to take.
+        phase: On a client ``download``, ``decode``, ``prepare``, ``trial`` (of its trainers),
+            ``evaluate``, ``train``, ``encode``, ``calibrate`` and ``upload``; on the server
+            ``encode``, ``compile``, ``aggregate``, ``evaluate``, ``prune``, ``export``, ``trial``
+            (of a simulation's trainers), and ``setup`` for loading what these need. A download or
+            an upload is the transfer alone, which the node does outside the client's own process:
+            bytes and contacts, and what the radio is estimated to take.
         device: Name of the device profile.
         start_unix_s: When the phase began (s since 1970, wall clock).
         wall_s: How long it took (s, monotonic clock); ``None`` for a transfer, which is not timed.

@@ -38,7 +38,9 @@ class TrainSettings:
         "cosine", "step size between: cosine, linear, constant, step(factor, rounds), plateau(...)"
     )
     trainer: str = setting(
-        "auto", "what trains on clients: torch, litert, or auto (PyTorch where it is installed)"
+        "auto",
+        "what trains on clients: torch, litert, or auto (PyTorch where it is installed; a long "
+        "run takes what costs less)",
     )
     trees: str = setting(
         "", "federated trees in place of the network, such as bagging(20); empty: none"

@@ -25,7 +25,7 @@ from frugalfl.wire.fields import (
 #: The trainer that a reply which names none comes from.
 TORCH, LITERT = "torch", "litert"
 _LINK, _NOTICE, _TRAINER, _PROGRAMS = "link", "notice", "trainer", "programs"
-_BATTERY, _CHARGING, _TALLY = "battery", "charging", "tally"
+_BATTERY, _CHARGING, _TALLY, _TRIES = "battery", "charging", "tally", "tries"
 _RECORDS, _NUMBER, _HASH, _MARK, _PROOF = "records", "number", "hash", "mark", "proof"
 #: Most digests that are read from a reply, each SHA-256 in hexadecimal digits.
 _MAX_PROGRAMS, _DIGEST = 256, re.compile("[0-9a-f]{64}")
@@ -183,6 +183,17 @@ def read_battery(ledger: Any) -> BatteryLevel | None:
     if not 0 <= percent <= 100 or not isinstance(charging, bool):
         raise FrameError(f"the reply's battery is at {percent} %, charging: {charging!r:.60}")
     return BatteryLevel(percent, charging)
+
+
+def pack_tries(ledger: ConfigRecord, tries: bool) -> None:
+    """Say that the device would try a training program beside its PyTorch, if it would."""
+    if tries:
+        ledger[_TRIES] = True
+
+
+def read_tries(ledger: Any) -> bool:
+    """Say whether a device would try a training program."""
+    return ledger.get(_TRIES) is True
 
 
 def pack_scores(metrics: MetricRecord, reply: TellingOfModel) -> None:

@@ -34,6 +34,7 @@ from frugalfl.wire.device import (
     pack_battery,
     pack_link,
     pack_scores,
+    pack_tries,
     read_battery,
     read_head,
     read_link,
@@ -42,6 +43,7 @@ from frugalfl.wire.device import (
     read_scores,
     read_tally,
     read_trainer,
+    read_tries,
 )
 from frugalfl.wire.fields import (
     MOST_COUNT,
@@ -136,6 +138,8 @@ class TrainReply:
         programs: Digests of the training programs that it has, where it could not train.
         tally: Sums over the ``scored`` rows that the task's measures are computed from
             (:mod:`frugalfl.kinds`); empty for a classification, where ``accuracy`` says it.
+        tries: Whether it trains with PyTorch and would try a training program, to go on with what
+            costs it less.
     """
 
     held: int
@@ -152,6 +156,7 @@ class TrainReply:
     trainer: str = TORCH
     programs: tuple[str, ...] = ()
     tally: tuple[float, ...] = ()
+    tries: bool = False
 
     @property
     def uplink_bytes(self) -> int:
@@ -225,6 +230,7 @@ def pack_reply(reply: TrainReply) -> RecordDict:
     ledger = pack_about(reply)
     pack_link(ledger, reply.link)
     pack_battery(ledger, reply.battery)
+    pack_tries(ledger, reply.tries)
     return RecordDict({ARRAYS: pack_bytes(reply.frame), METRICS: metrics, LEDGER: ledger})
 
 
@@ -254,6 +260,7 @@ def unpack_reply(message: Message) -> TrainReply:
         programs=programs,
         battery=read_battery(ledger),
         tally=read_tally(metrics),
+        tries=read_tries(ledger),
     )
 
 

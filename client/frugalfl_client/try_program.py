@@ -1,0 +1,53 @@
+"""``trainer = "auto"`` on a device with both trainers: its first training program is tried.
+
+The trial is metered as a phase of its own, once: what came of it stays in the device's store under
+the program's digest.
+"""
+
+from __future__ import annotations
+
+from frugalfl import wire
+from frugalfl.blocks import Parameters
+from frugalfl.errors import MissingExtraError, NotAllowedError, ProgramError
+from frugalfl_client.exchange import Exchange
+from frugalfl_client.training.trainer import Trainer
+from frugalfl_client.training.trial import compare
+
+
+def cheaper(
+    exchange: Exchange, request: wire.TrainRequest, torch: Trainer, weights: Parameters
+) -> Trainer:
+    """Return what trains in this round and from now on: PyTorch, or the program of the request.
+
+    Args:
+        exchange: Its device may try a program; else PyTorch stays.
+        request: With a program, if the server has one to try.
+        torch: Trains otherwise.
+        weights: The whole model, brought up.
+
+    Raises:
+        RunError: The store cannot be used.
+        TaskError: The rows cannot be trained on.
+    """
+    device = exchange.device
+    if not device.tries or not request.program:
+        return torch
+    try:
+        litert = device.program_trainer(request.program, request.program_file)
+    except (ProgramError, NotAllowedError, MissingExtraError) as error:
+        device.settle_on(wire.TORCH, f"a training program cannot be tried here: {error}")
+        return torch
+    if litert is None:
+        return torch  # the disk lost it: the next request brings it again
+    name, why = device.store.trial(request.program), "as it was found before"
+    if name is None:
+        with exchange.energy.window("trial", samples=len(device.rows.examples)):
+            trial = compare(
+                torch, litert, weights, request.blocks, device.rows.examples,
+                request.learning_rate or device.settings.learning_rate_at(request.round),
+                device.drawn(request.round), request.proximal_mu, device.rows.fewest,
+            )  # fmt: skip
+        name, why = trial.cheaper, str(trial)
+        device.store.keep_trial(request.program, name)
+    device.settle_on(name, why)
+    return litert if name == wire.LITERT else torch
