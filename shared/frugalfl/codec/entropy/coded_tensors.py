@@ -243,8 +243,8 @@ def _check(tensor: Symbols) -> NDArray[np.int32]:
             f"the entropy coder takes 2-D integer arrays, not {tensor.ndim}-D {tensor.dtype}"
         )
     flat = tensor.ravel()
-    if tensor.dtype == np.int32:
-        return flat  # as all transforms give it: nothing can be beyond
+    if tensor.dtype == np.int32:  # as all transforms give it: nothing can be beyond
+        return flat.astype(np.int32, copy=False)
     if flat.size and (int(flat.max()) > 0x7FFFFFFF or int(flat.min()) < -0x80000000):
         raise CodecError("a symbol is beyond int32: use a coarser quantisation step")
     return flat.astype(np.int32)
