@@ -86,7 +86,7 @@ def test_a_task_whose_measure_no_program_knows_trains_with_pytorch_and_says_why(
 def test_a_model_that_cannot_be_compiled_trains_with_pytorch_and_says_why():
     choice = choose_trainer(task_of(model=Sorting), Settings.of(**LONG))
     assert choice.settings.train.trainer == "torch"
-    assert "training step cannot be compiled" in choice.chosen["trainer"]
+    assert "no training program can be tried" in choice.chosen["trainer"]
 
 
 class Sorting(nn.Module):
