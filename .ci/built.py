@@ -24,11 +24,14 @@ sys.path.insert(0, str(ROOT / "shared" / "core"))
 import build  # noqa: E402
 from platforms import Platform  # noqa: E402
 
-#: What a library may ask of its system: Apple's has to be named.
+#: What a library may ask of its system: Apple's has to be named; all of it is there since 10.15.
 _NEEDED = {"/usr/lib/libSystem.B.dylib", "@rpath/libfrugalfl_core.dylib"}
-_ASKED = {"dyld_stub_binder", "_memcpy", "_memmove", "_memset", "_bzero", "___bzero"}
+_ASKED = {
+    "dyld_stub_binder", "_bzero", "___bzero", "_memcpy", "_memmove", "_memset", "_memset_pattern16",
+    "__availability_version_check",
+}  # fmt: skip
 #: What a firmware's compiler brings.
-_RUNTIME = re.compile(r"__aeabi_\w+|mem(cpy|move|set)")
+_RUNTIME = re.compile(r"__(aeabi_\w+|[a-z]+[sd]i[23])|mem(cpy|move|set)")
 _NODE = """WebAssembly.instantiate(require("fs").readFileSync(process.argv[1]), {}).then(
     ({instance: {exports: {fc_abi, fc_source}}}) => console.log(fc_abi(), fc_source() >>> 0))"""
 lief.logging.disable()  # it tells what it does not know of an otherwise sound file

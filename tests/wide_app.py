@@ -1,4 +1,4 @@
-"""An app whose model is small and wide enough for ``refresh = auto`` to choose a subspace."""
+"""An app whose model is large and wide enough for ``refresh = auto`` to choose a subspace."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ initial = "seeded"
 stop-patience = 6
 refresh = "auto"
 """
-#: 10,403 weights, few rows.
+#: 83,203 weights, few rows.
 TASK = """
 import numpy as np
 from frugalfl import Examples, PublicData, Task
@@ -39,7 +39,7 @@ def rows(seed):
 def model():
     from torch import nn
 
-    return nn.Sequential(nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 3))
+    return nn.Sequential(nn.Linear(100, 800), nn.ReLU(), nn.Linear(800, 3))
 
 task = Task(
     "wide", model=model, client_data=lambda client, _: rows(client),

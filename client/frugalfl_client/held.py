@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
 from frugalfl.blocks import Layout, Parameters, snap
-from frugalfl.codec import CodedFrame, Cut, Fold, Limits, Residual, read_bundle
+from frugalfl.codec import MOST_MODELS, CodedFrame, Cut, Fold, Limits, Residual, read_bundle
 from frugalfl.codec.feedback import fitting
 from frugalfl.codec.frame_bundle import Part
 from frugalfl.errors import FrameError
@@ -99,11 +100,12 @@ class Held:
 
         Raises:
             FrameError: A damaged frame, one for another model, one that leads on from a version
-                that is not held, or more folds than a server sends.
+                that is not held, or more folds or frames than a server sends.
         """
-        settings = settings or Settings()
-        parts = read_bundle(bundle, limits or Limits.of(layout))
-        _check_work(parts)
+        settings, limits = settings or Settings(), limits or Limits.of(layout)
+        parts = read_bundle(bundle, limits)
+        _check_folds(parts)
+        _check_entries(parts, bool(self.fold), MOST_MODELS * limits.entries)
         for part in parts:
             # What a subspace has been through may be sent as a whole: from its beginning.
             anew = bool(self.fold) and part.base == self.fold[1] and isinstance(part, CodedFrame)
@@ -164,7 +166,7 @@ class Held:
         return plan.of_model(self.base, settings.run.seed, number)
 
 
-def _check_work(parts: Sequence[Part]) -> None:
+def _check_folds(parts: Sequence[Part]) -> None:
     """Refuse parts that no server sends, and that would take long to apply.
 
     Raises:
@@ -179,3 +181,25 @@ def _check_work(parts: Sequence[Part]) -> None:
         raise FrameError(f"the message holds {left} folds with coordinates, above {MOST_FOLDS}")
     if any(isinstance(part, CodedFrame) and part.base is None for part in parts[1:]):
         raise FrameError("the message holds a whole model behind its beginning")
+
+
+def _check_entries(parts: Sequence[Part], folded: bool, most: int) -> None:
+    """Refuse frames that together have more entries than a server sends: each has to be decoded.
+
+    Args:
+        parts: All that came.
+        folded: Whether coordinates are held.
+        most: Entries of frames that are not of coordinates.
+
+    Raises:
+        FrameError: They have more.
+    """
+    entries = 0
+    for part in parts:
+        if not isinstance(part, CodedFrame):
+            folded = isinstance(part, Fold)
+            continue
+        folded = folded and part.base is not None
+        entries += 0 if folded else sum(map(prod, part.flat))
+    if entries > most:
+        raise FrameError(f"the message's frames hold {entries} entries, above {most}")

@@ -25,47 +25,6 @@
 #define FC_API __attribute__((visibility("default")))
 #else
 #define FC_API
-/* ---------------------------------------------------- rounding with a shared dither: dithered.c */
-
-/*
- * Round values to multiples of a step, with the dither of a seed added; the first value is number
- * `first` of all that have this seed. FC_VALUE: one is not finite, or beyond 2**31 - 2 steps.
- */
-FC_API int fc_dither(
-    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
-
-/* Take the dither off, and multiply by the step. */
-FC_API void fc_undither(
-    const int32_t *symbols, size_t count, double step, uint32_t seed, uint32_t first, float *values);
-
-/* ---------------------------------------------------------------- small dense integers: rans.c */
-
-/*
- * Vectors of which most entries are not zero, such as the coordinates of a subspace.
- *
- * symbols: integers of `width` bytes each, 1, 2 or 4, in this machine's order. Of 1 byte, -128 is none.
- * count: at most 2**28.
- * dithered: whether they were rounded with the dither that both ends draw from `seed`.
- * room: memory of fc_rans_room() bytes that begins at a multiple of 4. If it is to be kept, it must be
- *     zeros before its first use, and later calls are quicker.
- *
- * For microcontrollers, small.c with FC_SMALL defined: `width` is 2, `count` at most 65,535, and no
- * room is kept.
- */
-
-/* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
-FC_API size_t fc_rans_room(uint32_t keep);
-
-/* Write the frame's payload; 6 B and 7 B a symbol are always enough. FC_FULL: `out` is too small. */
-FC_API int fc_rans_encode(
-    const void *symbols, uint32_t width, uint32_t count, uint32_t dithered, uint32_t seed,
-    uint8_t *out, size_t out_size, size_t *written, void *room, size_t room_size);
-
-/* Read it. FC_LARGE: a symbol needs more bits than `width` has. */
-FC_API int fc_rans_decode(
-    const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
-    uint32_t dithered, uint32_t seed, void *room, size_t room_size);
-
 #endif
 
 /* Raised whenever a signature or a meaning here changes: frugalfl.native refuses another number. */
@@ -87,41 +46,6 @@ enum fc_status {
 FC_API uint32_t fc_abi(void);
 /* Which C files it was compiled from: CRC-32 that frugalfl/native/source.py works out. */
 FC_API uint32_t fc_source(void);
-
-/* ------------------------------------------------------------------------ small dense integers */
-
-/*
- * `rans`: vectors of which most entries are not zero, such as the coordinates of a subspace.
- *
- * symbols: integers of `width` bytes each, 1, 2 or 4, in this machine's order. Of 1 byte, -128 is none.
- * dithered: whether they were rounded with the dither that both ends draw from `seed`.
- * room: memory of fc_rans_room() bytes that begins at a multiple of 4. If it is to be kept, it must be
- *     zeros before its first use, and later calls are quicker.
- */
-
-/*
- * Round values to multiples of a step, with the dither of a seed added; the first value is number
- * `first` of all that have this seed. FC_VALUE: one is not finite, or beyond 2**31 - 2 steps.
- */
-FC_API int fc_dither(
-    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
-
-/* Take the dither off, and multiply by the step. */
-FC_API void fc_undither(
-    const int32_t *symbols, size_t count, double step, uint32_t seed, uint32_t first, float *values);
-
-/* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
-FC_API size_t fc_rans_room(uint32_t keep);
-
-/* Write the frame's payload; 6 B and 7 B a symbol are always enough. FC_FULL: `out` is too small. */
-FC_API int fc_rans_encode(
-    const void *symbols, uint32_t width, uint32_t count, uint32_t dithered, uint32_t seed,
-    uint8_t *out, size_t out_size, size_t *written, void *room, size_t room_size);
-
-/* Read it. FC_LARGE: a symbol needs more bits than `width` has. */
-FC_API int fc_rans_decode(
-    const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
-    uint32_t dithered, uint32_t seed, void *room, size_t room_size);
 
 /* What the processor has, for `machine` in fc_grid: asking takes long, so ask once. */
 enum { FC_HAS_AVX2 = 1 };
@@ -332,5 +256,46 @@ FC_API void fc_add_dense(float *sum, float *values, size_t count, float weight);
 
 /* Divide a sum by a weight, and add the model. */
 FC_API void fc_mean(float *sum, const float *model, size_t count, float weight);
+
+/* ---------------------------------------------------- rounding with a shared dither: dithered.c */
+
+/*
+ * Round values to multiples of a step, with the dither of a seed added; the first value is number
+ * `first` of all that have this seed. FC_VALUE: one is not finite, or beyond 2**31 - 2 steps.
+ */
+FC_API int fc_dither(
+    const float *values, size_t count, double step, uint32_t seed, uint32_t first, int32_t *symbols);
+
+/* Take the dither off, and multiply by the step. */
+FC_API void fc_undither(
+    const int32_t *symbols, size_t count, double step, uint32_t seed, uint32_t first, float *values);
+
+/* ---------------------------------------------------------------- small dense integers: rans.c */
+
+/*
+ * Vectors of which most entries are not zero, such as the coordinates of a subspace.
+ *
+ * symbols: integers of `width` bytes each, 1, 2 or 4, in this machine's order. Of 1 byte, -128 is none.
+ * count: at most 2**28.
+ * dithered: whether they were rounded with the dither that both ends draw from `seed`.
+ * room: memory of fc_rans_room() bytes that begins at a multiple of 4. If it is to be kept, it must be
+ *     zeros before its first use, and later calls are quicker.
+ *
+ * For microcontrollers, small.c with FC_SMALL defined: `width` is 2, `count` at most 65,535, and no
+ * room is kept.
+ */
+
+/* The bytes of room that a call needs; with `keep`, room enough to keep tables between calls. */
+FC_API size_t fc_rans_room(uint32_t keep);
+
+/* Write the frame's payload; 6 B and 7 B a symbol are always enough. FC_FULL: `out` is too small. */
+FC_API int fc_rans_encode(
+    const void *symbols, uint32_t width, uint32_t count, uint32_t dithered, uint32_t seed,
+    uint8_t *out, size_t out_size, size_t *written, void *room, size_t room_size);
+
+/* Read it. FC_LARGE: a symbol needs more bits than `width` has. */
+FC_API int fc_rans_decode(
+    const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
+    uint32_t dithered, uint32_t seed, void *room, size_t room_size);
 
 #endif

@@ -123,7 +123,8 @@ FC_API int fc_golomb_decode(
     float *symbols)
 {
     const uint64_t bits = 8 * (uint64_t)size, rest = count * ((uint64_t)rice + 1);
-    if (rice > MOST_RICE || below >> MOST_RICE || size >> 48 || count >> 48)
+    if (rice > MOST_RICE || below >> MOST_RICE || (uint64_t)size >> 48 ||
+        (uint64_t)count >> 48)
         return FC_ROOM;
     if (count == 0)
         return size ? FC_LEFT : FC_OK;

@@ -4,9 +4,11 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from frugalfl.blocks import Layout, snap
-from frugalfl.codec import encode_frame, parse_codec
+from frugalfl.codec import MOST_MODELS, CodedFrame, encode_frame, parse_codec
 from frugalfl.codec.seeded import draw_again
 from frugalfl.errors import CodecError, FrameError
 from frugalfl.kept import take
@@ -317,22 +319,61 @@ def test_a_frame_of_other_shapes_is_refused_before_it_is_decoded():
         held.apply(body + zlib.crc32(body).to_bytes(4, "little"), LAYOUT)
 
 
-@pytest.mark.slow
 def test_a_client_that_missed_more_rounds_than_a_message_holds_is_sent_a_model():
     """Numbers beyond 512 cannot be summed up exactly, so that frames would follow one another."""
     model = {"a.weight": np.full((64, 800), 600, np.float32)}
     downlink, held = Downlink(model, "raw"), Held()
     _, frames = downlink.bundles_for([1])[1]
     held.apply(frames, Layout.of(model))
-    downlink.confirm(1, held.version)
     downlink = Downlink(model, "topk(0.002%) | sign | golomb")
-    for _ in range(1030):
+    downlink.confirm(1, held.version)
+    for missed in range(1, MOST_MODELS + 3):
         model = {"a.weight": downlink.view["a.weight"].copy()}
         model["a.weight"][0, 0] += 0.25
         downlink.advance(model)
-    downlink.confirm(1, held.version)
+        assert (downlink.bundles_for([1])[1][0] < 0) == (missed >= MOST_MODELS)
     held.apply(downlink.bundles_for([1])[1][1], Layout.of(model))
     np.testing.assert_array_equal(held.model["a.weight"], downlink.view["a.weight"])
+
+
+@given(
+    st.sampled_from(["dyadic(2%) | range", CODEC, "zstd"]), st.sampled_from([0, 2000.3]),
+    st.integers(0, 30), st.integers(0, 20), st.booleans(),
+)  # fmt: skip
+@settings(max_examples=6, deadline=None)
+def test_an_honest_server_sends_no_more_frames_than_a_device_takes(
+    codec, offset, missed, since, pruned
+):
+    model = {name: tensor + np.float32(offset) for name, tensor in START.items()}
+    downlink, early, newcomer = Downlink(model, codec), Held(), Held()
+    deliver(downlink, 1, early)
+    model = rounds(downlink, model, missed, 0.7)
+    if pruned:
+        downlink.prune(KEPT)
+        model = take(model, KEPT)
+    rounds(downlink, model, since, 0.7)
+    for node, held in ((1, early), (2, newcomer)):
+        deliver(downlink, node, held)
+        for name, tensor in downlink.view.items():
+            np.testing.assert_array_equal(held.model[name], tensor)
+
+
+def test_more_frames_than_a_server_sends_are_refused_before_any_is_decoded(monkeypatch):
+    downlink, held = Downlink(START, "raw"), Held()
+    deliver(downlink, 1, held)
+    step = {name: tensor * 0 for name, tensor in START.items()}
+    codec = parse_codec("dyadic(2%) | range")
+    frames = [
+        encode_frame(codec, LAYOUT, step, base=number, version=number + 1)[0]
+        for number in range(MOST_MODELS + 1)
+    ]
+    held.apply(b"".join(frames[:-1]), LAYOUT)
+    assert held.version == MOST_MODELS
+    monkeypatch.setattr(CodedFrame, "decode", lambda self: pytest.fail("it is decoded"))
+    held.version = 0
+    entries = sum(tensor.size for tensor in START.values())
+    with pytest.raises(FrameError, match=f"hold {17 * entries} entries, above {16 * entries}"):
+        held.apply(b"".join(frames), LAYOUT)
 
 
 def test_a_damaged_or_foreign_cut_is_refused():

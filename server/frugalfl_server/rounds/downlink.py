@@ -14,8 +14,9 @@ and adding may trade places, so the lists come first: what was missed, on both s
 is then one sum of the pruned model's size.
 
 The rule for old frames: together they take at most 2 B a parameter, about as much as a full model;
-older ones are dropped, and so are those beyond what one message may hold; a client that would need
-them is sent a full model.
+older ones are dropped, and so are those that would take long to add up; a client that would need
+them is sent a full model. And so is one that missed more frames than a device decodes of a message
+(:data:`~frugalfl.codec.MOST_MODELS`), if they cannot be summed up.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import numpy as np
 from frugalfl.blocks import EXACT_BELOW, LATTICE_BITS, Block, FloatArray, Layout, Parameters, snap
 from frugalfl.calls import fraction
 from frugalfl.codec import (
+    MOST_MODELS,
     MOST_PARTS,
     Codec,
     Limits,
@@ -40,6 +42,7 @@ from frugalfl.codec import (
     parse_codec,
 )
 from frugalfl.kept import Kept, take
+from frugalfl.plans import downlink_share
 from frugalfl_server.rounds.byte_budget import Budget
 
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
@@ -123,7 +126,7 @@ class Downlink:
         self.view: Parameters = {name: snap(tensor) for name, tensor in model.items()}
         self.codec = codec
         text = parse_codec(codec).text
-        share = f"dyadic({_share_for(clients):.4g})"
+        share = f"dyadic({downlink_share(clients):.4g})"
         self._codec = parse_codec(text.replace("dyadic(auto)", share))
         self._exact = parse_codec(EXACT)
         self._limits = Limits.of(self.layout)
@@ -220,7 +223,7 @@ class Downlink:
         self._frames.append(part)
         while (
             sum(map(len, self._frames)) > 2 * self._limits.entries
-            or len(self._frames) >= MOST_PARTS  # before them, a newcomer is sent a seed
+            or len(self._frames) >= MOST_PARTS
         ):
             self._frames.popleft()
 
@@ -277,13 +280,15 @@ class Downlink:
         summed = self.version
         for start in sorted((s for s in starts if oldest <= s <= self.version), reverse=True):
             kept = list(self._frames)[start - oldest :]
-            ways[start] = b"".join(kept)
+            if len(kept) < MOST_MODELS:  # before them, a newcomer is sent a seed
+                ways[start] = b"".join(kept)
             if len(kept) > 1 and start >= self._exact_since:
                 for version in range(summed, start, -1):
                     for name, step in self._steps(version).items():
                         total[name] += step
                 summed = start
-                ways[start] = min(ways[start], self._sum(total, start), key=len)
+                total_way = self._sum(total, start)
+                ways[start] = min(ways.get(start, total_way), total_way, key=len)
         return ways
 
     def _sum(self, total: Parameters, start: int) -> bytes:
@@ -345,15 +350,6 @@ class Downlink:
         self._exact_since, self._origin = state["exact_since"], state["origin"]
         before = state["pruning"]
         self._pruning = None if before is None else _Pruning.restored(before)
-
-
-def _share_for(clients: int) -> float:
-    """Return the share of entries that is worth sending after a round of so many clients.
-
-    Few clients make a noisy mean, and each of them then misses more rounds: 1.5 % for 10 clients,
-    0.65 % for 3, found on digits; with 1 % for 10 clients a point of accuracy was lost.
-    """
-    return float(min(0.003 * clients**0.7, 0.03))
 
 
 def _worth_sending(difference: FloatArray) -> FloatArray:

@@ -13,10 +13,11 @@ from frugalfl.codec.frame import (
     encode_frame,
     read_frame,
 )
-from frugalfl.codec.frame_bundle import MOST_PARTS, read_bundle
+from frugalfl.codec.frame_bundle import MOST_MODELS, MOST_PARTS, read_bundle
 from frugalfl.codec.links import Compact, Product, Sparse, Steering
 
 __all__ = [
+    "MOST_MODELS",
     "MOST_PARTS",
     "Codec",
     "CodedFrame",

@@ -11,6 +11,10 @@ from frugalfl.errors import FrameError
 
 #: Most parts of a bundle. A client that would need more is sent a full model.
 MOST_PARTS = 1024
+#: Most models' entries that all frames of a bundle hold together, but for those of a subspace, of
+#: which there are few. Each entry takes time to decode, however few bytes the frame has; what
+#: a client missed is a sum, one frame, unless its numbers are too large to be summed up exactly.
+MOST_MODELS = 16
 #: What a bundle is made of; payloads of frames are as they came.
 Part = CodedFrame | Cut | Fold
 

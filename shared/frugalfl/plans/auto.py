@@ -1,8 +1,8 @@
 """``auto``: the server chooses between all weights and a subspace, before the first round.
 
 A subspace saves bytes on the way down, to clients that missed rounds; it takes more rounds and ends
-a little lower. So it is chosen only inside the range in which that was measured, and ``full``
-everywhere else.
+a little lower. So it is chosen only inside the range in which that was measured, if it should take
+half as many bytes at most; ``full`` everywhere else.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from frugalfl.calls import Call, arity
 from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan
+from frugalfl.plans.round_bytes import full_round_b, subspace_round_b, update_b
 
 
 class _Measured(NamedTuple):
@@ -33,8 +34,8 @@ class _Measured(NamedTuple):
 
     @property
     def update_b(self) -> int:
-        """Bytes of an update: a sixth a coordinate, and 28 of a frame."""
-        return ceil(self.dimension / 6) + 28
+        """Bytes of an update."""
+        return ceil(update_b(self.dimension))
 
 
 #: The most accurate first; how many times fewer bytes than ``full`` each took.
@@ -43,6 +44,8 @@ _SUBSPACES = _Measured(1024, 5, 3, 0.6), _Measured(512, 10, 6, 1.4)
 _FEWEST_WEIGHTS, _MOST_WEIGHTS = 10_000, 1_000_000
 #: Training in a subspace takes more rounds to the same accuracy; fewer than these end too early.
 _FEWEST_ROUNDS = 60
+#: So many times fewer bytes a round a subspace must take, as estimated: its rounds bring less.
+_LEAST_SAVED = 2.0
 #: Share of the clients that must miss a round, at least, so that the way down is what costs.
 _LEAST_MISSING = 0.5
 #: Running statistics for each coordinate, at most: they travel beside them, a number each.
@@ -106,8 +109,9 @@ def choose_plan(situation: Situation) -> Choice:
     (Means of seeds 5 to 9; ``benchmarks/results/subspaces.json``.) On a task that is slow to learn
     (vibration signals, 19,462 weights) the larger one ended where ``full`` did and the smaller one
     20 points lower. The larger one is chosen, the smaller
-    one only if an update is to be shorter than the larger one's. Without missed rounds there is
-    little to save, and in a few rounds a subspace does not reach the accuracy.
+    one only if an update is to be shorter than the larger one's. Without missed rounds, or in a
+    small model, there is little to save (:mod:`~frugalfl.plans.round_bytes`), and in a few rounds
+    a subspace does not reach the accuracy.
     """
     why_not = next(_reasons_against(situation), "")
     if why_not:
@@ -119,6 +123,8 @@ def choose_plan(situation: Situation) -> Choice:
             f"uplink-budget is {situation.uplink_budget} B, and an update of the smallest subspace "
             f"that was measured takes {_SUBSPACES[-1].update_b} B",
         )
+    if too_little := _saves_too_little(situation, found):
+        return Choice("full", too_little)
     missing = situation.clients - situation.asked
     return Choice(
         found.plan,
@@ -150,6 +156,19 @@ def _reasons_against(situation: Situation) -> Iterator[str]:
             f"{situation.statistics:,} running statistics would travel beside a subspace's "
             "coordinates, one number each"
         )
+
+
+def _saves_too_little(situation: Situation, found: _Measured) -> str:
+    """Say so, if a subspace saves too few bytes for what it costs; empty: it does not."""
+    clients, asked = situation.clients, situation.asked
+    full = full_round_b(situation.weights, clients, asked, situation.uplink_budget)
+    subspace = subspace_round_b(found.dimension, found.every, clients, asked)
+    if full >= _LEAST_SAVED * subspace:
+        return ""
+    return (
+        f"a client's round should take some {full:,.0f} B, and in {found.plan} {subspace:,.0f}: a "
+        f"subspace is chosen if it takes half as many at most"
+    )
 
 
 def _largest_within(budget_b: int) -> _Measured | None:
