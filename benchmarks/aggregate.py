@@ -62,6 +62,7 @@ CODECS = (
     "feedback | topk(0.1%) | sign | golomb", "feedback | topk(1%) | sign | golomb",
     "stochastic(64 sigma) | golomb", "lowrank(4) | float16 | zstd", "raw", "float16 | zstd",
     "float16 | raw", "feedback | topk(0.1%) | sign | range", "stochastic(64 sigma) | range",
+    "feedback | topk(0.1%) | sign | range(rows)", "feedback | topk(1%) | sign | range(rows)",
     "qsgd(4) | range",
 )  # fmt: skip
 QUICK = CODECS[:2]

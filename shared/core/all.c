@@ -10,5 +10,6 @@
 #include "scales.c"
 #include "range.c"
 #include "rounding.c"
+#include "rows.c"
 #include "select.c"
 #include "sums.c"

@@ -171,6 +171,27 @@ FC_API int fc_lanes_write(
     const struct fc_decisions *decisions, uint32_t log_lanes, uint8_t *out, size_t out_size,
     size_t *written, void *memory);
 
+/* ---------------------------------------------------- nonzeros row by row: rows.c */
+
+/* The flag byte of such a frame. */
+#define FC_BY_ROWS 0x20
+
+/* The bytes of memory that both ways need. */
+FC_API size_t fc_rows_room(void);
+
+/* Decode a frame of these shapes (fewer than 2**31 cells) as far as its nonzeros. */
+FC_API int fc_rows_decode(
+    const struct fc_shape *shapes, uint32_t tensors, const uint8_t *data, size_t size,
+    struct fc_nonzeros *found, void *memory, size_t memory_size);
+
+/*
+ * Encode nonzeros, at most 32,768 and as many as there is room for: FC_VALUE if their places are
+ * not rising or not of these shapes, FC_FULL.
+ */
+FC_API int fc_rows_encode(
+    const struct fc_shape *shapes, uint32_t tensors, struct fc_nonzeros *known, uint8_t *out,
+    size_t out_size, size_t *written, void *memory, size_t memory_size);
+
 /* ------------------------------------------------------- thresholds and rounding: rounding.c */
 
 /* Words `first` to `first + count - 1` of a seed, modulo 2**32. */
@@ -186,6 +207,10 @@ FC_API int fc_round_shared(
 /* Round |value| * per_step + raise down, and give it the value's sign: FC_VALUE. */
 FC_API int fc_round_nearest(
     const float *values, size_t count, float per_step, float raise, int32_t *symbols);
+
+/* Multiply by a power of two; FC_VALUE if a product is no whole number between -2**31 and 2**31. */
+FC_API int fc_whole_multiples(
+    const float *values, size_t count, double per_step, int32_t *symbols);
 
 /*
  * Of symbols with sizes 1, 2 and 3 up: add to three sums by how much the values they were rounded

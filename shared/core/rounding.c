@@ -127,6 +127,32 @@ FC_API int fc_round_nearest(
     return bad ? FC_VALUE : FC_OK;
 }
 
+FC_INLINE void multiples_body(
+    const float *values, size_t count, double per_step, int32_t *symbols, int *bad)
+{
+    int32_t beyond = 0;
+    for (size_t i = 0; i < count; i++) {
+        const double scaled = values[i] * per_step;
+        const int fits = scaled > -2147483648.0 && scaled < 2147483648.0;
+        const int32_t whole = (int32_t)(fits ? scaled : 0.5);
+        beyond |= whole != (fits ? scaled : 0.5);
+        symbols[i] = whole;
+    }
+    *bad = beyond;
+}
+COMPILED_TWICE(
+    multiples,
+    (const float *values, size_t count, double per_step, int32_t *symbols, int *bad),
+    (values, count, per_step, symbols, bad))
+
+FC_API int fc_whole_multiples(
+    const float *values, size_t count, double per_step, int32_t *symbols)
+{
+    int bad = 0;
+    multiples(values, count, per_step, symbols, &bad);
+    return bad ? FC_VALUE : FC_OK;
+}
+
 FC_API void fc_excess(
     const float *values, const int32_t *symbols, size_t count, double step, double *sums,
     uint64_t *counts)
@@ -155,12 +181,11 @@ FC_API void fc_excess(
 FC_INLINE void restore_body(
     const int32_t *symbols, size_t count, double step, const double *offsets, float *values)
 {
-    const double one = offsets[1], two = offsets[2], more = offsets[3];
+    const double by[7] = {-offsets[3], -offsets[2], -offsets[1], 0.0, offsets[1], offsets[2], offsets[3]};
     for (size_t i = 0; i < count; i++) {
-        const int32_t symbol = symbols[i];
-        const double exact = symbol, size = exact < 0 ? -exact : exact;
-        const double by = size < 1 ? 0.0 : size < 2 ? one : size < 3 ? two : more;
-        values[i] = (float)((exact + (exact < 0 ? -by : by)) * step);
+        /* Adding a symbol's sign times its offset: each sign has offsets of its own. */
+        const int32_t symbol = symbols[i], at = fc_clamp(symbol, -3, 3);
+        values[i] = (float)((symbol + by[at + 3]) * step);
     }
 }
 COMPILED_TWICE(

@@ -22,6 +22,8 @@ TYPES = {
     "EXP2": "uint32_t",
     "LEVELS": "uint16_t",
     "SIGN_LEVELS": "uint16_t",
+    "SHARE_LOGS": "uint32_t",
+    "FIRST_HALVES": "uint32_t",
 }
 _HEAD = """\
 /* Made by tables.py from frugalfl/codec/entropy/chance_tables.py: do not edit. */

@@ -19,6 +19,8 @@ CODECS = [
     "topk(10%) | float16 | zstd",
     "sign | golomb",
     "sign | range",
+    "topk(10%) | sign | range(rows)",
+    "feedback | nearest(2%) | range(rows)",
     "feedback | topk(10%) | sign | golomb",
     "feedback | topk(10%) | sign | range",
     "nearest(1.27 sigma) | range",

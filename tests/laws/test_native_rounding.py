@@ -116,6 +116,23 @@ def test_topk_keeps_the_same_entries(values, share):
     assert one == other
 
 
+MULTIPLES = st.integers(-(2**23), 2**23).map(lambda n: float(np.float32(n * 2.0**-22)))
+
+
+@given(st.one_of(ANY, hnp.arrays(np.float32, SHAPES, elements=MULTIPLES)))
+@example(np.float32([128.0]))
+@example(np.float32([-128.0]))
+@example(np.float32([127.99999, 2.0**-24, -0.0]))
+@example(np.float32([2.0**-25]))
+def test_multiples_of_the_lattice_are_the_same_symbols(values):
+    def work():
+        symbols, side = Dyadic(None).forward([values, values[:1]], 0)
+        return [bits(symbol) for symbol in symbols], side
+
+    one, other = both(work)
+    assert one == other
+
+
 @given(PLAIN, st.sampled_from([0.01, 0.3, 1.0]))
 def test_dyadic_takes_the_same_step(values, share):
     one, other = both(lambda: Dyadic(share).forward([values], 0)[1])

@@ -93,7 +93,7 @@ def undither(tensors: Sequence[Tensor], step: float, seed: int) -> list[FloatArr
     ]
 
 
-def _between(tensors: Sequence[Tensor], seed: int) -> list[npt.NDArray[np.float64]]:
+def _between(tensors: Sequence[Tensor], seed: int) -> list[npt.NDArray[np.floating]]:
     """Return a number between -1/2 and 1/2 for each entry."""
     words = shared_dither([tensor.shape for tensor in tensors], seed)
     return [(word + 0.5) * 2.0**-32 - 0.5 for word in words]

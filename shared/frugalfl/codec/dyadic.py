@@ -22,12 +22,13 @@ from frugalfl.codec.buffer import Reader
 from frugalfl.codec.entropy.rounding import DEAD_ZONE, restore, round_nearest
 from frugalfl.codec.links import Family, Tensor, Transform
 from frugalfl.errors import CodecError, FrameError
-from frugalfl.native.select import rank_of
+from frugalfl.native.rounding import rounder
 
 #: Share of ``auto`` if no server chooses one.
 _UNSTEERED = 0.01
 #: Largest exponent of a step; with the smallest, -LATTICE_BITS, this fits one byte.
 _LARGEST = 64
+_NO_LATTICE = f"dyadic without a share codes multiples of 2**-{LATTICE_BITS} only"
 
 
 class Dyadic(Transform):
@@ -64,10 +65,20 @@ class Dyadic(Transform):
 
 def _exactly(tensors: Sequence[Tensor]) -> tuple[list[Tensor], int]:
     """Return the tensors as multiples of the largest power of two that divides them all."""
+    if (quick := rounder(*tensors)) is not None:
+        multiples = [quick.exactly(tensor, 2.0**LATTICE_BITS) for tensor in tensors]
+        whole = [multiple for multiple in multiples if multiple is not None]
+        if len(whole) < len(tensors):
+            raise CodecError(_NO_LATTICE)
+        return _shifted(whole)
     scaled = [tensor.astype(np.float64) * 2.0**LATTICE_BITS for tensor in tensors]
     if any(not (np.abs(s) < 2**31).all() or (s != np.rint(s)).any() for s in scaled):
-        raise CodecError(f"dyadic without a share codes multiples of 2**-{LATTICE_BITS} only")
-    symbols = [s.astype(np.int32) for s in scaled]
+        raise CodecError(_NO_LATTICE)
+    return _shifted([s.astype(np.int32) for s in scaled])
+
+
+def _shifted(symbols: list[Tensor]) -> tuple[list[Tensor], int]:
+    """Return multiples of the lattice's step without the zero bits that all have in common."""
     bits = int(np.bitwise_or.reduce([np.bitwise_or.reduce(s, axis=None) for s in symbols]))
     zeros = (bits & -bits).bit_length() - 1 if bits else 0
     return [s >> zeros for s in symbols], zeros - LATTICE_BITS
@@ -75,15 +86,11 @@ def _exactly(tensors: Sequence[Tensor]) -> tuple[list[Tensor], int]:
 
 def _exponent(tensors: Sequence[Tensor], share: float) -> int:
     """Return the exponent of the step at which about ``share`` of the entries survive."""
-    values = np.concatenate([tensor.ravel() for tensor in tensors])
-    survivors = min(ceil(share * values.size), int(np.count_nonzero(values)))
+    sizes = np.concatenate([np.abs(tensor).ravel() for tensor in tensors])
+    survivors = min(ceil(share * sizes.size), int(np.count_nonzero(sizes)))
     if survivors == 0:
         return -LATTICE_BITS
-    if (found := rank_of(values, survivors)) is not None:
-        least = np.float32(found.least)
-    else:
-        sizes = np.abs(values)
-        least = np.partition(sizes, sizes.size - survivors)[sizes.size - survivors]
+    least = np.partition(sizes, sizes.size - survivors)[sizes.size - survivors]
     return min(max(round(log2(least / DEAD_ZONE)), -LATTICE_BITS), _LARGEST)
 
 

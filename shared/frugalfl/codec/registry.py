@@ -76,7 +76,7 @@ CHOOSERS: dict[str, Callable[[Call, Callable[[Call], Chain]], Coder]] = {
 ENDS = frozenset({*CODERS, *CHOOSERS, "statistics"})
 
 #: Other links whose arguments matter to the encoder only, and that read without them as they are.
-ENCODER_ONLY = frozenset({"auto", "dyadic"})
+ENCODER_ONLY = frozenset({"auto", "dyadic", "range"})
 
 #: Bytes that stand for the names of links, and for words in their arguments, inside a frame.
 SHORT = {

@@ -138,7 +138,7 @@ class Frame:
         self._live = np.empty(max(survey.shape[1] for survey in surveys), np.uint32)
         self._spare = np.empty(max(survey.spare for survey in surveys), np.uint8)
         self._decisions = _Decisions(
-            *map(address, (self._codes, self._ends, self._raw, self._live))
+            address(self._codes), address(self._ends), address(self._raw), address(self._live)
         )
 
     def code(self, survey: Survey, trees: Bytes, pairs: Bytes, more: Bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ def _library() -> ctypes.CDLL:
     library = core()
     assert library is not None  # who calls has asked
     memory, word = ctypes.c_void_p, ctypes.c_uint32
-    described = [memory, ctypes.c_size_t, ctypes.c_double, word, word, memory]
+    described: list[Any] = [memory, ctypes.c_size_t, ctypes.c_double, word, word, memory]
     library.fc_dither.argtypes = library.fc_undither.argtypes = described
     library.fc_undither.restype = None
     return library

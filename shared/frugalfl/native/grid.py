@@ -44,7 +44,8 @@ Words = Sequence[NDArray[np.uint32]]
 
 
 @lru_cache(maxsize=256)
-def _array(shapes: Shapes) -> Array[_Shape]:
+def array_of(shapes: Shapes) -> Array[_Shape]:
+    """Return shapes as the core takes them."""
     return (_Shape * len(shapes))(*(_Shape(*shape) for shape in shapes))
 
 
@@ -61,7 +62,7 @@ class Tensors:
     """
 
     def __init__(self, shapes: Shapes, words: int | Words | None) -> None:
-        self._array = _array(shapes)
+        self._array = array_of(shapes)
         self.grid = Grid(
             addressof(self._array), None, len(shapes), 0, words is not None, _machine()
         )

@@ -58,6 +58,11 @@ class _Found(threading.local):
 _found = _Found()
 
 
+def found_room() -> _Found:
+    """Return this thread's room for 32,768 nonzeros; its next call writes there."""
+    return _found
+
+
 def decode_nonzeros(
     data: bytes, shapes: Shapes, words: int | Words | None
 ) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
@@ -73,7 +78,7 @@ def decode_nonzeros(
     ask, decode = _functions().nonzeros_room, _functions().decode_nonzeros
     tensors, found = Tensors(shapes, words), _found
     memory, held = _room.of(ask(tensors.reference, tensors.order, MAX_HITS))
-    _check(
+    check(
         decode(
             tensors.reference, tensors.order, data, len(data), found.reference, memory, held.size
         )
@@ -126,7 +131,7 @@ def _decode_lanes(
     ask, decode = _functions().tensors_room, _functions().decode_tensors
     tensors = Tensors(shapes, words)
     memory, held = _room.of(ask(tensors.reference))
-    _check(decode(tensors.reference, data, len(data), address(flat), memory, held.size))
+    check(decode(tensors.reference, data, len(data), address(flat), memory, held.size))
 
 
 def encode_scattered(
@@ -146,7 +151,7 @@ def encode_scattered(
     memory, held = _room.of(ask(tensors.reference, None, tensors.order, nonzeros))
     written = c_size_t()
     out = np.empty(64 + 16 * nonzeros, np.uint8)
-    _check(
+    check(
         encode(
             tensors.reference, tensors.order, pointers, nonzeros, address(out), out.size,
             byref(written), memory, held.size,
@@ -155,7 +160,12 @@ def encode_scattered(
     return out[: written.value].tobytes()
 
 
-def _check(status: int) -> None:
+def check(status: int) -> None:
+    """Refuse a frame that the core refuses.
+
+    Raises:
+        FrameError: It does.
+    """
     if status:
         raise FrameError(_MESSAGES.get(status, f"the native core refuses the frame ({status})"))
 

@@ -6,6 +6,7 @@ import ctypes
 import threading
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,8 @@ def _library() -> ctypes.CDLL:
     word, size, memory = ctypes.c_uint32, ctypes.c_size_t, ctypes.c_void_p
     library.fc_rans_room.argtypes = [word]
     library.fc_rans_room.restype = size
-    vector, room = [memory, word, word, word, word], [memory, size]
+    vector: list[Any] = [memory, word, word, word, word]
+    room: list[Any] = [memory, size]
     library.fc_rans_encode.argtypes = [*vector, memory, size, memory, *room]
     library.fc_rans_decode.argtypes = [ctypes.c_char_p, size, *vector, *room]
     return library

@@ -30,6 +30,7 @@ def _typed(library: c.CDLL) -> c.CDLL:
         pointer, size, c.c_double, c.c_uint32, c.c_uint32, pointer,
     ]  # fmt: skip
     library.fc_round_nearest.argtypes = [pointer, size, c.c_float, c.c_float, pointer]
+    library.fc_whole_multiples.argtypes = [pointer, size, c.c_double, pointer]
     library.fc_excess.argtypes = [pointer, pointer, size, c.c_double, pointer, pointer]
     library.fc_excess.restype = None
     library.fc_restore.argtypes = [pointer, size, c.c_double, pointer, pointer]
@@ -93,6 +94,12 @@ class Rounder:
         status = self._core.fc_round_nearest(
             address(flat), flat.size, per_step, up, address(symbols)
         )
+        return None if status else symbols
+
+    def exactly(self, values: Array, per_step: float) -> Symbols | None:
+        """Multiply; nothing if a product is no whole number, or one beyond 31 bits and a sign."""
+        flat, symbols = contiguous(values), np.empty(values.shape, np.int32)
+        status = self._core.fc_whole_multiples(address(flat), flat.size, per_step, address(symbols))
         return None if status else symbols
 
     def excess(

@@ -22,6 +22,7 @@ from . import native_dense
 from .dense import DenseCoder
 from .lanes import MAX_LOG_LANES, LaneDecoder, LaneEncoder, least_log_lanes
 from .rangecoder import BitCounter, Decoder, Encoder, SymbolCoder, fresh
+from .row_frames import BY_ROWS, count_rows, decode_rows, encode_rows, nonzeros_of
 from .scales import Scales
 from .scatter import MAX_HITS, Hit, code_scattered
 from .thresholds import SharedThresholds
@@ -42,7 +43,9 @@ _NONE: Nonzeros = (np.zeros(0, np.int64), np.zeros(0, np.int32))
 
 
 def encode_tensors(
-    tensors: Sequence[Symbols], thresholds: Sequence[Thresholds] | None = None
+    tensors: Sequence[Symbols],
+    thresholds: Sequence[Thresholds] | None = None,
+    by_rows: bool = False,
 ) -> bytes:
     """Encode integer matrices as one frame.
 
@@ -50,6 +53,7 @@ def encode_tensors(
         tensors: 2-D arrays of integers that fit in int32; mostly zeros pays most.
         thresholds: the uint32 rounding thresholds that made them, one array for each tensor, if
             the decoder will know them too.
+        by_rows: code the nonzeros row by row, if there are no thresholds and few enough of them.
 
     Raises:
         CodecError: an array is not 2-D, not of integers, or holds a value beyond int32.
@@ -60,6 +64,8 @@ def encode_tensors(
     if not any(flat.any() for flat in flats):
         return b""
     shapes = [(int(tensor.shape[0]), int(tensor.shape[1])) for tensor in tensors]
+    if by_rows and thresholds is None and (nonzeros := nonzeros_of(flats)) is not None:
+        return encode_rows(shapes, nonzeros)
     dense = _choose_dense(flats, thresholds is not None)
     if core() is not None:
         frame = _encode_natively(flats, tuple(shapes), thresholds, dense)
@@ -90,6 +96,8 @@ def decode_tensors(
         FrameError: the bytes are not a frame of these shapes.
     """
     tensors: list[NDArray[np.int32]] = []
+    if _is_by_rows(data, thresholds is not None):
+        return _filled(decode_rows(bytes(data), shapes), shapes)
     if _natively(data, shapes, thresholds):
         return native.decode_tensors(bytes(data), tuple(shapes), _words(thresholds))
     nonzeros = _decode(bytes(data), shapes, thresholds)
@@ -119,6 +127,8 @@ def decode_nonzeros(
     Raises:
         FrameError: the bytes are not a frame of these shapes.
     """
+    if _is_by_rows(data, thresholds is not None):
+        return decode_rows(bytes(data), shapes)
     if _natively(data, shapes, thresholds):
         return native.nonzeros_of(bytes(data), tuple(shapes), _words(thresholds))
     nonzeros = _decode(bytes(data), shapes, thresholds)
@@ -128,6 +138,22 @@ def decode_nonzeros(
         np.concatenate([np.zeros(0, np.int64), *places]),
         np.concatenate([np.zeros(0, np.int32), *(values for _, values in nonzeros)]),
     )
+
+
+def _is_by_rows(data: bytes | bytearray | memoryview, hinted: bool) -> bool:
+    """Whether a frame's nonzeros are coded row by row."""
+    return len(data) > 0 and _check_flags(data[0], hinted) == BY_ROWS
+
+
+def _filled(nonzeros: Nonzeros, shapes: Sequence[Shape]) -> list[NDArray[np.int32]]:
+    """Return tensors, which share one array."""
+    ends = list(accumulate(rows * cols for rows, cols in shapes))
+    flat = np.zeros(ends[-1] if ends else 0, np.int32)
+    flat[nonzeros[0]] = nonzeros[1]
+    return [
+        flat[end - rows * cols : end].reshape(rows, cols)
+        for (rows, cols), end in zip(shapes, ends, strict=True)
+    ]
 
 
 def _natively(
@@ -185,12 +211,18 @@ def _decode(
     return deque(found[index] for index in range(len(shapes)))
 
 
-def ideal_bits(tensors: Sequence[Symbols], thresholds: Sequence[Thresholds] | None = None) -> float:
+def ideal_bits(
+    tensors: Sequence[Symbols],
+    thresholds: Sequence[Thresholds] | None = None,
+    by_rows: bool = False,
+) -> float:
     """The cost of every decision under the coder's own model, side information included."""
     flats = [_check(tensor) for tensor in tensors]
     if not any(flat.any() for flat in flats):
         return 0.0
     shapes = [(int(tensor.shape[0]), int(tensor.shape[1])) for tensor in tensors]
+    if by_rows and thresholds is None and (nonzeros := nonzeros_of(flats)) is not None:
+        return count_rows(shapes, nonzeros)
     scalar, lanes = BitCounter(), LaneEncoder()
     dense = _choose_dense(flats, thresholds is not None)
     _code_known(scalar, lanes, flats, shapes, thresholds, dense)
@@ -215,7 +247,8 @@ def _check(tensor: Symbols) -> NDArray[np.int32]:
 
 
 def _check_flags(flags: int, hinted: bool) -> int:
-    if flags & 0x30 or (flags & 0x0F) > (MAX_LOG_LANES if flags & LANED else 0):
+    lanes = flags & 0x0F
+    if flags != BY_ROWS and (flags & 0x30 or lanes > (MAX_LOG_LANES if flags & LANED else 0)):
         raise FrameError(f"flag byte 0x{flags:02x} is not one of this format")
     if bool(flags & HINTED) != hinted:
         need = "needs" if flags & HINTED else "was made without"

@@ -120,6 +120,14 @@ class Encoder:
         _learn(counts, at, value)
         return value
 
+    def chance(self, ones: int, value: int) -> int:
+        """Code a decision that is 1 with the chance `ones / 65536`."""
+        if value:
+            self._code(0, ones, 1 << _SCALE)
+        else:
+            self._code(ones, (1 << _SCALE) - ones, 1 << _SCALE)
+        return value
+
     def pick(self, sums: Sequence[int], start: int, stop: int, value: int) -> int:
         """Code an index in [start, stop), weighted by the differences of `sums`."""
         base = sums[start]
