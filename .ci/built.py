@@ -18,6 +18,7 @@ from typing import NamedTuple
 from zipfile import ZipFile
 
 import lief
+from elftools.elf.elffile import ELFFile
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "shared" / "core"))
@@ -81,6 +82,8 @@ def check_wheel(wheel: Path, platform: Platform) -> Row:
             raise SystemExit(f"{wheel.name}: libraries {names}")
         library = Path(packed.extract(names[0], folder))
         check_symbols(library)
+        if "_armv" in platform.tag:
+            check_arm(library, newest=9 if "armv6" in platform.tag else 10)
         return Row(wheel.name, wheel.stat().st_size, library.stat().st_size, run(library))
 
 
@@ -116,6 +119,19 @@ def check_symbols(library: Path) -> None:
     libraries = {getattr(one, "name", one) for one in read.libraries} - _NEEDED
     if wanted or libraries:
         raise SystemExit(f"{library.name}: asks for {sorted(wanted)} of {sorted(libraries)}")
+
+
+def check_arm(library: Path, newest: int) -> None:
+    """See that a 32-bit ARM library takes floats in registers and is for no newer processor.
+
+    Architectures are numbered as in the ABI of the Arm architecture: 6 to 9 are ARMv6, 10 ARMv7.
+    """
+    with library.open("rb") as opened:
+        section = ELFFile(opened).get_section_by_name(".ARM.attributes")
+        parts = [one for sub in section.iter_subsections() for one in sub.iter_subsubsections()]
+        found = {one.tag: one.value for part in parts for one in part.iter_attributes()}
+    if found["TAG_CPU_ARCH"] > newest or found["TAG_ABI_VFP_ARGS"] != 1:
+        raise SystemExit(f"{library.name}: for a newer processor, or soft floats: {found}")
 
 
 def check_object(made: Path, output: Path) -> Row:

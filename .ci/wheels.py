@@ -71,8 +71,9 @@ def freestanding(name: str, output: Path) -> built.Row:
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         made = Path(folder) / output.with_suffix(".o" if output.suffix == ".a" else "").name
-        flags = (*build.COMMON, *platforms.FREESTANDING[name])
-        if complaint := build.compile_core(build.zig(), flags, made):
+        target = platforms.FREESTANDING[name]
+        flags = (*build.COMMON, *target.flags)
+        if complaint := build.compile_core(build.zig(), flags, made, target.source):
             raise SystemExit(f"{name}: {complaint}")
         if output.suffix == ".a":
             archive(made, output)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from plain_lanes import PlainDense, PlainLanes
+from plain_rows import decode_rows
 
 from frugalfl.codec.entropy.chance_tables import (
     CHANCES,
@@ -58,6 +59,12 @@ def _decode(
     shapes: Sequence[tuple[int, int]],
     thresholds: Sequence[Sequence[int]] | None,
 ) -> None:
+    if data[0] == 0x20 and thresholds is None:
+        rows = Decoder(data, 1)
+        decode_rows(rows, flats, shapes)
+        if rows.spare_bytes() > 0:
+            raise FrameError("bytes are left over: corrupt frame")
+        return
     hinted, laned, log_lanes = data[0] >> 7, data[0] >> 6 & 1, data[0] & 0x0F
     if data[0] & 0x30 or log_lanes > 11 * laned or bool(hinted) != (thresholds is not None):
         raise FrameError(f"flag byte 0x{data[0]:02x} is not one of this format, or not as asked")

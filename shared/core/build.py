@@ -52,11 +52,13 @@ def fingerprint() -> int:
     return int(runpy.run_path(str(PACKAGE / "source.py"))["fingerprint"](CORE))
 
 
-def compile_core(command: list[str], flags: tuple[str, ...], output: Path) -> str:
-    """Compile ``all.c``; return what the compiler complained about if it failed."""
-    source = f"-DFC_SOURCE={fingerprint()}u"
+def compile_core(
+    command: list[str], flags: tuple[str, ...], output: Path, source: str = "all.c"
+) -> str:
+    """Compile the core, or a part; return what the compiler complained about if it failed."""
+    of = f"-DFC_SOURCE={fingerprint()}u"
     done = subprocess.run(
-        [*command, *flags, source, str(CORE / "all.c"), "-o", str(output)],
+        [*command, *flags, of, str(CORE / source), "-o", str(output)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return (done.stderr or f"exit code {done.returncode}") if done.returncode else ""

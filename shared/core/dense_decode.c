@@ -23,6 +23,7 @@ struct fc_dense {
     uint32_t raw; /* nonzeros whose signs come last */
     uint8_t *row_class, *sign_class, *col_class;
     uint32_t *live, *row_end; /* columns that are not empty; where a row's nonzeros end */
+    uint16_t *lines;          /* by row class: the chance of each of those columns */
     uint32_t *raws;           /* the cells of those nonzeros */
     /* Of the nonzeros of one tensor. */
     uint32_t *place;
@@ -44,8 +45,9 @@ FC_INLINE uint32_t fc_pop(struct fc_lanes *lanes, uint32_t index, uint32_t p)
 {
     uint32_t *state = lanes->state + (index & lanes->mask);
     const uint32_t slot = *state & 4095, high = *state >> FC_LANE_SCALE, one = slot < p;
-    const uint32_t product = p * high;
-    uint32_t next = one ? product + slot : *state - product - p;
+    /* Without a branch: nobody can predict what is coded well. */
+    const uint32_t hit = p * high + slot, miss = *state - p * high - p;
+    uint32_t next = miss + ((hit - miss) & (0u - one));
     if (next < 1 << 16)
         next = next << 16 | fc_lane_word(lanes);
     *state = next;
@@ -76,6 +78,14 @@ static void fc_classes(struct fc_dense *d, uint8_t *values, uint32_t count)
     }
 }
 
+/* The chance of each column that is not empty, in rows of a class. */
+static void fc_make_line(
+    const struct fc_dense *d, uint32_t width, const uint8_t *level, uint16_t *chances)
+{
+    for (uint32_t k = 0; k < width; k++)
+        chances[k] = FC_LEVELS[level[d->col_class[d->live[k]]]];
+}
+
 static uint32_t fc_live_columns(struct fc_dense *d, uint32_t cols)
 {
     uint32_t live = 0;
@@ -90,20 +100,25 @@ static uint32_t fc_live_columns(struct fc_dense *d, uint32_t cols)
 static uint32_t fc_decode_cells(
     struct fc_dense *d, uint32_t rows, uint32_t cols, uint8_t levels[16][16])
 {
-    const uint32_t live_cols = fc_live_columns(d, cols), *live = d->live;
-    uint32_t count = 0, index = 0, *place = d->place;
+    const uint32_t width = fc_live_columns(d, cols);
+    uint32_t count = 0, index = 0, made = 0, *restrict place = d->place;
     struct fc_lanes lanes = d->lanes;
-    const uint8_t *col_class = d->col_class;
-    uint8_t *kind = d->kind;
     for (uint32_t r = 0, at = 0; r < rows; r++) {
-        if (d->row_class[r] == 0)
+        const uint32_t class = d->row_class[r], first = count;
+        uint16_t *restrict chances = d->lines + (size_t)class * cols;
+        if (class == 0)
             continue;
-        const uint8_t *level = levels[d->row_class[r]];
-        for (uint32_t k = 0; k < live_cols; k++) {
-            const uint32_t c = live[k], chance = level[col_class[c]];
-            place[count] = r * cols + c;
-            kind[count] = (uint8_t)(chance >> 2);
-            count += fc_pop(&lanes, index++, FC_LEVELS[chance]);
+        if (!(made >> class & 1))
+            fc_make_line(d, width, levels[class], chances);
+        made |= 1u << class;
+        for (uint32_t k = 0; k < width; k++) {
+            place[count] = k;
+            count += fc_pop(&lanes, index++, chances[k]);
+        }
+        for (uint32_t i = first; i < count; i++) {
+            const uint32_t c = d->live[place[i]];
+            d->kind[i] = levels[class][d->col_class[c]] >> 2;
+            place[i] = r * cols + c;
         }
         d->row_end[at++] = count;
     }
@@ -127,8 +142,7 @@ static void fc_decode_signs(struct fc_dense *d, uint32_t live_rows, uint32_t fir
             }
         else
             for (; n < end; n++)
-                if (fc_pop(&lanes, index++, FC_SIGN_LEVELS[class]))
-                    d->kind[n] |= FC_MINUS;
+                d->kind[n] |= (uint8_t)(fc_pop(&lanes, index++, FC_SIGN_LEVELS[class]) << 7);
     }
     fc_keep(d, lanes);
 }
@@ -238,32 +252,31 @@ static void fc_decode_dense(
         fc_decode_sizes(d, symbols + first, count);
 }
 
+/* Give a symbol its sign, without a branch; whether that cannot be. */
+FC_INLINE uint32_t fc_sign(int32_t *symbol, uint32_t minus)
+{
+    const uint32_t size = (uint32_t)*symbol;
+    *symbol = (int32_t)((size ^ (0u - minus)) + minus);
+    return (size >> 31) & ~minus; /* 2**31 needs a minus */
+}
+
 /* The signs that come last: first those that the states are filled with. */
 static void fc_decode_raw_signs(struct fc_dense *d, int32_t *symbols)
 {
     struct fc_lanes lanes = d->lanes;
     const uint32_t room = 16 * (lanes.mask + 1), filled = fc_least(d->raw, room);
-    for (uint32_t i = filled; i < d->raw; i++) {
-        int32_t *symbol = symbols + d->raws[i];
-        if (fc_pop(&lanes, i - filled, 2048))
-            *symbol = (int32_t)(0u - (uint32_t)*symbol);
-        else if (*symbol < 0) /* 2**31 needs a minus */
-            fc_fail(d->scalar, FC_LARGE);
-    }
+    uint32_t large = 0, other = 0;
+    for (uint32_t i = filled; i < d->raw; i++)
+        large |= fc_sign(symbols + d->raws[i], fc_pop(&lanes, i - filled, 2048));
     fc_keep(d, lanes);
     for (uint32_t lane = 0; lane <= lanes.mask; lane++)
-        if (lanes.state[lane] >> 16 != 1)
-            fc_fail(d->scalar, FC_CORRUPT);
-    for (uint32_t i = 0; i < room; i++) {
-        const uint32_t one = lanes.state[i >> 4] >> (i & 15) & 1;
-        int32_t *symbol = symbols + (i < filled ? d->raws[i] : 0);
-        if (i >= filled && one)
-            fc_fail(d->scalar, FC_CORRUPT);
-        else if (i < filled && one)
-            *symbol = (int32_t)(0u - (uint32_t)*symbol);
-        else if (i < filled && *symbol < 0)
-            fc_fail(d->scalar, FC_LARGE);
-    }
+        other |= lanes.state[lane] >> 16 != 1;
+    for (uint32_t i = 0; i < filled; i++)
+        large |= fc_sign(symbols + d->raws[i], lanes.state[i >> 4] >> (i & 15) & 1);
+    for (uint32_t i = filled; i < room; i++)
+        other |= lanes.state[i >> 4] >> (i & 15) & 1;
+    if (large || other)
+        fc_fail(d->scalar, large ? FC_LARGE : FC_CORRUPT);
 }
 
 static void fc_lay_out_dense(struct fc_dense *d, const struct fc_grid *grid, struct fc_room *room)
@@ -282,6 +295,7 @@ static void fc_lay_out_dense(struct fc_dense *d, const struct fc_grid *grid, str
     d->col_class = fc_part(room, cols, 1);
     d->live = fc_part(room, cols + 1, sizeof *d->live);
     d->row_end = fc_part(room, rows, sizeof *d->row_end);
+    d->lines = fc_part(room, 16 * (cols + 1), sizeof *d->lines);
     d->place = fc_part(room, most + 1, sizeof *d->place);
     d->kind = fc_part(room, most + 1, 1);
     d->raws = fc_part(room, cells, sizeof *d->raws);

@@ -132,10 +132,12 @@ static void fc_code_classes(
         const uint8_t *level = levels + (1u << depth) - 1;
         for (uint32_t i = 0; i < 1u << depth; i++)
             fc_level(&f->scalar, &f->tables, FC_TREE, FC_EVEN, level[i], 1);
+        uint8_t *restrict next = passes->next;
         for (uint32_t i = 0; i < count; i++) {
             const uint32_t one = values[i] >> (3 - depth) & 1;
-            *passes->next++ = (uint8_t)(level[values[i] >> (4 - depth)] | one << 7);
+            next[i] = (uint8_t)(level[values[i] >> (4 - depth)] | one << 7);
         }
+        passes->next += count;
         fc_end_pass(passes);
     }
 }
@@ -175,13 +177,13 @@ static void fc_code_signs(
 {
     for (uint32_t r = 0; r < rows; r++) {
         const uint32_t count = lines->by_row[r];
-        const uint8_t class = count ? lines->sign_class[r] : 0;
-        if (class == FC_RAW_SIGN)
-            for (uint32_t i = 0; i < count; i++)
-                *(*raw)++ = value[i] < 0;
-        else
-            for (uint32_t i = 0; i < count; i++)
-                *passes->next++ = (uint8_t)(FC_SIGN_CODE + class + (value[i] < 0 ? FC_ONE : 0));
+        const uint32_t class = count ? lines->sign_class[r] : 0;
+        const uint8_t code = class == FC_RAW_SIGN ? 0 : (uint8_t)(FC_SIGN_CODE + class);
+        const uint32_t shift = class == FC_RAW_SIGN ? 0 : 7;
+        uint8_t **end = class == FC_RAW_SIGN ? raw : &passes->next, *restrict next = *end;
+        for (uint32_t i = 0; i < count; i++)
+            next[i] = (uint8_t)(code | ((uint32_t)value[i] >> 31) << shift);
+        *end += count;
         value += count;
     }
     fc_end_pass(passes);
@@ -216,12 +218,12 @@ static void fc_code_excess(
 
 /* Sizes in unary; those that go on are kept at the front of the lists, which are overwritten. */
 static void fc_code_sizes(
-    struct fc_dense_frame *f, struct fc_passes *passes, uint32_t *sizes, uint8_t *buckets,
-    uint32_t count, const uint8_t *more)
+    struct fc_dense_frame *f, struct fc_passes *passes, uint32_t *restrict sizes,
+    uint8_t *restrict buckets, uint32_t count, const uint8_t *more)
 {
     for (uint32_t size = 1; size <= FC_UNARY; size++, more += 16) {
         uint32_t used = 0, last = FC_EVEN, left = 0;
-        uint8_t any = 0, *next = passes->next;
+        uint8_t any = 0, *restrict next = passes->next;
         for (uint32_t i = 0; i < count; i++) {
             used |= 1u << buckets[i];
             any |= sizes[i] > size;

@@ -77,7 +77,7 @@ struct fc_nonzeros {
 /*
  * Where no thresholds are shared, the order of the cells depends on the shapes alone: prepare it
  * once, and hand it to every call (NULL: it is made anew). It must stay where it was prepared.
- * `spare` is 65,536 bytes that may be written.
+ * `spare` is 196,608 bytes that may be written.
  */
 FC_API size_t fc_order_room(const struct fc_grid *grid);
 FC_API int fc_order_prepare(const struct fc_grid *grid, void *memory, size_t size, void *spare);

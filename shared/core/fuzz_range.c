@@ -32,7 +32,7 @@ static uint32_t below(uint32_t bound)
 
 static void fail(const char *what)
 {
-    printf("after %lu frames: %s\n", made, what);
+    fprintf(stderr, "after %lu frames: %s\n", made, what);
     abort();
 }
 
@@ -258,7 +258,7 @@ static uint8_t *mutate(const struct sample *s, size_t *size)
 static void try_sample(struct sample *s)
 {
     const size_t order_size = s->grid.hinted ? 0 : fc_order_room(&s->grid);
-    void *order = order_size && below(2) ? exactly(order_size) : NULL, *spare = exactly(65536);
+    void *order = order_size && below(2) ? exactly(order_size) : NULL, *spare = exactly(FC_SPARE);
     int32_t *all = exactly(s->cells * sizeof *all);
     if (order)
         fc_order_prepare(&s->grid, order, order_size, spare);

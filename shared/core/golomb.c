@@ -140,14 +140,32 @@ FC_API int fc_golomb_decode(
     return last > below ? FC_LARGE : FC_OK;
 }
 
+/* How many zeros follow, at least, after the first one: whole groups are seen at once. */
+FC_INLINE size_t zeros_at(const int32_t *symbols, size_t count)
+{
+    enum { GROUP = 16 };
+    size_t zeros = 1;
+    while (zeros + GROUP <= count) {
+        int32_t any = 0;
+        for (int i = 0; i < GROUP; i++)
+            any |= symbols[zeros + i];
+        if (any)
+            break;
+        zeros += GROUP;
+    }
+    return zeros;
+}
+
 FC_API int fc_golomb_find(
     const int32_t *symbols, size_t count, int64_t first, int64_t *places, uint8_t *negative,
     size_t room, size_t *found)
 {
     size_t hits = *found;
     for (size_t i = 0; i < count; i++) {
-        if (symbols[i] == 0)
+        if (symbols[i] == 0) {
+            i += zeros_at(symbols + i, count - i) - 1;
             continue;
+        }
         if (symbols[i] > 1 || symbols[i] < -1)
             return FC_VALUE;
         if (hits == room)
@@ -184,9 +202,11 @@ FC_API int fc_rice(
         before = places[n];
     }
     for (uint32_t bits = 0; bits < more || largest >> (bits - more); bits++) {
-        const uint64_t length = quotients(places, count, bits);
-        if (length + (uint64_t)bits * count < best) {
-            best = length + (uint64_t)bits * count;
+        const uint64_t length = quotients(places, count, bits), all = length + (uint64_t)bits * count;
+        if (all > best)
+            break; /* each further bit shortens quotients by less than the one before */
+        if (all < best) {
+            best = all;
             *rice = bits;
             *unary = length;
         }

@@ -72,10 +72,13 @@ static void fc_find_shifts(uint8_t *restrict shifts, const uint8_t *restrict log
     }
 }
 
+/* Counts are kept where their bits are in the register: that saves a division for each cell. */
+enum { FC_COUNTS = FC_EACH * FC_ROUNDS };
+
 FC_INLINE void fc_add_counts(uint32_t *counts, uint64_t packed)
 {
-    for (uint32_t k = 0; k < FC_ROUNDS; k++, packed >>= FC_EACH)
-        counts[k] += (uint32_t)packed & 31;
+    for (uint32_t k = 0; k < FC_COUNTS; k += FC_EACH)
+        counts[k] += (uint32_t)(packed >> k) & 31;
 }
 
 static void fc_count_rounds(uint32_t *counts, const uint8_t *shifts, uint32_t count)
@@ -99,7 +102,7 @@ FC_INLINE void fc_place_cells(
         uint64_t packed = 0;
         for (; i < stop; i++) {
             const uint32_t shift = shifts[i];
-            const uint32_t at = next[shift / FC_EACH] + (uint32_t)(packed >> shift & 31);
+            const uint32_t at = next[shift] + (uint32_t)(packed >> shift & 31);
             packed += (uint64_t)1 << shift;
             cells[at] = i | (hinted ? (uint32_t)logs[i] << FC_LOG_SHIFT : 0);
         }
@@ -107,30 +110,46 @@ FC_INLINE void fc_place_cells(
     }
 }
 
+/* Sort a piece's cells to where its first is to be. */
 static void fc_sort_piece(
-    const struct fc_order *order, struct fc_piece *piece, const struct fc_grid *grid,
-    uint32_t mixed, uint32_t count, uint8_t *logs)
+    uint32_t *cells, struct fc_piece *piece, const struct fc_grid *grid, uint32_t mixed,
+    uint8_t *logs)
 {
+    const uint32_t count = piece->width;
     uint8_t *shifts = logs + FC_PIECE;
-    uint32_t next[FC_ROUNDS] = {0};
+    uint32_t next[FC_COUNTS] = {0};
     fc_find_logs(logs, grid, mixed, piece->word, count);
     fc_find_shifts(shifts, logs, count);
     fc_count_rounds(next, shifts, count);
     for (uint32_t k = 0, sum = 0; k < FC_ROUNDS; k++) {
-        const uint32_t size = next[k];
-        next[k] = piece->first + sum;
+        const uint32_t size = next[FC_EACH * k];
+        next[FC_EACH * k] = sum;
         sum += size;
         piece->ends[k] = (uint16_t)sum;
     }
     if (grid->hinted)
-        fc_place_cells(order->cell, next, logs, shifts, count, 1);
+        fc_place_cells(cells, next, logs, shifts, count, 1);
     else
-        fc_place_cells(order->cell, next, logs, shifts, count, 0);
+        fc_place_cells(cells, next, logs, shifts, count, 0);
 }
 
-/* Lay the arrays out; 0 if the shapes are too large. */
+/* Sort a piece; keep its cells of the listed rounds, and return how many those are. */
+static uint32_t fc_list_cells(
+    const struct fc_order *order, struct fc_piece *piece, const struct fc_grid *grid,
+    uint32_t mixed, uint8_t *spare)
+{
+    uint32_t *to = order->cell + piece->first;
+    uint32_t *cells = order->listed == FC_ROUNDS ? to : (uint32_t *)(spare + 2 * FC_PIECE);
+    fc_sort_piece(cells, piece, grid, mixed, spare);
+    for (uint32_t i = 0; cells != to && i < piece->ends[order->listed - 1]; i++)
+        to[i] = cells[i];
+    return piece->ends[order->listed - 1];
+}
+
+/* Lay the arrays out; 0 if the shapes are too large. `kept`: of the cells, the listed ones. */
 static int fc_lay_out_order(
-    struct fc_order *order, const struct fc_grid *grid, const uint8_t *dense, struct fc_room *room)
+    struct fc_order *order, const struct fc_grid *grid, const uint8_t *dense, uint32_t listed,
+    uint32_t kept, struct fc_room *room)
 {
     uint64_t cells = 0, rows = 0, cols = 0, pieces = 0;
     for (uint32_t t = 0; t < grid->tensors; t++) {
@@ -151,20 +170,24 @@ static int fc_lay_out_order(
     order->pieces = (uint32_t)pieces;
     order->piece = fc_part(room, pieces + 1, sizeof *order->piece);
     order->tensor = fc_part(room, (uint64_t)grid->tensors + 1, sizeof *order->tensor);
-    order->cell = fc_part(room, cells, sizeof *order->cell);
+    order->column = fc_part(room, (uint64_t)grid->tensors + 1, sizeof *order->column);
+    order->listed = listed;
+    order->kept = listed == FC_ROUNDS ? order->cells : kept;
+    order->cell = fc_part(room, order->kept, sizeof *order->cell);
     return 1;
 }
 
-/* Sort the cells of all tensors that are not dense. `spare`: 2 * FC_PIECE bytes. */
+/* Sort the cells of all tensors that are not dense. `spare`: FC_SPARE bytes. */
 static void fc_make_order(
     struct fc_order *order, const struct fc_grid *grid, const uint8_t *dense, uint8_t *spare)
 {
     const uint32_t mixed = fc_finalise(grid->hinted ? grid->seed : 0);
-    uint32_t row = 0, col = 0, first = 0, cell = 0;
+    uint32_t row = 0, col = 0, first = 0, cell = 0, word = 0;
     struct fc_piece *piece = order->piece;
     for (uint32_t t = 0; t < grid->tensors; t++) {
         const uint32_t height = grid->shapes[t].rows, width = grid->shapes[t].cols;
         order->tensor[t] = (uint32_t)(piece - order->piece);
+        order->column[t] = col;
         if (dense && dense[t]) {
             cell += height * width;
             continue;
@@ -174,16 +197,18 @@ static void fc_make_order(
                 const uint32_t count = fc_least(width - begin, FC_PIECE);
                 piece->first = first;
                 piece->cell = cell;
-                piece->word = grid->hinted ? cell : first;
+                piece->word = grid->hinted ? cell : word;
                 piece->row = row;
                 piece->col = col + begin;
-                fc_sort_piece(order, piece, grid, mixed, count, spare);
-                first += count;
+                piece->width = count;
+                first += fc_list_cells(order, piece, grid, mixed, spare);
+                word += count;
                 cell += count;
             }
         col += height ? width : 0;
     }
     order->tensor[grid->tensors] = (uint32_t)(piece - order->piece);
+    order->column[grid->tensors] = col;
     piece->first = first;
     piece->row = row;
 }

@@ -14,6 +14,7 @@
 enum {
     FC_ROUNDS = 12,
     FC_PIECE = 1 << 15,
+    FC_SPARE = 6 * FC_PIECE, /* bytes: logarithms, shifts, and cells of a piece */
     FC_NO_LOG = 8 * 17, /* above every logarithm */
 };
 #define FC_MOST_CELLS ((uint64_t)1 << 31)
@@ -23,6 +24,7 @@ struct fc_piece {
     uint32_t cell;             /* the same, counted through all tensors of the frame */
     uint32_t word;             /* number of that cell's threshold word */
     uint32_t row, col;         /* its row's number, its first column's, through all tensors */
+    uint32_t width;            /* how many cells it has */
     uint16_t ends[FC_ROUNDS];  /* of its cells, where those of each round end */
 };
 
@@ -30,6 +32,8 @@ struct fc_order {
     uint32_t tensors, cells, rows, cols, pieces;
     struct fc_piece *piece; /* one more than there are: where the last ends */
     uint32_t *tensor;       /* first piece of each tensor, dense ones have none; one more */
+    uint32_t *column;       /* first column of each tensor; one more */
+    uint32_t listed, kept;  /* rounds whose cells are listed, and how many those are */
     uint32_t *cell;         /* its column in its piece; above 16 bits, its threshold's logarithm */
 };
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 #: From PyPI: `make wheels` and the build hook take this one.
 ZIG = "ziglang==0.17.1"
 #: What `make wheels` needs besides, to pack and to check.
-TOOLS = (ZIG, "auditwheel==6.8.2", "hatchling>=1.27", "lief==1.0.0")
+TOOLS = (ZIG, "auditwheel==6.8.2", "hatchling>=1.27", "lief==1.0.0", "pyelftools==0.33")
 _ALONE = ("-nostdlib", "-rtlib=compiler-rt")
 _ELF = (*_ALONE, "-Wl,-z,defs", "-Wl,--gc-sections", "-ffunction-sections", "-Wl,-s")
 
@@ -58,19 +58,27 @@ PLATFORMS = {
 }
 
 _MICRO = ("-c", "-Oz", "-ffunction-sections", "-fno-pic")
-#: Outside Python: the whole core, of which a linker takes what is called. Size before speed.
+
+
+class Freestanding(NamedTuple):
+    """What needs no operating system: zig's flags, and the C file: the core, or a part of it."""
+
+    flags: tuple[str, ...]
+    source: str = "all.c"
+
+
+def _cortex(triple: str, cpu: str, *flags: str) -> tuple[str, ...]:
+    return ("-target", f"thumb-freestanding-{triple}", f"-mcpu=cortex_{cpu}", *_MICRO, *flags)
+
+
+#: Outside Python, a linker takes what is called. Size before speed.
 FREESTANDING = {
-    "core.wasm": (
+    "core.wasm": Freestanding((
         "-target", "wasm32-freestanding", "-Oz", "-nostdlib",
         "-Wl,--no-entry", "-Wl,--export-dynamic", "-Wl,-s",
-    ),
-    "libfrugalfl_core-cortex-m0.a": (
-        "-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0", *_MICRO
-    ),
-    "libfrugalfl_core-cortex-m4f.a": (
-        "-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4", *_MICRO
-    ),
-    "libfrugalfl_core-cortex-m55.a": (
-        "-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m55", *_MICRO
-    ),
+    )),
+    # Nothing but small integers: all else takes more memory than there is.
+    "libfrugalfl_core-cortex-m0.a": Freestanding(_cortex("eabi", "m0", "-DFC_SMALL"), "small.c"),
+    "libfrugalfl_core-cortex-m4f.a": Freestanding(_cortex("eabihf", "m4")),
+    "libfrugalfl_core-cortex-m55.a": Freestanding(_cortex("eabihf", "m55")),
 }  # fmt: skip

@@ -1,17 +1,26 @@
 /* Frames of the range coder, both ways: entropy/coded_tensors.py. */
 #include "dense_decode.c"
 #include "dense_encode.c"
-#include "walk.c"
+#include "fields.c"
+#include "fields_walk.c"
 
 enum {
     FC_HINTED = 0x80,
     FC_LANED = 0x40,
 };
 
+/* What depends on the shapes alone, in memory of the caller's. */
+struct fc_shapes {
+    struct fc_order order;
+    struct fc_field *fields; /* of each tensor, if not all rounds are listed */
+};
+
 /* What coding scattered symbols needs, at the beginning of the room. */
 struct fc_scattered {
     struct fc_order own;
     const struct fc_order *order; /* that, or the caller's prepared one */
+    uint32_t machine;
+    struct fc_fields fields;
     struct fc_scales scales;
     struct fc_walk walk;
     struct fc_hit *found; /* encoding: cell by cell */
@@ -21,13 +30,16 @@ struct fc_scattered {
 /* Lay out the room for these tensors; 0 if their shapes are too large. */
 static int fc_lay_out_scattered(
     struct fc_scattered *x, const struct fc_grid *grid, const uint8_t *dense,
-    const struct fc_order *prepared, uint32_t hits, int encode, struct fc_room *room)
+    const struct fc_shapes *prepared, uint32_t hits, int encode, struct fc_room *room)
 {
-    if (prepared == NULL && !fc_lay_out_order(&x->own, grid, dense, room))
+    if (prepared == NULL && !fc_lay_out_order(&x->own, grid, dense, FC_ROUNDS, 0, room))
         return 0;
-    x->order = prepared ? prepared : &x->own;
+    x->order = prepared ? &prepared->order : &x->own;
+    x->machine = grid->machine;
+    if (x->order->listed < FC_ROUNDS)
+        fc_lay_out_fields_walk(&x->fields, x->order, prepared->fields, room);
     hits = fc_least(fc_least(hits, FC_MOST_HITS), x->order->cells);
-    x->spare = fc_part(room, prepared ? 0 : 2 * FC_PIECE, 1);
+    x->spare = fc_part(room, prepared ? 0 : FC_SPARE, 1);
     fc_lay_out_scales(&x->scales, x->order, room);
     fc_lay_out_walk(&x->walk, x->order, hits, room);
     x->found = fc_part(room, encode ? hits : 0, sizeof *x->found);
@@ -45,7 +57,7 @@ static void fc_start_scattered(
 
 static uint32_t fc_cell_of(const struct fc_order *order, const struct fc_hit *hit)
 {
-    return order->piece[hit->piece].cell + (order->cell[hit->at] & FC_COL_MASK);
+    return order->piece[hit->piece].cell + (hit->cell & FC_COL_MASK);
 }
 
 /* Write the hits of all rounds in the order of their cells. */
@@ -84,29 +96,69 @@ static int fc_check_flags(const struct fc_grid *grid, uint8_t flags)
            (flags & 0x0F) <= (flags & FC_LANED ? 11 : 0);
 }
 
+/* Code the symbols of all rounds. */
+static void fc_walk_rounds(struct fc_scattered *x, struct fc_coder *c, int encode)
+{
+    if (encode)
+        fc_walk_listed(&x->walk, c, 1);
+    else
+        fc_walk_listed(&x->walk, c, 0);
+    if (c->status || x->order->listed == FC_ROUNDS)
+        return;
+#if defined(FC_AVX2)
+    if (x->machine & FC_HAS_AVX2) {
+        fc_walk_later_wide(&x->fields, &x->walk, c, encode);
+        return;
+    }
+#endif
+    fc_walk_later_plain(&x->fields, &x->walk, c, encode);
+}
+
+static int fc_lay_out_shapes(
+    struct fc_shapes *shapes, const struct fc_grid *grid, uint32_t kept, struct fc_room *room)
+{
+    const uint32_t listed = fc_has_fields(grid) ? FC_LISTED : FC_ROUNDS;
+    if (!fc_lay_out_order(&shapes->order, grid, NULL, listed, kept, room))
+        return 0;
+    if (listed < FC_ROUNDS) {
+        shapes->fields = fc_part(room, grid->tensors, sizeof *shapes->fields);
+        fc_lay_out_fields(shapes->fields, grid, room);
+    }
+    return 1;
+}
+
 size_t fc_order_room(const struct fc_grid *grid)
 {
-    struct fc_order order;
+    struct fc_shapes shapes;
     struct fc_room room = {NULL, 0};
-    fc_part(&room, 1, sizeof order);
-    return fc_lay_out_order(&order, grid, NULL, &room) ? fc_asked(room.used) : 0;
+    fc_part(&room, 1, sizeof shapes);
+    return fc_lay_out_shapes(&shapes, grid, fc_has_fields(grid) ? fc_count_listed(grid) : 0, &room)
+        ? fc_asked(room.used) : 0;
 }
 
 int fc_order_prepare(const struct fc_grid *grid, void *memory, size_t size, void *spare)
 {
-    const size_t asked = fc_order_room(grid);
-    if (asked == 0 || size < asked)
+    const uint32_t kept = fc_has_fields(grid) ? fc_count_listed(grid) : 0;
+    struct fc_shapes counted;
+    struct fc_room room = {NULL, 0};
+    fc_part(&room, 1, sizeof counted);
+    if (!fc_lay_out_shapes(&counted, grid, kept, &room) || size < fc_asked(room.used))
         return FC_ROOM;
-    struct fc_room room = fc_open_room(memory);
-    struct fc_order *order = fc_part(&room, 1, sizeof *order);
-    fc_lay_out_order(order, grid, NULL, &room);
-    fc_make_order(order, grid, NULL, spare);
+    room = fc_open_room(memory);
+    struct fc_shapes *shapes = fc_part(&room, 1, sizeof *shapes);
+    fc_lay_out_shapes(shapes, grid, kept, &room);
+    fc_make_order(&shapes->order, grid, NULL, spare);
+    const uint32_t mapped = shapes->order.listed < FC_ROUNDS ? grid->tensors : 0;
+    for (uint32_t t = 0, word = 0; t < mapped; t++) {
+        fc_make_field(shapes->fields + t, grid, word, spare);
+        word += grid->shapes[t].rows * grid->shapes[t].cols;
+    }
     return FC_OK;
 }
 
-static const struct fc_order *fc_prepared(const void *memory)
+static const struct fc_shapes *fc_prepared(const void *memory)
 {
-    return memory ? (const struct fc_order *)fc_open_room((void *)(uintptr_t)memory).memory : NULL;
+    return memory ? (const struct fc_shapes *)fc_open_room((void *)(uintptr_t)memory).memory : NULL;
 }
 
 size_t fc_nonzeros_room(const struct fc_grid *grid, const void *prepared, uint32_t most)
@@ -135,7 +187,7 @@ int fc_decode_nonzeros(
     fc_lay_out_scattered(x, grid, NULL, fc_prepared(prepared), FC_MOST_HITS, 0, &room);
     fc_start_scattered(x, grid, NULL);
     struct fc_coder c = fc_reading(data, size);
-    fc_walk_rounds(&x->walk, &c, 0);
+    fc_walk_rounds(x, &c, 0);
     if (c.status)
         return c.status;
     /* It looks four bytes ahead. */
@@ -174,7 +226,7 @@ static void fc_decode_rest(
     struct fc_coder *c, int32_t *symbols)
 {
     fc_start_scattered(x, grid, dense);
-    fc_walk_rounds(&x->walk, c, 0);
+    fc_walk_rounds(x, c, 0);
     const uint32_t hits = c->status ? 0 : x->walk.ends[FC_ROUNDS - 1];
     for (uint32_t h = 0; h < hits; h++)
         symbols[fc_cell_of(x->order, x->walk.hits + h)] = x->walk.hits[h].value;
@@ -227,7 +279,7 @@ static int fc_collect(
         const int32_t *symbol = symbols[t];
         for (uint32_t p = order->tensor[t]; p < order->tensor[t + 1]; p++) {
             const struct fc_piece *piece = order->piece + p;
-            const uint32_t count = piece[1].first - piece->first;
+            const uint32_t count = piece->width;
             for (uint32_t i = 0; i < count; i++) {
                 while (i + 8 <= count && !(symbol[i] | symbol[i + 1] | symbol[i + 2] |
                                            symbol[i + 3] | symbol[i + 4] | symbol[i + 5] |
@@ -239,7 +291,7 @@ static int fc_collect(
                     return FC_MANY;
                 const uint32_t round = fc_round_of_log(
                     fc_log_of_word(fc_cell_word(grid, mixed, piece->word + i)));
-                const struct fc_hit hit = {i, p, round, symbol[i]};
+                const struct fc_hit hit = {i, p, round, i, symbol[i]};
                 x->found[hits++] = hit;
                 by_round[round]++;
             }
@@ -255,14 +307,18 @@ static int fc_collect(
     for (uint32_t h = 0; h < hits; h++) {
         struct fc_hit *hit = x->found + h;
         const struct fc_piece *piece = order->piece + hit->piece;
+        struct fc_hit *to = x->walk.hits + next[hit->place]++;
+        *to = *hit;
+        if (hit->place >= order->listed)
+            continue;
         uint32_t low = fc_begins(piece, hit->place);
         for (uint32_t left = fc_ends(piece, hit->place) - low; left > 1;) {
             const uint32_t half = left / 2;
             low += (order->cell[low + half] & FC_COL_MASK) <= hit->at ? half : 0;
             left -= half;
         }
-        hit->at = low;
-        x->walk.hits[next[hit->place]++] = *hit;
+        to->at = low;
+        to->cell = order->cell[low];
     }
     return FC_OK;
 }
@@ -293,7 +349,7 @@ static int fc_encode_rest(
     const int status = fc_collect(x, grid, symbols, fc_least(fc_least(most, FC_MOST_HITS), x->order->cells));
     if (status)
         return status;
-    fc_walk_rounds(&x->walk, c, 1);
+    fc_walk_rounds(x, c, 1);
     return c->status;
 }
 

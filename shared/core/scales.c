@@ -15,7 +15,7 @@ static void fc_lay_out_scales(
     s->in_column = fc_part(room, order->cols, sizeof *s->in_column);
     s->shift = fc_part(room, order->cols, sizeof *s->shift);
     s->place = fc_part(room, (uint64_t)order->pieces + 1, sizeof *s->place);
-    s->sums = fc_part(room, (uint64_t)order->cells + 1, sizeof *s->sums);
+    s->sums = fc_part(room, (uint64_t)order->kept + 1, sizeof *s->sums);
 }
 
 static void fc_start_lines(struct fc_line *lines, uint32_t count, int16_t scale, uint32_t prior)
@@ -146,10 +146,10 @@ FC_INLINE void fc_add_hit(struct fc_line *line, uint32_t prior)
 }
 
 /* Count a hit, by its class before anything is learned from the round. */
-static void fc_count_hit(struct fc_scales *s, uint32_t tensor, uint32_t piece, uint32_t at)
+static void fc_count_hit(struct fc_scales *s, uint32_t tensor, uint32_t piece, uint32_t cell)
 {
     const struct fc_piece *in = s->order->piece + piece;
-    const uint32_t cell = s->order->cell[at], column = in->col + (cell & FC_COL_MASK);
+    const uint32_t column = in->col + (cell & FC_COL_MASK);
     const uint32_t distance = (cell >> FC_LOG_SHIFT) + s->shift[column];
     s->ones[fc_class_of((int32_t)(fc_base_of(s, tensor, in->row) + distance))] += 1 << 16;
     fc_add_hit(s->tensor + tensor, FC_TENSOR_PRIOR);
@@ -201,7 +201,7 @@ FC_INLINE void fc_learn_tensor(struct fc_scales *s, uint32_t t, uint32_t round, 
 {
     const struct fc_piece *first = s->order->piece + s->order->tensor[t];
     const struct fc_piece *last = s->order->piece + s->order->tensor[t + 1], *piece;
-    const uint32_t col = first->col, width = last[-1].col + (last->first - last[-1].first) - col;
+    const uint32_t col = s->order->column[t], width = s->order->column[t + 1] - col;
     uint64_t expected = 0;
     for (piece = first; piece < last; piece++)
         s->in_row[piece->row] = 0;

@@ -16,6 +16,7 @@ enum {
 
 struct fc_hit {
     uint32_t at, piece, place; /* its cell in the order, its piece, its place in the round */
+    uint32_t cell;             /* its column in the piece and its logarithm, as in the order */
     int32_t value;
 };
 
@@ -136,6 +137,7 @@ static void fc_find_piece(
     const uint32_t high = step <= pieces - piece ? piece + step : pieces;
     hit->piece = fc_last_within(place, piece, high, 0, hit->place);
     hit->at = hit->place - place[hit->piece] + fc_begins(s->order->piece + hit->piece, round);
+    hit->cell = s->order->cell[hit->at];
 }
 
 /* Code one round; its hits are those from `hits` on. Returns where they end. */
@@ -191,14 +193,14 @@ static void fc_count_hits(const struct fc_walk *w, uint32_t first, uint32_t end)
         const struct fc_hit *hit = w->hits + first;
         while (hit->piece >= order->tensor[tensor + 1])
             tensor++;
-        fc_count_hit(w->scales, tensor, hit->piece, hit->at);
+        fc_count_hit(w->scales, tensor, hit->piece, hit->cell);
     }
 }
 
-/* Code all rounds; `ends` then says where the hits of each end. */
-FC_INLINE void fc_walk_rounds(struct fc_walk *w, struct fc_coder *c, const int encode)
+/* Code the rounds whose cells are listed; `ends` then says where the hits of each end. */
+FC_INLINE void fc_walk_listed(struct fc_walk *w, struct fc_coder *c, const int encode)
 {
-    for (uint32_t round = 0, hits = 0; round < FC_ROUNDS; round++) {
+    for (uint32_t round = 0, hits = 0; round < w->scales->order->listed; round++) {
         const uint32_t first = hits, cells = fc_predict(w->scales, round);
         if (encode)
             fc_place_hits(w, round, hits);

@@ -123,7 +123,7 @@ class _Trial:
                     self.settings.learning_rate_at(1), (self.settings.run.seed, 0, 0),
                 )  # fmt: skip
         except FrugalFLError as error:
-            return wire.TORCH, f"this model's training step cannot be compiled: {error}"
+            return wire.TORCH, f"no training program can be tried: {error}"
         return trial.cheaper, str(trial)
 
     def _rows(self) -> Examples:

@@ -73,6 +73,19 @@ def test_sanitizers_and_mutated_vectors(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("few_cells", [[], ["-DFC_LEAST_CELLS=1", "-DFC_LEAST_BY_LINE=0"]])
+def test_sanitizers_and_mutated_range_frames(few_cells, tmp_path):
+    """With small tensors treated as small, and as large ones without thresholds are."""
+    program = tmp_path / "fuzz"
+    source = targets.CORE / "fuzz_range.c"
+    command = [COMPILER, "-std=c11", *SANITIZED, *few_cells, source, "-o", program]
+    subprocess.run(command, check=True)
+    done = subprocess.run([program, "20000"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(targets.TARGETS) - {"hosted"}))
 def test_another_machine(name, cases, tmp_path):

@@ -86,7 +86,7 @@ def test_a_task_whose_measure_no_program_knows_trains_with_pytorch_and_says_why(
 def test_a_model_that_cannot_be_compiled_trains_with_pytorch_and_says_why():
     choice = choose_trainer(task_of(model=Sorting), Settings.of(**LONG))
     assert choice.settings.train.trainer == "torch"
-    assert "training step cannot be compiled" in choice.chosen["trainer"]
+    assert "no training program can be tried" in choice.chosen["trainer"]
 
 
 class Sorting(nn.Module):
@@ -101,7 +101,7 @@ class Sorting(nn.Module):
 
 
 @pytest.mark.slow
-def test_a_run_says_what_it_chose_charges_it_and_repeats(tmp_path, monkeypatch):
+def test_a_run_says_what_it_chose_and_charges_it(tmp_path):
     long = (
         f"rounds={FEWEST_TRAININGS // 4}", "clients=4", "clients-per-round=4", "local-epochs=1",
         "prune=0", "export=false", "evaluate-rows=0",
@@ -110,7 +110,7 @@ def test_a_run_says_what_it_chose_charges_it_and_repeats(tmp_path, monkeypatch):
     assert result.returncode == 0, result.stderr
     run = RunDirectory.open(next((tmp_path / "runs").resolve().glob("2*")))
     chosen = run.chosen["trainer"]
-    assert f"trainer = {chosen}" in result.stdout
+    assert f"trainer = {chosen}" in result.stderr
     assert run.read_json("run.json")["settings"]["trainer"] == chosen.partition(" ")[0]
     own = {record.phase for record in run.energy if record.client == "server"}
     assert {"compile", "trial"} <= own

@@ -139,6 +139,30 @@ def test_long_rows_and_columns(reference, shape, kind):
     np.testing.assert_array_equal(entropy.decode_tensors(data, [shape], hints)[0], q)
 
 
+@pytest.mark.parametrize("machine", [None, 0], ids=["this processor", "any processor"])
+@pytest.mark.parametrize("density", [0.0002, 0.003])
+def test_large_tensors_without_thresholds(reference, monkeypatch, density, machine):
+    """Large enough for the core to count bits in place of cells, with lines of all scales."""
+    if machine is not None:
+        monkeypatch.setattr(grid, "machine", lambda: machine)
+    rng = np.random.default_rng(4)
+    qs = []
+    for shape in ((450, 300), (1, 300), (0, 7), (130, 129), (64, 1)):
+        scale = rng.lognormal(0, 1.5, (shape[0], 1)) * rng.lognormal(0, 1.5, (1, shape[1]))
+        qs.append((rng.random(shape) < density * scale) * rng.integers(-2, 3, shape))
+    shapes = [q.shape for q in qs]
+    data = entropy.encode_tensors(qs)
+    assert not data[0] & coded_tensors.LANED
+    assert data == reference(entropy.encode_tensors, qs)
+    for decoded, q in zip(entropy.decode_tensors(data, shapes), qs, strict=True):
+        np.testing.assert_array_equal(decoded, q)
+    choose = random.Random(1)
+    for _ in range(6):
+        bad = damage(data, choose)
+        decode = entropy.decode_nonzeros
+        assert_alike(outcome(decode, bad, shapes), outcome(reference, decode, bad, shapes))
+
+
 @pytest.mark.parametrize("hits", [32_767, 32_768])
 def test_as_many_scattered_nonzeros_as_there_may_be(reference, hits):
     """One more than the first, and the frame has lanes though thresholds are shared."""

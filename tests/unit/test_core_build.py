@@ -116,6 +116,19 @@ def test_a_library_of_something_else_is_not_used(checkout):
     assert not used and "does not load" in why
 
 
+@needs_compiler
+def test_no_other_folder_is_looked_into(checkout):
+    checkout.build()
+    for folder in (checkout.folder, checkout.core, checkout.folder / "frugalfl"):
+        shutil.copy(checkout.library, folder)
+    checkout.library.unlink()
+    elsewhere = str(checkout.folder)
+    used, why = checkout.state(
+        LD_LIBRARY_PATH=elsewhere, DYLD_LIBRARY_PATH=elsewhere, PATH=elsewhere
+    )
+    assert not used and "not compiled" in why
+
+
 def test_without_a_compiler_nothing_fails(checkout):
     done = checkout.build(PATH=str(checkout.folder))
     assert "Python computes the same bytes" in done.stderr and not done.stdout

@@ -237,6 +237,15 @@ def test_the_headline_has_clients_and_the_whole_run_beside_the_baseline(run, cap
     assert "energy of the whole run 29.5 J estimated 10.0 J estimated 2.95× more" in page.text
 
 
+def test_training_programs_are_named_in_the_headline_of_the_bytes_that_they_are_part_of(
+    run, capsys
+):
+    fill(run, [replace(TRAINED[0], program_bytes=2048), *TRAINED[1:]], ENERGY)
+    terminal.print_summary(run)
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("bytes both")]
+    assert line.endswith("; 2 KiB of it are training programs, sent once)"), line
+
+
 def test_a_baseline_whose_server_was_not_metered_is_unknown_and_not_nothing(run, capsys):
     fill(run, [*TRAINED, *BASELINE], [*ENERGY, record("server", "aggregate", 7.0)])
     terminal.print_summary(run)

@@ -249,11 +249,12 @@ def _upload(facts: Facts) -> Headline:
 
 
 def _traffic(facts: Facts) -> Headline:
-    total = facts.total_bytes
-    if not facts.comparable:
-        return Headline("bytes both ways", size_text(total), "no baseline to compare with")
-    other = size_text(facts.baseline_bytes)
-    note = f"{less(total, facts.baseline_bytes)} than the baseline ({other})"
+    total, note = facts.total_bytes, "no baseline to compare with"
+    if facts.comparable:
+        other = size_text(facts.baseline_bytes)
+        note = f"{less(total, facts.baseline_bytes)} than the baseline ({other})"
+    if programs := facts.summary.get("program_bytes"):
+        note += f"; {size_text(programs)} of it are training programs, sent once"
     return Headline("bytes both ways", size_text(total), note)
 
 

@@ -20,7 +20,7 @@ Shape = tuple[int, int]
 Shapes = tuple[Shape, ...]
 #: So many bytes of prepared orders are kept at most.
 ORDERS_BYTES = 8 << 20
-_SPARE = 1 << 16
+_SPARE = 6 << 15
 
 
 class _Shape(Structure):
@@ -63,9 +63,7 @@ class Tensors:
 
     def __init__(self, shapes: Shapes, words: int | Words | None) -> None:
         self._array = array_of(shapes)
-        self.grid = Grid(
-            addressof(self._array), None, len(shapes), 0, words is not None, _machine()
-        )
+        self.grid = Grid(addressof(self._array), None, len(shapes), 0, words is not None, machine())
         if isinstance(words, int):
             self.grid.seed = words & 0xFFFFFFFF
         elif words is not None:
@@ -136,7 +134,8 @@ def kept_bytes() -> int:
 
 
 @cache
-def _machine() -> int:
+def machine() -> int:
+    """Return what `fc_machine` says of the processor."""
     return function("fc_machine", c_uint32)()
 
 

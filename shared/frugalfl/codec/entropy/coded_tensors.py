@@ -61,14 +61,15 @@ def encode_tensors(
     flats = [_check(tensor) for tensor in tensors]
     if sum(flat.size for flat in flats) >= MAX_CELLS:
         raise CodecError(f"more than {MAX_CELLS} cells in one frame: encode it in parts")
-    if not any(flat.any() for flat in flats):
+    counts = _counts(flats)
+    if not any(counts):
         return b""
     shapes = [(int(tensor.shape[0]), int(tensor.shape[1])) for tensor in tensors]
     if by_rows and thresholds is None and (nonzeros := nonzeros_of(flats)) is not None:
         return encode_rows(shapes, nonzeros)
-    dense = _choose_dense(flats, thresholds is not None)
+    dense = _choose_dense(counts, sum(flat.size for flat in flats), thresholds is not None)
     if core() is not None:
-        frame = _encode_natively(flats, tuple(shapes), thresholds, dense)
+        frame = _encode_natively(flats, counts, tuple(shapes), thresholds, dense)
         if frame is not None:
             return frame
     scalar, lanes = Encoder(), LaneEncoder()
@@ -170,15 +171,15 @@ def _natively(
 
 def _encode_natively(
     flats: Sequence[NDArray[np.int32]],
+    counts: Sequence[int],
     shapes: tuple[Shape, ...],
     thresholds: Sequence[Thresholds] | None,
     dense: Sequence[bool],
 ) -> bytes | None:
     if any(dense):
         least = least_log_lanes(_dense_cells(shapes, dense))
-        return native_dense.encode(flats, shapes, _words(thresholds), dense, least)
-    nonzeros = sum(int(np.count_nonzero(flat)) for flat in flats)
-    return native.encode_scattered(flats, shapes, _words(thresholds), nonzeros)
+        return native_dense.encode(flats, counts, shapes, _words(thresholds), dense, least)
+    return native.encode_scattered(flats, shapes, _words(thresholds), sum(counts))
 
 
 def _words(thresholds: Sequence[Thresholds] | None) -> int | Sequence[Thresholds] | None:
@@ -218,13 +219,14 @@ def ideal_bits(
 ) -> float:
     """The cost of every decision under the coder's own model, side information included."""
     flats = [_check(tensor) for tensor in tensors]
-    if not any(flat.any() for flat in flats):
+    counts = _counts(flats)
+    if not any(counts):
         return 0.0
     shapes = [(int(tensor.shape[0]), int(tensor.shape[1])) for tensor in tensors]
     if by_rows and thresholds is None and (nonzeros := nonzeros_of(flats)) is not None:
         return count_rows(shapes, nonzeros)
     scalar, lanes = BitCounter(), LaneEncoder()
-    dense = _choose_dense(flats, thresholds is not None)
+    dense = _choose_dense(counts, sum(flat.size for flat in flats), thresholds is not None)
     _code_known(scalar, lanes, flats, shapes, thresholds, dense)
     return scalar.bits + lanes.cost()
 
@@ -241,9 +243,11 @@ def _check(tensor: Symbols) -> NDArray[np.int32]:
             f"the entropy coder takes 2-D integer arrays, not {tensor.ndim}-D {tensor.dtype}"
         )
     flat = tensor.ravel()
+    if tensor.dtype == np.int32:  # as all transforms give it: nothing can be beyond
+        return flat.astype(np.int32, copy=False)
     if flat.size and (int(flat.max()) > 0x7FFFFFFF or int(flat.min()) < -0x80000000):
         raise CodecError("a symbol is beyond int32: use a coarser quantisation step")
-    return flat.astype(np.int32, copy=False)
+    return flat.astype(np.int32)
 
 
 def _check_flags(flags: int, hinted: bool) -> int:
@@ -260,10 +264,13 @@ def _dense_cells(shapes: Sequence[Shape], dense: Sequence[bool]) -> int:
     return sum(rows * cols for (rows, cols), yes in zip(shapes, dense, strict=True) if yes)
 
 
-def _choose_dense(flats: Sequence[NDArray[np.int32]], hinted: bool) -> list[bool]:
-    counts = [int(np.count_nonzero(flat)) for flat in flats]
+def _counts(flats: Sequence[NDArray[np.int32]]) -> list[int]:
+    """How many nonzeros each tensor has."""
+    return [int(np.count_nonzero(flat)) for flat in flats]
+
+
+def _choose_dense(counts: Sequence[int], cells: int, hinted: bool) -> list[bool]:
     # Only the scattered coder makes use of thresholds, so it keeps all that it can.
-    cells = sum(flat.size for flat in flats)
     laned = sum(counts) >= (MAX_HITS if hinted else max(LANES_FROM, cells >> 6))
     dense = [laned and count >= DENSE_FROM for count in counts]
     scattered = sum(count for count, skip in zip(counts, dense, strict=True) if not skip)

@@ -42,13 +42,16 @@ class _Plan(NamedTuple):
 
 def encode(
     flats: Sequence[NDArray[np.int32]],
+    counts: Sequence[int],
     shapes: Shapes,
     words: int | Words | None,
     dense: Sequence[bool],
     least_log_lanes: int,
 ) -> bytes | None:
-    """Return the frame; nothing if only the reference can tell how many lanes it would take."""
-    counts = [int(np.count_nonzero(flat)) for flat in flats]
+    """Return the frame of tensors with so many nonzeros each.
+
+    Nothing, if only the reference can tell how many lanes it would take.
+    """
     plans = [
         _plan(flat, shape, count)
         for flat, shape, count, chosen in zip(flats, shapes, counts, dense, strict=True)
@@ -102,8 +105,13 @@ def _tree(classes: Sequence[int]) -> list[int]:
     for width in (16, 8, 4, 2):
         for start in range(0, 16, width):
             node = classes[start : start + width]
-            levels.append(tensor_statistics.level(sum(node[width // 2 :]), sum(node), EVEN))
+            levels.append(_even_or(sum(node[width // 2 :]), sum(node)))
     return levels
+
+
+def _even_or(ones: int, cells: int) -> int:
+    """The level for `ones` among `cells`; most groups are empty, which needs no logarithm."""
+    return tensor_statistics.level(ones, cells, EVEN) if cells else EVEN
 
 
 def _pairs(rows: Sequence[int], cols: Sequence[int], ones: Sequence[int]) -> Bytes:
@@ -130,9 +138,7 @@ def _more(sizes: Counts) -> list[int]:
     # How many are of a size or above it; 16 buckets.
     least = sizes[:, ::-1].cumsum(1)[:, ::-1].tolist()
     return [
-        tensor_statistics.level(bucket[size + 1], bucket[size], EVEN)
-        for size in range(1, UNARY + 1)
-        for bucket in least
+        _even_or(bucket[size + 1], bucket[size]) for size in range(1, UNARY + 1) for bucket in least
     ]
 
 
@@ -141,6 +147,6 @@ def _tail(exponents: Sequence[int]) -> list[int]:
     left = sum(exponents)
     levels = []
     for count in exponents:
-        levels.append(tensor_statistics.level(left - count, left, EVEN))
+        levels.append(_even_or(left - count, left))
         left -= count
     return levels
