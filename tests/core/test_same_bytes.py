@@ -23,7 +23,9 @@ def cases():
     assert {case.kind for case in golden} == {vectors.RANS, vectors.RANGE, vectors.GOLOMB}
     assert len(golden) >= 14
     made = [case for seed in range(6) for case in vectors.drawn(seed)]
-    return golden + made + [case for seed in range(40) for case in vectors.rounded(seed)]
+    (lanes,) = vectors.laned()
+    assert lanes.output[0] & vectors.LANES
+    return [*golden, lanes, *made] + [case for seed in range(40) for case in vectors.rounded(seed)]
 
 
 def check(name, program, cases, folder):

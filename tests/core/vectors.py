@@ -25,7 +25,7 @@ from frugalfl.codec.rans import Rans
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "frames"
 RANS, DITHER, RANGE, GOLOMB, ROUND = range(5)
-_LANES = 0x40
+LANES = 0x40
 #: Codecs of which random updates are coded too.
 CODECS = (
     "dithered(2 sigma) | rans",
@@ -82,6 +82,12 @@ def drawn(seed: int) -> list[Case]:
             }
             cases += coded(lambda codec=codec, scaled=scaled: both_ways(codec, scaled, seed))
     return cases
+
+
+def laned() -> list[Case]:
+    """Return a case of the range coder with so many nonzeros that they travel in lanes."""
+    update = {"wide": np.float32(np.random.default_rng(1).standard_t(3, (220, 200)))}
+    return coded(lambda: both_ways(parse_codec("nearest(0.5 sigma) | range"), update, 1))
 
 
 def both_ways(codec: Any, update: dict[str, Any], seed: int) -> None:
@@ -150,7 +156,7 @@ def _range(data: bytes, tensors: Sequence[Any], draws: Draws) -> Case:
     shapes = [side for rows, one in sides for side in (rows, one.size // rows if rows else 0)]
     symbols = _flat(tensors).tobytes()
     parameters = (len(tensors), draws.seed, draws.rounded, *shapes)
-    return Case(RANGE, parameters, symbols, data, symbols + (b"" if data[0] & _LANES else data))
+    return Case(RANGE, parameters, symbols, data, symbols + (b"" if data[0] & LANES else data))
 
 
 def _golomb(data: bytes, tensors: Sequence[Any], draws: Draws) -> Case:
