@@ -306,7 +306,7 @@ def _name_of_trainer(wanted: str) -> str:
 def _may_try(settings: Settings) -> bool:
     """Say whether PyTorch and LiteRT are both here, and programs do all that a run asks for."""
     here = any(map(find_spec, ("ai_edge_litert", "tflite_runtime")))
-    plain = not (settings.train.trees or settings.wire.private or settings.wire.subspace)
+    plain = not (settings.train.trees or settings.wire.private)
     return here and plain and _name_of_trainer("auto") == wire.TORCH
 
 

@@ -9,13 +9,20 @@ from __future__ import annotations
 from frugalfl import wire
 from frugalfl.blocks import Parameters
 from frugalfl.errors import MissingExtraError, NotAllowedError, ProgramError
+from frugalfl.subspace import Subspace
 from frugalfl_client.exchange import Exchange
 from frugalfl_client.training.trainer import Trainer
 from frugalfl_client.training.trial import compare
 
 
 def cheaper(
-    exchange: Exchange, request: wire.TrainRequest, torch: Trainer, weights: Parameters
+    exchange: Exchange,
+    request: wire.TrainRequest,
+    torch: Trainer,
+    weights: Parameters,
+    planned: tuple[int, ...],
+    rate: float,
+    subspace: Subspace | None,
 ) -> Trainer:
     """Return what trains in this round and from now on: PyTorch, or the program of the request.
 
@@ -24,6 +31,9 @@ def cheaper(
         request: With a program, if the server has one to try.
         torch: Trains otherwise.
         weights: The whole model, brought up.
+        planned: Blocks to train.
+        rate: Step size.
+        subspace: That training moves in; ``None``: it moves freely.
 
     Raises:
         RunError: The store cannot be used.
@@ -43,9 +53,8 @@ def cheaper(
     if name is None:
         with exchange.energy.window("trial", samples=len(device.rows.examples)):
             trial = compare(
-                torch, litert, weights, request.blocks, device.rows.examples,
-                request.learning_rate or device.settings.learning_rate_at(request.round),
-                device.drawn(request.round), request.proximal_mu, device.rows.fewest,
+                torch, litert, weights, planned, device.rows.examples, rate,
+                device.drawn(request.round), request.proximal_mu, device.rows.fewest, subspace,
             )  # fmt: skip
         name, why = trial.cheaper, str(trial)
         device.store.keep_trial(request.program, name)

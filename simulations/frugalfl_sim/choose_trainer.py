@@ -22,9 +22,15 @@ from frugalfl.modules import read_parameters
 from frugalfl.program_file import unpack
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
+from frugalfl_client.training.step_size import share_of_step
 from frugalfl_client.training.trainer import Trainer
-from frugalfl_client.training.trial import compare
-from frugalfl_server.cohort.training_programs import Compiling, TrainingPrograms, pays_to_compile
+from frugalfl_client.training.trial import Trial, compare
+from frugalfl_server.cohort.training_programs import (
+    Compiling,
+    TrainingPrograms,
+    pays_to_compile,
+    trained_within,
+)
 from frugalfl_server.phases.initial_model import initial_model
 from frugalfl_server.phases.load_libraries import set_up
 from frugalfl_server.rounds.evaluate import scoring_for
@@ -86,7 +92,6 @@ def _worth_trying(task: Task, settings: Settings) -> bool:
         and not settings.train.trees
         and not settings.train.shares_counters
         and not settings.wire.private
-        and settings.wire.subspace is None
         and task.has_public_rows
         and pays_to_compile(settings)
         and all(map(find_spec, _PACKAGES))
@@ -118,13 +123,22 @@ class _Trial:
             litert = self._compiled(module, model, rows)
             torch = _torch(self.task, self.settings)
             with self.energy.window("trial", round=0, samples=len(rows)):
-                trial = compare(
-                    torch, litert, model, torch.layout.everything, rows,
-                    self.settings.learning_rate_at(1), (self.settings.run.seed, 0, 0),
-                )  # fmt: skip
+                trial = self._compare(torch, litert, model, rows)
         except FrugalFLError as error:
             return wire.TORCH, f"no training program can be tried: {error}"
         return trial.cheaper, str(trial)
+
+    def _compare(self, torch: Trainer, litert: Trainer, model: Parameters, rows: Examples) -> Trial:
+        settings, plan = self.settings, self.settings.wire.subspace
+        planned, rate, subspace = torch.layout.everything, settings.learning_rate_at(1), None
+        if plan is not None:
+            planned = plan.blocks(torch.layout)
+            subspace = plan.of_model(model, settings.run.seed, fold=0).keeping_signs()
+            rate *= share_of_step(subspace, settings)
+        return compare(
+            torch, litert, model, planned, rows, rate, (settings.run.seed, 0, 0),
+            subspace=subspace,
+        )  # fmt: skip
 
     def _rows(self) -> Examples:
         """Return rows of the first client that has any."""
@@ -146,7 +160,13 @@ class _Trial:
         )
         programs = TrainingPrograms(self.task, self.settings, rows, compiling=compiling)
         programs.follow(module)  # type: ignore[arg-type]
-        sent = programs.program_for(tuple(model), self.settings.rounds.proximal)
+        plan = self.settings.wire.subspace
+        trained, coordinates = (
+            (tuple(model), ())
+            if plan is None
+            else trained_within(plan, model, self.settings.run.seed)
+        )
+        sent = programs.program_for(trained, self.settings.rounds.proximal, coordinates)
         return LiteRTTrainer(unpack(sent.file, sent.digest), self.settings)
 
 

@@ -39,11 +39,13 @@ def seed():
     torch.manual_seed(0)
 
 
-def test_both_are_measured_and_the_choice_is_the_runs_own(tmp_path):
+@pytest.mark.parametrize("refresh", ["full", "subspace(8)"])
+def test_both_are_measured_and_the_choice_is_the_runs_own(tmp_path, refresh):
+    asked = Settings.of(**LONG, refresh=refresh)
     seed()
     expected = drawn()
     seed()
-    choice = choose_trainer(task_of(), Settings.of(**LONG))
+    choice = choose_trainer(task_of(), asked)
     assert drawn() == expected
     name = choice.settings.train.trainer
     assert name in ("torch", "litert")
@@ -55,7 +57,7 @@ def test_both_are_measured_and_the_choice_is_the_runs_own(tmp_path):
     assert {record.phase for record in choice.energy} - {"setup"} == {"compile", "trial"}
     assert {record.run for record in choice.energy_of("a run")} == {"a run"}
     run = RunDirectory.create(tmp_path, "t", choice.settings, None, choice.chosen)
-    again = with_choices_of(run.path, Settings.of(**LONG))
+    again = with_choices_of(run.path, asked)
     assert again.train.trainer == name
     assert to_resume(run.path, again).name == run.name
 
@@ -66,7 +68,6 @@ def test_both_are_measured_and_the_choice_is_the_runs_own(tmp_path):
         ({"rounds": 99}, task_of()),  # too short
         ({"trainer": "torch"}, task_of()),
         ({"private": "1"}, task_of()),
-        ({"refresh": "subspace(8)"}, task_of()),
         ({}, task_of(public=False)),
     ],
 )

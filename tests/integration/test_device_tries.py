@@ -1,5 +1,7 @@
 """A device with PyTorch and LiteRT tries a training program once, and goes on with the cheaper."""
 
+import pytest
+
 from frugalfl import wire
 from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
@@ -34,10 +36,12 @@ def trials(replies):
     return [record for one in replies for record in one.records if record.phase == "trial"]
 
 
-def test_it_is_tried_once_charged_said_and_remembered(tmp_path):
+@pytest.mark.parametrize("refresh", ["full", "subspace(64)"])
+def test_it_is_tried_once_charged_said_and_remembered(tmp_path, refresh):
+    settings = Settings.of(**LONG, refresh=refresh)
     with digits():
         client = Real()
-        rounds = Rounds(Settings.of(**LONG), tmp_path, client=client)
+        rounds = Rounds(settings, tmp_path, client=client)
         rounds.next()
         assert {(one.trainer, one.tries) for one in client.take()} == {("torch", True)}
         assert rounds.traffic[0].program_bytes == 0
@@ -61,7 +65,7 @@ def test_it_is_tried_once_charged_said_and_remembered(tmp_path):
         assert rounds.traffic[2].program_bytes == 0  # who goes on with it has it
 
         forget_devices()  # a new process, and another run
-        again = Rounds(Settings.of(**LONG), tmp_path, "second", client)
+        again = Rounds(settings, tmp_path, "second", client)
         for _ in range(2):
             again.next()
         before = client.take()

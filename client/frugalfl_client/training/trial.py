@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from frugalfl.blocks import Parameters
+from frugalfl.subspace import Subspace
 from frugalfl.task import Examples
 from frugalfl.wire import LITERT, TORCH
 from frugalfl_client.training.trainer import Trainer
@@ -46,6 +47,7 @@ def compare(
     seed: tuple[int, ...],
     proximal_mu: float = 0.0,
     smallest_batch: int = 1,
+    subspace: Subspace | None = None,
 ) -> Trial:
     """Let both train; arguments and errors as of :meth:`Trainer.train`."""
     rows = Examples(examples.x[:_MOST_ROWS], examples.y[:_MOST_ROWS])
@@ -54,7 +56,7 @@ def compare(
         return _quickest(
             lambda: trainer.train(
                 parameters, planned, rows, learning_rate, seed, None, proximal_mu, 1,
-                smallest_batch,
+                smallest_batch, subspace,
             )
         )  # fmt: skip
 
