@@ -74,6 +74,8 @@ def _decode(
     if laned:
         counts = fresh(1)
         dense = [bool(scalar.bit(counts, 0)) for _ in shapes]
+        if any(chosen and not flat for chosen, flat in zip(dense, flats, strict=True)):
+            raise FrameError("a tensor without entries is said to be dense: corrupt frame")
         cells = sum(len(flat) for flat, is_dense in zip(flats, dense, strict=True) if is_dense)
         if log_lanes < min(max((cells >> 14).bit_length() - 1, 0), 11):
             raise FrameError("too few lanes for so many cells: the bytes are corrupt")

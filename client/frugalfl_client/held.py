@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from frugalfl.blocks import Layout, Parameters, snap
+from frugalfl.blocks import Layout, Parameters, Shape, snap
 from frugalfl.codec import MOST_MODELS, CodedFrame, Cut, Fold, Limits, Residual, read_bundle
 from frugalfl.codec.feedback import fitting
 from frugalfl.codec.frame_bundle import Part
@@ -183,6 +183,11 @@ def _check_folds(parts: Sequence[Part]) -> None:
         raise FrameError("the message holds a whole model behind its beginning")
 
 
+def _cost(shape: Shape) -> int:
+    """Return a tensor's entries; of an empty one its long axes, which take time as well."""
+    return prod(max(size, 1) for size in shape)
+
+
 def _check_entries(parts: Sequence[Part], folded: bool, most: int) -> None:
     """Refuse frames that together have more entries than a server sends: each has to be decoded.
 
@@ -200,6 +205,6 @@ def _check_entries(parts: Sequence[Part], folded: bool, most: int) -> None:
             folded = isinstance(part, Fold)
             continue
         folded = folded and part.base is not None
-        entries += 0 if folded else sum(map(prod, part.flat))
+        entries += 0 if folded else sum(map(_cost, part.flat))
     if entries > most:
         raise FrameError(f"the message's frames hold {entries} entries, above {most}")

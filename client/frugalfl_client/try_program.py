@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from frugalfl import wire
 from frugalfl.blocks import Parameters
-from frugalfl.errors import MissingExtraError, NotAllowedError, ProgramError
+from frugalfl.errors import FrugalFLError, MissingExtraError, NotAllowedError, ProgramError
 from frugalfl.subspace import Subspace
 from frugalfl_client.exchange import Exchange
 from frugalfl_client.training.trainer import Trainer
 from frugalfl_client.training.trial import compare
+
+#: What a training may end with: our errors, and the interpreter's own.
+_FAILURES = (FrugalFLError, RuntimeError, ValueError)
 
 
 def cheaper(
@@ -52,11 +55,15 @@ def cheaper(
     name, why = device.store.trial(request.program), "as it was found before"
     if name is None:
         with exchange.energy.window("trial", samples=len(device.rows.examples)):
-            trial = compare(
-                torch, litert, weights, planned, device.rows.examples, rate,
-                device.drawn(request.round), request.proximal_mu, device.rows.fewest, subspace,
-            )  # fmt: skip
-        name, why = trial.cheaper, str(trial)
+            try:
+                trial = compare(
+                    torch, litert, weights, planned, device.rows.examples, rate,
+                    device.drawn(request.round), request.proximal_mu, device.rows.fewest, subspace,
+                )  # fmt: skip
+            except _FAILURES as error:  # what it took is booked, and it is not tried again
+                name, why = wire.TORCH, f"a training program was tried in vain: {error}"
+            else:
+                name, why = trial.cheaper, str(trial)
         device.store.keep_trial(request.program, name)
     device.settle_on(name, why)
     return litert if name == wire.LITERT else torch

@@ -69,7 +69,7 @@ def is_current(library: Path) -> bool:
     if not library.exists():
         return False
     done = subprocess.run(
-        [sys.executable, "-c", _ASK, str(library.resolve())],
+        [sys.executable, "-I", "-c", _ASK, str(library.resolve())],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.stdout.strip() == str(fingerprint())

@@ -324,8 +324,11 @@ static void fc_decode_all_dense(
     fc_counts map = {2, 2};
     uint64_t cells = 0;
     for (uint32_t t = 0; t < grid->tensors; t++) {
+        const uint64_t own = (uint64_t)grid->shapes[t].rows * grid->shapes[t].cols;
         dense[t] = (uint8_t)fc_bit(d->scalar, map, 0, 0);
-        cells += dense[t] ? (uint64_t)grid->shapes[t].rows * grid->shapes[t].cols : 0;
+        if (dense[t] && own == 0)
+            fc_fail(d->scalar, FC_CORRUPT); /* it may have long lines all the same */
+        cells += dense[t] ? own : 0;
     }
     if (log_lanes < fc_least_log_lanes(cells))
         fc_fail(d->scalar, FC_CORRUPT);

@@ -54,6 +54,12 @@ uint32_t fc_dense_survey(
     for (uint32_t r = 0; r < rows; r++, symbols += cols) {
         const uint32_t first = n;
         uint32_t minus = 0;
+        if (n > found->most || cols > found->most - n)
+            for (uint32_t c = 0, more = 0; c < cols; c++) {
+                more += symbols[c] != 0;
+                if (more > found->most || n > found->most - more)
+                    return UINT32_MAX; /* more than there is room for */
+            }
         for (uint32_t c = 0; c < cols; c++) {
             const int32_t value = symbols[c];
             places[n] = c; /* one entry more than there are nonzeros */

@@ -87,6 +87,10 @@ FC_INLINE void read_places_body(
             const uint64_t stop = 8 * (uint64_t)at + lowest_one(stops) + 1;
             /* In two shifts, because one by 64 is none. */
             const uint64_t low = bits_at(data, size, remainder) >> 1 >> (63 - rice);
+            if (stop - before - 1 > below >> rice) { /* far beyond, or beyond 64 bits */
+                *last = below + 1;
+                return;
+            }
             place += ((stop - before - 1) << rice) + low + 1;
             places[n++] = (int64_t)place - 1;
             before = stop;

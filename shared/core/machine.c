@@ -24,10 +24,10 @@ uint32_t fc_machine(void)
     uint32_t a, b, c, most;
     fc_cpuid(0, &most, &b, &c);
     fc_cpuid(1, &a, &b, &c);
-    if (most < 7 || !(c >> 27 & 1) || !(c >> 28 & 1) || !fc_saves_wide())
-        return 0;
+    if (most < 7 || !(c >> 23 & 1) || !(c >> 27 & 1) || !(c >> 28 & 1) || !fc_saves_wide())
+        return 0; /* POPCNT, OSXSAVE, AVX */
     fc_cpuid(7, &a, &b, &c);
-    return b >> 5 & 1 ? FC_HAS_AVX2 : 0;
+    return (b >> 3 & 1) && (b >> 5 & 1) ? FC_HAS_AVX2 : 0; /* BMI1 as well: both are compiled in */
 }
 #else
 uint32_t fc_machine(void)

@@ -142,7 +142,10 @@ int fc_order_prepare(const struct fc_grid *grid, void *memory, size_t size, void
     struct fc_shapes counted;
     struct fc_room room = {NULL, 0};
     fc_part(&room, 1, sizeof counted);
-    if (!fc_lay_out_shapes(&counted, grid, kept, &room) || size < fc_asked(room.used))
+    if (!fc_lay_out_shapes(&counted, grid, kept, &room))
+        return FC_ROOM;
+    const size_t asked = fc_asked(room.used);
+    if (asked == 0 || size < asked)
         return FC_ROOM;
     room = fc_open_room(memory);
     struct fc_shapes *shapes = fc_part(&room, 1, sizeof *shapes);

@@ -248,6 +248,22 @@ FC_API int fc_rows_decode(
     return c.at < size ? FC_LEFT : FC_OK;
 }
 
+/* Whether nonzeros stand in rising places of these shapes. */
+static int fc_known_fit(
+    const struct fc_shape *shapes, uint32_t tensors, const struct fc_nonzeros *known)
+{
+    uint64_t cells = 0;
+    for (uint32_t t = 0; t < tensors; t++)
+        cells += (uint64_t)shapes[t].rows * shapes[t].cols;
+    if (known->count > known->most)
+        return 0;
+    for (uint32_t n = 0; n < known->count; n++)
+        if (known->values[n] == 0 || known->places[n] >= cells ||
+            (n && known->places[n] <= known->places[n - 1]))
+            return 0;
+    return 1;
+}
+
 FC_API int fc_rows_encode(
     const struct fc_shape *shapes, uint32_t tensors, struct fc_nonzeros *known, uint8_t *out,
     size_t out_size, size_t *written, void *memory, size_t memory_size)
@@ -256,6 +272,8 @@ FC_API int fc_rows_encode(
     *written = 0;
     if (!fc_rows_fit(shapes, tensors, memory, memory_size))
         return FC_ROOM;
+    if (!fc_known_fit(shapes, tensors, known))
+        return FC_VALUE;
     if (out_size == 0)
         return FC_FULL;
     out[0] = FC_BY_ROWS;

@@ -10,8 +10,10 @@
 #include "bits.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#define HAS_WIDE (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
-#define WIDE __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#define HAS_WIDE                                                                \
+    (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&         \
+     __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt"))
+#define WIDE __attribute__((target("avx2,bmi,bmi2,popcnt")))
 #define COMPILED_TWICE(name, parameters, arguments)             \
     static void name##_plain parameters { name##_body arguments; } \
     WIDE static void name##_wide parameters { name##_body arguments; } \

@@ -124,7 +124,7 @@ class _Trial:
             torch = _torch(self.task, self.settings)
             with self.energy.window("trial", round=0, samples=len(rows)):
                 trial = self._compare(torch, litert, model, rows)
-        except FrugalFLError as error:
+        except (FrugalFLError, RuntimeError) as error:  # the second: of the interpreter
             return wire.TORCH, f"no training program can be tried: {error}"
         return trial.cheaper, str(trial)
 

@@ -96,3 +96,25 @@ def test_a_simulated_device_repeats_and_tries_nothing(tmp_path):
         for _ in range(2):
             rounds.next()
         assert sum(one.program_bytes for one in rounds.traffic) == 0
+
+
+def test_a_program_that_cannot_be_tried_is_charged_said_and_not_tried_again(tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("node 7 (MUL) failed to invoke")
+
+    monkeypatch.setattr("frugalfl_client.training.litert.LiteRTTrainer.train", broken)
+    with digits():
+        client = Real()
+        rounds = Rounds(Settings.of(**LONG), tmp_path, client=client)
+        rounds.next()
+        client.take()
+        rounds.next()
+        tried = client.take()
+        assert rounds.updates[1] == CLIENTS
+        assert len(trials(tried)) == CLIENTS
+        assert {one.notice for one in tried} == {
+            "trainer = torch (a training program was tried in vain: node 7 (MUL) failed to invoke)"
+        }
+        rounds.next()
+        assert trials(client.take()) == []
+        assert rounds.traffic[2].program_bytes == 0

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from symbol_matrices import draw, extreme, matrices
 
 from frugalfl.codec import entropy
-from frugalfl.codec.entropy import chance_tables, coded_tensors, rounding
+from frugalfl.codec.entropy import chance_tables, coded_tensors, lanes, rangecoder, rounding
 from frugalfl.errors import CodecError, FrameError
 
 
@@ -268,3 +268,15 @@ def test_the_bytes_are_pinned(mode):
         np.testing.assert_array_equal(out, q)
         flat = None if hints is None else [hints.ravel().tolist()]
         assert plain.decode_tensors(data, [(6, 9)], flat) == [q.tolist()]
+
+
+def test_a_tensor_without_entries_is_never_dense():
+    """Its lines may be long: they would be decoded one by one, and no bound counts them."""
+    scalar, lane = rangecoder.Encoder(), lanes.LaneEncoder()
+    coded_tensors.code_map(scalar, [True])
+    log_lanes, words = lane.finish(0)
+    data = bytes([coded_tensors.LANED | log_lanes]) + scalar.finish() + words
+    with pytest.raises(FrameError, match="corrupt"):
+        entropy.decode_tensors(data, [(1 << 16, 0)])
+    with pytest.raises(FrameError, match="corrupt"):
+        plain.decode_tensors(data, [(1 << 16, 0)])

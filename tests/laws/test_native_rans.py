@@ -105,6 +105,12 @@ def test_a_refusal_says_what_the_python_says(data, says):
         rans.Rans().decode(memoryview(data), [(2,)], Draws(0))
 
 
+def test_a_long_refused_payload_is_not_decoded_again(monkeypatch):
+    monkeypatch.setattr(rans, "decode_in_python", None)
+    with pytest.raises(FrameError, match="none that an encoder writes"):
+        rans.Rans().decode(memoryview(b"\x10\0\0\0"), [(5000,)], Draws(0))
+
+
 @given(vectors(), SEEDS, st.booleans(), st.sampled_from([1, 2, 4]))
 def test_microcontrollers_room_and_narrow_symbols_give_the_same_bytes(
     tensors, seed, with_dither, width

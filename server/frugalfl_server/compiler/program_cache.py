@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,9 +31,17 @@ _STALE_S = 3600.0
 
 
 def cache_folder() -> Path:
-    """Return where FrugalFL keeps what it can make again: ``$XDG_CACHE_HOME/frugalfl``."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "frugalfl"
+    """Return where FrugalFL keeps what it can make again: ``$XDG_CACHE_HOME/frugalfl``.
+
+    A user without a home, as in some containers, has a folder for temporary files.
+    """
+    home = os.environ.get("XDG_CACHE_HOME")
+    if home:
+        return Path(home) / "frugalfl"
+    try:
+        return Path.home() / ".cache" / "frugalfl"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"frugalfl-{os.getuid()}"
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 #: Packages whose versions a converted file depends on.
 _PACKAGES = (
-    "torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer", "jax", "jaxlib", "numpy",
-    "flatbuffers", "zstandard",
+    "torch", "litert-torch", "litert-converter", "ai-edge-litert", "ai-edge-quantizer", "jax",
+    "jaxlib", "numpy", "ml_dtypes", "xdsl", "torchao", "flatbuffers", "zstandard",
 )  # fmt: skip
 
 
@@ -40,8 +40,11 @@ def key_of(signatures: Mapping[str, tuple[Signature, Tensors]], about: Program) 
 
 
 def _content(name: str, tensor: Any) -> bytes:
+    import torch
+
     about = repr((name, str(tensor.dtype), tuple(tensor.shape))).encode()
-    return about + bytes(tensor.detach().cpu().contiguous().numpy().tobytes())
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return about + bytes(flat.view(torch.uint8).numpy().tobytes())  # numpy lacks some types
 
 
 @cache

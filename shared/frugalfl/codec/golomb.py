@@ -45,7 +45,7 @@ class Golomb(Coder):
         if (quick := coder()) is not None and all(t.dtype == np.int32 for t in tensors):
             return _encode_quickly(quick, tensors)
         symbols = np.concatenate([tensor.ravel() for tensor in tensors])
-        if symbols.size and int(np.abs(symbols).max()) > 1:
+        if symbols.size and max(int(symbols.max()), -int(symbols.min())) > 1:
             raise CodecError(_NO_SIGN)
         places = np.flatnonzero(symbols)
         if not places.size:

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalfl.errors import CodecError
+from frugalfl.errors import CodecError, FrameError
 
 from .library import function
 from .memory import address
@@ -116,7 +116,8 @@ class _Orders:
 def _prepare(tensors: Tensors) -> NDArray[np.uint8]:
     ask, prepare = _functions()
     order, spare = np.empty(ask(tensors.reference), np.uint8), np.empty(_SPARE, np.uint8)
-    prepare(tensors.reference, address(order), order.size, address(spare))
+    if prepare(tensors.reference, address(order), order.size, address(spare)):
+        raise FrameError("the shapes are too large for one frame")
     return order
 
 

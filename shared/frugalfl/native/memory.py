@@ -23,8 +23,8 @@ def address(array: NDArray[Any]) -> int:
 
 
 def contiguous(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array, or a copy if its memory is not in C order."""
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+    """Return the array, or a copy if its memory is not in C order, or not aligned for C."""
+    return array if array.flags.c_contiguous and array.flags.aligned else array.copy()
 
 
 class Room(threading.local):

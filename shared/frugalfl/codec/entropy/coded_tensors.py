@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,6 +202,8 @@ def _decode(
     if flags & LANED:
         lanes = LaneDecoder(data, 1, flags & 0x0F)
         dense = code_map(scalar, dense)
+        if any(yes and not prod(shape) for yes, shape in zip(dense, shapes, strict=True)):
+            raise FrameError("a tensor without entries is said to be dense: corrupt frame")
         if flags & 0x0F < least_log_lanes(_dense_cells(shapes, dense)):
             raise FrameError("too few lanes for so many cells: the bytes are corrupt")
         found |= _decode_dense(scalar, lanes, shapes, dense)
@@ -272,7 +275,7 @@ def _counts(flats: Sequence[NDArray[np.int32]]) -> list[int]:
 def _choose_dense(counts: Sequence[int], cells: int, hinted: bool) -> list[bool]:
     # Only the scattered coder makes use of thresholds, so it keeps all that it can.
     laned = sum(counts) >= (MAX_HITS if hinted else max(LANES_FROM, cells >> 6))
-    dense = [laned and count >= DENSE_FROM for count in counts]
+    dense = [laned and count >= max(DENSE_FROM, 1) for count in counts]
     scattered = sum(count for count, skip in zip(counts, dense, strict=True) if not skip)
     for index in sorted(range(len(counts)), key=counts.__getitem__, reverse=True):
         if scattered > MAX_HITS and not dense[index]:
