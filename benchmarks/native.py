@@ -1,6 +1,6 @@
 """The compiled core beside its Python reference, beside Flower, and in the demo's joules.
 
-    python benchmarks/native.py [--quick] [--json FILE] [--only PART ...]
+    python benchmarks/native.py [--quick] [--json FILE] [--only PART ...] [--reuse FILE ...]
 
 Parts:
 
@@ -27,6 +27,7 @@ Parts:
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import statistics
@@ -293,11 +294,18 @@ def main() -> None:
     """Measure the parts that were asked for."""
     parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    parser.add_argument(
+        "--reuse", type=Path, nargs="+", default=[], metavar="FILE",
+        help="keep an earlier run's figures (--json) of the parts that are not run again",
+    )  # fmt: skip
     options = parser.parse_args()
     if native.core() is None:
         sys.exit(f"there is no compiled core to measure: {native.state()}")
     torch.set_num_threads(1)
-    found = {part: globals()[part](options.quick) for part in PARTS if part in options.only}
+    found: dict[str, Any] = {}
+    for file in options.reuse:
+        found |= json.loads(file.read_text(encoding="utf-8"))["parts"]
+    found |= {part: globals()[part](options.quick) for part in PARTS if part in options.only}
     finish(options, {**summary_of(found), "parts": found})
 
 

@@ -30,10 +30,14 @@ def render(figures: Figures) -> str:
         ("accuracy, pruned to int8", spread(of("accuracy_int8_pruned")), "", files),
         (
             "joules on the clients, *estimated*", _joules(of(joules)),
-            _joules(of(f"{joules}_float32_fedavg")), f"**{times:.1f} times more**",
+            _joules(of(f"{joules}_float32_fedavg")), _times(times),
         ),
     ]  # fmt: skip
     return table(("", "FrugalFL", "Flower FedAvg, float32", ""), rows)
+
+
+def _times(ratio: float) -> str:
+    return f"**{ratio:.1f} times more**" if ratio > 1 else f"**{1 / ratio:.1f} times fewer**"
 
 
 def _bytes(values: Mapping[str, float]) -> str:
