@@ -8,6 +8,7 @@ same update within float32's rounding, and each the same bits for the same seed.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -76,6 +77,11 @@ def choose_trainer(task: Task, settings: Settings) -> Choice:
     """
     if not _worth_trying(task, settings):
         return Choice(settings, {})
+    # Nobody listens to the log yet: there is no run.
+    print(
+        "trainer = auto: compiling the training and trying it beside PyTorch, half a minute the "
+        "first time on a machine ...", file=sys.stderr, flush=True,
+    )  # fmt: skip
     energy = server_energy("", settings.energy.electricity)
     drawn = random_state()
     try:
@@ -117,7 +123,10 @@ class _Trial:
         module, rows = initial_model(self.task, self.settings), self._rows()
         scoring = scoring_for(self.task, module, rows, "a client's rows")
         if scoring.kind is not CLASSIFICATION:
-            return wire.TORCH, "a training program cannot tell what this task measures"
+            return (
+                wire.TORCH,
+                "a training program counts right classes; this task measures something else",
+            )
         model = read_parameters(module)
         try:
             litert = self._compiled(module, model, rows)

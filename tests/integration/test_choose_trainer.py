@@ -14,7 +14,7 @@ from frugalfl.settings import Settings
 from frugalfl.task import Examples, PublicData, Task
 from frugalfl_server.cohort.training_programs import FEWEST_TRAININGS
 from frugalfl_server.run.directory import RunDirectory
-from frugalfl_server.run.resume import to_resume, with_choices_of
+from frugalfl_server.run.resume import begin, to_resume, with_choices_of
 from frugalfl_sim.choose_trainer import choose_trainer
 
 from .conftest import DIGITS, frugalfl
@@ -60,6 +60,11 @@ def test_both_are_measured_and_the_choice_is_the_runs_own(tmp_path, refresh):
     again = with_choices_of(run.path, asked)
     assert again.train.trainer == name
     assert to_resume(run.path, again).name == run.name
+    run.add_energy(choice.energy_of(run.name))
+    run.flush()
+    begun = RunDirectory.open(run.path)
+    begin(begun)  # what was found before the first round was paid for
+    assert {record.phase for record in begun.energy} >= {"compile", "trial"}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +86,7 @@ def test_a_task_whose_measure_no_program_knows_trains_with_pytorch_and_says_why(
     task = dataclasses.replace(task_of(rows), loss=nn.functional.mse_loss)
     choice = choose_trainer(task, Settings.of(**LONG))
     assert choice.settings.train.trainer == "torch"
-    assert "cannot tell what this task measures" in choice.chosen["trainer"]
+    assert "measures something else" in choice.chosen["trainer"]
 
 
 def test_a_model_that_cannot_be_compiled_trains_with_pytorch_and_says_why():

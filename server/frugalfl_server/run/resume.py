@@ -19,6 +19,7 @@ from typing import Any
 
 from frugalfl.atomic import open_private
 from frugalfl.blocks import Parameters
+from frugalfl.energy import SERVER
 from frugalfl.errors import RunError, UsageError
 from frugalfl.settings import Settings
 from frugalfl_server.run.checkpoint import CANNOT, FILE, Tree, read_checkpoint
@@ -183,7 +184,9 @@ def begin(run: RunDirectory) -> tuple[StoppedAt | None, tuple[int, ...]]:
             f"{short_path(run.path)} has {len(run.rounds)} rounds and no {FILE}: {CANNOT}"
         )
     else:  # its first round may be in the tables, and its checkpoint not there yet
-        run.rounds, run.energy, run.heads = [], [], []
+        run.rounds, run.heads = [], []
+        # What the server did before the first round was done; what follows it is done again.
+        run.energy = [one for one in run.energy if one.client == SERVER and one.round == 0]
     first = 1 + max((record.round for record in run.rounds), default=0)
     if stopped is not None:  # a tree may take several exchanges, of which clients count each
         first = stopped.tree.get("next", first)
