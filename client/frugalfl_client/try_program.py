@@ -40,7 +40,6 @@ def cheaper(
 
     Raises:
         RunError: The store cannot be used.
-        TaskError: The rows cannot be trained on.
     """
     device = exchange.device
     if not device.tries or not request.program:
