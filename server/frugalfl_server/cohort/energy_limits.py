@@ -9,13 +9,14 @@ is known.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.energy.record import known_sum
 from frugalfl.settings import Settings
 from frugalfl.wire import TrainReply
+from frugalfl_server.run.checkpoint import by_column, by_row
 
 #: Rounds for which a client with a low battery is not asked: each question costs it a contact.
 REST_ROUNDS = 5
@@ -121,7 +122,13 @@ class EnergyLimits:
         """Return what is known of each client, for a checkpoint."""
         return {
             "round": self._round,
-            "accounts": [(node, astuple(one)) for node, one in self._accounts.items()],
+            "accounts": by_column(
+                ("node", "spent_j", "epoch_j", "rest_j"),
+                [
+                    (node, one.spent_j, one.epoch_j, one.rest_j)
+                    for node, one in self._accounts.items()
+                ],
+            ),
             "resting": list(self._resting.items()),
             "woken": self._woken,
         }
@@ -129,7 +136,11 @@ class EnergyLimits:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
         self._round, self._woken = state["round"], state["woken"]
-        self._accounts = {node: _Account(*one) for node, one in state["accounts"]}
+        self._accounts = {
+            # Older checkpoints have an account's figures in a list of their own.
+            node: _Account(*(one[0] if isinstance(one[0], list) else one))
+            for node, *one in by_row(state["accounts"])
+        }
         self._resting = dict(state["resting"])
 
     def _rests(self, node: int) -> bool:

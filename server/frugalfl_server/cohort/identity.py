@@ -14,7 +14,8 @@ server's operator lets it in, by its id.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from frugalfl.energy.record_json import to_text
 from frugalfl.energy.verify_ledgers import IDENTITIES
 from frugalfl.errors import FrameError
 from frugalfl_server.cohort.check_energy import Told, check_told
+from frugalfl_server.run.checkpoint import by_column, by_row
 from frugalfl_server.run.file_times import short_path
 from frugalfl_server.run.sink import TakesJson
 
@@ -62,6 +64,10 @@ class Bond:
     answers: int = 0
 
 
+_COLUMNS = [field.name for field in fields(Bond)]
+_values_of = attrgetter(*_COLUMNS)
+
+
 class Identities:
     """Who is who in one run.
 
@@ -80,7 +86,8 @@ class Identities:
         self._by_node: dict[int, Bond] = {}
         self._by_ledger: dict[str, Bond] = {}
         self._refused: dict[tuple[int, str, str], int] = {}
-        self._kept: list[Any] = []
+        #: Whether :meth:`write` has something new to write.
+        self._changed = False
 
     def check(
         self, node: int, records: Sequence[EnergyRecord], head: Head | None, run: str, round_: int,
@@ -155,31 +162,35 @@ class Identities:
     def state(self) -> dict[str, Any]:
         """Return what is known between rounds, for a checkpoint."""
         return {
-            "bonds": [list(astuple(bond)) for bond in self._by_client.values()],
+            "bonds": by_column(_COLUMNS, map(_values_of, self._by_client.values())),
             "refused": [[*who, round_] for who, round_ in self._refused.items()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
-        for values in state["bonds"]:
+        for values in by_row(state["bonds"]):
             self._put(Bond(*values))
         self._refused = {(node, client, ledger): n for node, client, ledger, n in state["refused"]}
 
     def write(self, run: TakesJson) -> None:
-        """Write into a run directory who is who, if that has changed."""
+        """Write into a run directory who is who, with its tables, if that has changed."""
+        if self._changed:
+            run.write_json_later(IDENTITIES, self._as_json)
+            self._changed = False
+
+    def _as_json(self) -> dict[str, Any]:
         # A node's number has 64 bits, more than a number in JSON can be relied on to have.
-        clients = [
-            {"client": bond.client, "node": str(bond.node), "since": bond.since,
-             "ledger": bond.ledger}
-            for bond in self._by_client.values()
-        ]  # fmt: skip
-        refused = [
-            {"client": client, "node": str(node), "round": round_, "ledger": ledger}
-            for (node, client, ledger), round_ in self._refused.items()
-        ]
-        if [clients, refused] != self._kept:
-            run.write_json(IDENTITIES, {"clients": clients, "refused": refused})
-            self._kept = [clients, refused]
+        return {
+            "clients": [
+                {"client": bond.client, "node": str(bond.node), "since": bond.since,
+                 "ledger": bond.ledger}
+                for bond in self._by_client.values()
+            ],
+            "refused": [
+                {"client": client, "node": str(node), "round": round_, "ledger": ledger}
+                for (node, client, ledger), round_ in self._refused.items()
+            ],
+        }  # fmt: skip
 
     def _check_claim(self, told: Told) -> None:
         if not told.client:
@@ -191,6 +202,7 @@ class Identities:
             return
         if len(self._refused) < _MOST_REFUSED:
             self._refused.setdefault((told.node, told.client, told.ledger), told.round)
+            self._changed = True
         raise ClaimError(f"{why}; its answer does not count. {self._how_to_let_in(told.node)}")
 
     def _contradiction(self, told: Told) -> str:
@@ -215,12 +227,14 @@ class Identities:
         return ""
 
     def _put(self, bond: Bond) -> None:
+        self._changed = True
         self._by_client[bond.client] = self._by_node[bond.node] = bond
         if bond.ledger:
             self._by_ledger[bond.ledger] = bond
 
     def _forget(self, bond: Bond | None) -> None:
         if bond is not None:
+            self._changed = True
             self._by_client.pop(bond.client, None)
             self._by_node.pop(bond.node, None)
             self._by_ledger.pop(bond.ledger, None)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from frugalfl.energy.columns import DERIVED, PLAIN, flat, unflat
+from frugalfl.energy.columns import DERIVED, PLAIN, columns_of, unflat
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.record_json import as_dict, from_dict
+from frugalfl.energy.record_json import from_dict
 from frugalfl.energy.schema1 import upgrade_row
 from frugalfl.errors import MissingExtraError, RunError
 from frugalfl.foreign import MOST_BYTES, open_regular
@@ -36,8 +39,23 @@ def table_of(records: Iterable[EnergyRecord]) -> pyarrow.Table:
         MissingExtraError: pyarrow is not installed.
     """
     arrow, _ = _pyarrow()
-    rows = [flat(record) | {"readings": as_dict(record)["readings"]} for record in records]
-    return arrow.Table.from_pylist(rows, schema=_schema(arrow))
+    rows = list(records)
+    schema = _schema(arrow)
+    columns: dict[str, Any] = columns_of(rows)
+    columns["readings"] = _nested(arrow, schema.field("readings").type, rows)
+    return arrow.table(columns, schema=schema)
+
+
+def _nested(arrow: Any, kind: Any, records: Sequence[EnergyRecord]) -> Any:
+    """Return the readings of each record as one column."""
+    ends = accumulate((len(record.readings) for record in records), initial=0)
+    readings = [reading for record in records for reading in record.readings]
+    fields = list(kind.value_type)
+    parts = [
+        arrow.array(list(map(attrgetter(field.name), readings)), field.type) for field in fields
+    ]
+    structs = arrow.StructArray.from_arrays(parts, fields=fields)
+    return arrow.ListArray.from_arrays(arrow.array(list(ends), arrow.int32()), structs, type=kind)
 
 
 def write_table(table: pyarrow.Table, to: Path | BinaryIO) -> None:
@@ -58,9 +76,19 @@ def read_records(path: Path) -> list[EnergyRecord]:
         MissingExtraError: pyarrow is not installed.
     """
     try:
-        return [_record(row) for row in read_rows(path)]
+        return list(map(_record, read_rows(path)))
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
+
+
+def records_in(data: bytes) -> list[EnergyRecord]:
+    """Read a table in memory.
+
+    Raises:
+        ValueError: It cannot be read, or holds something else.
+        MissingExtraError: pyarrow is not installed.
+    """
+    return list(map(_record, rows_in(data)))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -70,15 +98,36 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         RunError: It cannot be read.
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, parquet = _pyarrow()
     try:
         with open_regular(path) as file:
-            table = parquet.ParquetFile(file, page_checksum_verification=True)
-            _check_size(table.metadata)
-            rows: list[dict[str, Any]] = table.read().to_pylist()
+            return _rows(file)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
+
+
+def rows_in(data: bytes) -> list[dict[str, Any]]:
+    """Read any Parquet table in memory as plain rows.
+
+    Raises:
+        ValueError: It cannot be read.
+        MissingExtraError: pyarrow is not installed.
+    """
+    return _rows(io.BytesIO(data))
+
+
+def _rows(file: BinaryIO) -> list[dict[str, Any]]:
+    """Read a table.
+
+    Raises:
+        ValueError: It cannot be read, or is too large.
+    """
+    arrow, parquet = _pyarrow()
+    try:
+        table = parquet.ParquetFile(file, page_checksum_verification=True)
+        _check_size(table.metadata)
+        rows: list[dict[str, Any]] = table.read().to_pylist()
     except (arrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise RunError(f"cannot read {path}: {said}; put a sound copy in its place") from error
+        raise ValueError(" ".join(str(error).split())[:200]) from error
     return rows
 
 
