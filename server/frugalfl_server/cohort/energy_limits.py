@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.energy.record import known_sum
 from frugalfl.settings import Settings
 from frugalfl.wire import TrainReply
-from frugalfl_server.run.checkpoint import by_column, by_row
+from frugalfl_server.run.checkpoint import by_row
 
 #: Rounds for which a client with a low battery is not asked: each question costs it a contact.
 REST_ROUNDS = 5
@@ -122,13 +123,13 @@ class EnergyLimits:
         """Return what is known of each client, for a checkpoint."""
         return {
             "round": self._round,
-            "accounts": by_column(
-                ("node", "spent_j", "epoch_j", "rest_j"),
-                [
-                    (node, one.spent_j, one.epoch_j, one.rest_j)
-                    for node, one in self._accounts.items()
-                ],
-            ),
+            "accounts": {
+                "node": list(self._accounts),
+                **{
+                    name: list(map(attrgetter(name), self._accounts.values()))
+                    for name in ("spent_j", "epoch_j", "rest_j")
+                },
+            },
             "resting": list(self._resting.items()),
             "woken": self._woken,
         }

@@ -25,7 +25,7 @@ from frugalfl.energy.record_json import to_text
 from frugalfl.energy.verify_ledgers import IDENTITIES
 from frugalfl.errors import FrameError
 from frugalfl_server.cohort.check_energy import Told, check_told
-from frugalfl_server.run.checkpoint import by_column, by_row
+from frugalfl_server.run.checkpoint import by_row
 from frugalfl_server.run.file_times import short_path
 from frugalfl_server.run.sink import TakesJson
 
@@ -65,7 +65,6 @@ class Bond:
 
 
 _COLUMNS = [field.name for field in fields(Bond)]
-_values_of = attrgetter(*_COLUMNS)
 
 
 class Identities:
@@ -162,7 +161,9 @@ class Identities:
     def state(self) -> dict[str, Any]:
         """Return what is known between rounds, for a checkpoint."""
         return {
-            "bonds": by_column(_COLUMNS, map(_values_of, self._by_client.values())),
+            "bonds": {
+                name: list(map(attrgetter(name), self._by_client.values())) for name in _COLUMNS
+            },
             "refused": [[*who, round_] for who, round_ in self._refused.items()],
         }
 

@@ -15,7 +15,7 @@ from frugalfl.energy.record import known_sum
 from frugalfl.energy.record_sums import spent_joules
 from frugalfl.plans import PlanContext, RefreshPlan
 from frugalfl.wire import TrainReply
-from frugalfl_server.run.checkpoint import by_column, by_row
+from frugalfl_server.run.checkpoint import by_client, by_row
 
 #: A block of zeros that moves at all has moved very far.
 _TINY = 1e-30
@@ -87,8 +87,8 @@ class Planner:
         """Return what is known, for a checkpoint."""
         return {
             "changes": [(place, *change) for place, change in self._changes.items()],
-            "links": by_column(("node", "link"), self._links.items()),
-            "joules": by_column(("node", "joules"), self._joules.items()),
+            "links": by_client(self._links, "link"),
+            "joules": by_client(self._joules, "joules"),
         }
 
     def restore(self, state: dict[str, Any]) -> None:

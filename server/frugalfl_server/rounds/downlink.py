@@ -44,7 +44,7 @@ from frugalfl.codec import (
 from frugalfl.kept import Kept, take
 from frugalfl.plans import downlink_share
 from frugalfl_server.rounds.byte_budget import Budget
-from frugalfl_server.run.checkpoint import by_column, by_row
+from frugalfl_server.run.checkpoint import by_client, by_row
 
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
 #: Running statistics are finer multiples than the weights' differences, and would make those long.
@@ -331,7 +331,7 @@ class Downlink:
             "limits": astuple(self._limits),
             "frames": b"".join(self._frames),
             "lengths": list(map(len, self._frames)),
-            "held": by_column(("node", "version"), self._held.items()),
+            "held": by_client(self._held, "version"),
             "exact_since": self._exact_since,
             "origin": self._origin,
             "pruning": None if pruning is None else pruning.state(),

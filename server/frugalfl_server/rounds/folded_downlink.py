@@ -39,7 +39,7 @@ from frugalfl.plans import InSubspace
 from frugalfl.subspace import MOST_FOLDS, Subspace, add
 from frugalfl_server.rounds.byte_budget import Budget
 from frugalfl_server.rounds.downlink import EXACT, SEEDED
-from frugalfl_server.run.checkpoint import by_column, by_row
+from frugalfl_server.run.checkpoint import by_client, by_row
 
 #: The step of coordinates, as a multiple of the root mean square of what a fold's first round
 #: moved; and that of running statistics.
@@ -356,7 +356,7 @@ class FoldedDownlink:
             "rounds": self._rounds,
             "steps": self._steps,
             "view": self.view,
-            "held": by_column(("node", "version"), self._held.items()),
+            "held": by_client(self._held, "version"),
         }
 
     def restore(self, state: dict[str, Any]) -> None:

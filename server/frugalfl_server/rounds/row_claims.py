@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from statistics import median_low
 
-from frugalfl_server.run.checkpoint import Tree, by_column, by_row
+from frugalfl_server.run.checkpoint import Tree, by_client, by_row
 
 #: A client's rows count up to so many times the median client's.
 MOST_ROWS = 10
@@ -61,7 +61,7 @@ class RowClaims:
 
     def state(self) -> Tree:
         """Return the claims, for a checkpoint."""
-        return by_column(("node", "rows"), self._claimed.items())
+        return by_client(self._claimed, "rows")
 
     def restore(self, state: Tree | Sequence[Sequence[int]]) -> None:
         """Go on with what :meth:`state` returned."""

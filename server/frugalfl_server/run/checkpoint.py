@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,19 +126,18 @@ def set_random_state(state: Tree) -> None:
     torch.set_rng_state(torch.from_numpy(state["torch"].copy()))
 
 
-def by_column(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Tree:
-    """Return rows column by column, as they are written quickly: one is of every client of a run.
+def by_client(values: Mapping[int, Any], name: str) -> Tree:
+    """Return what is known of each client as columns, which are written quickly: there are many.
 
     Args:
-        names: Of the columns.
-        rows: Their values, in that order.
+        values: By node.
+        name: What they are.
     """
-    columns = list(map(list, zip(*rows, strict=True))) or [[] for _ in names]
-    return dict(zip(names, columns, strict=True))
+    return {"node": list(values), name: list(values.values())}
 
 
 def by_row(state: Tree | Sequence[Sequence[Any]]) -> list[Any]:
-    """Return the rows that :func:`by_column` was given; older checkpoints have them as they are."""
+    """Return columns row by row, such as :func:`by_client` makes; older checkpoints have rows."""
     return list(zip(*state.values(), strict=True)) if isinstance(state, dict) else list(state)
 
 
