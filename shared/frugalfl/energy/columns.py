@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -48,9 +48,7 @@ def columns_of(records: Sequence[EnergyRecord]) -> dict[str, list[Any]]:
     """
     grids = [record.grid for record in records]
     columns = {
-        name: list(map(attrgetter(name), records))
-        for name in PLAIN
-        if not name.startswith("grid_")
+        name: list(map(attrgetter(name), records)) for name in PLAIN if not name.startswith("grid_")
     }
     columns |= {
         f"grid_{name}": [None if grid is None else getattr(grid, name) for grid in grids]
@@ -64,9 +62,7 @@ def columns_of(records: Sequence[EnergyRecord]) -> dict[str, list[Any]]:
             None if grid is None else grid.grams(energy_j)
             for grid, energy_j in zip(grids, columns[f"{kind}_j"], strict=True)
         ]
-    components: dict[str, list[float | None]] = {
-        name: [None] * len(records) for name in COMPONENTS
-    }
+    components: dict[str, list[float | None]] = {name: [None] * len(records) for name in COMPONENTS}
     for place, record in enumerate(records):
         for reading in record.readings:
             components[reading.component][place] = reading.energy_j
@@ -74,12 +70,17 @@ def columns_of(records: Sequence[EnergyRecord]) -> dict[str, list[Any]]:
     return columns | {"methods": list(map(methods, records))}
 
 
-def unflat(row: dict[str, Any], readings: Any) -> dict[str, Any]:
-    """Return the plain values of a record, from its flat row and its readings."""
-    values = {name: row[name] for name in PLAIN if not name.startswith("grid_")}
-    stated = row["grid_g_per_kwh"] is not None
-    grid = {name: row[f"grid_{name}"] for name in _GRID} if stated else None
-    return values | {"grid": grid, "readings": readings}
+def plain_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return records' own fields, without their readings, of the columns of :data:`PLAIN`.
+
+    Raises:
+        KeyError: One is missing.
+    """
+    plain = {name: columns[name] for name in PLAIN if not name.startswith("grid_")}
+    grids = zip(*(columns[f"grid_{name}"] for name in _GRID), strict=True)
+    return plain | {
+        "grid": [None if one[1] is None else dict(zip(_GRID, one, strict=True)) for one in grids]
+    }
 
 
 def methods(record: EnergyRecord) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from frugalfl.energy.columns import DERIVED, PLAIN, columns_of, unflat
+from frugalfl.energy.columns import DERIVED, PLAIN, columns_of, plain_columns
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.record_json import from_dict
+from frugalfl.energy.record_json import from_columns
 from frugalfl.energy.schema1 import upgrade_row
 from frugalfl.errors import MissingExtraError, RunError
 from frugalfl.foreign import MOST_BYTES, open_regular
@@ -19,6 +19,7 @@ from frugalfl.foreign import MOST_BYTES, open_regular
 if TYPE_CHECKING:
     import pyarrow
 
+_Made = TypeVar("_Made")
 #: Bounds of a table: 1,000 rounds of 1,000 clients with five phases each.
 _MOST_ROWS, _MOST_COLUMNS = 5_000_000, 1_000
 
@@ -75,10 +76,7 @@ def read_records(path: Path) -> list[EnergyRecord]:
         RunError: It cannot be read, or holds something else.
         MissingExtraError: pyarrow is not installed.
     """
-    try:
-        return list(map(_record, read_rows(path)))
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
+    return _read(path, _records)
 
 
 def records_in(data: bytes) -> list[EnergyRecord]:
@@ -88,7 +86,7 @@ def records_in(data: bytes) -> list[EnergyRecord]:
         ValueError: It cannot be read, or holds something else.
         MissingExtraError: pyarrow is not installed.
     """
-    return list(map(_record, rows_in(data)))
+    return _made_of(io.BytesIO(data), _records)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -98,11 +96,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         RunError: It cannot be read.
         MissingExtraError: pyarrow is not installed.
     """
-    try:
-        with open_regular(path) as file:
-            return _rows(file)
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
+    return _read(path, _rows)
 
 
 def rows_in(data: bytes) -> list[dict[str, Any]]:
@@ -112,22 +106,35 @@ def rows_in(data: bytes) -> list[dict[str, Any]]:
         ValueError: It cannot be read.
         MissingExtraError: pyarrow is not installed.
     """
-    return _rows(io.BytesIO(data))
+    return _made_of(io.BytesIO(data), _rows)
 
 
-def _rows(file: BinaryIO) -> list[dict[str, Any]]:
-    """Read a table.
+def _read(path: Path, make: Callable[[pyarrow.Table], list[_Made]]) -> list[_Made]:
+    try:
+        with open_regular(path) as file:
+            return _made_of(file, make)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
+
+
+def _made_of(file: BinaryIO, make: Callable[[pyarrow.Table], list[_Made]]) -> list[_Made]:
+    """Read a table, and make something of it.
 
     Raises:
-        ValueError: It cannot be read, or is too large.
+        ValueError: It cannot be read, is too large, or nothing can be made of it.
     """
     arrow, parquet = _pyarrow()
+    wrong = OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError
     try:
-        table = parquet.ParquetFile(file, page_checksum_verification=True)
-        _check_size(table.metadata)
-        rows: list[dict[str, Any]] = table.read().to_pylist()
-    except (arrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        opened = parquet.ParquetFile(file, page_checksum_verification=True)
+        _check_size(opened.metadata)
+        return make(opened.read())
+    except (arrow.ArrowException, *wrong) as error:
         raise ValueError(" ".join(str(error).split())[:200]) from error
+
+
+def _rows(table: pyarrow.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
 
@@ -140,10 +147,28 @@ def _check_size(about: Any) -> None:
         )
 
 
-def _record(row: dict[str, Any]) -> EnergyRecord:
-    if "readings" not in row:
-        return upgrade_row(row)  # type: ignore[no-any-return]
-    return from_dict(unflat(row, row["readings"]))
+def _records(table: pyarrow.Table) -> list[EnergyRecord]:
+    """Check what a table holds, column by column.
+
+    Raises:
+        ValueError: It holds something else than energy records.
+        KeyError: It lacks a column.
+    """
+    if "readings" not in table.column_names:
+        return [upgrade_row(row) for row in table.to_pylist()]
+    arrow, _ = _pyarrow()
+    lists = table.column("readings").combine_chunks()
+    kind = lists.type
+    if not (arrow.types.is_list(kind) and arrow.types.is_struct(kind.value_type)):
+        raise ValueError(f"its readings are {kind}")
+    if lists.null_count:
+        raise ValueError("a record of it has no list of readings")
+    names = [field.name for field in kind.value_type]
+    values = [part.to_pylist() for part in lists.flatten().flatten()]
+    readings = dict(zip(names, values, strict=True))
+    names = [name for name in PLAIN if name in table.column_names]
+    plain = plain_columns({name: table.column(name).to_pylist() for name in names})
+    return from_columns(plain, readings, lists.value_lengths().to_pylist())
 
 
 def _schema(arrow: Any) -> pyarrow.Schema:
