@@ -13,6 +13,7 @@ server's operator lets it in, by its id.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -25,7 +26,6 @@ from frugalfl.energy.record_json import to_text
 from frugalfl.energy.verify_ledgers import IDENTITIES
 from frugalfl.errors import FrameError
 from frugalfl_server.cohort.check_energy import Told, check_told
-from frugalfl_server.run.checkpoint import by_row
 from frugalfl_server.run.file_times import short_path
 from frugalfl_server.run.sink import TakesJson
 
@@ -64,7 +64,7 @@ class Bond:
     answers: int = 0
 
 
-_COLUMNS = [field.name for field in fields(Bond)]
+_values_of = attrgetter(*(field.name for field in fields(Bond)))
 
 
 class Identities:
@@ -84,6 +84,8 @@ class Identities:
         self._by_client: dict[str, Bond] = {}
         self._by_node: dict[int, Bond] = {}
         self._by_ledger: dict[str, Bond] = {}
+        #: Each bond as a checkpoint holds it, which has thousands of them written every round.
+        self._texts: dict[str, str] = {}
         self._refused: dict[tuple[int, str, str], int] = {}
         #: Whether :meth:`write` has something new to write.
         self._changed = False
@@ -161,15 +163,14 @@ class Identities:
     def state(self) -> dict[str, Any]:
         """Return what is known between rounds, for a checkpoint."""
         return {
-            "bonds": {
-                name: list(map(attrgetter(name), self._by_client.values())) for name in _COLUMNS
-            },
+            "bonds": f"[{','.join(self._texts.values())}]".encode(),
             "refused": [[*who, round_] for who, round_ in self._refused.items()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
-        for values in by_row(state["bonds"]):
+        bonds = state["bonds"]  # older checkpoints have them as they are
+        for values in json.loads(bonds) if isinstance(bonds, bytes) else bonds:
             self._put(Bond(*values))
         self._refused = {(node, client, ledger): n for node, client, ledger, n in state["refused"]}
 
@@ -229,6 +230,7 @@ class Identities:
 
     def _put(self, bond: Bond) -> None:
         self._changed = True
+        self._texts[bond.client] = json.dumps(_values_of(bond))
         self._by_client[bond.client] = self._by_node[bond.node] = bond
         if bond.ledger:
             self._by_ledger[bond.ledger] = bond
@@ -237,6 +239,7 @@ class Identities:
         if bond is not None:
             self._changed = True
             self._by_client.pop(bond.client, None)
+            self._texts.pop(bond.client, None)
             self._by_node.pop(bond.node, None)
             self._by_ledger.pop(bond.ledger, None)
 
