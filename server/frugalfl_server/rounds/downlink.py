@@ -255,7 +255,8 @@ class Downlink:
         if self._origin is not None and -1 in held.values():
             starts.add(self._first)
         ways = self._ways_from(starts)
-        return {node: self._shortest(version, ways) for node, version in held.items()}
+        shortest = {version: self._shortest(version, ways) for version in {*held.values()}}
+        return {node: shortest[version] for node, version in held.items()}
 
     def _shortest(self, held: int, ways: dict[int, bytes]) -> tuple[int, bytes]:
         choices = []
