@@ -1,15 +1,19 @@
 """A checkpoint comes back as it was, or is refused."""
 
+import json
 import os
 import random
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
+from energy_records import RECORD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from frugalfl.energy.record_json import to_text
 from frugalfl.errors import RunError
 from frugalfl_server.run.checkpoint import (
     random_state,
@@ -18,6 +22,7 @@ from frugalfl_server.run.checkpoint import (
     write_checkpoint,
 )
 from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.records import HeadRecord, RoundRecord
 from frugalfl_server.run.resume import claimed
 
 VALUES = st.recursive(
@@ -118,3 +123,35 @@ def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path):
         pass
     with claimed(run):
         pass
+
+
+ROUND = RoundRecord("one", "train", 1, 0.9, 0.1, 2, 2, 0, 0, None, 10.0, 1.0)
+
+
+def test_rows_that_are_not_in_the_tables_yet_come_back_from_a_checkpoint(tmp_path):
+    (tmp_path / "run.json").write_text(
+        json.dumps({"task": "t", "settings": {}, "versions": {}, "app": None})
+    )
+    run = RunDirectory(tmp_path)
+    heads = [HeadRecord("7", number, number, "ab", "1007") for number in range(4)]
+    for number, head in enumerate(heads):
+        record = replace(RECORD, round=number)
+        run.add_round(replace(ROUND, round=number), [record], [head])
+        if number == 1:
+            run.flush()
+        position = run.position()
+    energy = list(run.energy)
+    read = RunDirectory.open(tmp_path)
+    assert len(read.energy) == len(read.heads) == 2
+    read.go_back_to(position)
+    assert (read.energy, read.heads, read.rounds) == (energy, heads, run.rounds)
+    older = {
+        "written": [2, 2, 2],
+        "rounds": position["rounds"],
+        "energy": [to_text(one) for one in energy[2:]],
+        "heads": [asdict(one) for one in heads[2:]],
+    }
+    read.go_back_to(older)
+    assert (read.energy, read.heads) == (energy, heads)
+    read.flush()
+    assert RunDirectory.open(tmp_path).energy == energy
