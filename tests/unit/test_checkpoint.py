@@ -128,28 +128,31 @@ def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path):
 ROUND = RoundRecord("one", "train", 1, 0.9, 0.1, 2, 2, 0, 0, None, 10.0, 1.0)
 
 
-def test_rows_that_are_not_in_the_tables_yet_come_back_from_a_checkpoint(tmp_path):
+@pytest.mark.parametrize("each", [1, 400])  # few are texts in a checkpoint, many are tables
+def test_rows_that_are_not_in_the_tables_yet_come_back_from_a_checkpoint(tmp_path, each):
     (tmp_path / "run.json").write_text(
         json.dumps({"task": "t", "settings": {}, "versions": {}, "app": None})
     )
     run = RunDirectory(tmp_path)
-    heads = [HeadRecord("7", number, number, "ab", "1007") for number in range(4)]
-    for number, head in enumerate(heads):
-        record = replace(RECORD, round=number)
-        run.add_round(replace(ROUND, round=number), [record], [head])
+    for number in range(5):
+        energy = [replace(RECORD, round=number, samples=one) for one in range(each)]
+        heads = [HeadRecord("7", number, one, "ab", "1007") for one in range(each)]
+        run.add_round(replace(ROUND, round=number), energy, heads)
         if number == 1:
             run.flush()
         position = run.position()
-    energy = list(run.energy)
+    energy, heads = list(run.energy), list(run.heads)
+    write_checkpoint(tmp_path / "resume.npz", {"tables": position})
+    position = read_checkpoint(tmp_path / "resume.npz")["tables"]
     read = RunDirectory.open(tmp_path)
-    assert len(read.energy) == len(read.heads) == 2
+    assert len(read.energy) == len(read.heads) == 2 * each
     read.go_back_to(position)
     assert (read.energy, read.heads, read.rounds) == (energy, heads, run.rounds)
     older = {
-        "written": [2, 2, 2],
+        "written": [2, 2 * each, 2 * each],
         "rounds": position["rounds"],
-        "energy": [to_text(one) for one in energy[2:]],
-        "heads": [asdict(one) for one in heads[2:]],
+        "energy": [to_text(one) for one in energy[2 * each :]],
+        "heads": [asdict(one) for one in heads[2 * each :]],
     }
     read.go_back_to(older)
     assert (read.energy, read.heads) == (energy, heads)
