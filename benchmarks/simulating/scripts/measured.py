@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -22,7 +23,9 @@ import numpy as np
 
 WARM_UP = 5
 BATCH, LEARNING_RATE = 16, 0.1
-_BEGAN = time.perf_counter()
+_APP = Path(__file__).parent / "flower_app"
+#: When the script began (s); processes that it starts are told by the environment.
+_BEGAN = float(os.environ.get("DIGITS_BEGAN", time.time()))
 
 
 class Workload:
@@ -90,7 +93,7 @@ class Rounds:
         """Say that a round ended, and the next begins."""
         now = time.perf_counter()
         self._took.append(now - self._last)
-        self._first = self._first or now - _BEGAN
+        self._first = self._first or time.time() - _BEGAN
         self._last = now
 
     def run(
@@ -108,25 +111,47 @@ class Rounds:
             if len(self._took) == options.rounds:
                 self._accuracy = self._workload.accuracy(model())
 
-    def report(self, version: str, model: Mapping[str, np.ndarray] | None = None) -> None:
-        """Print the line; ``model`` is the last one, if :meth:`run` did not see it."""
+    def figures(
+        self, version: str, model: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, Any]:
+        """Return what is printed; ``model`` is the last one, if :meth:`run` did not see it."""
         if model is not None:
             self._accuracy = self._workload.accuracy(model)
         counted = self._took[WARM_UP:]
         middle = statistics.median(counted)
-        show(
-            updates_per_s=self._workload.cohort / middle,
-            accuracy=self._accuracy,
-            version=version,
-            seconds=time.perf_counter() - _BEGAN,
-            round_ms=1e3 * middle,
-            fastest_round_ms=1e3 * min(counted),
-            counted_rounds=len(counted),
-            first_round_s=self._first,
-        )
+        return {
+            "updates_per_s": self._workload.cohort / middle,
+            "accuracy": self._accuracy,
+            "version": version,
+            "seconds": time.time() - _BEGAN,
+            "round_ms": 1e3 * middle,
+            "fastest_round_ms": 1e3 * min(counted),
+            "counted_rounds": len(counted),
+            "first_round_s": self._first,
+        }
+
+    def report(self, version: str, model: Mapping[str, np.ndarray] | None = None) -> None:
+        """Print the line."""
+        show(json.dumps(self.figures(version, model)))
 
 
-def show(**figures: Any) -> None:
+def tell(options: argparse.Namespace, answer: Path) -> None:
+    """Put into the environment what the processes of a Flower app need."""
+    os.environ |= {
+        "DIGITS_DATA": str(options.data.resolve()),
+        "DIGITS_ROUNDS": str(options.rounds),
+        "DIGITS_ANSWER": str(answer),
+        "DIGITS_BEGAN": str(_BEGAN),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(_APP)]),
+    }
+
+
+def show_file(answer: Path) -> None:
+    """Print the line that an app left."""
+    show(answer.read_text(encoding="utf-8"))
+
+
+def show(line: str) -> None:
     """Print one line of JSON, the last that a script prints."""
-    sys.stdout.write(json.dumps(figures) + "\n")
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
