@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.util
+from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
-
-from frugalfl.digits import load_digits
+from common import ROOT
 
 SEED = 7
 #: Rounds whose clients are drawn; longer runs begin anew with the first.
 _DRAWN = 200
-#: Clients that share one shuffle of all images: 17 or 18 rows each, two mini-batches of 16.
-_SHARING = 100
+#: The same workload as an app: `frugalfl simulate benchmarks/tasks/digits_mlp`.
+APP = ROOT / "benchmarks" / "tasks" / "digits_mlp"
 
 
-def split(rows: int, clients: int, seed: int = SEED) -> list[np.ndarray]:
-    """Return the rows of every client: independent of their classes, alike in number.
-
-    Each hundred clients share one shuffle of all rows; further hundreds shuffle anew, so that
-    10,000 clients have as many rows each as 100.
-    """
-    rng = np.random.default_rng(seed)
-    parts: list[np.ndarray] = []
-    while len(parts) < clients:
-        parts += np.array_split(rng.permutation(rows), _SHARING)
-    return parts[:clients]
+@lru_cache(maxsize=1)
+def app_task() -> ModuleType:
+    """Return the app's task.py, whose images and split are the workload's."""
+    spec = importlib.util.spec_from_file_location("digits_mlp_task", APP / "task.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def first_model(seed: int = SEED) -> dict[str, np.ndarray]:
@@ -48,14 +47,14 @@ def write_workload(file: Path, clients: int, cohort: int, seed: int = SEED) -> N
         cohort: Clients a round.
         seed: Same seed, same workload.
     """
-    digits = load_digits()
-    parts = split(len(digits), clients, seed)
+    digits = app_task().images()
+    parts = app_task().split(len(digits), clients, seed)
     rng = np.random.default_rng(seed)
     picked = [rng.choice(clients, cohort, replace=False) for _ in range(_DRAWN)]
     np.savez(
         file,
-        x=digits.x.reshape(len(digits), 64).astype(np.float32),
-        y=digits.y.astype(np.int64),
+        x=digits.x,
+        y=digits.y,
         rows=np.concatenate(parts),
         ends=np.cumsum([len(part) for part in parts]),
         picked=np.array(picked),

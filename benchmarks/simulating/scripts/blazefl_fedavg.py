@@ -71,8 +71,7 @@ def main() -> None:
         for package in trainer.uplink_package():
             handler.load(package)
         rounds.ended()
-    state = handler.model.state_dict()
-    rounds.report(version("blazefl"), {name: v.numpy() for name, v in state.items()})
+    rounds.report(version("blazefl"), workload.accuracy(handler.model.state_dict()))
 
 
 if __name__ == "__main__":

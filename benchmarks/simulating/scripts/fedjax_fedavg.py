@@ -60,7 +60,7 @@ def main() -> None:
         }  # fmt: skip
 
     rounds = Rounds(workload)
-    rounds.run(options, one_round, model)
+    rounds.run(options, one_round, lambda: workload.accuracy(model()))
     rounds.report(version("fedjax"))
 
 

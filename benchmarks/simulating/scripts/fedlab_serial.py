@@ -62,8 +62,8 @@ def main() -> None:
     pipeline = Pipeline(handler, trainer)
     pipeline.rounds = Rounds(workload)
     pipeline.main()
-    state = handler.model.state_dict()
-    pipeline.rounds.report(version("fedlab"), {name: v.numpy() for name, v in state.items()})
+    accuracy = workload.accuracy(handler.model.state_dict())
+    pipeline.rounds.report(version("fedlab"), accuracy)
 
 
 if __name__ == "__main__":

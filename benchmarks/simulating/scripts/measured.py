@@ -100,7 +100,7 @@ class Rounds:
         self,
         options: argparse.Namespace,
         one_round: Callable[[list[int]], None],
-        model: Callable[[], Mapping[str, np.ndarray]],
+        accuracy: Callable[[], float],
     ) -> None:
         """Run the rounds of a script that can be called round by round."""
         while len(self._took) < options.rounds or sum(self._took[WARM_UP:]) < options.seconds:
@@ -109,19 +109,15 @@ class Rounds:
             one_round(picked)
             self.ended()
             if len(self._took) == options.rounds:
-                self._accuracy = self._workload.accuracy(model())
+                self._accuracy = accuracy()
 
-    def figures(
-        self, version: str, model: Mapping[str, np.ndarray] | None = None
-    ) -> dict[str, Any]:
-        """Return what is printed; ``model`` is the last one, if :meth:`run` did not see it."""
-        if model is not None:
-            self._accuracy = self._workload.accuracy(model)
+    def figures(self, version: str, accuracy: float | None = None) -> dict[str, Any]:
+        """Return what is printed; ``accuracy`` is the last model's, if :meth:`run` saw none."""
         counted = self._took[WARM_UP:]
         middle = statistics.median(counted)
         return {
             "updates_per_s": self._workload.cohort / middle,
-            "accuracy": self._accuracy,
+            "accuracy": self._accuracy if accuracy is None else accuracy,
             "version": version,
             "seconds": time.time() - _BEGAN,
             "round_ms": 1e3 * middle,
@@ -130,9 +126,9 @@ class Rounds:
             "first_round_s": self._first,
         }
 
-    def report(self, version: str, model: Mapping[str, np.ndarray] | None = None) -> None:
+    def report(self, version: str, accuracy: float | None = None) -> None:
         """Print the line."""
-        show(json.dumps(self.figures(version, model)))
+        show(json.dumps(self.figures(version, accuracy)))
 
 
 def tell(options: argparse.Namespace, answer: Path) -> None:

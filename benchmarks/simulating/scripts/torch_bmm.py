@@ -40,7 +40,7 @@ def main() -> None:
             mean[name] = torch.tensordot(shares, each, 1)
 
     rounds = Rounds(workload)
-    rounds.run(options, one_round, lambda: {name: v.numpy() for name, v in mean.items()})
+    rounds.run(options, one_round, lambda: workload.accuracy(mean))
     rounds.report(torch.__version__)
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import torch
 from measured import Rounds, Workload, parser
-from nets import Trainer, mlp, tensors_of
+from nets import Trainer, accuracy_of, cnn, mlp, tensors_of
 
 
 def main() -> None:
     made = parser()
     made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--net", choices=("mlp", "cnn"), default="mlp")
     options = made.parse_args()
     torch.set_num_threads(options.threads)
     workload = Workload(options.data)
-    net, data = mlp(workload), tensors_of(workload)
-    trainer, names = Trainer(net), [name for name, _ in net.named_parameters()]
+    net = mlp(workload) if options.net == "mlp" else cnn()
+    data = tensors_of(workload)
+    trainer = Trainer(net)
     mean = [parameter.detach().clone() for parameter in net.parameters()]
 
     def one_round(picked: list[int]) -> None:
@@ -30,7 +32,7 @@ def main() -> None:
         mean = total
 
     rounds = Rounds(workload)
-    rounds.run(options, one_round, lambda: dict(zip(names, (v.numpy() for v in mean), strict=True)))
+    rounds.run(options, one_round, lambda: accuracy_of(net, mean, workload))
     rounds.report(torch.__version__)
 
 

@@ -37,7 +37,7 @@ def main() -> None:
         mean.update({name: torch.tensordot(shares, v, 1) for name, v in each.items()})
 
     rounds = Rounds(workload)
-    rounds.run(options, one_round, lambda: {name: v.numpy() for name, v in mean.items()})
+    rounds.run(options, one_round, lambda: workload.accuracy(mean))
     rounds.report(torch.__version__)
 
 

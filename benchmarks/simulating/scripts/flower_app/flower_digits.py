@@ -70,6 +70,6 @@ def main(grid: Grid, context: Context) -> None:
         grid, ArrayRecord(first), num_rounds=int(os.environ["DIGITS_ROUNDS"]),
         train_config=ConfigRecord({}),
     )  # fmt: skip
-    last = {name: value.numpy() for name, value in result.arrays.to_torch_state_dict().items()}
-    found = strategy.rounds.figures(version("flwr"), last)
+    accuracy = workload.accuracy(result.arrays.to_torch_state_dict())
+    found = strategy.rounds.figures(version("flwr"), accuracy)
     Path(os.environ["DIGITS_ANSWER"]).write_text(json.dumps(found), encoding="utf-8")
