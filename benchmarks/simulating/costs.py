@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp.strategy import FedAvg
 
@@ -18,6 +18,7 @@ from frugalfl.blocks import Layout, Parameters
 from frugalfl.codec import Limits, decode_frame, encode_frame, parse_codec
 from frugalfl.energy.record import EnergyRecord
 from frugalfl.settings import Settings
+from frugalfl_server.rounds.flower_arrays import pack
 from frugalfl_server.rounds.strategy import FrugalStrategy
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_sim.engine.grid import InProcessGrid
@@ -53,12 +54,15 @@ def costs(run: Path, seconds: float) -> dict[str, float]:
     records = _records_of(run)
     update = _update()
     frame = _frame(update)
+    message_us = _message_us(
+        seconds, frame
+    )  # first: its grid tells Flower whose messages these are
     with_records, without = (
         _pack_and_read(wire.TrainReply(1, frame, 18, 1.0, given)) for given in (records, ())
     )
     told = least_us(with_records, seconds)
     return {
-        "message_us": _message_us(seconds, frame),
+        "message_us": message_us,
         "frame_us": _frame_us(update, frame, seconds),
         "record_us": max(told - least_us(without, seconds), 0.0),
         "records": len(records),
@@ -82,9 +86,9 @@ def _update() -> Parameters:
 
 
 def _frame(update: Parameters) -> bytes:
-    return encode_frame(
-        parse_codec(_UPLINK), Layout.of(update), update, base=1, version=1, seed=1
-    )[0]
+    return encode_frame(parse_codec(_UPLINK), Layout.of(update), update, base=1, version=1, seed=1)[
+        0
+    ]
 
 
 def _frame_us(update: Parameters, frame: bytes, seconds: float) -> float:
@@ -115,6 +119,6 @@ def _message_us(seconds: float, frame: bytes) -> float:
     settings = Settings.of(clients=COHORT, clients_per_round=COHORT, refresh="full")
     inner = FedAvg(fraction_evaluate=0.0, min_train_nodes=COHORT, min_available_nodes=COHORT)
     strategy = FrugalStrategy.wrap(inner, settings)
-    model = ArrayRecord(first_model())
+    model = pack(first_model())
     sent = list(strategy.configure_train(1, model, ConfigRecord(), grid))
     return least_us(lambda: list(grid.send_and_receive(sent)), seconds, of=len(sent))

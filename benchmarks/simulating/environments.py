@@ -73,7 +73,10 @@ def environment_of(
 
 def _opened(place: Path, kept: dict[str, object]) -> Environment:
     found = Environment(
-        place / "bin" / "python", kept["megabytes"], kept["seconds"], kept["versions"]  # type: ignore[arg-type]
+        place / "bin" / "python",
+        kept["megabytes"],
+        kept["seconds"],
+        kept["versions"],  # type: ignore[arg-type]
     )
     if found.megabytes > LARGEST_MB:
         raise CannotRunError(

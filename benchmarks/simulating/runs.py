@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -39,7 +40,7 @@ def measure_peer(
         tried = {way: _run(python, peer, given, data, rounds, seconds)
                  for way, given in peer.ways.items()}  # fmt: skip
     except CannotRunError as error:
-        return {"title": peer.title, "why_not": str(error)}
+        return {"title": peer.title, "note": peer.note, "why_not": str(error)}
     best = max(tried, key=lambda way: tried[way]["updates_per_s"])
     speeds = {way: found["updates_per_s"] for way, found in tried.items()}
     return {
@@ -78,26 +79,18 @@ def run_apart(words: list[str], deadline_s: float) -> tuple[int, str, str]:
     Raises:
         CannotRunError: It took too long.
     """
-    process = subprocess.Popen(
+    with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean(),
         start_new_session=True,
-    )  # fmt: skip
-    try:
-        said, wrong = process.communicate(timeout=deadline_s)
-    except subprocess.TimeoutExpired:
-        raise CannotRunError(f"it took more than {deadline_s:.0f} s") from None
-    finally:
-        _end_group(process)
+    ) as process:  # fmt: skip
+        try:
+            said, wrong = process.communicate(timeout=deadline_s)
+        except subprocess.TimeoutExpired:
+            raise CannotRunError(f"it took more than {deadline_s:.3g} s") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     return process.returncode, said, wrong
-
-
-def _end_group(process: subprocess.Popen[str]) -> None:
-    """End what a process left running in its session, and the process."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.wait()
 
 
 def figures_in(said: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -47,14 +48,10 @@ class Watched:
     def middle_round_s(self) -> float:
         """Median time of a round (s)."""
         counted = self.rounds_s[WARM_UP - 1 :]
-        return statistics.median(
-            after - before for before, after in zip(counted, counted[1:], strict=False)
-        )
+        return statistics.median(after - before for before, after in itertools.pairwise(counted))
 
 
-def watch(
-    words: Iterable[object], folder: Path, stop_after: int = 0, threads: int = 1
-) -> Watched:
+def watch(words: Iterable[object], folder: Path, stop_after: int = 0, threads: int = 1) -> Watched:
     """Run ``frugalfl`` with these words.
 
     Args:

@@ -10,19 +10,19 @@ from importlib.metadata import version
 import torch
 from measured import BATCH, LEARNING_RATE, Rounds, Workload, parser
 from nets import mlp, tensors_of
-
-# FedLab imports torchvision and PIL for data sets that are not used here; torchvision for this
-# build of PyTorch is not on PyPI.
-for absent in ("torchvision", "torchvision.transforms", "torchvision.datasets", "PIL", "PIL.Image"):
-    sys.modules.setdefault(absent, types.ModuleType(absent))
-sys.modules["torchvision"].transforms = sys.modules["torchvision.transforms"]
-sys.modules["torchvision"].datasets = sys.modules["torchvision.datasets"]
-sys.modules["PIL"].Image = sys.modules["PIL.Image"]
-
-from fedlab.contrib.algorithm.basic_server import SyncServerHandler
-from fedlab.contrib.algorithm.fedavg import FedAvgSerialClientTrainer
-from fedlab.core.standalone import StandalonePipeline
 from torch.utils.data import DataLoader, TensorDataset
+
+
+def stand_in() -> None:
+    """Let FedLab import torchvision and PIL, for data sets of its own that are not used here.
+
+    torchvision for this build of PyTorch is not on PyPI.
+    """
+    for package, inner in (("torchvision", ("transforms", "datasets")), ("PIL", ("Image",))):
+        whole = sys.modules.setdefault(package, types.ModuleType(package))
+        for name in inner:
+            part = sys.modules.setdefault(f"{package}.{name}", types.ModuleType(name))
+            setattr(whole, name, part)
 
 
 class Digits:
@@ -36,34 +36,26 @@ class Digits:
         return DataLoader(self._sets[client], batch_size, shuffle=True)
 
 
-class Pipeline(StandalonePipeline):
-    """The pipeline, which calls ``evaluate`` after each round."""
-
-    rounds: Rounds
-
-    def evaluate(self) -> None:
-        """Note that a round ended."""
-        self.rounds.ended()
-
-
 def main() -> None:
     options = parser().parse_args()
     torch.set_num_threads(1)
     workload = Workload(options.data)
+    stand_in()
+    from fedlab.contrib.algorithm.basic_server import SyncServerHandler
+    from fedlab.contrib.algorithm.fedavg import FedAvgSerialClientTrainer
+    from fedlab.core.standalone import StandalonePipeline
+
     quiet = logging.getLogger("fedlab")
     quiet.setLevel(logging.ERROR)
-    net = mlp(workload)
-    handler = SyncServerHandler(
-        net, options.rounds, workload.cohort / workload.clients, logger=quiet
-    )
+    share = workload.cohort / workload.clients
+    handler = SyncServerHandler(mlp(workload), options.rounds, share, logger=quiet)
     trainer = FedAvgSerialClientTrainer(mlp(workload), workload.clients, logger=quiet)
     trainer.setup_dataset(Digits(workload))
     trainer.setup_optim(1, BATCH, LEARNING_RATE)
-    pipeline = Pipeline(handler, trainer)
-    pipeline.rounds = Rounds(workload)
+    pipeline, rounds = StandalonePipeline(handler, trainer), Rounds(workload)
+    pipeline.evaluate = rounds.ended  # which it calls after each round
     pipeline.main()
-    accuracy = workload.accuracy(handler.model.state_dict())
-    pipeline.rounds.report(version("fedlab"), accuracy)
+    rounds.report(version("fedlab"), workload.accuracy(handler.model.state_dict()))
 
 
 if __name__ == "__main__":

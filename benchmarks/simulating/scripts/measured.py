@@ -65,7 +65,9 @@ class Workload:
 
     def accuracy(self, model: Mapping[str, np.ndarray]) -> float:
         """Return the share of all images that a model names right."""
-        w1, b1, w2, b2 = (np.asarray(model[n]) for n in ("0.weight", "0.bias", "2.weight", "2.bias"))
+        w1, b1, w2, b2 = (
+            np.asarray(model[n]) for n in ("0.weight", "0.bias", "2.weight", "2.bias")
+        )
         hidden = np.maximum(self.x @ w1.T + b1, 0)
         return float(np.mean((hidden @ w2.T + b2).argmax(1) == self.y))
 

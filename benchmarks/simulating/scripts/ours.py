@@ -11,7 +11,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 from measured import BATCH, LEARNING_RATE, Rounds, Workload, parser
-from nets import accuracy_of, cnn, mlp
+from nets import NETS, accuracy_of
 
 from frugalfl import Examples, Task
 from frugalfl.blocks import Layout
@@ -23,14 +23,14 @@ from frugalfl_sim.engine.cohort import CohortTrainer, Job
 def main() -> None:
     made = parser()
     made.add_argument("--threads", type=int, default=1)
-    made.add_argument("--net", choices=("mlp", "cnn"), default="mlp")
+    made.add_argument("--net", choices=NETS, default="mlp")
     options = made.parse_args()
     torch.set_num_threads(options.threads)
     workload = Workload(options.data)
     data = [Examples(*workload.data_of(client)) for client in range(workload.clients)]
-    net = mlp(workload) if options.net == "mlp" else cnn()
+    net = NETS[options.net](workload)
     task = Task(
-        "digits", model=lambda: mlp(workload) if options.net == "mlp" else cnn(),
+        "digits", model=lambda: NETS[options.net](workload),
         client_data=lambda client, clients: data[client],
     )  # fmt: skip
     settings = Settings.of(

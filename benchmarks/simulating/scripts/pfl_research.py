@@ -65,9 +65,7 @@ def main() -> None:
 
     rng = np.random.default_rng(0)
     net = Net()
-    model = PyTorchModel(
-        net, torch.optim.SGD, torch.optim.SGD(net.parameters(), lr=1.0)
-    )
+    model = PyTorchModel(net, torch.optim.SGD, torch.optim.SGD(net.parameters(), lr=1.0))
     users = FederatedDataset(rows_of, lambda: int(rng.integers(workload.clients)))
     rounds = Rounds(workload)
 

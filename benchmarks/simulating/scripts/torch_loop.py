@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import torch
 from measured import Rounds, Workload, parser
-from nets import Trainer, accuracy_of, cnn, mlp, tensors_of
+from nets import NETS, Trainer, accuracy_of, tensors_of
 
 
 def main() -> None:
     made = parser()
     made.add_argument("--threads", type=int, default=1)
-    made.add_argument("--net", choices=("mlp", "cnn"), default="mlp")
+    made.add_argument("--net", choices=NETS, default="mlp")
     options = made.parse_args()
     torch.set_num_threads(options.threads)
     workload = Workload(options.data)
-    net = mlp(workload) if options.net == "mlp" else cnn()
+    net = NETS[options.net](workload)
     data = tensors_of(workload)
     trainer = Trainer(net)
     mean = [parameter.detach().clone() for parameter in net.parameters()]

@@ -1,0 +1,1 @@
+"""A sweep that is killed in the middle, and begun again."""
