@@ -9,7 +9,7 @@ epoch, batches of 16 (two steps a client), SGD 0.1, a mean weighted by rows; no 
 evaluation. The larger one has 1,000 clients with as many rows each, 100 a round. Every peer runs
 in a process of its own, one after the other, on 2 cores, as its documents recommend; where there
 are two ways (one or two threads or processes) the faster counts, and both are kept. All begin
-with the same model, and each says how good the model is after 60 rounds (30 of the larger
+with the same model, and each says how good the model is after 60 rounds (25 of the larger
 workload), on all images: it must have trained. A speed is a round's clients over the median time of
 a round; the first five rounds do not count, of anybody: compiling and late imports are in them.
 
@@ -67,7 +67,7 @@ from simulating.workload import write_workload
 
 #: Clients and clients a round, by part.
 WORKLOADS = {"engines": (100, 20), "engines_large": (1000, 100)}
-ROUNDS = {"engines": 60, "engines_large": 30}
+ROUNDS = {"engines": 60, "engines_large": 25}
 _OURS = ("loop", "frugalfl")
 
 

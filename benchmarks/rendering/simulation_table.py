@@ -60,10 +60,16 @@ def _notes(parts: Mapping[str, Any]) -> str:
     lines: dict[str, None] = {}
     for part in _PARTS:
         for row in parts.get(part, {}).values():
-            told = [row.get("note"), row.get("why_not")]
+            told = [row.get("note"), _installed(row.get("installed")), row.get("why_not")]
             for text in filter(None, told):
                 lines[f"- {row['title']}: {text}."] = None
     return "\n".join(lines)
+
+
+def _installed(about: Mapping[str, float] | None) -> str | None:
+    if about is None:
+        return None
+    return f"{about['megabytes']:,.0f} MB on disk, installed in {about['seconds']:.0f} s"
 
 
 def _whole(figures: Figures) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from simulating.environments import CannotRunError, last_line
 
 _ROUND = re.compile(r"^\s*train\s+(\d+)/\d+\s")
-_BIN = Path(sys.executable).parent
+FRUGALFL = Path(sys.executable).parent / "frugalfl"
 #: Rounds that do not count: as of the peers.
 WARM_UP = 5
 
@@ -66,7 +66,7 @@ def watch(words: Iterable[object], folder: Path, stop_after: int = 0, threads: i
     found, began = Watched(), time.perf_counter()
     kept = {"COLUMNS": "200", "OMP_NUM_THREADS": str(threads)}
     process = subprocess.Popen(
-        [_BIN / "frugalfl", *map(str, words)], cwd=folder, text=True, env=os.environ | kept,
+        [FRUGALFL, *map(str, words)], cwd=folder, text=True, env=os.environ | kept,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert process.stderr is not None
