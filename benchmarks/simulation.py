@@ -56,6 +56,7 @@ from simulating.federations import (
     compare_threads,
     growth_of,
     kill_a_sweep,
+    measure_costs,
     run_demo,
     run_ten_thousand,
     time_first_round,
@@ -122,8 +123,6 @@ def codec(options: argparse.Namespace) -> dict[str, Any]:
 
 def costs(options: argparse.Namespace) -> dict[str, Any]:
     """Measure a message, a frame, the records; a step is of the engine."""
-    from simulating.federations import measure_costs
-
     return measure_costs(options.quick)
 
 
@@ -151,6 +150,14 @@ def run_part(name: str, options: argparse.Namespace) -> dict[str, Any]:
     if not name.startswith("engines"):
         print(f"{name}: {json.dumps(found)}", flush=True)
     return found
+
+
+def with_earlier(name: str, before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return a part's figures; peers that were not run again keep theirs."""
+    if name not in WORKLOADS:
+        return now
+    both = before | now
+    return {peer: both[peer] for peer in PEERS if peer in both}
 
 
 def summary_of(found: dict[str, Any]) -> dict[str, Any]:
@@ -201,7 +208,8 @@ def main() -> None:
     for file in options.reuse:
         found |= json.loads(file.read_text(encoding="utf-8"))["parts"]
     os.chdir(ROOT)
-    found |= {name: run_part(name, options) for name in PARTS if name in options.only}
+    for name in (part for part in PARTS if part in options.only):
+        found[name] = with_earlier(name, found.get(name, {}), run_part(name, options))
     finish(options, {**summary_of(found), "parts": found})
 
 

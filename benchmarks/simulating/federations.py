@@ -13,8 +13,8 @@ import numpy as np
 from common import ROOT
 
 from frugalfl_server.run.open_run import open_run
-from simulating.workload import APP
 from simulating.watched import Watched, watch
+from simulating.workload import APP
 
 DIGITS = ROOT / "simulations" / "digits"
 

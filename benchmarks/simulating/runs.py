@@ -33,19 +33,28 @@ def measure_peer(
         more: Arguments of every ``pip install``.
 
     Returns:
-        The figures; or, if it cannot be installed or run, ``why_not``: one line why.
+        The figures; or, if it cannot be installed or no way runs, ``why_not``: one line why.
+        ``failed`` has that line of each way that failed.
     """
+    tried: dict[str, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
+    told = {"title": peer.title, "note": peer.note}
     try:
         about, python = _prepared(peer, folder, more)
-        tried = {way: _run(python, peer, given, data, rounds, seconds)
-                 for way, given in peer.ways.items()}  # fmt: skip
     except CannotRunError as error:
-        return {"title": peer.title, "note": peer.note, "why_not": str(error)}
+        return told | {"why_not": str(error)}
+    for way, given in peer.ways.items():
+        try:
+            tried[way] = _run(python, peer, given, data, rounds, seconds)
+        except CannotRunError as error:
+            failed[way] = str(error)
+    if not tried:
+        return told | {"why_not": next(iter(failed.values()))}
     best = max(tried, key=lambda way: tried[way]["updates_per_s"])
     speeds = {way: found["updates_per_s"] for way, found in tried.items()}
     return {
-        "title": peer.title, "note": peer.note, **tried[best], "rounds": rounds, "way": best,
-        "ways": speeds, "installed": about,
+        **told, **tried[best], "rounds": rounds, "way": best, "ways": speeds, "failed": failed,
+        "installed": about,
     }  # fmt: skip
 
 

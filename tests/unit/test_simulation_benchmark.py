@@ -12,7 +12,7 @@ from simulating.peers import PEERS, SCRIPTS, Peer
 from simulating.runs import figures_in, measure_peer, run_apart
 from simulating.watched import Watched
 from simulating.workload import app_task, write_workload
-from simulation import WORKLOADS, summary_of
+from simulation import WORKLOADS, summary_of, with_earlier
 
 sys.path.insert(0, str(SCRIPTS))
 from measured import Workload
@@ -66,6 +66,22 @@ def test_a_peer_that_crashes_says_why_and_has_no_figure(data, tmp_path):
     script.write_text("raise SystemExit('no such thing as a free lunch')")
     found = measure_peer(Peer("broken", str(script), {"so": ()}), data, 8, 0.0, tmp_path)
     assert "free lunch" in found["why_not"] and "updates_per_s" not in found
+
+
+def test_of_two_ways_the_one_that_runs_counts(data, tmp_path):
+    line = json.dumps({"updates_per_s": 5.0, "accuracy": 0.8})
+    script = tmp_path / "half.py"
+    script.write_text(f"import sys\nassert 'bad' not in sys.argv, 'so it goes'\nprint({line!r})")
+    peer = Peer("half", str(script), {"bad": ("bad",), "good": ()})
+    found = measure_peer(peer, data, 8, 0.0, tmp_path)
+    assert (found["way"], found["ways"]) == ("good", {"good": 5.0})
+    assert "so it goes" in found["failed"]["bad"]
+
+
+def test_peers_that_are_not_run_again_keep_their_figures():
+    found = with_earlier("engines", {"loop": {"a": 1}, "pfl": {"a": 1}}, {"pfl": {"a": 2}})
+    assert list(found.items()) == [("pfl", {"a": 2}), ("loop", {"a": 1})]
+    assert with_earlier("demo", {"rounds_s": 1}, {"why_not": "x"}) == {"why_not": "x"}
 
 
 def test_an_environment_is_kept(tmp_path):
