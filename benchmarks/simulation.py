@@ -88,7 +88,7 @@ def engines_large(options: argparse.Namespace) -> dict[str, Any]:
 
 def cnn(options: argparse.Namespace) -> dict[str, Any]:
     """Run the loop and ours on the CNN."""
-    rounds, seconds = (8, 0.2) if options.quick else (15, 4.0)
+    rounds, seconds = (12, 0.2) if options.quick else (25, 4.0)
     found = {}
     for name in _OURS:
         peer = PEERS[name]

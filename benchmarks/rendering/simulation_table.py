@@ -33,6 +33,8 @@ def glance(figures: Figures) -> tuple[str, ...]:
 
 def _peers(parts: Mapping[str, Any]) -> str:
     small, large = (parts.get(part, {}) for part in _PARTS)
+    if not small and not large:
+        return ""
     rows = [_peer(small.get(name, {}), large.get(name, {})) for name in small or large]
     headings = ("", "version", "100 clients, 20 a round", "1,000 clients, 100 a round", "accuracy")
     return table(headings, rows)
@@ -162,4 +164,4 @@ def _growth(parts: Mapping[str, Any]) -> str:
         )
         for point in points
     ]  # fmt: skip
-    return table(("clients", "a round", "a round takes", "of which an update"), rows)
+    return table(("clients", "a round", "a round takes", "for each update"), rows)

@@ -120,6 +120,6 @@ def figures_in(said: str) -> dict[str, Any]:
 
 def _sound(found: Mapping[str, Any]) -> dict[str, Any]:
     accuracy = found.get("accuracy")
-    if not isinstance(accuracy, float) or not accuracy > 0.2:  # 10 classes: chance is 0.1
+    if not isinstance(accuracy, float) or not accuracy > 0.15:  # of 10 classes, chance gets 0.1
         raise CannotRunError(f"it does not train: accuracy {accuracy}")
     return dict(found)
