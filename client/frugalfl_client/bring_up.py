@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from frugalfl import wire
+from frugalfl.blocks import Parameters
 from frugalfl.errors import FrameError, TaskError
+from frugalfl.subspace import Subspace
 from frugalfl_client.exchange import Exchange
 from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Trainer
 
 _Request = wire.TrainRequest | wire.CalibrateRequest
+#: Brings what is held on, to a request's version, and says which subspace its coordinates are of,
+#: and which weights it stands for: :func:`bring_up`, or one for many devices at once.
+BringUp = Callable[[Exchange, Trainer, Held, _Request], tuple[Subspace | None, Parameters]]
 
 
 def builds_on(held: Held, request: _Request) -> bool:
@@ -16,24 +23,49 @@ def builds_on(held: Held, request: _Request) -> bool:
     return request.base < 0 or request.base == held.version
 
 
-def bring_up(exchange: Exchange, trainer: Trainer, held: Held, request: _Request) -> None:
+def bring_up(
+    exchange: Exchange, trainer: Trainer, held: Held, request: _Request
+) -> tuple[Subspace | None, Parameters]:
     """Apply a request's frames to what is held.
+
+    Returns:
+        The subspace that coordinates are held of, if they are, with its signs kept: for the
+        weights, for training, and for the update; and the whole model, without private blocks.
 
     Raises:
         FrameError: The frames cannot be applied, or lead elsewhere. A difference to what is not
             held would be refused again and again, so the device then holds no model any more:
             the next request brings a whole one.
     """
+    settings = exchange.device.settings
     try:
         with exchange.energy.window("decode"):
-            held.apply(request.frames, trainer.layout, trainer.limits, exchange.device.settings)
-        if held.version != request.version:
-            raise FrameError(
-                f"the frames lead to version {held.version}, the request is for version "
-                f"{request.version}"
-            )
+            held.apply(request.frames, trainer.layout, trainer.limits, settings)
+        check_led_to(held, request)
     except (FrameError, TaskError) as error:
-        kept = exchange.load(request)
-        kept.model, kept.base, kept.fold, kept.version = {}, {}, (), -1
-        exchange.save(request, kept)
+        let_go(exchange, request)
         raise FrameError(str(error)) from error
+    subspace = held.subspace(settings)
+    if subspace is not None:
+        subspace = subspace.keeping_signs()
+    return subspace, held.weights_in(subspace)
+
+
+def check_led_to(held: Held, request: _Request) -> None:
+    """See that frames have led to the version that is asked about.
+
+    Raises:
+        FrameError: They have not.
+    """
+    if held.version != request.version:
+        raise FrameError(
+            f"the frames lead to version {held.version}, the request is for version "
+            f"{request.version}"
+        )
+
+
+def let_go(exchange: Exchange, request: _Request) -> None:
+    """Hold no model any more, so that the next request brings a whole one."""
+    kept = exchange.load(request)
+    kept.model, kept.base, kept.fold, kept.version = {}, {}, (), -1
+    exchange.save(request, kept)

@@ -49,7 +49,7 @@ class RoundEnergy(Recorder):
             EnergyRecord(
                 phase=phase, start_unix_s=round(time.time(), 3), wall_s=None, cpu_s=None,
                 readings=(round_reading(reading),), uplink_bytes=uplink_bytes,
-                downlink_bytes=downlink_bytes, contacts=1, **self._about,
+                downlink_bytes=downlink_bytes, contacts=1, **self.about,
             )
         )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """An in-process Flower Grid: the same ServerApp and ClientApp, one process, no network.
 
 Messages are real Flower messages and are copied on the way, so that neither end can see what the
-other does to them. The clients of a round train one after the other.
+other does to them. The clients of a round train one after the other, or as a cohort, if one is
+given (:mod:`frugalfl_sim.engine.cohort_answers`).
 
 With the setting ``delays`` there is a simulated clock. A client trains when it is asked, and its
 reply is there so many simulated seconds later; waiting for a reply moves the clock, and nothing
@@ -10,11 +11,11 @@ ever sleeps. So the order of the replies is that of simulated time, the same in 
 
 from __future__ import annotations
 
-import copy
 import math
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flwr.app import Context, Error, Message, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
@@ -26,6 +27,11 @@ from flwr.supercore.task_identity import TaskIdentity
 from frugalfl.answer import why_no_answer
 from frugalfl.delays import parse_delays
 from frugalfl.energy.device_mix import parse_device_mix
+from frugalfl_client.device import ContextWithDevice
+from frugalfl_sim.engine.copy_message import copy_message
+
+if TYPE_CHECKING:
+    from frugalfl_sim.engine.fleet import Fleet
 
 #: Node ids are free to choose; these look unlike client numbers, so that mix-ups show.
 _FIRST_NODE = 1000
@@ -45,6 +51,7 @@ class InProcessGrid(Grid):
         config: UserConfig,
         devices: Path,
         run_id: int = 1,
+        fleet: Fleet | None = None,
     ) -> None:
         """Make one Flower context for each client.
 
@@ -54,6 +61,8 @@ class InProcessGrid(Grid):
             config: The run config that clients see.
             devices: Folder for the devices' own disks, one folder each.
             run_id: Flower's number of the run.
+            fleet: What clients have in common; ``None``: each has files of its own in its folder,
+                and answers alone.
         """
         TaskIdentity.run_id, TaskIdentity.task_id = run_id, 1
         TaskIdentity.node_id = SUPERLINK_NODE_ID
@@ -62,9 +71,11 @@ class InProcessGrid(Grid):
         self._replies: dict[str, tuple[float, Message]] = {}  # when it is there; in sending order
         self._delays = parse_delays(str(config.get("delays", "")))
         self._now_s = 0.0
-        fleet = parse_device_mix(str(config.get("device", "generic")))
+        self._fleet = fleet
+        mix = parse_device_mix(str(config.get("device", "generic")))
+        make = Context if fleet is None else fleet.context
         self._contexts: Mapping[int, Context] = {
-            _FIRST_NODE + number: Context(
+            _FIRST_NODE + number: make(
                 run_id=run_id,
                 node_id=_FIRST_NODE + number,
                 node_config={
@@ -74,7 +85,7 @@ class InProcessGrid(Grid):
                     # Whoever simulates has all rows anyway: the same seed gives the same run.
                     "seed": int(config.get("seed", 0)),
                     "smallest-batch": 1,
-                    "link": fleet.of(number).link or "loopback",
+                    "link": mix.of(number).link or "loopback",
                     "approved": "any",  # server and devices are one
                 },
                 state=RecordDict(),
@@ -118,8 +129,16 @@ class InProcessGrid(Grid):
         return list(self._contexts)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Let each addressed client answer, in order, and keep the replies."""
-        return [self._deliver(copy.deepcopy(message)) for message in messages]
+        """Let each addressed client answer, and keep the replies in the order of the messages."""
+        asked = [copy_message(message) for message in messages]
+        for message in asked:
+            _identify(message)
+        cohort = self._cohort(asked)
+        for message in asked:
+            self._deliver(message, cohort.get(message.metadata.message_id))
+        if self._fleet is not None:
+            self._fleet.flush()
+        return [message.metadata.message_id for message in asked]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Hand over the replies to these messages that are there, in the order of their coming.
@@ -140,14 +159,30 @@ class InProcessGrid(Grid):
         self._now_s = max([self._now_s, *(self._replies[one][0] for one in sent)])
         return [self._replies.pop(one)[1] for one in sent]
 
-    def _deliver(self, message: Message) -> str:
-        _identify(message)
+    def _cohort(self, asked: Sequence[Message]) -> dict[str, Message]:
+        """Return the replies of those that can answer together, by the id of what they answer."""
+        if self._fleet is None or self._fleet.answers is None:
+            return {}
+        pairs = [(one, self._contexts.get(one.metadata.dst_node_id)) for one in asked]
+        together = [
+            (message, context)
+            for message, context in pairs
+            if isinstance(context, ContextWithDevice) and self._fleet.takes(message, context)
+        ]
+        replies = self._fleet.answers.answer(together) if together else []
+        return {
+            message.metadata.message_id: reply
+            for (message, _), reply in zip(together, replies, strict=True)
+        }
+
+    def _deliver(self, message: Message, reply: Message | None) -> None:
+        """Keep the reply to a message; ``None``: its client answers now, alone."""
         context = self._contexts.get(message.metadata.dst_node_id)
         if context is None:
             reason = f"no node {message.metadata.dst_node_id}"
             reply = Message(Error(ErrorCode.NODE_UNAVAILABLE, reason), reply_to=message)
         else:
-            reply = copy.deepcopy(self._client_app(message, context))
+            reply = copy_message(reply or self._client_app(message, context))
             if wrong := why_no_answer(reply, message):
                 reply = Message(
                     Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, wrong), reply_to=message
@@ -155,7 +190,6 @@ class InProcessGrid(Grid):
             self._answered(message, reply)
         _identify(reply)
         self._replies[message.metadata.message_id] = (self._now_s + self._delay_of(context), reply)
-        return message.metadata.message_id
 
     def _delay_of(self, context: Context | None) -> float:
         if self._delays is None or context is None:

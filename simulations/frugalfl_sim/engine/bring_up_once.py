@@ -1,0 +1,117 @@
+"""Brings the models of many devices up to date, and decodes what is alike once.
+
+Most devices of a round hold the same version and are sent the same frames. What comes of it is the
+same then, bit for bit, and they share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from frugalfl import wire
+from frugalfl.blocks import Parameters
+from frugalfl.codec import CodedFrame, Limits, read_bundle
+from frugalfl.errors import FrameError, TaskError
+from frugalfl.subspace import Subspace
+from frugalfl_client.bring_up import check_led_to, let_go
+from frugalfl_client.exchange import Exchange
+from frugalfl_client.held import Held
+from frugalfl_client.training.trainer import Trainer
+from frugalfl_sim.engine.shared_windows import SharedWindow, SharedWindows
+
+_Request = wire.TrainRequest | wire.CalibrateRequest
+_Key = tuple[int, int, int, tuple[int, ...], bytes]
+
+
+@dataclass
+class _Brought:
+    """What frames have led to, for all that held the same before.
+
+    Attributes:
+        before: What was held: as long as it is there, nothing else has its place in memory.
+        after: What is held then, without anything that is a device's own.
+        subspace: Of the coordinates, if such are held.
+        weights: The whole model.
+        keeps_residual: Whether the frames only add, so that a codec's residual stays as it is.
+        window: What decoding took.
+        exchanges: Of the devices.
+    """
+
+    before: Held
+    after: Held
+    subspace: Subspace | None
+    weights: Parameters
+    keeps_residual: bool
+    window: SharedWindow
+    exchanges: list[Exchange] = field(default_factory=list)
+
+
+class BringUpOnce:
+    """Does what :func:`~frugalfl_client.bring_up.bring_up` does, for the devices of one cohort."""
+
+    def __init__(self, windows: SharedWindows) -> None:
+        """Begin with nothing decoded.
+
+        Args:
+            windows: Of the cohort's meters.
+        """
+        self._windows = windows
+        self._brought: dict[_Key, _Brought] = {}
+        self._alone: list[_Brought] = []
+
+    def __call__(
+        self, exchange: Exchange, trainer: Trainer, held: Held, request: _Request
+    ) -> tuple[Subspace | None, Parameters]:
+        """Bring up what one device holds; see :func:`~frugalfl_client.bring_up.bring_up`."""
+        key = (held.version, id(held.model), id(held.base), held.fold, request.frames)
+        if not held.model:
+            key = (held.version, 0, 0, held.fold, request.frames)
+        found = self._brought.get(key)
+        try:
+            if found is None or (held.residual and not found.keeps_residual):
+                found = self._bring(exchange, trainer, held, request)
+                if held.residual and not found.keeps_residual:
+                    self._alone.append(found)  # what is left of a residual is not alike
+                else:
+                    self._brought[key] = found
+            check_led_to(found.after, request)
+        except (FrameError, TaskError) as error:
+            let_go(exchange, request)
+            raise FrameError(str(error)) from error
+        found.exchanges.append(exchange)
+        after = found.after
+        held.version, held.model, held.base, held.fold = (
+            after.version, after.model, after.base, after.fold,
+        )  # fmt: skip
+        if not found.keeps_residual:
+            held.residual = after.residual
+        return found.subspace, found.weights
+
+    def share_out(self) -> None:
+        """Give each device its record of the decoding, once all are brought up."""
+        for one in (*self._brought.values(), *self._alone):
+            if one.exchanges:
+                one.window.share_out(one.exchanges, [1.0] * len(one.exchanges))
+
+    def _bring(
+        self, exchange: Exchange, trainer: Trainer, held: Held, request: _Request
+    ) -> _Brought:
+        settings, after = exchange.device.settings, replace(held)
+        keeps = _only_adds(request.frames, trainer.limits)
+        with self._windows.window("decode") as window:
+            after.apply(request.frames, trainer.layout, trainer.limits, settings)
+        subspace = after.subspace(settings)
+        if subspace is not None:
+            subspace = subspace.keeping_signs()
+        weights = after.weights_in(subspace)
+        return _Brought(replace(held), after, subspace, weights, keeps, window)
+
+
+def _only_adds(frames: bytes, limits: Limits) -> bool:
+    """Say whether frames are all differences.
+
+    Raises:
+        FrameError: They cannot be read.
+    """
+    parts = read_bundle(frames, limits)
+    return all(isinstance(part, CodedFrame) and part.base is not None for part in parts)
