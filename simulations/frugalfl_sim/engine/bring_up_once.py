@@ -20,7 +20,7 @@ from frugalfl_client.training.trainer import Trainer
 from frugalfl_sim.engine.shared_windows import SharedWindow, SharedWindows
 
 _Request = wire.TrainRequest | wire.CalibrateRequest
-_Key = tuple[int, int, int, tuple[int, ...], bytes]
+_Key = tuple[int | tuple[int, ...] | bytes, ...]
 
 
 @dataclass
@@ -63,9 +63,8 @@ class BringUpOnce:
         self, exchange: Exchange, trainer: Trainer, held: Held, request: _Request
     ) -> tuple[Subspace | None, Parameters]:
         """Bring up what one device holds; see :func:`~frugalfl_client.bring_up.bring_up`."""
-        key = (held.version, id(held.model), id(held.base), held.fold, request.frames)
-        if not held.model:
-            key = (held.version, 0, 0, held.fold, request.frames)
+        places = (id(one) if one else 0 for one in (held.model, held.base))
+        key = (held.version, *places, held.fold, request.frames)
         found = self._brought.get(key)
         try:
             if found is None or (held.residual and not found.keeps_residual):
