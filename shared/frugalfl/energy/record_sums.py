@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from frugalfl.energy.record import EnergyRecord, known_sum
+from frugalfl.energy.record import EnergyRecord, Joules, joules_of, known_sum
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,21 @@ class Totals:
 def totals(records: Iterable[EnergyRecord]) -> Totals:
     """Add up records, measured and estimated apart."""
     rows = list(records)
-    known = [r for r in rows if r.measured_j is not None or r.estimated_j is not None]
+    joules = list(map(joules_of, rows))
+    measured_j = [one.measured_j for one in joules]
+    estimated_j = [one.estimated_j for one in joules]
+    known = [row for row, one in zip(rows, joules, strict=True) if _is_known(one)]
     scored = [r for r in rows if r.correct is not None]
     correct = sum(r.correct or 0 for r in scored) if scored else None
     return Totals(
         records=len(rows),
         unknown=len(rows) - len(known),
-        cpu_s=known_sum(r.cpu_s for r in rows),
-        measured_j=known_sum(r.measured_j for r in rows),
-        estimated_j=known_sum(r.estimated_j for r in rows),
-        idle_j=known_sum(r.idle_j for r in rows),
-        measured_g=known_sum(r.measured_g for r in rows),
-        estimated_g=known_sum(r.estimated_g for r in rows),
+        cpu_s=known_sum([r.cpu_s for r in rows]),
+        measured_j=known_sum(measured_j),
+        estimated_j=known_sum(estimated_j),
+        idle_j=known_sum([one.idle_j for one in joules]),
+        measured_g=known_sum(map(_grams, rows, measured_j)),
+        estimated_g=known_sum(map(_grams, rows, estimated_j)),
         ungridded=sum(r.grid is None for r in known),
         correct=correct,
         measured_j_per_correct=_each(known_sum(r.measured_j for r in scored), correct),
@@ -79,9 +82,17 @@ def spent(records: Iterable[EnergyRecord]) -> Totals:
     """
     rows = list(records)
     whole, work = totals(rows), [r for r in rows if r.wall_s is not None]
-    if work and all(r.measured_j is None and r.estimated_j is None for r in work):
+    if work and not any(_is_known(joules_of(r)) for r in work):
         return replace(whole, measured_j=None, estimated_j=None, measured_g=None, estimated_g=None)
     return whole
+
+
+def _is_known(joules: Joules) -> bool:
+    return joules.measured_j is not None or joules.estimated_j is not None
+
+
+def _grams(record: EnergyRecord, joules: float | None) -> float | None:
+    return None if record.grid is None else record.grid.grams(joules)
 
 
 def _each(joules: float | None, correct: int | None) -> float | None:
