@@ -6,10 +6,12 @@ trains all of them together, and lets each do the second.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
+from flwr.app import Message
 
 from frugalfl import wire
 from frugalfl.blocks import Layout, Parameters, within_bounds
@@ -160,12 +162,17 @@ class TrainRound:
         )  # fmt: skip
 
 
-def begin(exchange: Exchange, bring: BringUp = bring_up) -> TrainRound | wire.TrainReply:
+def begin(
+    exchange: Exchange,
+    unpack: Callable[[Message], wire.TrainRequest] = wire.unpack_request,
+    bring: BringUp = bring_up,
+) -> TrainRound | wire.TrainReply:
     """See whether a device can, and may, do what is asked; if so, bring its model up.
 
     Args:
         exchange: The question.
-        bring: Brings it up.
+        unpack: Reads it.
+        bring: Brings the model up.
 
     Returns:
         What to train; or the answer, if nothing is to be trained.
@@ -177,7 +184,7 @@ def begin(exchange: Exchange, bring: BringUp = bring_up) -> TrainRound | wire.Tr
         ProgramError: The training program cannot run here.
         RunError: The disk cannot be used.
     """
-    request = exchange.open(wire.unpack_request)
+    request = exchange.open(unpack)
     device = exchange.device
     device.prepare(request.run)
     device.rows.fit(request.form)

@@ -1,6 +1,6 @@
-"""``engine = "auto"`` in a simulation: all clients of a round at once, if model and trainer allow it.
+"""``engine = "auto"`` in a simulation: a round's clients at once, if model and trainer allow it.
 
-The choice becomes the run's setting, so that it is resumed, and can be repeated, by the same engine.
+The choice becomes the run's setting: the run is resumed, and can be repeated, by the same engine.
 """
 
 from __future__ import annotations

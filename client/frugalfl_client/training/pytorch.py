@@ -77,10 +77,8 @@ class TorchTrainer:
         module = self._loaded(parameters | private)
         names = Layout.of(parameters).names(planned)
         _freeze(module, Layout.of(parameters | private), {*names, *private})
-        # Not torch.manual_seed, which takes a traceback for each kind of accelerator that is not there.
-        torch.default_generator.manual_seed(
-            int(np.random.SeedSequence(seed).generate_state(1)[0])
-        )
+        # Not torch.manual_seed, which formats a traceback for each kind of accelerator.
+        torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         with self._task.blamed("training"):
             optimizer = LocalSteps(
                 module.parameters(),

@@ -59,6 +59,7 @@ class ManyLedgers:
         """
         self.path = path
         self._heads: dict[int, Head] = {}
+        self._new: list[tuple[int, int, bytes, bytes]] = []
         self._names: dict[int, bytes] = {}
         try:
             claim_database(path)
@@ -109,10 +110,8 @@ class ManyLedgers:
         try:
             for record in records:
                 head = link(head, to_text(record))
-            self._begin()
-            row = (client, head.number, head.hash, packed_records.pack(records))
-            self._db.execute(_ADD, row)
-        except (sqlite3.Error, ValueError, TypeError) as error:
+            self._new.append((client, head.number, head.hash, packed_records.pack(records)))
+        except (ValueError, TypeError) as error:
             raise RunError(f"cannot write the energy ledgers {self.path}: {error}") from error
         self._heads[client] = head
         return proven(self.name_of(client), head)
@@ -133,8 +132,11 @@ class ManyLedgers:
             RunError: It does not take it.
         """
         try:
-            if self._db.in_transaction:
+            if self._new:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany(_ADD, self._new)
                 self._db.execute("COMMIT")
+                self._new.clear()
         except sqlite3.Error as error:
             raise RunError(f"cannot write the energy ledgers {self.path}: {error}") from error
 
@@ -143,11 +145,8 @@ class ManyLedgers:
         self.flush()
         self._db.close()
 
-    def _begin(self) -> None:
-        if not self._db.in_transaction:
-            self._db.execute("BEGIN IMMEDIATE")
-
     def _rows(self, query: str, *arguments: int) -> list[Any]:
+        self.flush()
         try:
             return self._db.execute(query, arguments).fetchall()
         except sqlite3.Error as error:

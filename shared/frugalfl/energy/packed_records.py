@@ -7,15 +7,19 @@ deflated with a preset dictionary of the names that every bundle has (RFC 1950; 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.record_json import as_dict, canonical, from_dicts, parse
+from frugalfl.energy.record_json import field_text, from_dicts, parse
 
 #: Bounds of what is unpacked.
 MOST_RECORDS = 64
 _MOST_BYTES = 1 << 18
 _ALL, _EACH = "all", "each"
+_NAMES = sorted(field.name for field in fields(EnergyRecord))
+_WINDOW_BITS, _MEMORY = 13, 5
 #: Both ends must have the same bytes here: a change is a change of the wire. The likeliest last.
 _DICTIONARY = (
     b'"gpu""dram""board""container""wall""rapl""hwmon""battery""lte""ethernet""wifi""loopback"'
@@ -38,16 +42,33 @@ def pack(records: Sequence[EnergyRecord]) -> bytes:
     """Return records as bytes; of no records, nothing."""
     if not records:
         return b""
-    rows = [as_dict(record) for record in records]
-    first, *others = rows
-    same = {
-        name: value
-        for name, value in first.items()
-        if [row[name] for row in others].count(value) == len(others)
-    }
-    each = [{name: value for name, value in row.items() if name not in same} for row in rows]
-    deflater = zlib.compressobj(9, zdict=_DICTIONARY)
-    return deflater.compress(canonical({_ALL: same, _EACH: each}).encode()) + deflater.flush()
+    if _latest and _latest[0] is records:  # as a ledger has just kept them
+        return bytes(_latest[1])
+    first, *others = rows = [vars(record) for record in records]
+    same: list[str] = []
+    own: list[str] = []
+    for name in _NAMES:
+        value = first[name]
+        alike = all(row[name] is value or row[name] == value for row in others)
+        (same if alike else own).append(name)
+    each = ",".join(_text(row, own) for row in rows)
+    # A window and a memory that hold all there is to say: making larger ones takes longer than all.
+    deflater = zlib.compressobj(9, zlib.DEFLATED, _WINDOW_BITS, _MEMORY, zdict=_DICTIONARY)
+    text = f'{{"{_ALL}":{_text(first, same)},"{_EACH}":[{each}]}}'
+    packed = deflater.compress(text.encode()) + deflater.flush()
+    if type(records) is tuple:
+        _latest[:] = [records, packed]
+    return packed
+
+
+#: The records that were packed last, and what they were packed into; none at first.
+_latest: list[Any] = []
+
+
+def _text(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return some fields of a record as canonical JSON; ``names`` are sorted."""
+    parts = [f'"{name}":{field_text(name, row[name])}' for name in names]
+    return f"{{{','.join(parts)}}}"
 
 
 def unpack(data: bytes) -> tuple[EnergyRecord, ...]:

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from frugalfl.energy.electricity import Electricity
@@ -62,7 +63,7 @@ def to_text(record: EnergyRecord) -> str:
     """
     quoted, number = _QUOTED, _number
     readings = ",".join(map(_reading_text, record.readings))
-    grid = "null" if record.grid is None else canonical(vars(record.grid))
+    grid = _grid_text(record.grid)
     return (
         f'{{"client":{quoted[record.client]},"contacts":{number(record.contacts)},'
         f'"correct":{number(record.correct)},"cpu_s":{number(record.cpu_s)},'
@@ -73,6 +74,21 @@ def to_text(record: EnergyRecord) -> str:
         f'"start_unix_s":{number(record.start_unix_s)},'
         f'"uplink_bytes":{number(record.uplink_bytes)},"wall_s":{number(record.wall_s)}}}'
     )
+
+
+def field_text(name: str, value: Any) -> str:
+    """Return the canonical JSON of one field of a record."""
+    kind = type(value)
+    if kind is str:
+        return _QUOTED[value]
+    if name == "readings":
+        return f"[{','.join(map(_reading_text, value))}]"
+    return _grid_text(value) if name == "grid" else _number(value)
+
+
+@lru_cache(maxsize=64)
+def _grid_text(grid: Electricity | None) -> str:
+    return "null" if grid is None else canonical(vars(grid))
 
 
 def _reading_text(one: Reading) -> str:

@@ -20,7 +20,7 @@ from frugalfl_client.training.trainer import Trainer
 from frugalfl_sim.engine.shared_windows import SharedWindow, SharedWindows
 
 _Request = wire.TrainRequest | wire.CalibrateRequest
-_Key = tuple[int | tuple[int, ...] | bytes, ...]
+_Key = tuple[int, int, int, tuple[int, ...], bytes]
 
 
 @dataclass
@@ -32,7 +32,7 @@ class _Brought:
         after: What is held then, without anything that is a device's own.
         subspace: Of the coordinates, if such are held.
         weights: The whole model.
-        keeps_residual: Whether the frames only add, so that a codec's residual stays as it is.
+        only_adds: Whether a codec's residual, if there is one, stays as it is.
         window: What decoding took.
         exchanges: Of the devices.
     """
@@ -41,7 +41,7 @@ class _Brought:
     after: Held
     subspace: Subspace | None
     weights: Parameters
-    keeps_residual: bool
+    only_adds: bool
     window: SharedWindow
     exchanges: list[Exchange] = field(default_factory=list)
 
@@ -63,16 +63,10 @@ class BringUpOnce:
         self, exchange: Exchange, trainer: Trainer, held: Held, request: _Request
     ) -> tuple[Subspace | None, Parameters]:
         """Bring up what one device holds; see :func:`~frugalfl_client.bring_up.bring_up`."""
-        places = (id(one) if one else 0 for one in (held.model, held.base))
-        key = (held.version, *places, held.fold, request.frames)
-        found = self._brought.get(key)
+        places = [id(one) if one else 0 for one in (held.model, held.base)]
+        key: _Key = (held.version, places[0], places[1], held.fold, request.frames)
         try:
-            if found is None or (held.residual and not found.keeps_residual):
-                found = self._bring(exchange, trainer, held, request)
-                if held.residual and not found.keeps_residual:
-                    self._alone.append(found)  # what is left of a residual is not alike
-                else:
-                    self._brought[key] = found
+            found = self._found(key, exchange, trainer, held, request)
             check_led_to(found.after, request)
         except (FrameError, TaskError) as error:
             let_go(exchange, request)
@@ -82,9 +76,21 @@ class BringUpOnce:
         held.version, held.model, held.base, held.fold = (
             after.version, after.model, after.base, after.fold,
         )  # fmt: skip
-        if not found.keeps_residual:
+        if held.residual and not found.only_adds:
             held.residual = after.residual
         return found.subspace, found.weights
+
+    def _found(
+        self, key: _Key, exchange: Exchange, trainer: Trainer, held: Held, request: _Request
+    ) -> _Brought:
+        """Return what the same frames have led to before, or bring it up now."""
+        if held.residual and not _only_adds(request.frames, trainer.limits):
+            found = self._bring(exchange, trainer, held, request, only_adds=False)
+            self._alone.append(found)  # what is left of a residual is not alike
+            return found
+        if key not in self._brought:
+            self._brought[key] = self._bring(exchange, trainer, held, request, only_adds=True)
+        return self._brought[key]
 
     def share_out(self) -> None:
         """Give each device its record of the decoding, once all are brought up."""
@@ -93,17 +99,16 @@ class BringUpOnce:
                 one.window.share_out(one.exchanges, [1.0] * len(one.exchanges))
 
     def _bring(
-        self, exchange: Exchange, trainer: Trainer, held: Held, request: _Request
+        self, exchange: Exchange, trainer: Trainer, held: Held, request: _Request, only_adds: bool
     ) -> _Brought:
         settings, after = exchange.device.settings, replace(held)
-        keeps = _only_adds(request.frames, trainer.limits)
         with self._windows.window("decode") as window:
             after.apply(request.frames, trainer.layout, trainer.limits, settings)
         subspace = after.subspace(settings)
         if subspace is not None:
             subspace = subspace.keeping_signs()
         weights = after.weights_in(subspace)
-        return _Brought(replace(held), after, subspace, weights, keeps, window)
+        return _Brought(replace(held), after, subspace, weights, only_adds, window)
 
 
 def _only_adds(frames: bytes, limits: Limits) -> bool:

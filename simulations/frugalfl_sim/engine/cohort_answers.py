@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from flwr.app import Context, Message
+from flwr.app import Array, Context, Message
 
 from frugalfl import wire
 from frugalfl.errors import DivergedError, FrugalFLError
@@ -64,10 +64,13 @@ class CohortAnswers:
 
     def answer(self, asked: Sequence[tuple[Message, ContextWithDevice]]) -> list[Message]:
         """Let each device answer; the replies are in the order of the messages."""
+        unpack = _Unpacked()
         exchanges = [Exchange(message, context) for message, context in asked]
         windows = SharedWindows(context.device.meter for _, context in asked)
         bring = BringUpOnce(windows)
-        begun = [one for exchange in exchanges if (one := _begun(exchange, bring)) is not None]
+        begun = [
+            one for exchange in exchanges if (one := _begun(exchange, unpack, bring)) is not None
+        ]
         bring.share_out()
         begun = [replace(one, tested=measure_received(one)) for one in begun]
         trained = self._trained(begun, windows)
@@ -148,11 +151,42 @@ class CohortAnswers:
 _NOT_YET = FrugalFLError("not trained yet")
 
 
-def _begun(exchange: Exchange, bring: BringUpOnce) -> TrainRound | None:
+class _Unpacked:
+    """Reads requests; those that say the same are read once."""
+
+    def __init__(self) -> None:
+        self._read: dict[object, wire.TrainRequest] = {}
+
+    def __call__(self, message: Message) -> wire.TrainRequest:
+        """Read a request.
+
+        Raises:
+            FrameError: It cannot be read.
+        """
+        key = _key_of(message)
+        if key not in self._read:
+            self._read[key] = wire.unpack_request(message)
+        return self._read[key]
+
+
+def _key_of(message: Message) -> tuple[object, ...]:
+    """Return all that a request says, as something that can be looked up."""
+    told: list[object] = []
+    for name, record in message.content.items():
+        told.append((name, type(record)))
+        for key, value in record.items():
+            if isinstance(value, Array):
+                told += (key, value.dtype, value.shape, value.stype, value.data)
+            else:
+                told += (key, type(value), tuple(value) if isinstance(value, list) else value)
+    return tuple(told)
+
+
+def _begun(exchange: Exchange, unpack: _Unpacked, bring: BringUpOnce) -> TrainRound | None:
     """Begin a round on one device; ``None``: it has answered already."""
     begun: TrainRound | wire.TrainReply | None = None
     with exchange:
-        begun = begin(exchange, bring)
+        begun = begin(exchange, unpack, bring)
         if isinstance(begun, wire.TrainReply):
             exchange.answer(wire.pack_reply(begun))
     return begun if isinstance(begun, TrainRound) else None

@@ -24,6 +24,16 @@ def copy_message(message: Message) -> Message:
     return made
 
 
+def addressed(message: Message, message_id: str) -> Message:
+    """Return a message with an id, whose content is still the sender's: for readers only."""
+    made: Message = Message.__new__(Message)
+    made.__dict__.update(vars(message))
+    metadata = copy.copy(message.metadata)
+    metadata.__dict__["_message_id"] = message_id
+    made.__dict__["_metadata"] = metadata
+    return made
+
+
 def _copied(value: Any) -> Any:
     kind = type(value)
     if kind in _LEAVES:

@@ -12,8 +12,8 @@ ever sleeps. So the order of the replies is that of simulated time, the same in 
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from frugalfl.answer import why_no_answer
 from frugalfl.delays import parse_delays
 from frugalfl.energy.device_mix import parse_device_mix
 from frugalfl_client.device import ContextWithDevice
-from frugalfl_sim.engine.copy_message import copy_message
+from frugalfl_sim.engine.copy_message import addressed, copy_message
 
 if TYPE_CHECKING:
     from frugalfl_sim.engine.fleet import Fleet
@@ -72,6 +72,7 @@ class InProcessGrid(Grid):
         self._delays = parse_delays(str(config.get("delays", "")))
         self._now_s = 0.0
         self._fleet = fleet
+        self._ids = count(1)
         mix = parse_device_mix(str(config.get("device", "generic")))
         make = Context if fleet is None else fleet.context
         self._contexts: Mapping[int, Context] = {
@@ -130,9 +131,7 @@ class InProcessGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Let each addressed client answer, and keep the replies in the order of the messages."""
-        asked = [copy_message(message) for message in messages]
-        for message in asked:
-            _identify(message)
+        asked = [addressed(message, self._next_id()) for message in messages]
         cohort = self._cohort(asked)
         for message in asked:
             self._deliver(message, cohort.get(message.metadata.message_id))
@@ -181,15 +180,21 @@ class InProcessGrid(Grid):
         if context is None:
             reason = f"no node {message.metadata.dst_node_id}"
             reply = Message(Error(ErrorCode.NODE_UNAVAILABLE, reason), reply_to=message)
-        else:
-            reply = copy_message(reply or self._client_app(message, context))
+        elif reply is None:
+            reply = self._client_app(copy_message(message), context)
             if wrong := why_no_answer(reply, message):
                 reply = Message(
                     Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, wrong), reply_to=message
                 )
+            reply = copy_message(reply)
+        if context is not None:
             self._answered(message, reply)
-        _identify(reply)
+        reply.metadata.__dict__["_message_id"] = self._next_id()
         self._replies[message.metadata.message_id] = (self._now_s + self._delay_of(context), reply)
+
+    def _next_id(self) -> str:
+        """Return an id of a message, which Flower's own storage would give; there is none here."""
+        return f"{next(self._ids):032x}"
 
     def _delay_of(self, context: Context | None) -> float:
         if self._delays is None or context is None:
@@ -198,11 +203,6 @@ class InProcessGrid(Grid):
 
     def _answered(self, message: Message, reply: Message) -> None:
         """Called with every exchange; a subclass may count."""
-
-
-def _identify(message: Message) -> None:
-    # Flower sets the id when a message enters its own storage; there is none here.
-    message.metadata.__dict__["_message_id"] = uuid.uuid4().hex
 
 
 def server_context(run_config: UserConfig, node_config: UserConfig) -> Context:

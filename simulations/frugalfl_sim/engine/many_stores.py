@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS trials (
     PRIMARY KEY (client, digest)) WITHOUT ROWID;
 """
 _NEWEST = (
-    "SELECT slot, saved, version, round, attempt, model, base, fold, residual, private, trees "
+    "SELECT slot, version, round, attempt, model, base, fold, residual, private, trees "
     "FROM states WHERE client = ? AND run = ? ORDER BY saved DESC LIMIT 1"
 )
 _SAVE = "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -55,8 +55,10 @@ _UNUSED = (
 )
 #: Models that stay in memory, and pushes of messages after which unused ones leave the disk.
 _AT_HAND, _CLEAN = 128, 64
-#: Stands for no tensors at all.
-_NOTHING = 0
+#: Stands for no tensors at all, and for no fold.
+_NOTHING, _NO_FOLD = 0, "[]"
+#: A state without anything of the device's own: slot, version, round, attempt, model, base, fold.
+_State = tuple[int, int, int, int, int, int, tuple[int, ...]]
 
 
 class ManyStores:
@@ -69,7 +71,8 @@ class ManyStores:
             RunError: It cannot be opened.
         """
         self.path = path
-        self._slots: dict[tuple[int, str], int] = {}
+        self._newest: dict[tuple[int, str], _State] = {}
+        self._new: dict[tuple[int, str, int], tuple[Any, ...]] = {}
         self._by_number: dict[int, Parameters] = {}
         self._by_identity: dict[int, tuple[Parameters, int]] = {}
         self._flushed = 0
@@ -90,28 +93,30 @@ class ManyStores:
 
     def load(self, client: int, run: str, resumed: Sequence[int], again: int) -> Held:
         """Return what a device holds of a run; see :meth:`~frugalfl_client.store.Store.load`."""
-        held = self._newest(client, run)
+        key = (client, run)
+        held, slot = self._held(key)
         if held.was_in_vain(resumed, again):
-            slot = self._slots.pop((client, run))
-            self.change(
-                "DELETE FROM states WHERE client = ? AND run = ? AND slot = ?", client, run, slot
-            )
-            held = self._newest(client, run)
+            self.change("DELETE FROM states WHERE client = ? AND run = ? AND slot = ?", *key, slot)
+            del self._newest[key]
+            held, _ = self._held(key)
         return held
 
     def save(self, client: int, run: str, held: Held) -> None:
         """Keep a device's state beside the one before it."""
         key = (client, run)
-        if key not in self._slots:
-            self._newest(client, run)
-        slot = 1 - self._slots.get(key, 1)
+        slot = 1 - self._held(key)[1]
         self._saved += 1
-        self.change(
-            _SAVE, client, run, slot, self._saved, held.version, held.round, held.attempt,
-            self._number_of(held.model), self._number_of(held.base), json.dumps(held.fold),
-            _packed(held.residual), _packed(held.private), _together(held.trees),
+        model, base = self._number_of(held.model), self._number_of(held.base)
+        own = (_packed(held.residual), _packed(held.private), _together(held.trees))
+        self._new[client, run, slot] = (
+            client, run, slot, self._saved, held.version, held.round, held.attempt, model, base,
+            json.dumps(held.fold) if held.fold else _NO_FOLD, *own,
         )  # fmt: skip
-        self._slots[key] = slot
+        if any(own):  # may be as large as a model, and is read again when it is needed
+            self._newest.pop(key, None)
+        else:
+            state = (slot, held.version, held.round, held.attempt, model, base, held.fold)
+            self._newest[key] = state
 
     def rows(self, query: str, *arguments: Any) -> list[Any]:
         """Return what a query finds.
@@ -120,6 +125,7 @@ class ManyStores:
             RunError: The file cannot be read.
         """
         try:
+            self._write()
             return self._db.execute(query, arguments).fetchall()
         except sqlite3.Error as error:
             raise RunError(f"cannot read the devices' stores {self.path}: {error}") from error
@@ -131,8 +137,8 @@ class ManyStores:
             RunError: The file cannot be written.
         """
         try:
-            if not self._db.in_transaction:
-                self._db.execute("BEGIN IMMEDIATE")
+            self._write()
+            self._begin()
             return self._db.execute(statement, arguments).lastrowid or 0
         except sqlite3.Error as error:
             raise RunError(f"cannot write the devices' stores {self.path}: {error}") from error
@@ -147,6 +153,7 @@ class ManyStores:
         if self._flushed % _CLEAN == 0:
             self._forget_unused()
         try:
+            self._write()
             if self._db.in_transaction:
                 self._db.execute("COMMIT")
         except sqlite3.Error as error:
@@ -157,16 +164,38 @@ class ManyStores:
         self.flush()
         self._db.close()
 
-    def _newest(self, client: int, run: str) -> Held:
-        rows = self.rows(_NEWEST, client, run)
+    def _begin(self) -> None:
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
+
+    def _write(self) -> None:
+        """Hand the states that are new to SQLite, all in one call."""
+        if self._new:
+            self._begin()
+            self._db.executemany(_SAVE, self._new.values())
+            self._new.clear()
+
+    def _held(self, key: tuple[int, str]) -> tuple[Held, int]:
+        """Return what a device holds of a run, and in which slot; 1: of nothing."""
+        state = self._newest.get(key)
+        if state is None:
+            return self._read(key)
+        slot, version, round_, attempt, model, base, fold = state
+        model_, base_ = self._numbered(model), self._numbered(base)
+        return Held(version, model_, base_, fold, round=round_, attempt=attempt), slot
+
+    def _read(self, key: tuple[int, str]) -> tuple[Held, int]:
+        rows = self.rows(_NEWEST, *key)
         if not rows:
-            return Held()
-        slot, _, version, round_, attempt, model, base, fold, *own = rows[0]
-        self._slots[client, run] = int(slot)
+            return Held(), 1
+        slot, version, round_, attempt, model, base, text, *own = rows[0]
+        fold = tuple(json.loads(text))
+        if not any(own):
+            self._newest[key] = (slot, version, round_, attempt, model, base, fold)
         return Held(
-            version, self._numbered(model), self._numbered(base), tuple(json.loads(fold)),
-            _unpacked(own[0]), _unpacked(own[1]), _apart(own[2]), round_, attempt,
-        )  # fmt: skip
+            version, self._numbered(model), self._numbered(base), fold, _unpacked(own[0]),
+            _unpacked(own[1]), _apart(own[2]), round_, attempt,
+        ), int(slot)  # fmt: skip
 
     def _numbered(self, number: int) -> Parameters:
         """Return a model by its number; the same object for everybody who holds it."""

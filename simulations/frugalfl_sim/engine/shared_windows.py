@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from frugalfl.energy import Meter, Window
-from frugalfl.energy.record import record_of
+from frugalfl.energy.record import record_from
 from frugalfl.energy.shares import share_out
 from frugalfl_client.exchange import Exchange
 
@@ -47,11 +47,14 @@ class SharedWindow:
             correct: Rows that the model got right; by default nobody looked.
         """
         shares = {key: share_out(window, works) for key, window in self._windows.items()}
+        phase = next(iter(self._windows.values())).phase
         for place, exchange in enumerate(exchanges):
             share = shares[id(exchange.device.meter)][place]
             exchange.energy.add(
-                record_of(
-                    share, samples=samples[place] if samples else 0,
-                    correct=correct[place] if correct else None, **exchange.energy.about,
+                record_from(
+                    exchange.energy.about, phase, start_unix_s=share.start_unix_s,
+                    wall_s=share.wall_s, cpu_s=share.cpu_s, readings=share.readings,
+                    samples=samples[place] if samples else 0,
+                    correct=correct[place] if correct else None,
                 )
             )  # fmt: skip
