@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from frugalfl import wire
-from frugalfl.blocks import Parameters
+from frugalfl.blocks import Layout, Parameters
 from frugalfl.errors import FrameError, TaskError
+from frugalfl.settings import Settings
 from frugalfl.subspace import Subspace
 from frugalfl_client.exchange import Exchange
 from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Trainer
 
 _Request = wire.TrainRequest | wire.CalibrateRequest
-#: Brings what is held on, to a request's version, and says which subspace its coordinates are of,
-#: and which weights it stands for: :func:`bring_up`, or one for many devices at once.
-BringUp = Callable[[Exchange, Trainer, Held, _Request], tuple[Subspace | None, Parameters]]
+
+
+class BroughtUp(NamedTuple):
+    """What is held then.
+
+    Attributes:
+        subspace: That coordinates are held of, its signs kept: for the weights, for training, and
+            for the update; ``None``: whole weights are held.
+        weights: The whole model, without private blocks.
+        layout: Of what an update has.
+    """
+
+    subspace: Subspace | None
+    weights: Parameters
+    layout: Layout
+
+    @classmethod
+    def of(cls, held: Held, settings: Settings) -> BroughtUp:
+        """Make it of what is held.
+
+        Raises:
+            FrameError: The run's settings know of no subspace.
+        """
+        subspace = held.subspace(settings)
+        if subspace is not None:
+            subspace = subspace.keeping_signs()
+        return cls(subspace, held.weights_in(subspace), Layout.of(held.model))
+
+
+#: Brings what is held on, to a request's version: :func:`bring_up`, or one for many at once.
+BringUp = Callable[[Exchange, Trainer, Held, _Request], BroughtUp]
 
 
 def builds_on(held: Held, request: _Request) -> bool:
@@ -23,14 +53,8 @@ def builds_on(held: Held, request: _Request) -> bool:
     return request.base < 0 or request.base == held.version
 
 
-def bring_up(
-    exchange: Exchange, trainer: Trainer, held: Held, request: _Request
-) -> tuple[Subspace | None, Parameters]:
+def bring_up(exchange: Exchange, trainer: Trainer, held: Held, request: _Request) -> BroughtUp:
     """Apply a request's frames to what is held.
-
-    Returns:
-        The subspace that coordinates are held of, if they are, with its signs kept: for the
-        weights, for training, and for the update; and the whole model, without private blocks.
 
     Raises:
         FrameError: The frames cannot be applied, or lead elsewhere. A difference to what is not
@@ -45,10 +69,7 @@ def bring_up(
     except (FrameError, TaskError) as error:
         let_go(exchange, request)
         raise FrameError(str(error)) from error
-    subspace = held.subspace(settings)
-    if subspace is not None:
-        subspace = subspace.keeping_signs()
-    return subspace, held.weights_in(subspace)
+    return BroughtUp.of(held, settings)
 
 
 def check_led_to(held: Held, request: _Request) -> None:

@@ -50,6 +50,7 @@ class TrainRound:
         codec: Of the update.
         missed: Versions that this device let pass.
         weights: The whole model, without private blocks.
+        layout: Of what the update has.
         planned: Numbers of the blocks to train.
         rate: Step size.
         epochs: Passes over the rows; 0: as the settings say.
@@ -65,6 +66,7 @@ class TrainRound:
     codec: Codec
     missed: int
     weights: Parameters
+    layout: Layout
     planned: tuple[int, ...]
     rate: float
     epochs: int
@@ -140,7 +142,7 @@ class TrainRound:
         held.private = trained.private
         update = trained.update if self.subspace is None else self.subspace.reduce(trained.update)
         frame, held.residual = encode_frame(
-            self.codec, Layout.of(held.model), update, base=request.version,
+            self.codec, self.layout, update, base=request.version,
             version=request.version, residual=held.residual, missed=self.missed,
             seed=rounding_seed((device.settings.run.seed, device.number, request.round)),
         )  # fmt: skip
@@ -208,14 +210,25 @@ def begin(
     epochs, kept_back = device.owner.epochs(request.epochs)
     device.keep_back(kept_back)
     exchange.meter(request, trainer.software)
-    subspace, weights = bring(exchange, trainer, held, request)
+    subspace, weights, layout = bring(exchange, trainer, held, request)
     planned, rate = request.blocks, request.learning_rate
     rate = rate or device.settings.learning_rate_at(request.round)
     if subspace is not None and device.settings.wire.subspace is not None:
         planned = device.settings.wire.subspace.blocks(trainer.layout)
         rate *= share_of_step(subspace, device.settings)
     return TrainRound(
-        exchange, request, held, trainer, codec, missed, weights, planned, rate, epochs, subspace
+        exchange,
+        request,
+        held,
+        trainer,
+        codec,
+        missed,
+        weights,
+        layout,
+        planned,
+        rate,
+        epochs,
+        subspace,
     )
 
 

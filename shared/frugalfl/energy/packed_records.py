@@ -49,8 +49,12 @@ def pack(records: Sequence[EnergyRecord]) -> bytes:
     own: list[str] = []
     for name in _NAMES:
         value = first[name]
-        alike = all(row[name] is value or row[name] == value for row in others)
-        (same if alike else own).append(name)
+        for row in others:
+            if row[name] is not value and row[name] != value:
+                own.append(name)
+                break
+        else:
+            same.append(name)
     each = ",".join(_text(row, own) for row in rows)
     # A window and a memory that hold all there is to say: making larger ones takes longer than all.
     deflater = zlib.compressobj(9, zlib.DEFLATED, _WINDOW_BITS, _MEMORY, zdict=_DICTIONARY)

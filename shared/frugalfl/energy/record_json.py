@@ -62,14 +62,14 @@ def to_text(record: EnergyRecord) -> str:
     comes, to see that the ledger behind it goes on.
     """
     quoted, number = _QUOTED, _number
-    readings = ",".join(map(_reading_text, record.readings))
+    readings = _readings_text(record.readings)
     grid = _grid_text(record.grid)
     return (
         f'{{"client":{quoted[record.client]},"contacts":{number(record.contacts)},'
         f'"correct":{number(record.correct)},"cpu_s":{number(record.cpu_s)},'
         f'"device":{quoted[record.device]},"downlink_bytes":{number(record.downlink_bytes)},'
         f'"grid":{grid},"link":{quoted[record.link]},"phase":{quoted[record.phase]},'
-        f'"readings":[{readings}],"round":{number(record.round)},"run":{quoted[record.run]},'
+        f'"readings":{readings},"round":{number(record.round)},"run":{quoted[record.run]},'
         f'"samples":{number(record.samples)},"software":{quoted[record.software]},'
         f'"start_unix_s":{number(record.start_unix_s)},'
         f'"uplink_bytes":{number(record.uplink_bytes)},"wall_s":{number(record.wall_s)}}}'
@@ -82,8 +82,28 @@ def field_text(name: str, value: Any) -> str:
     if kind is str:
         return _QUOTED[value]
     if name == "readings":
-        return f"[{','.join(map(_reading_text, value))}]"
+        return _readings_text(value)
     return _grid_text(value) if name == "grid" else _number(value)
+
+
+def _readings_text(readings: Sequence[Reading]) -> str:
+    """Return the canonical JSON of readings; the same ones are written out once.
+
+    A ledger keeps them, and a reply tells of them; and equal shares are the same readings.
+    """
+    known = _READINGS.get(id(readings))
+    if known is None:
+        if len(_READINGS) >= _MOST_READINGS:
+            _READINGS.clear()
+        known = readings, f"[{','.join(map(_reading_text, readings))}]"
+        if type(readings) is tuple:
+            _READINGS[id(readings)] = known
+    return known[1]
+
+
+#: Readings with their text: as long as they are here, nothing else has their place in memory.
+_READINGS: dict[int, tuple[Sequence[Reading], str]] = {}
+_MOST_READINGS = 1 << 10
 
 
 @lru_cache(maxsize=64)

@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from frugalfl import wire
-from frugalfl.blocks import Parameters
 from frugalfl.codec import CodedFrame, Limits, read_bundle
 from frugalfl.errors import FrameError, TaskError
-from frugalfl.subspace import Subspace
-from frugalfl_client.bring_up import check_led_to, let_go
+from frugalfl_client.bring_up import BroughtUp, check_led_to, let_go
 from frugalfl_client.exchange import Exchange
 from frugalfl_client.held import Held
 from frugalfl_client.training.trainer import Trainer
@@ -30,8 +28,7 @@ class _Brought:
     Attributes:
         before: What was held: as long as it is there, nothing else has its place in memory.
         after: What is held then, without anything that is a device's own.
-        subspace: Of the coordinates, if such are held.
-        weights: The whole model.
+        ready: What to train.
         only_adds: Whether a codec's residual, if there is one, stays as it is.
         window: What decoding took.
         exchanges: Of the devices.
@@ -39,8 +36,7 @@ class _Brought:
 
     before: Held
     after: Held
-    subspace: Subspace | None
-    weights: Parameters
+    ready: BroughtUp
     only_adds: bool
     window: SharedWindow
     exchanges: list[Exchange] = field(default_factory=list)
@@ -61,7 +57,7 @@ class BringUpOnce:
 
     def __call__(
         self, exchange: Exchange, trainer: Trainer, held: Held, request: _Request
-    ) -> tuple[Subspace | None, Parameters]:
+    ) -> BroughtUp:
         """Bring up what one device holds; see :func:`~frugalfl_client.bring_up.bring_up`."""
         places = [id(one) if one else 0 for one in (held.model, held.base)]
         key: _Key = (held.version, places[0], places[1], held.fold, request.frames)
@@ -78,7 +74,7 @@ class BringUpOnce:
         )  # fmt: skip
         if held.residual and not found.only_adds:
             held.residual = after.residual
-        return found.subspace, found.weights
+        return found.ready
 
     def _found(
         self, key: _Key, exchange: Exchange, trainer: Trainer, held: Held, request: _Request
@@ -104,11 +100,21 @@ class BringUpOnce:
         settings, after = exchange.device.settings, replace(held)
         with self._windows.window("decode") as window:
             after.apply(request.frames, trainer.layout, trainer.limits, settings)
-        subspace = after.subspace(settings)
-        if subspace is not None:
-            subspace = subspace.keeping_signs()
-        weights = after.weights_in(subspace)
-        return _Brought(replace(held), after, subspace, weights, only_adds, window)
+        for other in self._brought.values():
+            if _alike(after, other.after):
+                after.model, after.base = other.after.model, other.after.base
+                return _Brought(replace(held), after, other.ready, only_adds, window)
+        ready = BroughtUp.of(after, settings)
+        return _Brought(replace(held), after, ready, only_adds, window)
+
+
+def _alike(one: Held, other: Held) -> bool:
+    """Say whether two ways have led to the same bits, as all ways to one version do."""
+    return (one.version, one.fold) == (other.version, other.fold) and all(
+        mine.keys() == theirs.keys()
+        and all(mine[name].tobytes() == theirs[name].tobytes() for name in mine)
+        for mine, theirs in ((one.model, other.model), (one.base, other.base))
+    )
 
 
 def _only_adds(frames: bytes, limits: Limits) -> bool:
