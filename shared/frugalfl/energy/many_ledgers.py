@@ -30,7 +30,7 @@ from frugalfl.energy.hash_chain import (
 )
 from frugalfl.energy.ledger import LedgerCheck
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.record_json import to_text
+from frugalfl.energy.record_json import items_of, object_of, to_text
 from frugalfl.errors import RunError
 
 #: What the file is called, among a run's devices.
@@ -108,9 +108,12 @@ class ManyLedgers:
         if not records:
             return proven(self.name_of(client), head)
         try:
-            for record in records:
-                head = link(head, to_text(record))
-            self._new.append((client, head.number, head.hash, packed_records.pack(records)))
+            rows = [items_of(record) for record in records]
+            for row in rows:
+                head = link(head, object_of(row))
+            packed = packed_records.pack_items(rows)
+            packed_records.remember(records, packed)
+            self._new.append((client, head.number, head.hash, packed))
         except (ValueError, TypeError) as error:
             raise RunError(f"cannot write the energy ledgers {self.path}: {error}") from error
         self._heads[client] = head

@@ -7,18 +7,16 @@ deflated with a preset dictionary of the names that every bundle has (RFC 1950; 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from typing import Any
 
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.record_json import field_text, from_dicts, parse
+from frugalfl.energy.record_json import from_dicts, items_of, object_of, parse
 
 #: Bounds of what is unpacked.
 MOST_RECORDS = 64
 _MOST_BYTES = 1 << 18
 _ALL, _EACH = "all", "each"
-_NAMES = sorted(field.name for field in fields(EnergyRecord))
 _WINDOW_BITS, _MEMORY = 13, 5
 #: Both ends must have the same bytes here: a change is a change of the wire. The likeliest last.
 _DICTIONARY = (
@@ -40,39 +38,35 @@ _DICTIONARY = (
 
 def pack(records: Sequence[EnergyRecord]) -> bytes:
     """Return records as bytes; of no records, nothing."""
-    if not records:
-        return b""
     if _latest and _latest[0] is records:  # as a ledger has just kept them
         return bytes(_latest[1])
-    first, *others = rows = [vars(record) for record in records]
-    same: list[str] = []
-    own: list[str] = []
-    for name in _NAMES:
-        value = first[name]
-        for row in others:
-            if row[name] is not value and row[name] != value:
-                own.append(name)
-                break
-        else:
-            same.append(name)
-    each = ",".join(_text(row, own) for row in rows)
+    packed = pack_items([items_of(record) for record in records])
+    remember(records, packed)
+    return packed
+
+
+def pack_items(rows: Sequence[tuple[str, ...]]) -> bytes:
+    """Return records as bytes, by the items of their JSON."""
+    if not rows:
+        return b""
+    first = rows[0]
+    alike = [column.count(column[0]) == len(rows) for column in zip(*rows, strict=True)]
+    same = object_of([item for item, is_same in zip(first, alike, strict=True) if is_same])
+    own = [place for place, is_same in enumerate(alike) if not is_same]
+    each = ",".join(object_of([row[place] for place in own]) for row in rows)
     # A window and a memory that hold all there is to say: making larger ones takes longer than all.
     deflater = zlib.compressobj(9, zlib.DEFLATED, _WINDOW_BITS, _MEMORY, zdict=_DICTIONARY)
-    text = f'{{"{_ALL}":{_text(first, same)},"{_EACH}":[{each}]}}'
-    packed = deflater.compress(text.encode()) + deflater.flush()
-    if type(records) is tuple:
-        _latest[:] = [records, packed]
-    return packed
+    text = f'{{"{_ALL}":{same},"{_EACH}":[{each}]}}'
+    return deflater.compress(text.encode()) + deflater.flush()
+
+
+def remember(records: Sequence[EnergyRecord], packed: bytes) -> None:
+    """Keep at hand what records are packed into: they are packed again for a reply."""
+    _latest[:] = [records, packed] if type(records) is tuple else []
 
 
 #: The records that were packed last, and what they were packed into; none at first.
 _latest: list[Any] = []
-
-
-def _text(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Return some fields of a record as canonical JSON; ``names`` are sorted."""
-    parts = [f'"{name}":{field_text(name, row[name])}' for name in names]
-    return f"{{{','.join(parts)}}}"
 
 
 def unpack(data: bytes) -> tuple[EnergyRecord, ...]:

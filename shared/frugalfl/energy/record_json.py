@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -61,29 +61,36 @@ def to_text(record: EnergyRecord) -> str:
     It is :func:`canonical` of :func:`as_dict`, written out: a server does it with every record that
     comes, to see that the ledger behind it goes on.
     """
+    return object_of(items_of(record))
+
+
+def object_of(items: Iterable[str]) -> str:
+    """Return the JSON object that has these items."""
+    return f"{{{','.join(items)}}}"
+
+
+def items_of(record: EnergyRecord) -> tuple[str, ...]:
+    """Return the items of a record's canonical JSON, one a field, sorted."""
     quoted, number = _QUOTED, _number
-    readings = _readings_text(record.readings)
-    grid = _grid_text(record.grid)
     return (
-        f'{{"client":{quoted[record.client]},"contacts":{number(record.contacts)},'
-        f'"correct":{number(record.correct)},"cpu_s":{number(record.cpu_s)},'
-        f'"device":{quoted[record.device]},"downlink_bytes":{number(record.downlink_bytes)},'
-        f'"grid":{grid},"link":{quoted[record.link]},"phase":{quoted[record.phase]},'
-        f'"readings":{readings},"round":{number(record.round)},"run":{quoted[record.run]},'
-        f'"samples":{number(record.samples)},"software":{quoted[record.software]},'
-        f'"start_unix_s":{number(record.start_unix_s)},'
-        f'"uplink_bytes":{number(record.uplink_bytes)},"wall_s":{number(record.wall_s)}}}'
+        f'"client":{quoted[record.client]}',
+        f'"contacts":{number(record.contacts)}',
+        f'"correct":{number(record.correct)}',
+        f'"cpu_s":{number(record.cpu_s)}',
+        f'"device":{quoted[record.device]}',
+        f'"downlink_bytes":{number(record.downlink_bytes)}',
+        f'"grid":{_grid_text(record.grid)}',
+        f'"link":{quoted[record.link]}',
+        f'"phase":{quoted[record.phase]}',
+        f'"readings":{_readings_text(record.readings)}',
+        f'"round":{number(record.round)}',
+        f'"run":{quoted[record.run]}',
+        f'"samples":{number(record.samples)}',
+        f'"software":{quoted[record.software]}',
+        f'"start_unix_s":{number(record.start_unix_s)}',
+        f'"uplink_bytes":{number(record.uplink_bytes)}',
+        f'"wall_s":{number(record.wall_s)}',
     )
-
-
-def field_text(name: str, value: Any) -> str:
-    """Return the canonical JSON of one field of a record."""
-    kind = type(value)
-    if kind is str:
-        return _QUOTED[value]
-    if name == "readings":
-        return _readings_text(value)
-    return _grid_text(value) if name == "grid" else _number(value)
 
 
 def _readings_text(readings: Sequence[Reading]) -> str:
