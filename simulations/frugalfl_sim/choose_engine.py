@@ -16,7 +16,11 @@ from frugalfl_client.app import app as own_app
 from frugalfl_server.run.directory import Chosen
 from frugalfl_sim.engine.fleet import Fleet
 
-_KEY, _AUTO, _COHORT, _SEQUENTIAL = "engine", "auto", "cohort", "sequential"
+#: Whoever simulates waits for the wall clock, and a cohort trains several times faster than a
+#: training program. Which trainer takes fewer joules is a question about one device that trains
+#: alone: the sequential engine asks it.
+_TORCH_AT_ONCE = "torch (all at once; engine=sequential finds out what costs a device less)"
+_KEY, _COHORT, _SEQUENTIAL = "engine", "cohort", "sequential"
 
 
 def choose_engine(task: Task, settings: Settings, client_app: ClientApp) -> tuple[Settings, Chosen]:
@@ -39,8 +43,10 @@ def choose_engine(task: Task, settings: Settings, client_app: ClientApp) -> tupl
         raise UsageError(f"engine = cohort cannot be: {why_not}; leave engine out")
     if why_not:
         return settings.changed(engine=_SEQUENTIAL), {_KEY: f"{_SEQUENTIAL} ({why_not})"}
-    why = {} if asked == _COHORT else {_KEY: f"{_COHORT} (all clients of a round train at once)"}
-    return settings.changed(engine=_COHORT), why
+    told = {} if asked == _COHORT else {_KEY: f"{_COHORT} (a round's clients train at once)"}
+    if settings.train.trainer == "auto":
+        told["trainer"] = _TORCH_AT_ONCE
+    return settings.changed(engine=_COHORT, trainer="torch"), told
 
 
 def fleet_of(task: Task, settings: Settings, folder: Path) -> Fleet | None:

@@ -80,9 +80,9 @@ def simulate_app(
         if resume is None:
             settings, chosen = choose_refresh(task, settings)
             check_task(task, settings)
+            settings, engine = choose_engine(task, settings, client_app)
             choice = choose_trainer(task, settings)
-            settings, engine = choose_engine(task, choice.settings, client_app)
-            chosen = {**chosen, **choice.chosen, **engine}
+            settings, chosen = choice.settings, {**chosen, **engine, **choice.chosen}
             run = RunDirectory.create(runs, task.name, settings, app, chosen)
             keep_app(run, app)
             if choice.energy:
