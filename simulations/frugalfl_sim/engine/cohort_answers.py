@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from flwr.app import Array, Context, Message
+from flwr.app import Array, Message
 
 from frugalfl import wire
 from frugalfl.errors import DivergedError, FrugalFLError
@@ -52,12 +52,11 @@ class CohortAnswers:
         self._trainer = trainer
         self._flush = flush
 
-    def takes(self, message: Message, context: Context) -> bool:
+    def takes(self, message: Message, context: ContextWithDevice) -> bool:
         """Say whether a message can be answered together with others."""
         return (
             message.metadata.message_type == wire.TRAIN
             and message.has_content()
-            and isinstance(context, ContextWithDevice)
             and context.device.trainer_name == wire.TORCH
             and not context.device.tries
         )

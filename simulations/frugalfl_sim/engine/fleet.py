@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Context, Message
-
 from frugalfl.energy import many_ledgers
 from frugalfl.energy.many_ledgers import ManyLedgers
 from frugalfl_client.device import ContextWithDevice
@@ -38,10 +36,6 @@ class Fleet:
         """Return a device's context; arguments as of Flower's Context."""
         number = int(node_config["partition-id"])
         return ContextWithDevice(partial(self._disk, number), node_config=node_config, **about)
-
-    def takes(self, message: Message, context: Context) -> bool:
-        """Say whether a message can be answered together with others."""
-        return self.answers is not None and self.answers.takes(message, context)
 
     def flush(self) -> None:
         """Put on the disk what devices keep: before what they answered is used.

@@ -27,6 +27,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from frugalfl.answer import why_no_answer
 from frugalfl.delays import parse_delays
 from frugalfl.energy.device_mix import parse_device_mix
+from frugalfl_client.app import app as own_app
 from frugalfl_client.device import ContextWithDevice
 from frugalfl_sim.engine.copy_message import addressed, copy_message
 
@@ -72,6 +73,8 @@ class InProcessGrid(Grid):
         self._delays = parse_delays(str(config.get("delays", "")))
         self._now_s = 0.0
         self._fleet = fleet
+        # What a cohort answers is what our own app would answer.
+        self._answers = fleet.answers if fleet is not None and client_app is own_app else None
         self._ids = count(1)
         mix = parse_device_mix(str(config.get("device", "generic")))
         make = Context if fleet is None else fleet.context
@@ -160,15 +163,16 @@ class InProcessGrid(Grid):
 
     def _cohort(self, asked: Sequence[Message]) -> dict[str, Message]:
         """Return the replies of those that can answer together, by the id of what they answer."""
-        if self._fleet is None or self._fleet.answers is None:
+        answers = self._answers
+        if answers is None:
             return {}
         pairs = [(one, self._contexts.get(one.metadata.dst_node_id)) for one in asked]
         together = [
             (message, context)
             for message, context in pairs
-            if isinstance(context, ContextWithDevice) and self._fleet.takes(message, context)
+            if isinstance(context, ContextWithDevice) and answers.takes(message, context)
         ]
-        replies = self._fleet.answers.answer(together) if together else []
+        replies = answers.answer(together) if together else []
         return {
             message.metadata.message_id: reply
             for (message, _), reply in zip(together, replies, strict=True)
