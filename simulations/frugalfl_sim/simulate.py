@@ -27,6 +27,7 @@ from frugalfl_sim.checks import check_simulable, client_of
 from frugalfl_sim.choose_engine import choose_engine, fleet_of
 from frugalfl_sim.choose_trainer import choose_trainer
 from frugalfl_sim.engine.grid import InProcessGrid, server_context
+from frugalfl_sim.garbage import rare_collections
 from frugalfl_sim.slim import check_slim, run_slim
 
 
@@ -65,7 +66,7 @@ def simulate_app(
     check_simulable(settings)
     # One client trains at a time, on tensors too small to share between threads.
     torch.set_num_threads(1)
-    with importable(app), quiet_flower(), quiet_devices():
+    with importable(app), quiet_flower(), quiet_devices(), rare_collections():
         client_app = client_of(app)
         task = load_task(settings.run.task)
         settings = pin_start(settings, task)

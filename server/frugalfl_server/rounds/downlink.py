@@ -44,6 +44,7 @@ from frugalfl.codec import (
 from frugalfl.kept import Kept, take
 from frugalfl.plans import downlink_share
 from frugalfl_server.rounds.byte_budget import Budget
+from frugalfl_server.run.checkpoint import by_client, by_row
 
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
 #: Running statistics are finer multiples than the weights' differences, and would make those long.
@@ -330,7 +331,7 @@ class Downlink:
             "limits": astuple(self._limits),
             "frames": b"".join(self._frames),
             "lengths": list(map(len, self._frames)),
-            "held": list(self._held.items()),
+            "held": by_client(self._held, "version"),
             "exact_since": self._exact_since,
             "origin": self._origin,
             "pruning": None if pruning is None else pruning.state(),
@@ -346,7 +347,7 @@ class Downlink:
         ends = list(accumulate(state["lengths"], initial=0))
         self._frames = deque(state["frames"][start:end] for start, end in pairwise(ends))
         self._full = None
-        self._held = dict(state["held"])
+        self._held = dict(by_row(state["held"]))
         self._exact_since, self._origin = state["exact_since"], state["origin"]
         before = state["pruning"]
         self._pruning = None if before is None else _Pruning.restored(before)

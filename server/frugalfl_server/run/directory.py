@@ -26,7 +26,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -35,15 +35,15 @@ import numpy as np
 from frugalfl.atomic import make_private_folder, write_atomically, write_json
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
-from frugalfl.energy.parquet import read_records, read_rows, write_records
-from frugalfl.energy.record_json import from_text, to_text
+from frugalfl.energy.parquet import read_records, read_rows, records_in, rows_in, table_of
+from frugalfl.energy.record_json import from_text
 from frugalfl.errors import RunError
 from frugalfl.foreign_arrays import read_arrays
 from frugalfl.settings import Settings
 from frugalfl.text import for_file_name
 from frugalfl_server.run.records import HeadRecord, RoundRecord
 from frugalfl_server.run.sealed import read_sealed, reading, write_sealed
-from frugalfl_server.run.tables import write_rows
+from frugalfl_server.run.tables import Growing, plain_table_of, write_rows
 from frugalfl_server.run.versions import versions
 
 #: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
@@ -96,6 +96,10 @@ class RunDirectory:
         self._model: tuple[Parameters, dict[str, Any]] | None = None
         self._flush_due_s = time.monotonic() + _FLUSH_EVERY_S
         self._written = 0, 0, 0
+        self._energy_table: Growing[EnergyRecord] = Growing(table_of)
+        self._heads_table: Growing[HeadRecord] = Growing(partial(plain_table_of, HeadRecord))
+        #: JSON files that go with the tables, by name, and what makes them.
+        self._later: dict[str, Callable[[], dict[str, Any]]] = {}
         self._sealed = False
 
     @classmethod
@@ -223,6 +227,15 @@ class RunDirectory:
         write = write_json if name in _UNSEALED else write_sealed
         write(self.path / name, value, durable=True)
 
+    def write_json_later(self, name: str, make: Callable[[], dict[str, Any]]) -> None:
+        """Have a JSON file made and written with the next flush: one that grows with the clients.
+
+        Args:
+            name: The file.
+            make: Returns what it holds.
+        """
+        self._later[name] = make
+
     def add_energy(self, records: Iterable[EnergyRecord]) -> None:
         """Add energy records that belong to no client; they reach the disk with the next flush."""
         self.energy += records
@@ -246,12 +259,11 @@ class RunDirectory:
 
     def position(self) -> dict[str, Any]:
         """Return how long the tables are, and those rows that are not on the disk yet."""
-        rounds, energy, heads = self._written
         return {
             "written": list(self._written),
-            "rounds": [record.as_row() for record in self.rounds[rounds:]],
-            "energy": [to_text(record) for record in self.energy[energy:]],
-            "heads": [asdict(record) for record in self.heads[heads:]],
+            "rounds": [record.as_row() for record in self.rounds[self._written[0] :]],
+            "energy": self._energy_table.unwritten(self.energy),
+            "heads": self._heads_table.unwritten(self.heads),
         }
 
     def go_back_to(self, position: dict[str, Any]) -> None:
@@ -267,17 +279,17 @@ class RunDirectory:
                 "was one of them replaced by an older copy?"
             )
         self.rounds[rounds:] = [RoundRecord.of_row(row) for row in position["rounds"]]
-        self.energy[energy:] = [from_text(text) for text in position["energy"]]
-        self.heads[heads:] = [HeadRecord.of_row(row) for row in position["heads"]]
+        self.energy[energy:] = [one for part in position["energy"] for one in _records_in(part)]
+        self.heads[heads:] = [one for part in position["heads"] for one in _heads_in(part)]
+        self._energy_table.clear()
+        self._heads_table.clear()
 
     def flush(self) -> None:
         """Write the tables and the newest model."""
         began = time.monotonic()
         write_rows(self.path / "rounds.parquet", RoundRecord, [one.as_row() for one in self.rounds])
-        write_rows(self.path / "heads.parquet", HeadRecord, [asdict(one) for one in self.heads])
-        write_atomically(
-            self.path / "energy.parquet", lambda file: write_records(file, self.energy), True
-        )
+        self._heads_table.write(self.path / "heads.parquet", self.heads)
+        self._energy_table.write(self.path / "energy.parquet", self.energy)
         # Rows that are known to be on the disk need not be in a checkpoint.
         self._written = len(self.rounds), len(self.energy), len(self.heads)
         if self._model is not None:
@@ -285,6 +297,9 @@ class RunDirectory:
             write_atomically(self.path / MODEL, lambda file: _save(file, parameters), True)
             self.write_json(MODEL_ABOUT, about)
             self._model = None
+        later, self._later = self._later, {}
+        for name, make in later.items():
+            self.write_json(name, make())
         now = time.monotonic()
         self._flush_due_s = now + max(_FLUSH_EVERY_S, _FLUSH_SHARE * (now - began))
 
@@ -320,6 +335,16 @@ class RunDirectory:
             return []
         with reading(path):
             return [record(row) for row in read_rows(path)]
+
+
+def _records_in(part: bytes | str) -> list[EnergyRecord]:
+    """Return the energy records of a part of a checkpoint; older ones have one a part, as text."""
+    return records_in(part) if isinstance(part, bytes) else [from_text(part)]
+
+
+def _heads_in(part: bytes | dict[str, Any]) -> list[HeadRecord]:
+    """Return the heads of a part of a checkpoint; older ones have one a part."""
+    return list(map(HeadRecord.of_row, rows_in(part) if isinstance(part, bytes) else [part]))
 
 
 def _check_about(about: dict[str, Any]) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
 from frugalfl.energy.electricity import Electricity
@@ -216,6 +217,38 @@ def from_dicts(
     return tuple(records)
 
 
+def from_columns(
+    plain: Mapping[str, Sequence[Any]], readings: Mapping[str, Sequence[Any]],
+    counts: Sequence[int],
+) -> list[EnergyRecord]:  # fmt: skip
+    """Make many records of plain values, a list a field, and check each.
+
+    Args:
+        plain: The records' fields, without their readings.
+        readings: Those of all readings, one record's after the other's.
+        counts: How many readings each record has.
+
+    Raises:
+        ValueError: As :func:`from_dict`.
+    """
+    if {*plain, "readings"} != _RECORD or set(readings) != _READING:
+        raise ValueError("they are not the columns of energy records")
+    if max(counts, default=0) > MOST_READINGS:
+        raise ValueError(f"a record has more than {MOST_READINGS} readings")
+    each = [[_CHECKS[name](name, one) for one in column] for name, column in plain.items()]
+    made = list(map(_reading, _dicts_of(tuple(readings), readings.values())))
+    ends = accumulate(counts, initial=0)
+    each.append([tuple(made[start:end]) for start, end in pairwise(ends)])
+    return [
+        _of_checked(EnergyRecord, _RECORD_FIELDS, values)
+        for values in _dicts_of((*plain, "readings"), each)
+    ]
+
+
+def _dicts_of(names: Sequence[str], columns: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
 _Kind = TypeVar("_Kind", EnergyRecord, Reading)
 
 
@@ -278,9 +311,9 @@ def _mapping(values: Any, what: str, names: frozenset[str]) -> Mapping[str, Any]
 
 
 def _text(name: str, value: Any) -> str:
-    if type(value) is str and len(value) <= MOST_LETTERS and value.isascii():
-        if value.isprintable():
-            return value
+    short = isinstance(value, str) and len(value) <= MOST_LETTERS
+    if short and value.isascii() and value.isprintable():
+        return str(value)
     if not isinstance(value, str) or len(value) > MOST_LETTERS or not is_printable(value):
         raise ValueError(
             f"{name} is {_short(value)}, not a text of at most {MOST_LETTERS} letters that can be "

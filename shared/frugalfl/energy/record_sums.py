@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from frugalfl.energy.record import EnergyRecord, Joules, joules_of, known_sum
@@ -81,10 +81,28 @@ def spent(records: Iterable[EnergyRecord]) -> Totals:
     what the device used. Unlike :func:`totals`, such sums must not be added up further.
     """
     rows = list(records)
-    whole, work = totals(rows), [r for r in rows if r.wall_s is not None]
-    if work and not any(_is_known(joules_of(r)) for r in work):
-        return replace(whole, measured_j=None, estimated_j=None, measured_g=None, estimated_g=None)
-    return whole
+    if not _is_work_known(rows):
+        return replace(
+            totals(rows), measured_j=None, estimated_j=None, measured_g=None, estimated_g=None
+        )
+    return totals(rows)
+
+
+def spent_joules(records: Sequence[EnergyRecord]) -> tuple[float | None, float | None]:
+    """Return of the same only the joules, measured and estimated."""
+    if not _is_work_known(records):
+        return None, None
+    joules = list(map(joules_of, records))
+    return (
+        known_sum([one.measured_j for one in joules]),
+        known_sum([one.estimated_j for one in joules]),
+    )
+
+
+def _is_work_known(records: Sequence[EnergyRecord]) -> bool:
+    """Say whether the joules of any work are known, if there was any."""
+    work = [record for record in records if record.wall_s is not None]
+    return not work or any(_is_known(joules_of(record)) for record in work)
 
 
 def _is_known(joules: Joules) -> bool:
