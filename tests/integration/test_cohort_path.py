@@ -1,7 +1,5 @@
 """Clients that answer as a cohort give what the same clients give one by one."""
 
-import json
-
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -13,6 +11,7 @@ from frugalfl.energy.many_ledgers import ManyLedgers
 from frugalfl.energy.shares import SHARED
 from frugalfl.errors import DivergedError
 from frugalfl.settings import Settings
+from frugalfl.task import load_task
 from frugalfl_client.app import app as client_app
 from frugalfl_client.training.pytorch import TorchTrainer
 from frugalfl_sim.engine.cohort import CohortTrainer
@@ -234,11 +233,11 @@ def test_flowers_own_strategy_and_any_client_run_on_a_fleet(tmp_path):
             RecordDict({"arrays": ArrayRecord(arrays), "metrics": metrics}), reply_to=message
         )
 
+    settings = Settings.of(**PLAIN)
     with digits():
-        settings = Settings.of(**PLAIN)
-        rounds = federation(tmp_path, trainer=OneByOne, client=app)
+        fleet = Fleet(tmp_path, OneByOne(load_task("task:task"), settings))
+        grid = InProcessGrid(app, CLIENTS, settings.as_config(), tmp_path, fleet=fleet)
         start = ArrayRecord({"w": Array(torch.zeros(3).numpy())})
         strategy = FedAvg(fraction_evaluate=0.0, min_available_nodes=CLIENTS)
-        result = strategy.start(rounds.grid, start, num_rounds=3)
+        result = strategy.start(grid, start, num_rounds=3)
     assert result.arrays["w"].numpy().tolist() == [3.0, 3.0, 3.0]
-    assert json.dumps(settings.as_config())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -109,12 +111,28 @@ class TorchTrainer:
         self, parameters: Parameters, examples: Examples, kind: Kind | None = None
     ) -> Measured:
         """Measure a whole model, private blocks included, on some rows."""
+        (measured,) = self.measure_each(parameters, [examples], kind)
+        return measured
+
+    def measure_each(
+        self, parameters: Parameters, each: Sequence[Examples], kind: Kind | None = None
+    ) -> list[Measured]:
+        """Measure a whole model on the rows of several devices, all at once.
+
+        Raises:
+            TaskError: The task's model raised, or outputs and targets do not go together.
+        """
         with self._task.blamed("evaluating"):
             module = self._loaded(parameters).eval()
+            rows = each[0].x if len(each) == 1 else np.concatenate([one.x for one in each])
             with torch.inference_mode():
-                outputs = module(torch.from_numpy(examples.x))
-            kind = self._kind(kind, outputs, examples, "this client's rows")
-            tally = kind.tally(outputs.numpy(), examples.y)
+                outputs = module(torch.from_numpy(rows))
+            parts = outputs.split([len(one) for one in each])
+            return [self._measured(kind, part, one) for part, one in zip(parts, each, strict=True)]
+
+    def _measured(self, kind: Kind | None, outputs: torch.Tensor, examples: Examples) -> Measured:
+        kind = self._kind(kind, outputs, examples, "this client's rows")
+        tally = kind.tally(outputs.numpy(), examples.y)
         right = None if kind.accuracy is None else round(kind.accuracy(tally) * len(examples))
         if kind is CLASSIFICATION:
             return Measured(right)

@@ -20,12 +20,12 @@ from frugalfl_client.exchange import Exchange
 from frugalfl_client.train_round import (
     TrainRound,
     begin,
-    measure_received,
     measure_trained,
 )
 from frugalfl_client.training.trainer import Trained
 from frugalfl_sim.engine.bring_up_once import BringUpOnce
 from frugalfl_sim.engine.cohort import Job
+from frugalfl_sim.engine.measure_together import measured_together
 from frugalfl_sim.engine.shared_windows import SharedWindows
 
 #: What came of one device's training: its update, or why there is none.
@@ -71,7 +71,7 @@ class CohortAnswers:
             one for exchange in exchanges if (one := _begun(exchange, unpack, bring)) is not None
         ]
         bring.share_out()
-        begun = [replace(one, tested=measure_received(one)) for one in begun]
+        begun = measured_together(begun, windows)
         trained = self._trained(begun, windows)
         self._finish(trained, windows)
         self._flush()
