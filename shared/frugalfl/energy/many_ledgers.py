@@ -25,6 +25,7 @@ from frugalfl.energy.hash_chain import (
     genesis,
     is_proven,
     link,
+    link_all,
     mark_of,
     proven,
 )
@@ -61,6 +62,7 @@ class ManyLedgers:
         self._heads: dict[int, Head] = {}
         self._new: list[tuple[int, int, bytes, bytes]] = []
         self._names: dict[int, bytes] = {}
+        self._marks: dict[int, bytes] = {}
         try:
             claim_database(path)
             self._db = sqlite3.connect(path, isolation_level=None)
@@ -106,18 +108,23 @@ class ManyLedgers:
         """Add records to a client's chain; see :meth:`LedgerOfMany.append`."""
         head = self.head_of(client)
         if not records:
-            return proven(self.name_of(client), head)
+            return self._proven(client, head)
         try:
             rows = [items_of(record) for record in records]
-            for row in rows:
-                head = link(head, object_of(row))
+            head = link_all(head, map(object_of, rows))
             packed = packed_records.pack_items(rows)
             packed_records.remember(records, packed)
             self._new.append((client, head.number, head.hash, packed))
         except (ValueError, TypeError) as error:
             raise RunError(f"cannot write the energy ledgers {self.path}: {error}") from error
         self._heads[client] = head
-        return proven(self.name_of(client), head)
+        return self._proven(client, head)
+
+    def _proven(self, client: int, head: Head) -> Head:
+        name = self.name_of(client)
+        if client not in self._marks:
+            self._marks[client] = mark_of(name)
+        return proven(name, head, self._marks[client])
 
     def bundles(self, client: int) -> Iterator[tuple[Head, bytes]]:
         """Yield what a client told, answer by answer: where its chain then ended, and the records.

@@ -134,9 +134,23 @@ def _number(value: float | None) -> str:
     if value is None:
         return "null"
     kind = type(value)
-    if kind is int or (kind is float and value - value == 0):  # not of NaN and infinity
+    if kind is int:
         return repr(value)
+    if kind is float and value:  # zeros differ by their sign, which a dictionary does not see
+        return _WRITTEN[value]
     return canonical(value)
+
+
+class _Written(dict[float, str]):
+    """Canonical JSON of numbers: of a round's, many are the same for all clients."""
+
+    def __missing__(self, value: float) -> str:
+        if len(self) >= _MOST_TEXTS:
+            self.clear()
+        return self.setdefault(value, canonical(value))
+
+
+_WRITTEN = _Written()
 
 
 class _Quoted(dict[str, str]):
