@@ -63,9 +63,20 @@ class CohortTrainer:
     def train(self, jobs: Sequence[Job]) -> list[Trained | DivergedError]:
         """Return what came of each job, in their order.
 
+        On one thread, whatever PyTorch is set to: sums of several threads have other bits, and the
+        tensors are too small to share.
+
         Raises:
             TaskError: The task's code raised, or rows cannot be trained on.
         """
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return self._in_chunks(jobs)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _in_chunks(self, jobs: Sequence[Job]) -> list[Trained | DivergedError]:
         found: dict[int, Trained | DivergedError] = {}
         for places in self._chunks(jobs):
             chosen = [jobs[place] for place in places]
