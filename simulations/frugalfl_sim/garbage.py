@@ -2,8 +2,8 @@
 
 A round makes some ten thousand objects that stay: records of energy, and who is who. Python looks
 through all objects whenever there are so many new ones, PyTorch's half a million among them, and
-finds nothing. That was a sixth of the server's work. What is not part of a cycle is freed at once,
-as ever.
+finds nothing: 1.2 s of processor time in nine rounds of 500 clients, 0.03 s with this. What is not
+part of a cycle is freed at once, as ever.
 """
 
 from __future__ import annotations

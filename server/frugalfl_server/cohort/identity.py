@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from operator import attrgetter
+from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,12 @@ class Bond:
     latest: int
     answers: int = 0
 
-
-_values_of = attrgetter(*(field.name for field in fields(Bond)))
+    def text(self) -> str:
+        """Return all values in their order, as JSON."""
+        return (
+            f"[{self.node},{_quoted(self.client)},{self.since},{_quoted(self.ledger)},"
+            f"{self.number},{_quoted(self.hash)},{self.latest},{self.answers}]"
+        )
 
 
 class Identities:
@@ -230,7 +234,7 @@ class Identities:
 
     def _put(self, bond: Bond) -> None:
         self._changed = True
-        self._texts[bond.client] = json.dumps(_values_of(bond))
+        self._texts[bond.client] = bond.text()
         self._by_client[bond.client] = self._by_node[bond.node] = bond
         if bond.ledger:
             self._by_ledger[bond.ledger] = bond

@@ -21,6 +21,7 @@ owner's only: a model, and what each client did, are nobody else's business.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
@@ -36,7 +37,7 @@ from frugalfl.atomic import make_private_folder, write_atomically, write_json
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
 from frugalfl.energy.parquet import read_records, read_rows, records_in, rows_in, table_of
-from frugalfl.energy.record_json import from_text
+from frugalfl.energy.record_json import from_text, to_text
 from frugalfl.errors import RunError
 from frugalfl.foreign_arrays import read_arrays
 from frugalfl.settings import Settings
@@ -96,8 +97,10 @@ class RunDirectory:
         self._model: tuple[Parameters, dict[str, Any]] | None = None
         self._flush_due_s = time.monotonic() + _FLUSH_EVERY_S
         self._written = 0, 0, 0
-        self._energy_table: Growing[EnergyRecord] = Growing(table_of)
-        self._heads_table: Growing[HeadRecord] = Growing(partial(plain_table_of, HeadRecord))
+        self._energy_table: Growing[EnergyRecord] = Growing(table_of, to_text)
+        self._heads_table: Growing[HeadRecord] = Growing(
+            partial(plain_table_of, HeadRecord), lambda head: json.dumps(vars(head))
+        )
         #: JSON files that go with the tables, by name, and what makes them.
         self._later: dict[str, Callable[[], dict[str, Any]]] = {}
         self._sealed = False
@@ -262,8 +265,8 @@ class RunDirectory:
         return {
             "written": list(self._written),
             "rounds": [record.as_row() for record in self.rounds[self._written[0] :]],
-            "energy": self._energy_table.unwritten(self.energy),
-            "heads": self._heads_table.unwritten(self.heads),
+            "energy": list(self._energy_table.unwritten(self.energy)),
+            "heads": list(self._heads_table.unwritten(self.heads)),
         }
 
     def go_back_to(self, position: dict[str, Any]) -> None:
@@ -279,8 +282,8 @@ class RunDirectory:
                 "was one of them replaced by an older copy?"
             )
         self.rounds[rounds:] = [RoundRecord.of_row(row) for row in position["rounds"]]
-        self.energy[energy:] = [one for part in position["energy"] for one in _records_in(part)]
-        self.heads[heads:] = [one for part in position["heads"] for one in _heads_in(part)]
+        self.energy[energy:] = _rows_in(position["energy"], records_in, from_text)
+        self.heads[heads:] = _rows_in(position["heads"], _heads_in, _head_of)
         self._energy_table.clear()
         self._heads_table.clear()
 
@@ -337,14 +340,27 @@ class RunDirectory:
             return [record(row) for row in read_rows(path)]
 
 
-def _records_in(part: bytes | str) -> list[EnergyRecord]:
-    """Return the energy records of a part of a checkpoint; older ones have one a part, as text."""
-    return records_in(part) if isinstance(part, bytes) else [from_text(part)]
+def _rows_in(
+    part: Sequence[Any],
+    in_table: Callable[[bytes], list[_Record]],
+    in_text: Callable[[Any], _Record],
+) -> list[_Record]:
+    """Return the rows that a checkpoint holds (:class:`~frugalfl_server.run.tables.Unwritten`).
+
+    In older checkpoints they are a list of what ``in_text`` takes.
+    """
+    if len(part) != 2 or not isinstance(part[0], list):
+        return list(map(in_text, part))
+    rows = [row for table in part[0] for row in in_table(table)]
+    return rows + [in_text(line) for line in part[1].decode().split("\n") if line]
 
 
-def _heads_in(part: bytes | dict[str, Any]) -> list[HeadRecord]:
-    """Return the heads of a part of a checkpoint; older ones have one a part."""
-    return list(map(HeadRecord.of_row, rows_in(part) if isinstance(part, bytes) else [part]))
+def _heads_in(table: bytes) -> list[HeadRecord]:
+    return list(map(HeadRecord.of_row, rows_in(table)))
+
+
+def _head_of(row: str | dict[str, Any]) -> HeadRecord:
+    return HeadRecord.of_row(json.loads(row) if isinstance(row, str) else row)
 
 
 def _check_about(about: dict[str, Any]) -> None:
