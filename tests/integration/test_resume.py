@@ -163,7 +163,7 @@ def test_error_feedback_and_private_blocks_go_on_where_they_were(killed, killing
 
 def test_clients_that_train_at_once_go_on_where_they_were(killed, killing_app):
     settings = [
-        *SMALL, "prune=0.0", "recover-rounds=0", "refresh=full", "calibration=public",
+        *SMALL, "prune=0.0", "recover-rounds=0", "refresh=full", "export=false",
         "uplink=feedback(momentum 0.5, decay 0.9) | topk(5%) | sign | golomb", "engine=auto",
     ]  # fmt: skip
     plain, resumed = killed(killing_app, settings, "2 2")

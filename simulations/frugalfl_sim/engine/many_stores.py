@@ -97,7 +97,7 @@ class ManyStores:
         held, slot = self._held(key)
         if held.was_in_vain(resumed, again):
             self.change("DELETE FROM states WHERE client = ? AND run = ? AND slot = ?", *key, slot)
-            del self._newest[key]
+            self._newest.pop(key, None)
             held, _ = self._held(key)
         return held
 
