@@ -37,11 +37,11 @@ def plain(one):
     }
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_sequence_of_calls_gives_what_a_devices_own_store_gives(tmp_path, seed):
     rng, many = random.Random(seed), ManyStores(tmp_path / FILE)
     pairs = [(Store(tmp_path / f"{n}.sqlite"), many.of(n)) for n in range(3)]
-    for step in range(1, 60):
+    for step in range(1, 50):
         own, shared = rng.choice(pairs)
         run, again = rng.choice(["one", "two"]), rng.choice([-1, -1, step - 1])
         resumed = rng.choice([(), (), (max(step - 2, 1),)])

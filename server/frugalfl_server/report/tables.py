@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frugalfl.energy.many_ledgers import FILE as MANY_LEDGERS
 from frugalfl.metrics import number
 from frugalfl.sizes import size_text
 from frugalfl_server.report.run_facts import Facts
@@ -300,5 +301,7 @@ def run_files(folder: Path) -> list[File]:
     devices = folder / "devices"
     if devices.is_dir():
         count = sum(1 for path in devices.glob("client-*") if path.is_dir())
-        files.append(File("devices/", f"{count} clients: ledger and store of each"))
+        each = f"{count} clients: ledger and store of each"
+        together = (devices / MANY_LEDGERS).is_file()
+        files.append(File("devices/", "ledgers and stores of all clients" if together else each))
     return files

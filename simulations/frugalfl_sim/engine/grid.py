@@ -166,12 +166,18 @@ class InProcessGrid(Grid):
         answers = self._answers
         if answers is None:
             return {}
-        pairs = [(one, self._contexts.get(one.metadata.dst_node_id)) for one in asked]
-        together = [
-            (message, context)
-            for message, context in pairs
-            if isinstance(context, ContextWithDevice) and answers.takes(message, context)
-        ]
+        together = []
+        asked_before = set[int]()
+        for message in asked:
+            node = message.metadata.dst_node_id
+            context = self._contexts.get(node)
+            if (
+                isinstance(context, ContextWithDevice)
+                and node not in asked_before  # what it is asked next builds on this
+                and answers.takes(message, context)
+            ):
+                together.append((message, context))
+            asked_before.add(node)
         replies = answers.answer(together) if together else []
         return {
             message.metadata.message_id: reply
