@@ -78,6 +78,14 @@ class Facts:
     trees: Mapping[str, Any] | None = None
 
     @property
+    def trained_at_once(self) -> bool:
+        """Whether our clients were simulated all at once, which the baseline's never are.
+
+        Joules of a share in a batch are not those of training alone.
+        """
+        return bool(self.about["settings"].get("engine") == "cohort")
+
+    @property
     def planned(self) -> int:
         """Rounds that the settings ask for."""
         settings = self.about["settings"]

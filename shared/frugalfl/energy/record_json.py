@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
@@ -61,19 +62,61 @@ def to_text(record: EnergyRecord) -> str:
     It is :func:`canonical` of :func:`as_dict`, written out: a server does it with every record that
     comes, to see that the ledger behind it goes on.
     """
+    return object_of(items_of(record))
+
+
+def object_of(items: Iterable[str]) -> str:
+    """Return the JSON object that has these items."""
+    return f"{{{','.join(items)}}}"
+
+
+def items_of(record: EnergyRecord) -> tuple[str, ...]:
+    """Return the items of a record's canonical JSON, one a field, sorted."""
     quoted, number = _QUOTED, _number
-    readings = ",".join(map(_reading_text, record.readings))
-    grid = "null" if record.grid is None else canonical(vars(record.grid))
     return (
-        f'{{"client":{quoted[record.client]},"contacts":{number(record.contacts)},'
-        f'"correct":{number(record.correct)},"cpu_s":{number(record.cpu_s)},'
-        f'"device":{quoted[record.device]},"downlink_bytes":{number(record.downlink_bytes)},'
-        f'"grid":{grid},"link":{quoted[record.link]},"phase":{quoted[record.phase]},'
-        f'"readings":[{readings}],"round":{number(record.round)},"run":{quoted[record.run]},'
-        f'"samples":{number(record.samples)},"software":{quoted[record.software]},'
-        f'"start_unix_s":{number(record.start_unix_s)},'
-        f'"uplink_bytes":{number(record.uplink_bytes)},"wall_s":{number(record.wall_s)}}}'
+        f'"client":{quoted[record.client]}',
+        f'"contacts":{number(record.contacts)}',
+        f'"correct":{number(record.correct)}',
+        f'"cpu_s":{number(record.cpu_s)}',
+        f'"device":{quoted[record.device]}',
+        f'"downlink_bytes":{number(record.downlink_bytes)}',
+        f'"grid":{_grid_text(record.grid)}',
+        f'"link":{quoted[record.link]}',
+        f'"phase":{quoted[record.phase]}',
+        f'"readings":{_readings_text(record.readings)}',
+        f'"round":{number(record.round)}',
+        f'"run":{quoted[record.run]}',
+        f'"samples":{number(record.samples)}',
+        f'"software":{quoted[record.software]}',
+        f'"start_unix_s":{number(record.start_unix_s)}',
+        f'"uplink_bytes":{number(record.uplink_bytes)}',
+        f'"wall_s":{number(record.wall_s)}',
     )
+
+
+def _readings_text(readings: Sequence[Reading]) -> str:
+    """Return the canonical JSON of readings; the same ones are written out once.
+
+    A ledger keeps them, and a reply tells of them; and equal shares are the same readings.
+    """
+    known = _READINGS.get(id(readings))
+    if known is None:
+        if len(_READINGS) >= _MOST_READINGS:
+            _READINGS.clear()
+        known = readings, f"[{','.join(map(_reading_text, readings))}]"
+        if type(readings) is tuple:
+            _READINGS[id(readings)] = known
+    return known[1]
+
+
+#: Readings with their text: as long as they are here, nothing else has their place in memory.
+_READINGS: dict[int, tuple[Sequence[Reading], str]] = {}
+_MOST_READINGS = 1 << 10
+
+
+@lru_cache(maxsize=64)
+def _grid_text(grid: Electricity | None) -> str:
+    return "null" if grid is None else canonical(vars(grid))
 
 
 def _reading_text(one: Reading) -> str:
@@ -91,9 +134,23 @@ def _number(value: float | None) -> str:
     if value is None:
         return "null"
     kind = type(value)
-    if kind is int or (kind is float and value - value == 0):  # not of NaN and infinity
+    if kind is int:
         return repr(value)
+    if kind is float and value:  # zeros differ by their sign, which a dictionary does not see
+        return _WRITTEN[value]
     return canonical(value)
+
+
+class _Written(dict[float, str]):
+    """Canonical JSON of numbers: of a round's, many are the same for all clients."""
+
+    def __missing__(self, value: float) -> str:
+        if len(self) >= _MOST_TEXTS:
+            self.clear()
+        return self.setdefault(value, canonical(value))
+
+
+_WRITTEN = _Written()
 
 
 class _Quoted(dict[str, str]):
