@@ -24,10 +24,11 @@ from frugalfl.plans.round_bytes import (
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
 from frugalfl_server.phases.choose_refresh import choose_refresh, refresh_as_told
-from frugalfl_server.report.changed import settings_of
+from frugalfl_server.report.changed import settings_of, settings_sheet
 from frugalfl_server.run.checkpoint import random_state
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.resume import to_resume, with_choices_of
+from frugalfl_server.run.run_list import list_runs
 
 AUTO = {"refresh": "auto", "initial": "seeded"}
 DIGITS = Situation(weights=38_282, statistics=0, clients=40, asked=10, rounds=80)
@@ -244,9 +245,19 @@ def test_a_run_keeps_what_was_asked_and_what_it_became(tmp_path) -> None:
     run = begun(tmp_path)
     about = run.read_json("run.json")
     assert about["settings"]["refresh"] == "subspace(1024, fold 5)"
-    assert about["chosen"] == run.chosen == {"refresh": str(choose_plan(DIGITS))}
+    assert (
+        about["chosen"]
+        == run.chosen
+        == {"refresh": str(choose_plan(replace(DIGITS, weights=41_603)))}
+    )
     (shown,) = [one for one in settings_of(about) if one.name == "refresh"]
     assert (shown.value, shown.default, shown.changed) == (run.chosen["refresh"], "auto", False)
+    rows = settings_sheet(settings_of(about)).rows
+    assert ["refresh", run.chosen["refresh"], "auto", "chosen"] in rows[:2]  # before the defaults
+    assert rows[2][-1] == "no"
+    (listed,) = list_runs([run.path])
+    assert listed.settings["refresh"] == "subspace(1024, fold 5)"
+    assert listed.followed["refresh"] == "auto: subspace(1024, fold 5)"  # what `frugalfl runs` has
 
 
 def test_auto_goes_on_with_what_a_run_chose_and_nothing_else(tmp_path) -> None:
