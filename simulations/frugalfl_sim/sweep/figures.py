@@ -113,7 +113,9 @@ def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
     return [_group(changes, members) for changes, members in groups.items()]
 
 
-def pareto(groups: Sequence[Group], cost: Callable[[Group], float | None], better: str) -> list[int]:
+def pareto(
+    groups: Sequence[Group], cost: Callable[[Group], float | None], better: str
+) -> list[int]:
     """Return the places of groups that no other one beats in both value and cost, the cheap first.
 
     Args:

@@ -1,8 +1,8 @@
 """The folder of a sweep: its manifest, its lock, and what is there of each run.
 
-    sweep.json        the app's files (SHA-256), the newest grid
-    sweep.html        the newest comparison
-    runs/POINT/RUN    an ordinary run directory, in a folder named after its settings
+sweep.json        the app's files (SHA-256), the newest grid
+sweep.html        the newest comparison
+runs/POINT/RUN    an ordinary run directory, in a folder named after its settings
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Place:
             self._check_same(app, before["files"], files)
         manifest = {"app": str(app.resolve()), "files": files, "points": [p.name for p in points]}
         write_json(self.path / MANIFEST, manifest, durable=True)
-        return "" if before is None else self._news(before["points"], points)
+        return "" if before is None or not points else self._news(before["points"], points)
 
     def folder_of(self, point: Point) -> Path:
         """Return the folder that a point's run directory is made in."""

@@ -81,9 +81,7 @@ def points_of(app: Path, combinations: Sequence[tuple[Change, ...]]) -> list[Poi
     return list(found.values())
 
 
-def point_of(
-    app: Path, changes: Sequence[Change], varied: frozenset[str] = frozenset()
-) -> Point:
+def point_of(app: Path, changes: Sequence[Change], varied: frozenset[str] = frozenset()) -> Point:
     """Read the settings of one combination.
 
     Raises:

@@ -7,37 +7,37 @@ metric a trial that is worse after a round than the median of earlier ones is st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from frugalfl.atomic import make_private_folder
+from frugalfl.calls import unknown
 from frugalfl.energy.record import known_sum
 from frugalfl.errors import FrugalFLError, UsageError
 from frugalfl.task import load_task
 from frugalfl_server.report.texts import whole_energy
-from frugalfl_server.run.app_directory import importable
+from frugalfl_server.rounds.evaluate import scoring_for
 from frugalfl_server.run.newest import open_newest
 from frugalfl_server.run.records import RoundRecord, score_of
 from frugalfl_server.run.summary import of_run
-from frugalfl_server.run.watch import watching
+from frugalfl_server.run.watch import Watcher, watching
 from frugalfl_sim.sweep.figures import outcome_of
 from frugalfl_sim.sweep.place import Place
 from frugalfl_sim.sweep.points import Point, point_of, typed
-from frugalfl_sim.sweep.run_point import Work, run
+from frugalfl_sim.sweep.run_point import Work, app_kept, run
 from frugalfl_sim.sweep.space import Space
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: Metrics that every run has, and of which less is better.
 COSTS = ("bytes", "joules", "seconds")
 _JOURNAL, _POINT = "study.journal", "point"
+_KILLED = "killed"
+#: Trials by chance before the sampler and the pruner know anything, and rounds of each that pass.
+_BY_CHANCE, _WARM = 5, 2
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,19 @@ class Search:
     def study(self) -> optuna.Study:
         """Open the study in the folder, or make it."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        make_private_folder(self.place.path)
         storage = JournalStorage(JournalFileBackend(str(self.place.path / _JOURNAL)))
-        samplers = optuna.samplers
-        sampler = (
-            samplers.TPESampler(seed=0) if self.sampler == "tpe" else samplers.RandomSampler(seed=1)
-        )
+        chance, warm = _BY_CHANCE, _WARM
+        sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=1)
+        if self.sampler == "tpe":
+            sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=chance)
+        pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
+        if self.prunes:
+            pruner = optuna.pruners.MedianPruner(n_startup_trials=chance, n_warmup_steps=warm)
+        ways = ["maximize" if one == "higher" else "minimize" for one in self.better]
         study = optuna.create_study(
-            storage=storage, sampler=sampler, study_name=self._name, load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner() if self.prunes else optuna.pruners.NopPruner(),
-            directions=["maximize" if one == "higher" else "minimize" for one in self.better],
+            storage=storage, sampler=sampler, pruner=pruner, study_name=self._name,
+            directions=ways, load_if_exists=True,
         )  # fmt: skip
         _again(study)
         return study
@@ -142,9 +146,9 @@ class Search:
             return TrialState.PRUNED, None, ""
         return (TrialState.FAIL, None, why) if why else self._values(point)
 
-    def _begin(self, point: Point, begun: Path | None, see: object) -> str:
+    def _begin(self, point: Point, begun: Path | None, see: Watcher) -> str:
         work = Work(0, self.app, point.settings.as_config(), self.place.folder_of(point), begun)
-        with watching(see):  # type: ignore[arg-type]
+        with watching(see):
             return run(work)
 
     def _values(self, point: Point) -> tuple[TrialState, list[float] | None, str]:
@@ -194,7 +198,7 @@ class Search:
 
 
 def done(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that count: those of a killed process were begun again under new numbers."""
+    """Return the trials that count: those of a killed process were begun again."""
     return [one for one in study.trials if one.state.is_finished() and not _stale(one)]
 
 
@@ -208,24 +212,29 @@ def failed(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get("failed", ""))
 
 
-@contextmanager
-def app_of_search(search: Search, task: str) -> Iterator[None]:
-    """Keep the app's modules loaded over all trials."""
-    with importable(search.app):
-        load_task(task)
-        yield
+def directions(app: Path, reference: str, metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return for each metric which value of it is better.
 
-
-def better_of(measures: Sequence[dict[str, str]], metric: str) -> str:
-    """Return which value of a metric is better.
+    Args:
+        app: The app's folder.
+        reference: Its setting ``task``.
+        metrics: Their names.
 
     Raises:
-        UsageError: Neither the task measures that, nor is it a cost.
+        UsageError: Neither the task measures that, nor is it a cost; or it is named twice.
+        TaskError: The task has no public rows, or breaks down.
     """
-    known = {one["name"]: one["better"] for one in measures} | dict.fromkeys(COSTS, "lower")
-    if metric not in known:
-        raise UsageError(f"unknown metric {metric!r}; this task has: {', '.join(known)}")
-    return known[metric]
+    with app_kept(app, reference):
+        task = load_task(reference)
+        rows = task.public_rows().test if task.has_public_rows else task.rows_of(0, 1)
+        scoring = scoring_for(task, task.new_model(), rows, task.whose_rows)
+    known = {one["name"]: one["better"] for one in scoring.about()} | dict.fromkeys(COSTS, "lower")
+    for metric in metrics:
+        if metric not in known:
+            raise unknown("metric", metric, known)
+    if len(set(metrics)) < len(metrics):
+        raise UsageError(f"--metric {metrics[0]} is given twice, or another one is")
+    return tuple(known[metric] for metric in metrics)
 
 
 def label(search: Search, trial: FrozenTrial) -> str:
@@ -234,13 +243,13 @@ def label(search: Search, trial: FrozenTrial) -> str:
 
 
 def _stale(trial: FrozenTrial) -> bool:
-    return bool(trial.system_attrs.get("killed") or trial.user_attrs.get("killed"))
+    return bool(trial.user_attrs.get(_KILLED))
 
 
 def _again(study: optuna.Study) -> None:
     """Begin trials again that a killed process left: their runs go on from where they were."""
     left = [one for one in study.trials if one.state == TrialState.RUNNING]
     for trial in left:
-        study._storage.set_trial_user_attr(trial._trial_id, "killed", True)
+        optuna.trial.Trial(study, trial._trial_id).set_user_attr(_KILLED, True)
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params)

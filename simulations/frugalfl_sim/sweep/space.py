@@ -53,7 +53,9 @@ class Space:
         """Return a trial for each end of a span and each value of a list, to be checked."""
         first = {key: _ends(one)[0] for key, one in self.free.items()}
         return [
-            self.changes({**first, key: end}) for key, one in self.free.items() for end in _ends(one)
+            self.changes({**first, key: end})
+            for key, one in self.free.items()
+            for end in _ends(one)
         ]
 
 

@@ -53,9 +53,14 @@ class Sweep:
         with self.place.claimed(), quiet_flower():
             if news := self.place.begin(self.app, self.points):
                 _say(news)
-            return self._outcomes()
+            return self.outcomes()
 
-    def _outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[Outcome]:
+        """Do the same within a place that is claimed already.
+
+        Raises:
+            Interrupted: Ctrl-C came; the message says how to go on.
+        """
         found = {
             number: self._outcome(number, "")
             for number, point in enumerate(self.points)

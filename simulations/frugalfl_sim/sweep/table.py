@@ -63,7 +63,7 @@ def print_table(outcomes: Sequence[Outcome], target: float | None) -> None:
     for name in header(outcomes, groups, target):
         table.add_column(Text(name), justify="left" if name in varying(groups) else "right")
     for cells in rows(outcomes, groups, target):
-        table.add_row(*(Text(printable(cell, MOST_OF_A_LINE)) for cell in cells))
+        table.add_row(*map(_cell, cells))
     console.print(table)
     console.print(Text(CAPTION, style="dim"))
     for cost, places in fronts(outcomes, groups).items():
@@ -117,15 +117,19 @@ def as_json(outcomes: Sequence[Outcome], target: float | None) -> dict[str, Any]
     }  # fmt: skip
 
 
+def _cell(text: str) -> Text:
+    return Text("\n".join(printable(line, MOST_OF_A_LINE) for line in text.split("\n")))
+
+
 def _range(spread: Spread | None, shown: Callable[[float], str]) -> str:
     if spread is None:
         return "–"
     if spread.least == spread.most:
         return shown(spread.mean)
-    return f"{shown(spread.mean)} [{shown(spread.least)}–{shown(spread.most)}]"
+    return f"{shown(spread.mean)}\n[{shown(spread.least)} – {shown(spread.most)}]"
 
 
 def _energy(group: Group) -> str:
     kinds = ("measured", "estimated")
     known = [(kind, group.figures[f"{kind}_j"]) for kind in kinds]
-    return " + ".join(f"{_range(s, joules)} {kind}" for kind, s in known if s is not None) or "–"
+    return "\n".join(f"{_range(s, joules)} {kind}" for kind, s in known if s is not None) or "–"
