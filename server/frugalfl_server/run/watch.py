@@ -1,4 +1,4 @@
-"""Who in this process wants to know of each round of a run as it ends: a search that may stop it."""
+"""Who wants to know of each round of a run as it ends: a search that may stop it."""
 
 from __future__ import annotations
 

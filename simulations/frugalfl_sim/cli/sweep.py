@@ -18,8 +18,8 @@ Values:
 - Commas separate them: learning-rate=0.01,0.05. A range holds both its ends: seed=1..5, or in
   steps rounds=10..50..10.
 
-- A comma in brackets or in quotes separates nothing: uplink='nearest(4) | zstd,feedback | topk(1%) | sign |
-  zstd' is two codecs, refresh='alternate(full, last(2)),full' two plans, and initial='"a,b"' one
+- A comma in brackets or in quotes separates nothing: uplink='zstd,stochastic(4) |
+  range' is two codecs, refresh='alternate(full, last(2)),full' two plans, and initial='"a,b"' one
   text. **codec** is short for uplink.
 
 - The shell takes | and brackets for itself: put single quotes around them.
@@ -28,7 +28,7 @@ Examples:
 
 - frugalfl sweep digits seed=1..5 learning-rate=0.01,0.05
 
-- frugalfl sweep digits codec='zstd,feedback | topk(2%) | sign | golomb' seed=1..3 rounds=20 --to 0.9
+- frugalfl sweep digits codec='zstd,feedback | topk(2%) | sign | golomb' seed=1..3 --to 0.9
 
 - frugalfl sweep digits seed=1..8 --jobs 2 --json sweep.json
 """

@@ -16,8 +16,8 @@ _EPILOG = """
 What is chosen from:
 
 - All numbers between two: learning-rate=0.001..0.3; with **:log** as many between 0.001 and 0.01 as
-  between 0.01 and 0.1; whole ones if the setting takes such: local-epochs=1..8. The ends of each are tried as
-  settings first; a combination within that cannot be is a failed trial.
+  between 0.01 and 0.1; whole ones if the setting takes such: local-epochs=1..8. The
+  ends of each are checked first; a combination that cannot be is a failed trial.
 
 - Values, as in `frugalfl sweep`: clients-per-round=5,10,20. One value is the same in all trials.
 

@@ -36,6 +36,8 @@ from frugalfl_sim.sweep.space import Space
 COSTS = ("bytes", "joules", "seconds")
 _JOURNAL, _POINT = "study.journal", "point"
 _KILLED = "killed"
+#: So much higher are the seeds of a search by chance.
+_OTHER = 1_000_000
 #: Trials by chance before the sampler and the pruner know anything, and rounds of each that pass.
 _BY_CHANCE, _WARM = 5, 2
 
@@ -80,18 +82,20 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         make_private_folder(self.place.path)
         storage = JournalStorage(JournalFileBackend(str(self.place.path / _JOURNAL)))
-        chance, warm = _BY_CHANCE, _WARM
-        sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=1)
-        if self.sampler == "tpe":
-            sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=chance)
         pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
         if self.prunes:
-            pruner = optuna.pruners.MedianPruner(n_startup_trials=chance, n_warmup_steps=warm)
+            pruner = optuna.pruners.MedianPruner(_BY_CHANCE, n_warmup_steps=_WARM)
         ways = ["maximize" if one == "higher" else "minimize" for one in self.better]
         study = optuna.create_study(
-            storage=storage, sampler=sampler, pruner=pruner, study_name=self._name,
-            directions=ways, load_if_exists=True,
+            storage=storage, pruner=pruner, study_name=self._name, directions=ways,
+            load_if_exists=True,
         )  # fmt: skip
+        seed = len(study.trials)  # going on with the seed of the start would draw the same again
+        study.sampler = (
+            optuna.samplers.TPESampler(seed=seed, n_startup_trials=_BY_CHANCE)
+            if self.sampler == "tpe"
+            else optuna.samplers.RandomSampler(seed=_OTHER + seed)
+        )
         _again(study)
         return study
 

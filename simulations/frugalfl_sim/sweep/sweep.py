@@ -66,7 +66,7 @@ class Sweep:
             for number, point in enumerate(self.points)
             if self.place.finished(point)
         }
-        todo = self._todo(found.keys())
+        todo = self._todo(set(found))
         tell = _teller(len(self.points), len(found))
         try:
             for place, reason in run_all(
@@ -85,7 +85,7 @@ class Sweep:
         point = self.points[place]
         return outcome_of(point, self.place.run_of(point), reason, self.target)
 
-    def _todo(self, done: Sequence[int] | set[int]) -> list[Work]:
+    def _todo(self, done: set[int]) -> list[Work]:
         """Return what is left: the longest first if there are several processes to fill."""
         left = [number for number in range(len(self.points)) if number not in done]
         if self.jobs > 1:

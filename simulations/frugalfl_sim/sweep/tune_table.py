@@ -105,7 +105,11 @@ def _costs(found: Found) -> Table:
     for name, spent, best in (
         (f"search ({found.search.sampler})", found.spent, _bests(found)),
         ("best settings again", found.spent_again, ""),
-        ("random search, as many trials", other and other.spent, _bests(other)),
+        (
+            "random search, as many trials",
+            other.spent if other is not None else None,
+            _bests(other),
+        ),
     ):
         table.add_row(name, *_spent(spent), best)
     return table
