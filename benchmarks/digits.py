@@ -25,7 +25,9 @@ SEEDS = (0, 1, 2)
 
 def run(seed: int, quick: bool) -> dict[str, Any]:
     """Run one federation and its baseline; return the figures under names with units."""
-    changes = [f"seed={seed}"] + (["rounds=10", "recover-rounds=5"] if quick else [])
+    # One client after the other, as the baseline's train: their joules are compared.
+    changes = [f"seed={seed}", "engine=sequential"]
+    changes += ["rounds=10", "recover-rounds=5"] if quick else []
     with tempfile.TemporaryDirectory() as folder:
         summary = simulate_app(
             DIGITS, read_settings(DIGITS, changes), Path(folder), baseline=True

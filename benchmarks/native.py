@@ -212,8 +212,12 @@ def joules(run: Path) -> dict[str, float]:
 
 
 def demo_run(seed: int, quick: bool) -> dict[str, float]:
-    """Run the demo once."""
-    changes = [f"seed={seed}", *(["rounds=10", "recover-rounds=5"] if quick else [])]
+    """Run the demo once, one client after the other: joules are compared with the baseline's."""
+    changes = [
+        f"seed={seed}",
+        "engine=sequential",
+        *(["rounds=10", "recover-rounds=5"] if quick else []),
+    ]
     with tempfile.TemporaryDirectory() as folder:
         run = simulate_app(DIGITS, read_settings(DIGITS, changes), Path(folder), baseline=True)
         summary = run.read_json("summary.json")

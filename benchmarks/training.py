@@ -162,7 +162,9 @@ def federate(trainer: str, seed: int, rounds: int) -> dict[str, float]:
     from frugalfl_sim.apps import read_settings
     from frugalfl_sim.simulate import simulate_app
 
-    changes = (f"trainer={trainer}", f"seed={seed}", f"rounds={rounds}", "prune=0")
+    changes = (
+        f"trainer={trainer}", f"seed={seed}", f"rounds={rounds}", "prune=0", "engine=sequential"
+    )  # fmt: skip
     random.seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         run = simulate_app(APP, read_settings(APP, changes), Path(folder), baseline=False)

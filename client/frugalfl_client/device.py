@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import Context
 
 from frugalfl import wire
-from frugalfl.energy import Ledger, Meter, choose_meter, parse_electricity, profile_named
+from frugalfl.energy import Meter, choose_meter, parse_electricity, profile_named
 from frugalfl.energy.host import is_this_machine
 from frugalfl.energy.level import BatteryLevel, battery_level
-from frugalfl.errors import MissingExtraError, RunError, UsageError
+from frugalfl.errors import MissingExtraError, UsageError
 from frugalfl.settings import TRAINERS, Settings
 from frugalfl.task import Task, load_task
 from frugalfl_client.approvals import Approvals
 from frugalfl_client.chance import Chance
+from frugalfl_client.disk import Disk, own_disk
 from frugalfl_client.kept_totals import totals_of
 from frugalfl_client.owner import VOICE, Owner
 from frugalfl_client.rows import OwnRows
-from frugalfl_client.store import Store
 from frugalfl_client.training.batches import SMALLEST_BATCH
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Device:
     def __init__(
         self, number: int, of: int, folder: Path, settings: Settings, link: str = "",
         grid: str = "", battery_file: str = "", trainer: str = "auto", seed: int | None = None,
-        smallest_batch: int = SMALLEST_BATCH,
+        smallest_batch: int = SMALLEST_BATCH, disk: Disk | None = None,
     ) -> None:  # fmt: skip
         self.number = number
         self._chance = Chance(folder, number, seed)
@@ -54,8 +54,8 @@ class Device:
         self.trainer_name = _name_of_trainer(trainer)
         #: Whether it would try a training program: a simulated one repeats what it did before.
         self.tries = trainer == "auto" and seed is None and _may_try(settings)
-        self.store = Store(folder / "store.sqlite")
-        self.ledger, self._notice = _ledger(folder / "ledger.sqlite")
+        disk = disk or own_disk(folder)
+        self.store, self.ledger, self._notice = disk
         self.meter = _meter(worn.profile)
         self.of = of
         self.folder = folder
@@ -185,6 +185,42 @@ def device_of(context: Context) -> Device:
         NotAllowedError: The run's settings go further than the device's owner allows.
         TaskError: The task cannot be loaded, or has no rows for this device.
     """
+    if isinstance(context, ContextWithDevice):
+        return context.device
+    return _device_of(context, _device)
+
+
+class ContextWithDevice(Context):
+    """A context that brings its device along, which is made when it is first asked for.
+
+    A simulation has one for each of its devices, and reads settings and node configs once.
+    """
+
+    def __init__(self, disk: Callable[[], Disk], **about: Any) -> None:
+        """Begin without a device.
+
+        Args:
+            disk: Opens where it keeps things.
+            about: What Flower's Context takes.
+        """
+        super().__init__(**about)
+        self._disk = disk
+        self._device: Device | None = None
+
+    @property
+    def device(self) -> Device:
+        """The device; the same one each time.
+
+        Raises:
+            UsageError: As :func:`device_of`, and its other errors.
+        """
+        if self._device is None:
+            self._device = _device_of(self, partial(Device, disk=self._disk()))
+        return self._device
+
+
+def _device_of(context: Context, make: Callable[..., Device]) -> Device:
+    """Read a context, and make the device that it speaks of; errors of :func:`device_of`."""
     owner = Owner.of(context.node_config)
     config = context.run_config
     settings, kept_back = owner.settled(_settings(tuple(config), *config.values()))
@@ -202,7 +238,7 @@ def device_of(context: Context) -> Device:
     grid = str(context.node_config.get("grid", settings.energy.electricity))
     battery_file = str(context.node_config.get("battery-file", ""))
     trainer = str(context.node_config.get("trainer", settings.train.trainer))
-    device = _device(
+    device = make(
         number, of, Path(str(folder)), settings, link, grid, battery_file, trainer,
         _whole(context, "seed", 0), _whole(context, "smallest-batch", 1) or SMALLEST_BATCH,
     )  # fmt: skip
@@ -242,20 +278,6 @@ def _device(
     return Device(
         number, of, folder, settings, link, grid, battery_file, trainer, seed, smallest_batch
     )
-
-
-def _ledger(path: Path) -> tuple[Ledger, str]:
-    """Open the ledger; one that is damaged is set aside, and the device can go on training."""
-    try:
-        return Ledger(path), ""
-    except RunError as error:
-        if type(error.__cause__) is not sqlite3.DatabaseError:  # its subclasses may pass by
-            raise
-        aside = path.with_name(path.name + ".damaged")
-        os.replace(path, aside)
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        return Ledger(path), f"{error}; it is set aside as {aside.name}, and a new one begins"
 
 
 @lru_cache(maxsize=16)

@@ -9,7 +9,8 @@ from importlib import metadata
 
 import frugalfl
 from frugalfl import wire
-from frugalfl.energy import EnergyRecord, radio_reading, round_reading
+from frugalfl.energy import Reading, radio_reading, round_reading
+from frugalfl.energy.record import record_from
 from frugalfl.energy.recorder import Recorder
 from frugalfl_client.device import Device
 
@@ -44,14 +45,19 @@ class RoundEnergy(Recorder):
 
         A record of its own, since a board's meter in a window beside it has not seen the radio.
         """
-        reading = radio_reading(self._link, uplink_bytes, downlink_bytes, contacts=1)
         self.add(
-            EnergyRecord(
-                phase=phase, start_unix_s=round(time.time(), 3), wall_s=None, cpu_s=None,
-                readings=(round_reading(reading),), uplink_bytes=uplink_bytes,
-                downlink_bytes=downlink_bytes, contacts=1, **self._about,
+            record_from(
+                self.about, phase, start_unix_s=round(time.time(), 3), wall_s=None, cpu_s=None,
+                readings=_radio(self._link, uplink_bytes, downlink_bytes),
+                uplink_bytes=uplink_bytes, downlink_bytes=downlink_bytes, contacts=1,
             )
         )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _radio(link: str, uplink_bytes: int, downlink_bytes: int) -> tuple[Reading]:
+    """Return what the radio takes for a transfer, of which a round's have few lengths."""
+    return (round_reading(radio_reading(link, uplink_bytes, downlink_bytes, contacts=1)),)
 
 
 @lru_cache(maxsize=4)

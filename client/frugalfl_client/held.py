@@ -130,9 +130,11 @@ class Held:
         self.residual = fitting(self.residual, self.model)
 
     def _add(self, frame: CodedFrame, anew: bool) -> None:
-        for name, difference in frame.decode_for(Layout.of(self.model)).items():
-            before = self.model[name] * 0 if anew else self.model[name]
-            self.model[name] = snap(before + snap(difference))
+        moved = {
+            name: snap((self.model[name] * 0 if anew else self.model[name]) + snap(difference))
+            for name, difference in frame.decode_for(Layout.of(self.model)).items()
+        }
+        self.model = self.model | moved  # in place of it: simulated devices share what is alike
 
     def _cut(self, cut: Cut, settings: Settings) -> None:
         weights = self.weights(settings)

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from frugalfl.calls import unknown
-from frugalfl.energy import Ledger, totals
+from frugalfl.energy import totals
 from frugalfl.energy.record import known_sum
 from frugalfl.errors import NotAllowedError, UsageError
 from frugalfl.settings import COUNTERS, Settings
 from frugalfl_client.approvals import APP_HASH, APPROVED
+from frugalfl_client.disk import KeepsRecords
 
 #: What a node config may hold beside an owner's settings.
 _OTHERS = (
@@ -125,7 +126,7 @@ class Owner:
         if about and getattr(self, about) == _REFUSES[about]:
             raise _refusal(about, "asked about", _REFUSES[about])
 
-    def check_energy(self, ledger: Ledger, run: str) -> None:
+    def check_energy(self, ledger: KeepsRecords, run: str) -> None:
         """Refuse work once the device has used what its owner gives.
 
         Raises:

@@ -12,7 +12,7 @@ from frugalfl.program import Program
 from frugalfl.program_file import digest_of, unpack
 from frugalfl.settings import Settings
 from frugalfl_client.approvals import Approvals, role_of
-from frugalfl_client.store import Store
+from frugalfl_client.disk import KeepsState
 from frugalfl_client.training.litert import LiteRTTrainer
 
 #: Programs whose interpreters stay in memory; a plan of more loads some of them again.
@@ -33,7 +33,7 @@ class Programs:
         self._loaded: OrderedDict[tuple[str, Settings], _Loaded] = OrderedDict()
 
     def trainer(
-        self, digest: str, file: bytes, store: Store, settings: Settings, allowed: Approvals
+        self, digest: str, file: bytes, store: KeepsState, settings: Settings, allowed: Approvals
     ) -> LiteRTTrainer | None:
         """Return what runs the program of a request; ``None``: this device does not have it.
 

@@ -7,10 +7,8 @@ the program's digest.
 from __future__ import annotations
 
 from frugalfl import wire
-from frugalfl.blocks import Parameters
 from frugalfl.errors import FrugalFLError, MissingExtraError, NotAllowedError, ProgramError
-from frugalfl.subspace import Subspace
-from frugalfl_client.exchange import Exchange
+from frugalfl_client.train_round import TrainRound
 from frugalfl_client.training.trainer import Trainer
 from frugalfl_client.training.trial import compare
 
@@ -18,29 +16,16 @@ from frugalfl_client.training.trial import compare
 _FAILURES = (FrugalFLError, RuntimeError, ValueError)
 
 
-def cheaper(
-    exchange: Exchange,
-    request: wire.TrainRequest,
-    torch: Trainer,
-    weights: Parameters,
-    planned: tuple[int, ...],
-    rate: float,
-    subspace: Subspace | None,
-) -> Trainer:
+def cheaper(begun: TrainRound) -> Trainer:
     """Return what trains in this round and from now on: PyTorch, or the program of the request.
 
     Args:
-        exchange: Its device may try a program; else PyTorch stays.
-        request: With a program, if the server has one to try.
-        torch: Trains otherwise.
-        weights: The whole model, brought up.
-        planned: Blocks to train.
-        rate: Step size.
-        subspace: That training moves in; ``None``: it moves freely.
+        begun: Its device may try a program, if the server has one to try; else PyTorch stays.
 
     Raises:
         RunError: The store cannot be used.
     """
+    exchange, request, torch = begun.exchange, begun.request, begun.trainer
     device = exchange.device
     if not device.tries or not request.program:
         return torch
@@ -56,8 +41,9 @@ def cheaper(
         with exchange.energy.window("trial", samples=len(device.rows.examples)):
             try:
                 trial = compare(
-                    torch, litert, weights, planned, device.rows.examples, rate,
-                    device.drawn(request.round), request.proximal_mu, device.rows.fewest, subspace,
+                    torch, litert, begun.weights, begun.planned, device.rows.examples, begun.rate,
+                    device.drawn(request.round), request.proximal_mu, device.rows.fewest,
+                    begun.subspace,
                 )  # fmt: skip
             except _FAILURES as error:  # what it took is booked, and it is not tried again
                 name, why = wire.TORCH, f"a training program was tried in vain: {error}"

@@ -24,8 +24,10 @@ from frugalfl_server.run.resume import to_resume, with_choices_of
 from frugalfl_sim.apps import importable, quiet_flower
 from frugalfl_sim.baseline import run_baseline
 from frugalfl_sim.checks import check_simulable, client_of
+from frugalfl_sim.choose_engine import choose_engine, fleet_of
 from frugalfl_sim.choose_trainer import choose_trainer
 from frugalfl_sim.engine.grid import InProcessGrid, server_context
+from frugalfl_sim.garbage import rare_collections
 from frugalfl_sim.slim import check_slim, run_slim
 
 
@@ -64,7 +66,7 @@ def simulate_app(
     check_simulable(settings)
     # One client trains at a time, on tensors too small to share between threads.
     torch.set_num_threads(1)
-    with importable(app), quiet_flower(), quiet_devices():
+    with importable(app), quiet_flower(), quiet_devices(), rare_collections():
         client_app = client_of(app)
         task = load_task(settings.run.task)
         settings = pin_start(settings, task)
@@ -79,9 +81,10 @@ def simulate_app(
         if resume is None:
             settings, chosen = choose_refresh(task, settings)
             check_task(task, settings)
+            settings, engine = choose_engine(task, settings, client_app)
             choice = choose_trainer(task, settings)
-            settings = choice.settings
-            run = RunDirectory.create(runs, task.name, settings, app, {**chosen, **choice.chosen})
+            settings, chosen = choice.settings, {**chosen, **engine, **choice.chosen}
+            run = RunDirectory.create(runs, task.name, settings, app, chosen)
             keep_app(run, app)
             if choice.energy:
                 run.add_energy(choice.energy_of(run.name))
@@ -91,9 +94,11 @@ def simulate_app(
             run = to_resume(resume, settings)
         for why in unfit:
             Progress(settings.rounds.count, log=run.path / LOG).warn(why)
+        devices = run.path / "devices"
+        fleet = fleet_of(task, settings, devices)
         try:
             grid = InProcessGrid(
-                client_app, settings.simulation.clients, settings.as_config(), run.path / "devices"
+                client_app, settings.simulation.clients, settings.as_config(), devices, fleet=fleet
             )
             server_app(grid, server_context(settings.as_config(), {"run-dir": str(run.path)}))
             for wanted, other in ((baseline, run_baseline), (slim, run_slim)):
@@ -104,6 +109,8 @@ def simulate_app(
                     write_report(run)
         finally:
             forget_devices()
+            if fleet is not None:
+                fleet.close()
     return RunDirectory.open(run.path)
 
 

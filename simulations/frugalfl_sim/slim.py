@@ -21,6 +21,7 @@ from frugalfl_server.run import summary
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import Progress
 from frugalfl_server.run.sink import RowsOnly
+from frugalfl_sim.choose_engine import fleet_of
 from frugalfl_sim.engine.grid import InProcessGrid
 
 
@@ -62,9 +63,9 @@ def run_slim(settings: Settings, task: Task, run: RunDirectory) -> None:
         rounds=rounds, prune=0.0, target="", flash="", ram="", macs=0,
         stop_joules=0.0, stop_accuracy=0.0, stop_score=0.0, stop_patience=0,
     )  # fmt: skip
-    grid = InProcessGrid(
-        client_app, own.simulation.clients, own.as_config(), run.path / "devices" / summary.SLIM
-    )
+    devices = run.path / "devices" / summary.SLIM
+    fleet = fleet_of(task, own, devices)
+    grid = InProcessGrid(client_app, own.simulation.clients, own.as_config(), devices, fleet=fleet)
     federation = Federation(grid, own, task, run, sink=RowsOnly(run, summary.SLIM))
     module = train(federation, slim_model(task, own, shapes))
     try:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.devices import stores
 from tests.wide_app import write_wide_app
 
 from frugalfl.errors import Interrupted
-from frugalfl_client.store import Store
 from frugalfl_server.run.directory import RunDirectory
 from frugalfl_server.run.progress import LOG
 from frugalfl_sim.apps import read_settings
@@ -45,8 +45,7 @@ def lines(run: RunDirectory) -> list[str]:
 
 def folds(run: RunDirectory) -> Iterator[int]:
     """Yield the number of the subspace that each device is in."""
-    for path in run.path.glob("devices/*/store.sqlite"):
-        store = Store(path)
+    for store in stores(run.path).values():
         yield store.load(run.name).fold[0]
         store.close()
 

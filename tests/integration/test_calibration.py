@@ -8,9 +8,9 @@ import pytest
 from flwr.app import Message
 from flwr.clientapp import ClientApp
 from logged import Lines
+from tests.devices import ledgers
 
 from frugalfl import wire
-from frugalfl.energy import Ledger
 from frugalfl.errors import ExportError, FederationError
 from frugalfl.modules import write_parameters
 from frugalfl.resize import resize
@@ -125,9 +125,9 @@ def test_its_bytes_and_joules_are_in_the_tables(calibrated_run):
     records = [record for record in run.energy if record.phase == "calibrate"]
     assert len(records) == 8
     assert all(record.estimated_j > 0 and record.samples > 0 for record in records)
+    kept = ledgers(run.path)
     for record in records:
-        own = Ledger(run.path / "devices" / f"client-{record.client}" / "ledger.sqlite")
-        assert "calibrate" in {row.phase for row in own.records()}
+        assert "calibrate" in {row.phase for row in kept[int(record.client)].records()}
 
 
 def liar(change, nodes):

@@ -110,7 +110,7 @@ class Sorting(nn.Module):
 def test_a_run_says_what_it_chose_and_charges_it(tmp_path):
     long = (
         f"rounds={FEWEST_TRAININGS // 4}", "clients=4", "clients-per-round=4", "local-epochs=1",
-        "prune=0", "export=false", "evaluate-rows=0",
+        "prune=0", "export=false", "evaluate-rows=0", "engine=sequential",
     )  # fmt: skip
     result = frugalfl("simulate", DIGITS, *long, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 
 import pytest
+from tests.devices import stores
 
 from frugalfl.errors import RunError
 from frugalfl_server.run.directory import RunDirectory
@@ -45,7 +46,11 @@ COLUMNS = (
     "phase", "round", "accuracy", "loss", "clients", "updates", "uplink_bytes", "downlink_bytes",
     "skipped", "program_bytes", "metrics",
 )  # fmt: skip
-SMALL = ("clients=6", "clients-per-round=3", "local-epochs=1", "rounds=4", "recover-rounds=3")
+#: Clients one by one, so that every batch is one call of the loss; below, all at once.
+SMALL = (
+    "clients=6", "clients-per-round=3", "local-epochs=1", "rounds=4", "recover-rounds=3",
+    "engine=sequential",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,11 @@ def same_model(one, other):
 def on_devices(run, kind):
     """Return what the devices hold of a part, as in their newest state."""
     found = {}
+    if (run.path / "devices" / "stores.sqlite").is_file():
+        for client, store in stores(run.path).items():
+            part = getattr(store.load(run.name), kind)
+            found[client] = [(name, tensor.tobytes()) for name, tensor in part.items()]
+        return found
     for path in sorted(run.path.glob("devices/client-*/store.sqlite")):
         with sqlite3.connect(path) as store:
             ((slot,),) = store.execute("SELECT slot FROM slots ORDER BY saved DESC LIMIT 1")
@@ -146,6 +156,21 @@ def test_error_feedback_and_private_blocks_go_on_where_they_were(killed, killing
     assert figures(resumed) == figures(plain)
     assert same_model(resumed, plain)
     for kind in ("model", "residual", "private"):
+        held = on_devices(resumed, kind)
+        assert any(held.values())
+        assert held == on_devices(plain, kind)
+
+
+def test_clients_that_train_at_once_go_on_where_they_were(killed, killing_app):
+    settings = [
+        *SMALL, "prune=0.0", "recover-rounds=0", "refresh=full", "export=false",
+        "uplink=feedback(momentum 0.5, decay 0.9) | topk(5%) | sign | golomb", "engine=auto",
+    ]  # fmt: skip
+    plain, resumed = killed(killing_app, settings, "2 2")
+    assert resumed.read_json("run.json")["settings"]["engine"] == "cohort"
+    assert figures(resumed) == figures(plain)
+    assert same_model(resumed, plain)
+    for kind in ("model", "residual"):
         held = on_devices(resumed, kind)
         assert any(held.values())
         assert held == on_devices(plain, kind)

@@ -10,6 +10,7 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
+from tests.devices import ledgers
 
 from .conftest import COMMAND, DIGITS, SMALL, frugalfl
 
@@ -102,11 +103,7 @@ def test_joules_reconcile_from_records_to_rounds_to_the_summary(finished):
 
 def test_the_devices_own_ledgers_agree_with_the_run(finished):
     run, _ = finished
-    rows = 0
-    for path in run.glob("devices/client-*/ledger.sqlite"):
-        with sqlite3.connect(path) as ledger:
-            rows += ledger.execute("SELECT count(*) FROM energy").fetchone()[0]
-        ledger.close()
+    rows = sum(len(ledger.records()) for ledger in ledgers(run).values())
     told = pq.read_table(run / "energy.parquet").to_pylist()
     assert rows == sum(row["client"] != "server" for row in told)
 
@@ -170,7 +167,7 @@ def test_ctrl_c_and_sigterm_leave_a_usable_run(tmp_path, how):
     assert summary["rounds"] >= 3
     assert pq.read_table(run / "rounds.parquet").num_rows == summary["rounds"]
     assert not list(run.rglob("*.part"))
-    for path in run.glob("devices/client-*/*.sqlite"):
+    for path in run.rglob("devices/**/*.sqlite"):
         with sqlite3.connect(path) as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert frugalfl("report", run, cwd=tmp_path).returncode == 0

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
+from frugalfl.energy.packed_records import pack, unpack
 from frugalfl.energy.parquet import read_records, write_records
 
 from .conftest import frugalfl
@@ -94,16 +95,22 @@ def test_verify_a_run_and_name_what_was_edited(finished, tmp_path):
     assert "every chain is unbroken" in frugalfl("energy", "verify", run, cwd=run).stdout
     copy = tmp_path / "run"
     shutil.copytree(run, copy, symlinks=True)
-    ledger = next(copy.glob("devices/client-*/ledger.sqlite"))
-    alone = frugalfl("energy", "verify", ledger, "--against", copy, cwd=run)
+    shared = copy / "devices" / "ledgers.sqlite"
+    alone = frugalfl("energy", "verify", shared, "--against", copy, cwd=run)
     assert "agrees with what the server was told" in alone.stdout
-    with sqlite3.connect(ledger) as db:
-        db.execute("UPDATE entries SET text = json_set(text, '$.cpu_s', 0) WHERE number = 4")
+    with sqlite3.connect(shared) as db:
+        client, number, data = db.execute("SELECT client, number, data FROM bundles").fetchone()
+        records = [replace(one, cpu_s=0.0) if one.phase == "train" else one for one in unpack(data)]
+        db.execute(
+            "UPDATE bundles SET data = ? WHERE client = ? AND number = ?",
+            (pack(records), client, number),
+        )
     db.close()
     result = frugalfl("energy", "verify", copy, cwd=run)
     assert result.returncode == 8
-    assert f"{ledger.relative_to(copy)}: record 4 (client" in result.stdout
-    assert "train) does not match its hash" in result.stdout
+    told = f"{shared.relative_to(copy)}, client {client}: record {number} (client {client}"
+    assert told in result.stdout
+    assert "does not match its hash" in result.stdout
     assert result.stderr.count("\n") == 1
 
 
@@ -122,7 +129,7 @@ def test_a_run_whose_table_was_changed_does_not_verify(finished, tmp_path):
 
 def test_energy_of_one_devices_ledger(finished):
     run, _ = finished
-    ledger = next(run.glob("devices/client-*/ledger.sqlite"))
+    ledger = run / "devices" / "ledgers.sqlite"
     assert "estimated by cpu-time" in frugalfl("energy", ledger, cwd=run).stdout
 
 

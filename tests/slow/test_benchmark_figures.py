@@ -11,7 +11,7 @@ from rendering.table_sources import TABLES
 pytestmark = pytest.mark.slow
 
 #: These need TensorFlow, gigabytes of downloads, or hours.
-ELSEWHERE = {"export", "installed", "communication", "subspaces"}
+ELSEWHERE = {"export", "installed", "communication", "simulation", "subspaces"}
 
 
 @pytest.mark.parametrize("name", sorted(TABLES.keys() - ELSEWHERE))

@@ -1,15 +1,19 @@
 """A checkpoint comes back as it was, or is refused."""
 
+import json
 import os
 import random
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
+from energy_records import RECORD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from frugalfl.energy.record_json import to_text
 from frugalfl.errors import RunError
 from frugalfl_server.run.checkpoint import (
     random_state,
@@ -18,6 +22,7 @@ from frugalfl_server.run.checkpoint import (
     write_checkpoint,
 )
 from frugalfl_server.run.directory import RunDirectory
+from frugalfl_server.run.records import HeadRecord, RoundRecord
 from frugalfl_server.run.resume import claimed
 
 VALUES = st.recursive(
@@ -118,3 +123,38 @@ def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path):
         pass
     with claimed(run):
         pass
+
+
+ROUND = RoundRecord("one", "train", 1, 0.9, 0.1, 2, 2, 0, 0, None, 10.0, 1.0)
+
+
+@pytest.mark.parametrize("each", [1, 400])  # few are texts in a checkpoint, many are tables
+def test_rows_that_are_not_in_the_tables_yet_come_back_from_a_checkpoint(tmp_path, each):
+    (tmp_path / "run.json").write_text(
+        json.dumps({"task": "t", "settings": {}, "versions": {}, "app": None})
+    )
+    run = RunDirectory(tmp_path)
+    for number in range(5):
+        energy = [replace(RECORD, round=number, samples=one) for one in range(each)]
+        heads = [HeadRecord("7", number, one, "ab", "1007") for one in range(each)]
+        run.add_round(replace(ROUND, round=number), energy, heads)
+        if number == 1:
+            run.flush()
+        position = run.position()
+    energy, heads = list(run.energy), list(run.heads)
+    write_checkpoint(tmp_path / "resume.npz", {"tables": position})
+    position = read_checkpoint(tmp_path / "resume.npz")["tables"]
+    read = RunDirectory.open(tmp_path)
+    assert len(read.energy) == len(read.heads) == 2 * each
+    read.go_back_to(position)
+    assert (read.energy, read.heads, read.rounds) == (energy, heads, run.rounds)
+    older = {
+        "written": [2, 2 * each, 2 * each],
+        "rounds": position["rounds"],
+        "energy": [to_text(one) for one in energy[2 * each :]],
+        "heads": [asdict(one) for one in heads[2 * each :]],
+    }
+    read.go_back_to(older)
+    assert (read.energy, read.heads) == (energy, heads)
+    read.flush()
+    assert RunDirectory.open(tmp_path).energy == energy

@@ -5,6 +5,7 @@ import re
 import zlib
 from dataclasses import replace
 
+import pyarrow
 import pytest
 from energy_records import CPU, RECORD, readings, records
 from flwr.app import Message, MetricRecord, RecordDict
@@ -27,10 +28,11 @@ from frugalfl.energy import (
     totals,
 )
 from frugalfl.energy.codecarbon import any_grid
+from frugalfl.energy.columns import DERIVED, PLAIN, columns_of, flat
 from frugalfl.energy.electricity import regions
 from frugalfl.energy.level import BatteryLevel
-from frugalfl.energy.parquet import read_records, write_records
-from frugalfl.energy.record_json import from_dict, from_text, to_text
+from frugalfl.energy.parquet import read_records, table_of, write_records, write_table
+from frugalfl.energy.record_json import as_dict, canonical, from_dict, from_text, to_text
 from frugalfl.errors import FrameError, MissingExtraError, RunError, UsageError
 
 BOARD = Reading("board", 9.0, 20.0, True, "hwmon", "ina219", "board", 0.02)
@@ -88,12 +90,40 @@ def test_any_record_survives_as_text(record):
     assert from_text(to_text(record)) == record
 
 
+@given(records)
+def test_a_records_text_is_the_canonical_one_of_its_values(record):
+    assert to_text(record) == canonical(as_dict(record))
+
+
+@given(st.lists(records, max_size=6))
+def test_columns_are_those_of_each_record(rows):
+    flats = list(map(flat, rows))
+    assert columns_of(rows) == {name: [one[name] for one in flats] for name in PLAIN | DERIVED}
+
+
 @given(st.lists(records, max_size=6))
 @settings(deadline=None, max_examples=30)
 def test_any_records_survive_as_parquet(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("tables") / "energy.parquet"
     write_records(path, rows)
     assert read_records(path) == rows
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"readings": [1]}, {"readings": [None]}, {"readings": [[1]]}, {"readings": [[None]]},
+        {"readings": [[{"component": "cpu"}]]}, {"round": [-1]}, {"run": None}, {"cpu_s": ["x"]},
+        {"readings": [[{**vars(CPU), "more": 1}]]}, {"readings": [[vars(CPU)] * 17]},
+    ],
+)  # fmt: skip
+def test_a_table_of_something_else_is_refused_in_one_line(tmp_path, change):
+    table = table_of([RECORD])
+    columns = {name: table.column(name) for name in table.column_names} | change
+    path = tmp_path / "energy.parquet"
+    write_table(pyarrow.table({n: one for n, one in columns.items() if one is not None}), path)
+    with pytest.raises(RunError, match="put a sound copy in its place"):
+        read_records(path)
 
 
 @given(st.binary(max_size=300) | st.builds(lambda t: zlib.compress(t.encode()), st.text()))

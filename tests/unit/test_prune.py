@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from frugalfl.errors import ExportError
 from frugalfl_server.export import count_macs, count_parameters, prune
@@ -70,6 +72,21 @@ def test_half_the_channels_are_half_the_size_or_less() -> None:
     assert report.shapes["stem.weight"] == (8, 3, 3, 3)
     assert report.shapes["depthwise.weight"] == (8, 1, 3, 3)
     assert report.shapes["norm.running_mean"] == (8,)
+
+
+@pytest.mark.parametrize(
+    ("module", "row"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 8, 3), nn.ConvTranspose2d(8, 4, 2)), (1, 8, 8)),
+        (nn.LSTM(4, 5, batch_first=True), (7, 4)),
+        (nn.TransformerEncoderLayer(8, 2, batch_first=True), (7, 8)),
+    ],
+)
+def test_multiplications_are_those_that_pytorch_counts(module: nn.Module, row: Any) -> None:
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        module.eval()(torch.zeros(1, *row))
+    assert count_macs(module, torch.zeros(1, *row)) == counter.get_total_flops() // 2
 
 
 def test_the_model_that_was_given_stays_as_it_was() -> None:

@@ -129,7 +129,7 @@ class LocalSteps:
         self._parameters = [p for p in parameters if p.requires_grad]
         self._rules: list[Rule] = []
         for parameter in self._parameters:
-            rule, own = _rule(optimizer), (signs or {}).get(id(parameter))
+            rule, own = rule_of(optimizer), (signs or {}).get(id(parameter))
             self._rules.append(rule if own is None else Following(own, parameter, rule))
         self._learning_rate = learning_rate
         self._clip = optimizer.clip_norm
@@ -158,7 +158,7 @@ class LocalSteps:
             parameter.grad = None
 
 
-def _rule(optimizer: LocalOptimizer) -> Rule:
+def rule_of(optimizer: LocalOptimizer) -> Rule:
     """Return the rule of one parameter, with nothing remembered yet."""
     if optimizer.adaptive:
         return Adam(optimizer.betas, optimizer.weight_decay if optimizer.decoupled else 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -44,7 +46,7 @@ class TorchTrainer:
         self._module: torch.nn.Module | None = None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.run.seed)  # private blocks begin alike on every device
-            shared, self._private = split(read_parameters(task.new_model()), settings.wire.private)
+            shared, self.private = split(read_parameters(task.new_model()), settings.wire.private)
         #: Blocks of the task's own model that travel, before any pruning.
         self.layout = Layout.of(shared)
         self.limits = Limits.of(self.layout)
@@ -54,7 +56,7 @@ class TorchTrainer:
     ) -> None:
         """See that a device's rows are what the model takes, before anything is trained."""
         with self._task.blamed(f"{whose}: model() on inputs of shape {examples.x.shape}"):
-            module = self._loaded(self._private | parameters).eval()
+            module = self._loaded(self.private | parameters).eval()
             with torch.inference_mode():
                 outputs = module(torch.from_numpy(examples.x[:_TRIED]))
         self._kind(kind, outputs, examples, whose)
@@ -73,11 +75,12 @@ class TorchTrainer:
         subspace: Subspace | None = None,
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
-        private = private or self._private
+        private = private or self.private
         module = self._loaded(parameters | private)
         names = Layout.of(parameters).names(planned)
         _freeze(module, Layout.of(parameters | private), {*names, *private})
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        # Not torch.manual_seed, which formats a traceback for each kind of accelerator.
+        torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         with self._task.blamed("training"):
             optimizer = LocalSteps(
                 module.parameters(),
@@ -108,12 +111,28 @@ class TorchTrainer:
         self, parameters: Parameters, examples: Examples, kind: Kind | None = None
     ) -> Measured:
         """Measure a whole model, private blocks included, on some rows."""
+        (measured,) = self.measure_each(parameters, [examples], kind)
+        return measured
+
+    def measure_each(
+        self, parameters: Parameters, each: Sequence[Examples], kind: Kind | None = None
+    ) -> list[Measured]:
+        """Measure a whole model on the rows of several devices, all at once.
+
+        Raises:
+            TaskError: The task's model raised, or outputs and targets do not go together.
+        """
         with self._task.blamed("evaluating"):
             module = self._loaded(parameters).eval()
+            rows = each[0].x if len(each) == 1 else np.concatenate([one.x for one in each])
             with torch.inference_mode():
-                outputs = module(torch.from_numpy(examples.x))
-            kind = self._kind(kind, outputs, examples, "this client's rows")
-            tally = kind.tally(outputs.numpy(), examples.y)
+                outputs = module(torch.from_numpy(rows))
+            parts = outputs.split([len(one) for one in each])
+            return [self._measured(kind, part, one) for part, one in zip(parts, each, strict=True)]
+
+    def _measured(self, kind: Kind | None, outputs: torch.Tensor, examples: Examples) -> Measured:
+        kind = self._kind(kind, outputs, examples, "this client's rows")
+        tally = kind.tally(outputs.numpy(), examples.y)
         right = None if kind.accuracy is None else round(kind.accuracy(tally) * len(examples))
         if kind is CLASSIFICATION:
             return Measured(right)
@@ -127,6 +146,10 @@ class TorchTrainer:
             return kind_of(self._task, outputs, examples, whose)
         check_kind(kind, tuple(outputs.shape), examples.y, whose)
         return kind
+
+    def module_for(self, parameters: Parameters) -> torch.nn.Module:
+        """Return the task's module, in the shapes of these parameters, for training."""
+        return self._loaded(parameters).train()
 
     def _loaded(self, parameters: Parameters) -> torch.nn.Module:
         shapes = {name: tensor.shape for name, tensor in parameters.items()}

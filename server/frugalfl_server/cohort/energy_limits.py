@@ -9,13 +9,15 @@ is known.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from frugalfl.energy import EnergyRecord, totals
 from frugalfl.energy.record import known_sum
 from frugalfl.settings import Settings
 from frugalfl.wire import TrainReply
+from frugalfl_server.run.checkpoint import by_row
 
 #: Rounds for which a client with a low battery is not asked: each question costs it a contact.
 REST_ROUNDS = 5
@@ -121,7 +123,13 @@ class EnergyLimits:
         """Return what is known of each client, for a checkpoint."""
         return {
             "round": self._round,
-            "accounts": [(node, astuple(one)) for node, one in self._accounts.items()],
+            "accounts": {
+                "node": list(self._accounts),
+                **{
+                    name: list(map(attrgetter(name), self._accounts.values()))
+                    for name in ("spent_j", "epoch_j", "rest_j")
+                },
+            },
             "resting": list(self._resting.items()),
             "woken": self._woken,
         }
@@ -129,7 +137,11 @@ class EnergyLimits:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
         self._round, self._woken = state["round"], state["woken"]
-        self._accounts = {node: _Account(*one) for node, one in state["accounts"]}
+        self._accounts = {
+            # Older checkpoints have an account's figures in a list of their own.
+            node: _Account(*(one[0] if isinstance(one[0], list) else one))
+            for node, *one in by_row(state["accounts"])
+        }
         self._resting = dict(state["resting"])
 
     def _rests(self, node: int) -> bool:

@@ -13,8 +13,10 @@ server's operator lets it in, by its id.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,13 @@ class Bond:
     latest: int
     answers: int = 0
 
+    def text(self) -> str:
+        """Return all values in their order, as JSON."""
+        return (
+            f"[{self.node},{_quoted(self.client)},{self.since},{_quoted(self.ledger)},"
+            f"{self.number},{_quoted(self.hash)},{self.latest},{self.answers}]"
+        )
+
 
 class Identities:
     """Who is who in one run.
@@ -79,8 +88,11 @@ class Identities:
         self._by_client: dict[str, Bond] = {}
         self._by_node: dict[int, Bond] = {}
         self._by_ledger: dict[str, Bond] = {}
+        #: Each bond as a checkpoint holds it, which has thousands of them written every round.
+        self._texts: dict[str, str] = {}
         self._refused: dict[tuple[int, str, str], int] = {}
-        self._kept: list[Any] = []
+        #: Whether :meth:`write` has something new to write.
+        self._changed = False
 
     def check(
         self, node: int, records: Sequence[EnergyRecord], head: Head | None, run: str, round_: int,
@@ -155,31 +167,36 @@ class Identities:
     def state(self) -> dict[str, Any]:
         """Return what is known between rounds, for a checkpoint."""
         return {
-            "bonds": [list(astuple(bond)) for bond in self._by_client.values()],
+            "bonds": f"[{','.join(self._texts.values())}]".encode(),
             "refused": [[*who, round_] for who, round_ in self._refused.items()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
-        for values in state["bonds"]:
+        bonds = state["bonds"]  # older checkpoints have them as they are
+        for values in json.loads(bonds) if isinstance(bonds, bytes) else bonds:
             self._put(Bond(*values))
         self._refused = {(node, client, ledger): n for node, client, ledger, n in state["refused"]}
 
     def write(self, run: TakesJson) -> None:
-        """Write into a run directory who is who, if that has changed."""
+        """Write into a run directory who is who, with its tables, if that has changed."""
+        if self._changed:
+            run.write_json_later(IDENTITIES, self._as_json)
+            self._changed = False
+
+    def _as_json(self) -> dict[str, Any]:
         # A node's number has 64 bits, more than a number in JSON can be relied on to have.
-        clients = [
-            {"client": bond.client, "node": str(bond.node), "since": bond.since,
-             "ledger": bond.ledger}
-            for bond in self._by_client.values()
-        ]  # fmt: skip
-        refused = [
-            {"client": client, "node": str(node), "round": round_, "ledger": ledger}
-            for (node, client, ledger), round_ in self._refused.items()
-        ]
-        if [clients, refused] != self._kept:
-            run.write_json(IDENTITIES, {"clients": clients, "refused": refused})
-            self._kept = [clients, refused]
+        return {
+            "clients": [
+                {"client": bond.client, "node": str(bond.node), "since": bond.since,
+                 "ledger": bond.ledger}
+                for bond in self._by_client.values()
+            ],
+            "refused": [
+                {"client": client, "node": str(node), "round": round_, "ledger": ledger}
+                for (node, client, ledger), round_ in self._refused.items()
+            ],
+        }  # fmt: skip
 
     def _check_claim(self, told: Told) -> None:
         if not told.client:
@@ -191,6 +208,7 @@ class Identities:
             return
         if len(self._refused) < _MOST_REFUSED:
             self._refused.setdefault((told.node, told.client, told.ledger), told.round)
+            self._changed = True
         raise ClaimError(f"{why}; its answer does not count. {self._how_to_let_in(told.node)}")
 
     def _contradiction(self, told: Told) -> str:
@@ -215,13 +233,17 @@ class Identities:
         return ""
 
     def _put(self, bond: Bond) -> None:
+        self._changed = True
+        self._texts[bond.client] = bond.text()
         self._by_client[bond.client] = self._by_node[bond.node] = bond
         if bond.ledger:
             self._by_ledger[bond.ledger] = bond
 
     def _forget(self, bond: Bond | None) -> None:
         if bond is not None:
+            self._changed = True
             self._by_client.pop(bond.client, None)
+            self._texts.pop(bond.client, None)
             self._by_node.pop(bond.node, None)
             self._by_ledger.pop(bond.ledger, None)
 

@@ -73,6 +73,11 @@ class Quarantine:
         """Say whether a client is set aside in this round."""
         return self._asked <= self._until.get(node, 0)
 
+    @property
+    def holds_anybody(self) -> bool:
+        """Whether anybody at all has been set aside so far."""
+        return bool(self._until)
+
     def among(self, nodes: Iterable[int]) -> int:
         """Return how many of these clients are set aside in this round."""
         return sum(map(self.rests, nodes)) if self._until else 0

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from frugalfl.blocks import Layout, Parameters
-from frugalfl.energy import spent
 from frugalfl.energy.record import known_sum
+from frugalfl.energy.record_sums import spent_joules
 from frugalfl.plans import PlanContext, RefreshPlan
 from frugalfl.wire import TrainReply
+from frugalfl_server.run.checkpoint import by_client, by_row
 
 #: A block of zeros that moves at all has moved very far.
 _TINY = 1e-30
@@ -37,6 +38,7 @@ class Planner:
         self._changes: dict[int, tuple[float, int]] = {}
         self._links: dict[int, str] = {}
         self._joules: dict[int, float] = {}
+        self._expected: dict[int, float] = {}
 
     def begin(self, number: int, before: Parameters, model: Parameters) -> None:
         """Begin a round.
@@ -52,6 +54,14 @@ class Planner:
             if change > 0:
                 size = _mean_square([model[name] for name in block.tensors])
                 self._changes[place] = (change / max(size, _TINY), number)
+        self._expected = self._expected_changes()
+
+    def _expected_changes(self) -> dict[int, float]:
+        """Return how far each block is expected to have to move: as of a plan's context."""
+        return {
+            place: change * (self._round - since + 1)
+            for place, (change, since) in self._changes.items()
+        }
 
     def blocks_of(self, node: int) -> tuple[int, ...]:
         """Return the numbers of the blocks that a client is to train in this round."""
@@ -59,10 +69,7 @@ class Planner:
             round=self._round,
             layout=self._layout,
             seed=self._seed,
-            change={
-                place: change * (self._round - since + 1)
-                for place, (change, since) in self._changes.items()
-            },
+            change=self._expected,
             link=self._links.get(node, ""),
             joules=self._joules.get(node),
         )
@@ -72,8 +79,7 @@ class Planner:
         """Note what a client says of itself."""
         self._links[node] = reply.link
         # A threshold wants one number: here, and nowhere that reports, the two kinds add up.
-        total = spent(reply.records)
-        joules = known_sum([total.measured_j, total.estimated_j])
+        joules = known_sum(spent_joules(reply.records))
         if joules is not None:
             self._joules[node] = joules
 
@@ -81,15 +87,15 @@ class Planner:
         """Return what is known, for a checkpoint."""
         return {
             "changes": [(place, *change) for place, change in self._changes.items()],
-            "links": list(self._links.items()),
-            "joules": list(self._joules.items()),
+            "links": by_client(self._links, "link"),
+            "joules": by_client(self._joules, "joules"),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with what :meth:`state` returned."""
         self._changes = {place: (change, since) for place, change, since in state["changes"]}
-        self._links = dict(state["links"])
-        self._joules = dict(state["joules"])
+        self._links = dict(by_row(state["links"]))
+        self._joules = dict(by_row(state["joules"]))
 
 
 def _mean_square(tensors: list[np.ndarray]) -> float:

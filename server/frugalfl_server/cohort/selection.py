@@ -85,6 +85,12 @@ class Selection:
         allowed = self.limits is None or self.limits.may_train(node)
         return allowed and not self.quarantine.rests(node)
 
+    def _allowed(self, nodes: Iterable[int]) -> list[int]:
+        """Return those that may be asked in this round; mostly that is everybody."""
+        if self.limits is None and not self.quarantine.holds_anybody:
+            return list(nodes)
+        return [node for node in nodes if self.may_train(node)]
+
     def choose(
         self, grid: Grid, number: int, clock: Callable[[], float] = time.monotonic
     ) -> Cohort:
@@ -101,7 +107,7 @@ class Selection:
         """
         self.begin(grid.get_node_ids())
         nodes = self._await(grid, number, clock)
-        pool = [node for node in nodes if self.may_train(node)]
+        pool = self._allowed(nodes)
         if self.sampler is not None:
             pool = self.sampler.cohort(pool)
         chosen = random.sample(pool, min(self.clients, len(pool)))
@@ -114,7 +120,7 @@ class Selection:
         if self.limits is not None:
             self.limits.begin([node for node in there if not self.quarantine.rests(node)])
         if self.sampler is not None:
-            self.sampler.begin([node for node in there if self.may_train(node)])
+            self.sampler.begin(self._allowed(there))
 
     def judge(self, nodes: Iterable[int], chosen: list[int]) -> Cohort:
         """Return a round's cohort, with how many could not be asked, and whether it is enough.
@@ -146,8 +152,10 @@ class Selection:
         """Choose some more clients, in case others are slow or fail."""
         taken = set(chosen)
         count = math.ceil(self._over_select * len(taken))
-        others = [n for n in grid.get_node_ids() if n not in taken and self.may_train(n)]
-        return random.sample(others, min(count, len(others))) if count else []
+        if not count:
+            return []
+        others = [n for n in self._allowed(grid.get_node_ids()) if n not in taken]
+        return random.sample(others, min(count, len(others)))
 
     def _await(self, grid: Grid, number: int, clock: Callable[[], float]) -> list[int]:
         """Return the nodes that are there, once they are enough to begin with."""

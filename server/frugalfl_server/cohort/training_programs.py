@@ -154,6 +154,8 @@ class TrainingPrograms:
             ExportError: The task's model or loss cannot be compiled, or blocks are private.
         """
         if not self._runs_programs(node):
+            if node not in self._would_try:
+                return Sent()
             return self._to_try(node, self._purpose(trained, proximal, coordinates))
         if self._settings.wire.private:
             raise ExportError(
@@ -260,7 +262,7 @@ class TrainingPrograms:
 
         One that is compiled costs nothing; the first one has to be won back by all of the run.
         """
-        if node not in self._would_try or self._settings.wire.private:
+        if self._settings.wire.private:
             return Sent()
         if purpose not in self._compiled and not pays_to_compile(self._settings):
             return Sent()

@@ -10,7 +10,8 @@ from typing import Protocol
 from flwr.app import RecordDict
 
 from frugalfl import wire
-from frugalfl.energy import EnergyRecord, spent, totals
+from frugalfl.energy import EnergyRecord, totals
+from frugalfl.energy.record_sums import spent_joules
 from frugalfl.errors import FederationError, FrameError, FrugalFLError, TaskError
 from frugalfl.kinds import Scores
 from frugalfl.text import printable
@@ -140,7 +141,8 @@ class Cost:
             federation: Whose row it is.
             simulated_s: How long it took on a simulation's clock (s); ``None``: there is none.
         """
-        clients, own = spent(self.energy), totals(server)
+        measured_j, estimated_j = spent_joules(self.energy)
+        own = totals(server)
         return RoundRecord(
             federation=federation,
             phase=phase,
@@ -151,8 +153,8 @@ class Cost:
             updates=self.updates,
             uplink_bytes=self.uplink_bytes,
             downlink_bytes=self.downlink_bytes,
-            energy_measured_j=clients.measured_j,
-            energy_estimated_j=clients.estimated_j,
+            energy_measured_j=measured_j,
+            energy_estimated_j=estimated_j,
             wall_s=time.monotonic() - self.started_s,
             server_measured_j=own.measured_j,
             server_estimated_j=own.estimated_j,

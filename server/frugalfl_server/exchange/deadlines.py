@@ -107,6 +107,8 @@ class RoundGrid(View):
         #: Nodes that gave no answer to the last call, and why.
         self.missing: dict[int, str] = {}
         self._again_bytes = 0
+        #: Whether anybody whose message is open was asked twice.
+        self._twins = False
 
     def again_bytes(self) -> int:
         """Return the length (B) of what was sent once more since this was asked last."""
@@ -120,8 +122,9 @@ class RoundGrid(View):
         if busy and len([node for node in here if node not in busy]) < self._clients:
             self._late += self._pull(self._open)
             busy = self._busy()
-        free = [node for node in here if node not in busy]
-        rested = [node for node in free if node not in self._resting]
+        free = [node for node in here if node not in busy] if busy else here
+        resting = self._resting
+        rested = [node for node in free if node not in resting] if resting else free
         self._tell_who_is_missing(len(free), len(here))
         return rested if len(rested) >= self._clients else free
 
@@ -203,8 +206,7 @@ class RoundGrid(View):
                 continue
             if not reply.has_error():
                 self._note_time(sent, reply.metadata.reply_to_message_id in self._own)
-                # What it was asked beside that, in case, is answered too.
-                self._open = {n: o for n, o in self._open.items() if not _is_twin(o, sent)}
+                self._close_twins(sent)
             if reply.has_error() and self._asked_again(reply, sent):
                 continue
             if reply.has_error() and reply.error.code in _NOT_OF_THE_NODE:
@@ -212,6 +214,14 @@ class RoundGrid(View):
             else:
                 found.append(reply)
         return found
+
+    def _close_twins(self, sent: _Sent) -> None:
+        """Close what a node that has answered was asked beside that, in case: it is answered too.
+
+        Only in a round in which somebody was asked twice: this is done for every reply.
+        """
+        if self._twins:
+            self._open = {n: o for n, o in self._open.items() if not _is_twin(o, sent)}
 
     def _asked_again(self, reply: Message, sent: _Sent) -> bool:
         """Ask a node once more that was killed while it worked, if there is time left."""
@@ -260,6 +270,7 @@ class RoundGrid(View):
         if not number:
             return False
         self._own.add(number)
+        self._twins = True
         self._places[number] = sent.place
         self._open[number] = replace(
             sent, since_s=self._clock(), message=message, tries=sent.tries + 1
@@ -271,6 +282,7 @@ class RoundGrid(View):
         """Forget messages that have expired; return the nodes that the others were sent to."""
         now_s = self._clock()
         self._open = {n: sent for n, sent in self._open.items() if sent.expires_s > now_s}
+        self._twins = self._twins and bool(self._open)
         return {sent.node for sent in self._open.values()}
 
     def _tell_who_is_missing(self, free: int, here: int) -> None:

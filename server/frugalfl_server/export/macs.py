@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from frugalfl_server.export import flatbuffer
@@ -29,13 +30,51 @@ def count_macs(module: torch.nn.Module, example_input: torch.Tensor) -> int:
         example_input: Shape ``(1, *row shape)`` for the cost of one row.
     """
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
-    counter = FlopCounterMode(display=False)
+    counter = _counter_class()()
     with torch.no_grad(), _evaluating(module), counter:
         module(example_input)
-    # The counter takes a multiply-accumulate for two operations.
-    return counter.get_total_flops() // 2
+    # PyTorch's table takes a multiply-accumulate for two operations.
+    total: int = counter.operations // 2
+    return total
+
+
+@cache
+def _counter_class() -> Any:
+    """Return the class of counters; its base is PyTorch's, which is not imported before.
+
+    It is PyTorch's ``FlopCounterMode`` without its sums by module: that loads PyTorch's compiler,
+    two seconds of work, to be hidden from it.
+    """
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import flop_registry
+
+    class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        """Counts the operations that PyTorch's own table knows of."""
+
+        def __init__(self) -> None:
+            super().__init__()  # type: ignore[no-untyped-call]
+            self.operations = 0
+
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return False
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            count = flop_registry.get(func._overloadpacket)
+            if count is None:
+                with self:  # what it is made of may be known
+                    parts = func.decompose(*args, **(kwargs or {}))
+                if parts is not NotImplemented:
+                    return parts
+            result = func(*args, **(kwargs or {}))
+            if count is not None:
+                self.operations += count(*args, **(kwargs or {}), out_val=result)
+            return result
+
+    return Counter
 
 
 @contextlib.contextmanager

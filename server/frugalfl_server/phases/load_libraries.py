@@ -17,7 +17,7 @@ PHASE = "setup"
 #: What the libraries are for.
 Work = Literal["prune", "trace", "compile", "export"]
 _LIBRARIES = {
-    "prune": ("torch._dynamo", "torch_pruning"),
+    "prune": ("torch_pruning",),
     "trace": ("torch._dynamo", "torch._inductor.compiler_bisector", "frugalfl_server.compiler"),
     "compile": ("torch.export._trace", "litert_torch"),
     "export": (

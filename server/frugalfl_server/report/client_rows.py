@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 from frugalfl.energy import EnergyRecord
 from frugalfl.energy.record import known_sum
 from frugalfl.energy.verify_ledgers import IDENTITIES
-from frugalfl_server.report.joules import of_clients
 from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.sheet import Sheet
 from frugalfl_server.run.client_table import unrecorded
@@ -54,20 +53,20 @@ class ClientRow:
 def client_rows(facts: Facts) -> list[ClientRow]:
     """Return every client that told of its work, or sent something that did not count."""
     groups: dict[str, list[EnergyRecord]] = defaultdict(list)
-    for record in of_clients(facts.run.energy):
+    for record in facts.client_records:
         groups[record.client].append(record)
     beside: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for one in unrecorded(facts.run):
         beside[one["client"]].append(one)
     nodes, refused = _identities(facts.run)
-    aside = [str(one["node"]) for one in facts.summary["set_aside"]]
+    aside = Counter(str(one["node"]) for one in facts.summary["set_aside"])
     rows = []
     for client in sorted({*groups, *beside}, key=_by_number):
         node = nodes.get(client)
         if node is None:  # nobody's, if there are none; else it is not known whose they are
             counts = None if aside else 0, None if refused else 0
         else:
-            counts = aside.count(node), refused.get(node, 0)
+            counts = aside[node], refused.get(node, 0)
         rows.append(_row(client, groups[client], beside[client], *counts))
     return rows
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from frugalfl_server.report.joules import ClientJoules, by_client, phases_of
+from frugalfl_server.report.joules import ClientJoules
 from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.svg import GRID, INK, MUTED, PAPER, PHASE_COLOURS, draw
 from frugalfl_server.report.texts import energy
@@ -24,8 +24,8 @@ _HALF_BAR = 0.36
 
 def energy_figure(facts: Facts, width: int) -> str:
     """Draw it as SVG, so many px wide: upright bars, or lying ones on a phone."""
-    clients = by_client(facts.run.energy)[:MOST_BARS]
-    phases = phases_of(facts.run.energy)
+    clients = facts.joules_by_client[:MOST_BARS]
+    phases = facts.joule_phases
     wide = width > 600
     heading = energy(facts.client_energy)
 

@@ -10,7 +10,6 @@ from frugalfl_server.report.accuracy_figure import accuracy_figure
 from frugalfl_server.report.by_round import round_panels
 from frugalfl_server.report.confusion_figure import confusion_panels
 from frugalfl_server.report.energy_figure import energy_figure
-from frugalfl_server.report.joules import phases_of
 from frugalfl_server.report.joules_figure import has_joules, joules_figure
 from frugalfl_server.report.panels import Panel
 from frugalfl_server.report.run_facts import Facts
@@ -62,7 +61,7 @@ def _painters(facts: Facts) -> dict[str, Callable[[Facts, int], str]]:
     painters: dict[str, Callable[[Facts, int], str]] = {}
     if facts.done:
         painters |= {"accuracy": accuracy_figure, "traffic": traffic_figure}
-    if phases_of(facts.run.energy):
+    if facts.joule_phases:
         painters["energy"] = energy_figure
     if facts.ours and has_joules(facts):
         painters["joules"] = joules_figure

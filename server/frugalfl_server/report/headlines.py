@@ -264,7 +264,8 @@ def _energy(facts: Facts) -> Headline:
     if total.unknown:
         note += f"; {total.unknown:,} of {total.records:,} records without joules"
     if facts.baseline:
-        note += f"; {beside(facts.summary['energy_j'], facts.summary['baseline']['energy_j'])}"
+        other = facts.summary["baseline"]["energy_j"]
+        note += f"; {beside(facts.summary['energy_j'], other, facts.trained_at_once)}"
     if facts.grids:
         note += f"; {carbon(facts.summary['carbon_g'])}"
     return Headline("energy", energy(facts.summary["energy_j"]), note)
@@ -275,7 +276,8 @@ def _whole_energy(facts: Facts) -> Headline:
     ours = whole_energy(facts.summary)
     note = f"with the server's {energy(facts.summary['server_energy_j'])}"
     if facts.baseline:
-        note += f"; {beside(ours, whole_energy(facts.summary['baseline']))}"
+        other = whole_energy(facts.summary["baseline"])
+        note += f"; {beside(ours, other, facts.trained_at_once)}"
     return Headline("energy in all", energy(ours), note)
 
 

@@ -28,7 +28,6 @@ from frugalfl_server.report.headlines import (
     slim_sentence,
     status,
 )
-from frugalfl_server.report.joules import by_client, by_source, phases_of
 from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.said import outcome_tables, outcomes_caption
 from frugalfl_server.report.sheets import sheets
@@ -81,10 +80,10 @@ def shown(value: object) -> object:
 
 def _content(facts: Facts) -> Mapping[str, Any]:
     records = facts.run.energy
-    clients = by_client(records)
+    clients = facts.joules_by_client
     drawings = {name: _keep_markup(drawing) for name, drawing in figures(facts).items()}
     each, settings = client_rows(facts), settings_of(facts.about, facts.summary["codecs"])
-    tables = sheets(facts)
+    tables = sheets(facts, each)
     return {
         "file_name": for_file_name(facts.run.name),
         "sheets": tables,
@@ -127,8 +126,8 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "model_facts": model_facts(facts),
         "energy_total": texts.energy(facts.client_energy if records else facts.summary["energy_j"]),
         "grids": facts.grids,
-        "energy_sources": by_source(records),
-        "phases": phases_of(records),
+        "energy_sources": facts.joules_by_source,
+        "phases": facts.joule_phases,
         "clients": clients[:_MOST_CLIENTS],
         "clients_in_all": len(clients),
         "most_bars": MOST_BARS,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from frugalfl.energy import SERVER, EnergyRecord, Reading, countable_readings
 from frugalfl.energy.record import known_sum
@@ -105,15 +107,18 @@ def by_client(records: Sequence[EnergyRecord]) -> list[ClientJoules]:
 
 def by_source(records: Sequence[EnergyRecord]) -> list[JouleSource]:
     """Group the readings by how their joules were obtained, the clients' before the server's."""
-    groups: dict[tuple[bool, Reading], list[tuple[str, float | None]]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[tuple[str, float | None]]] = defaultdict(list)
+    first: dict[tuple[Any, ...], Reading] = {}
     for record in records:
+        own = record.client == SERVER
         known = countable_readings(record.readings)
         for reading in known or record.readings:
-            key = (record.client == SERVER, _without_joules(reading))
+            key = own, *_what(reading)
+            first.setdefault(key, reading)
             groups[key].append((record.client, reading.energy_j))
     return [
         JouleSource(
-            whose="server" if own else "clients",
+            whose="server" if key[0] else "clients",
             component=reading.component,
             measured=reading.measured,
             method=reading.method,
@@ -124,7 +129,8 @@ def by_source(records: Sequence[EnergyRecord]) -> list[JouleSource]:
             unknown=sum(joules is None for _, joules in group),
             total_j=known_sum(joules for _, joules in group),
         )
-        for (own, reading), group in sorted(groups.items(), key=lambda item: item[0][0])
+        for key, group in sorted(groups.items(), key=lambda item: item[0][0])
+        for reading in [first[key]]
     ]
 
 
@@ -134,8 +140,8 @@ def _readings_of(records: Iterable[EnergyRecord]) -> Iterator[tuple[EnergyRecord
             yield record, reading
 
 
-def _without_joules(reading: Reading) -> Reading:
-    return replace(reading, energy_j=None, idle_j=None)
+#: All of a reading but its joules.
+_what = attrgetter("component", "measured", "method", "source", "scope", "uncertainty_rel")
 
 
 def _client(

@@ -6,18 +6,26 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from frugalfl.energy import Totals, spent
+from frugalfl.energy import EnergyRecord, Totals, spent
 from frugalfl.kinds import ACCURACY
 from frugalfl.metrics import number
 from frugalfl.trees.ways import HISTOGRAM, parse_way
 from frugalfl_server.report.final_outcomes import Outcomes, read_outcomes
-from frugalfl_server.report.joules import of_clients
+from frugalfl_server.report.joules import (
+    ClientJoules,
+    JouleSource,
+    by_client,
+    by_source,
+    of_clients,
+    phases_of,
+)
 from frugalfl_server.report.texts import direction, measure_name, measure_title, percent
 from frugalfl_server.run import summary
 from frugalfl_server.run.directory import MODEL_ABOUT, RunDirectory
@@ -70,6 +78,14 @@ class Facts:
     trees: Mapping[str, Any] | None = None
 
     @property
+    def trained_at_once(self) -> bool:
+        """Whether our clients were simulated all at once, which the baseline's never are.
+
+        Joules of a share in a batch are not those of training alone.
+        """
+        return bool(self.about["settings"].get("engine") == "cohort")
+
+    @property
     def planned(self) -> int:
         """Rounds that the settings ask for."""
         settings = self.about["settings"]
@@ -111,15 +127,37 @@ class Facts:
         """Joules in the clients' energy records, measured and estimated apart."""
         return self.client_totals.as_summary()
 
-    @property
+    # What is made of the energy records is made once: a run may have a million of them.
+
+    @cached_property
+    def client_records(self) -> Sequence[EnergyRecord]:
+        """The clients' energy records."""
+        return of_clients(self.run.energy)
+
+    @cached_property
     def client_totals(self) -> Totals:
         """What the clients' energy records add up to."""
-        return spent(of_clients(self.run.energy))
+        return spent(self.client_records)
+
+    @cached_property
+    def joules_by_client(self) -> Sequence[ClientJoules]:
+        """The known joules of each client, the most first."""
+        return by_client(self.run.energy)
+
+    @cached_property
+    def joules_by_source(self) -> Sequence[JouleSource]:
+        """The readings by how their joules were obtained."""
+        return by_source(self.run.energy)
+
+    @cached_property
+    def joule_phases(self) -> Sequence[str]:
+        """The phases in which clients used joules, in the order they happen."""
+        return phases_of(self.run.energy)
 
     @property
     def grids(self) -> list[str]:
         """The carbon intensities that the clients' grams are computed with."""
-        return sorted({str(r.grid) for r in of_clients(self.run.energy) if r.grid is not None})
+        return sorted(map(str, {one.grid for one in self.client_records if one.grid is not None}))
 
     @property
     def comparable(self) -> bool:

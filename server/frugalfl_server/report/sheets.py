@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, fields
 from typing import Any
 
 from frugalfl.kinds import ACCURACY
 from frugalfl_server.report.by_round import round_sheet
 from frugalfl_server.report.changed import settings_of, settings_sheet
-from frugalfl_server.report.client_rows import client_rows, client_sheet
+from frugalfl_server.report.client_rows import ClientRow, client_sheet
 from frugalfl_server.report.headlines import BASELINE_NAME
-from frugalfl_server.report.joules import JouleSource, by_client, by_source, phases_of
+from frugalfl_server.report.joules import JouleSource
 from frugalfl_server.report.run_facts import Facts
 from frugalfl_server.report.scores_table import class_sheet, error_sheet, output_sheet
 from frugalfl_server.report.sheet import Cell, Sheet
 from frugalfl_server.report.tables import STAGES, SlimRow, comparison_rows, slim_rows
 
 
-def sheets(facts: Facts) -> dict[str, Sheet]:
-    """Return the tables, by name, that the run has data for."""
+def sheets(facts: Facts, clients: Sequence[ClientRow]) -> dict[str, Sheet]:
+    """Return the tables, by name, that the run has data for.
+
+    Args:
+        facts: Of the run.
+        clients: What is known of each client.
+    """
     found = [
         round_sheet(facts),
-        client_sheet(client_rows(facts)),
+        client_sheet(clients),
         settings_sheet(settings_of(facts.about, facts.summary["codecs"])),
         _energy(facts),
         _sources(facts),
@@ -36,20 +42,20 @@ def sheets(facts: Facts) -> dict[str, Sheet]:
 
 
 def _energy(facts: Facts) -> Sheet:
-    phases = phases_of(facts.run.energy)
+    phases = facts.joule_phases
     header = ["client", "rounds", *(f"{phase} (J)" for phase in phases)]
     header += ["total (J)", "kind", "relative uncertainty (k = 2)"]
     rows = [
         [one.client, one.rounds, *(one.phases.get(phase) for phase in phases), one.total_j,
          one.word, one.uncertainty_rel]
-        for one in by_client(facts.run.energy)
+        for one in facts.joules_by_client
     ]  # fmt: skip
     return Sheet("energy", header, rows)
 
 
 def _sources(facts: Facts) -> Sheet:
     header = [one.name for one in fields(JouleSource)]
-    rows: list[list[Any]] = [list(astuple(one)) for one in by_source(facts.run.energy)]
+    rows: list[list[Any]] = [list(astuple(one)) for one in facts.joules_by_source]
     return Sheet("sources", header, [[_word(cell) for cell in row] for row in rows])
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frugalfl.energy.many_ledgers import FILE as MANY_LEDGERS
 from frugalfl.metrics import number
 from frugalfl.sizes import size_text
 from frugalfl_server.report.run_facts import Facts
@@ -79,6 +80,7 @@ def comparison_rows(facts: Facts) -> list[ComparisonRow]:
     if not facts.ours:
         return []
     ours, other = facts.summary, facts.summary["baseline"] or {}
+    apart = facts.trained_at_once
     return [
         *_metric_rows(facts, other),
         *_accuracy_rows(facts, ours["accuracy"], other.get("accuracy")),
@@ -95,11 +97,14 @@ def comparison_rows(facts: Facts) -> list[ComparisonRow]:
             ours["uplink_bytes_per_update"],
             other.get("uplink_bytes_per_update"),
         ),
-        _energy_row("energy on the clients", ours["energy_j"], other.get("energy_j")),
+        _energy_row("energy on the clients", ours["energy_j"], other.get("energy_j"), apart),
         *_carbon_rows(facts),
         _energy_row("energy on the server", ours["server_energy_j"], other.get("server_energy_j")),
         _energy_row(
-            "energy of the whole run", whole_energy(ours), whole_energy(other) if other else None
+            "energy of the whole run",
+            whole_energy(ours),
+            whole_energy(other) if other else None,
+            apart,
         ),
         ComparisonRow(
             "wall time of the rounds",
@@ -210,11 +215,15 @@ def _to_target(facts: Facts) -> list[ComparisonRow]:
 
 
 def _energy_row(
-    name: str, ours: Mapping[str, float | None], other: Mapping[str, float | None] | None
+    name: str,
+    ours: Mapping[str, float | None],
+    other: Mapping[str, float | None] | None,
+    at_once: bool = False,
 ) -> ComparisonRow:
     if not other:
         return ComparisonRow(name, energy(ours), "–", "")
-    return ComparisonRow(name, energy(ours), energy(other), less_energy(ours, other))
+    how = "not obtained alike" if at_once else less_energy(ours, other)
+    return ComparisonRow(name, energy(ours), energy(other), how)
 
 
 def _carbon_rows(facts: Facts) -> list[ComparisonRow]:
@@ -292,5 +301,7 @@ def run_files(folder: Path) -> list[File]:
     devices = folder / "devices"
     if devices.is_dir():
         count = sum(1 for path in devices.glob("client-*") if path.is_dir())
-        files.append(File("devices/", f"{count} clients: ledger and store of each"))
+        each = f"{count} clients: ledger and store of each"
+        together = (devices / MANY_LEDGERS).is_file()
+        files.append(File("devices/", "ledgers and stores of all clients" if together else each))
     return files

@@ -139,12 +139,24 @@ def less_energy(ours: Mapping[str, float | None], other: Mapping[str, float | No
     return less(ours[kind] or 0.0, other[kind] or 0.0)
 
 
-def beside(ours: Mapping[str, float | None], other: Mapping[str, float | None]) -> str:
+def beside(
+    ours: Mapping[str, float | None], other: Mapping[str, float | None], at_once: bool = False
+) -> str:
     """Say what the baseline took, and how much less ours is.
+
+    Args:
+        ours: Joules by kind.
+        other: The baseline's.
+        at_once: Whether our clients were simulated all at once, and the baseline's one by one.
 
     >>> beside({"measured": None, "estimated": 2.0}, {"measured": None, "estimated": 4.0})
     'baseline 4.00 J estimated, 2.00× less'
     """
+    if at_once:
+        return (
+            f"baseline {energy(other)}, whose clients trained one by one, ours all at once: "
+            "engine=sequential compares them"
+        )
     return ", ".join(filter(None, (f"baseline {energy(other)}", less_energy(ours, other))))
 
 

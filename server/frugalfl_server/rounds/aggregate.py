@@ -8,7 +8,7 @@ it is unpacked, whatever the number of clients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -44,12 +44,12 @@ class Contribution:
     Attributes:
         weight: Its weight.
         names: The tensors that it held, in order.
-        sizes: Their entries.
+        edges: Of a sparse update, where each tensor's nonzero entries begin, and where all end.
     """
 
     weight: float
     names: tuple[str, ...]
-    sizes: tuple[int, ...]
+    edges: list[int]
     _weighted: Compact
     _frame: CodedFrame
 
@@ -59,19 +59,19 @@ class Contribution:
 
     def magnitudes(self) -> dict[str, float]:
         """Return the sum of the absolute values of each tensor, as decoded, without the weight."""
-        if not isinstance(self._weighted, Sparse):
-            return {
-                name: self._magnitude(part.dense() if isinstance(part, Product) else part)
-                for name, part in zip(self.names, self._weighted, strict=True)
-            }
-        edges = np.searchsorted(self._weighted.places, np.cumsum(self.sizes)).tolist()
+        parts: Iterable[FloatArray]
+        if isinstance(self._weighted, Sparse):
+            sizes = np.abs(self._weighted.values)
+            parts = [sizes[start:end] for start, end in pairwise(self.edges)]
+        else:
+            parts = (
+                np.abs(part.dense() if isinstance(part, Product) else part)
+                for part in self._weighted
+            )
         return {
-            name: self._magnitude(self._weighted.values[start:end])
-            for name, start, end in zip(self.names, [0, *edges], edges, strict=False)
+            name: float(np.add.reduce(part, axis=None, dtype=np.float64)) / self.weight
+            for name, part in zip(self.names, parts, strict=True)
         }
-
-    def _magnitude(self, values: FloatArray) -> float:
-        return float(np.abs(values).sum(dtype=np.float64)) / self.weight
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,8 @@ class _Places:
         self.blocks = tuple(frame.shapes)
         self.names = tuple(layout.names(self.blocks))
         sizes = [[int(np.prod(shape)) for shape in shapes] for shapes in frame.shapes.values()]
-        self.sizes = tuple(size for block in sizes for size in block)
         self._kinds = kinds_of(layout, self.blocks)
-        self._ends = np.cumsum(self.sizes)
+        self._ends = np.cumsum([size for block in sizes for size in block])
         self.spans: list[_Span] = []
         at = 0
         for number, size in zip(self.blocks, map(sum, sizes), strict=True):
@@ -103,12 +102,17 @@ class _Places:
             self.spans.append(span)
             at += size
 
-    def squared_norms(self, update: Compact) -> Norms:
+    def edges(self, update: Compact) -> list[int]:
+        """Return where each tensor's entries begin in a sparse update, and where all end."""
+        if not isinstance(update, Sparse):
+            return []
+        return [0, *update.places.searchsorted(self._ends).tolist()]
+
+    def squared_norms(self, update: Compact, edges: list[int]) -> Norms:
         """Return the squared norm of each block's weights, and of its running statistics."""
         if isinstance(update, Sparse):
-            edges = [0, *np.searchsorted(update.places, self._ends).tolist()]
             parts: list[FloatArray | Product] = [
-                update.values[slice(*edge)] for edge in pairwise(edges)
+                update.values[start:end] for start, end in pairwise(edges)
             ]
         else:
             parts = update
@@ -168,7 +172,8 @@ class Accumulator:
             places = _Places(frame, self._layout, self._starts)
             self._like, self._places = frame, places
         update = frame.decode_compact()
-        far = None if judge is None else judge(places.squared_norms(update))
+        edges = places.edges(update)
+        far = None if judge is None else judge(places.squared_norms(update, edges))
         if far is not None:
             return far
         # Every check has been made: from here on nothing fails. The arrays are ours to change.
@@ -180,7 +185,7 @@ class Accumulator:
                 self._add_part(name, part, weight)
         for number in places.blocks:
             self._weights[number] += counted
-        return Contribution(weight, places.names, places.sizes, update, frame)
+        return Contribution(weight, places.names, edges, update, frame)
 
     def _add_sparse(self, update: Sparse, spans: list[_Span], weight: float) -> None:
         if len(spans) == 1:

@@ -44,6 +44,7 @@ from frugalfl.codec import (
 from frugalfl.kept import Kept, take
 from frugalfl.plans import downlink_share
 from frugalfl_server.rounds.byte_budget import Budget
+from frugalfl_server.run.checkpoint import by_client, by_row
 
 #: Without loss, because the view lives on the grid: for full models, and for sums of frames.
 #: Running statistics are finer multiples than the weights' differences, and would make those long.
@@ -53,6 +54,8 @@ FINE = "dyadic(30%) | range"
 #: The share of what a frame dropped that is given up for good.
 _FORGOTTEN = np.float32(0.2)
 _HALF_A_STEP = np.float32(2.0 ** -(LATTICE_BITS + 1))
+#: Entries of decoded frames that are kept at hand, at most (1 MiB).
+_AT_HAND = 1 << 18
 #: A model as it was drawn from its seed.
 SEEDED = "seeded | raw"
 
@@ -133,6 +136,8 @@ class Downlink:
         self._frames: deque[bytes] = deque()  # the last one leads to self.version
         self._full: bytes | None = None
         self._held: dict[int, int] = {}
+        #: What led to versions, of a small model: it is needed in every round.
+        self._decoded: dict[int, Parameters] = {}
         self._pruning: _Pruning | None = None
         self._exact_since = version if self._sums_are_exact() else version + 1
         self._origin: bytes | None = None
@@ -209,6 +214,7 @@ class Downlink:
             self._frames.clear()  # cuts are not put together: only the last version is brought on
         pruning = _Pruning(self.version + 1, kept, self.layout)
         cut = pruning.cut(self.version)
+        self._decoded = {}
         self.view = take(self.view, kept)
         self.layout = Layout.of(self.view)
         self._pruning = pruning
@@ -225,6 +231,7 @@ class Downlink:
             sum(map(len, self._frames)) > 2 * self._limits.entries
             or len(self._frames) >= MOST_PARTS
         ):
+            self._decoded.pop(self.version - len(self._frames) + 1, None)
             self._frames.popleft()
 
     def _coarser(self) -> Codec:
@@ -254,7 +261,8 @@ class Downlink:
         if self._origin is not None and -1 in held.values():
             starts.add(self._first)
         ways = self._ways_from(starts)
-        return {node: self._shortest(version, ways) for node, version in held.items()}
+        shortest = {version: self._shortest(version, ways) for version in {*held.values()}}
+        return {node: shortest[version] for node, version in held.items()}
 
     def _shortest(self, held: int, ways: dict[int, bytes]) -> tuple[int, bytes]:
         choices = []
@@ -305,6 +313,14 @@ class Downlink:
 
     def _steps(self, version: int) -> Parameters:
         """Return what led to a version, on the grid, as clients add it; of what is left now."""
+        if version not in self._decoded:
+            steps = self._decode(version)
+            if len(self._frames) * self._limits.entries > _AT_HAND:
+                return steps
+            self._decoded[version] = steps
+        return self._decoded[version]
+
+    def _decode(self, version: int) -> Parameters:
         pruning = self._pruning
         if pruning is not None and version == pruning.version:
             return {}
@@ -330,7 +346,7 @@ class Downlink:
             "limits": astuple(self._limits),
             "frames": b"".join(self._frames),
             "lengths": list(map(len, self._frames)),
-            "held": list(self._held.items()),
+            "held": by_client(self._held, "version"),
             "exact_since": self._exact_since,
             "origin": self._origin,
             "pruning": None if pruning is None else pruning.state(),
@@ -345,8 +361,8 @@ class Downlink:
         self._limits = Limits(*state["limits"])
         ends = list(accumulate(state["lengths"], initial=0))
         self._frames = deque(state["frames"][start:end] for start, end in pairwise(ends))
-        self._full = None
-        self._held = dict(state["held"])
+        self._full, self._decoded = None, {}
+        self._held = dict(by_row(state["held"]))
         self._exact_since, self._origin = state["exact_since"], state["origin"]
         before = state["pruning"]
         self._pruning = None if before is None else _Pruning.restored(before)

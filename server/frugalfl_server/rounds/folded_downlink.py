@@ -39,6 +39,7 @@ from frugalfl.plans import InSubspace
 from frugalfl.subspace import MOST_FOLDS, Subspace, add
 from frugalfl_server.rounds.byte_budget import Budget
 from frugalfl_server.rounds.downlink import EXACT, SEEDED
+from frugalfl_server.run.checkpoint import by_client, by_row
 
 #: The step of coordinates, as a multiple of the root mean square of what a fold's first round
 #: moved; and that of running statistics.
@@ -355,7 +356,7 @@ class FoldedDownlink:
             "rounds": self._rounds,
             "steps": self._steps,
             "view": self.view,
-            "held": list(self._held.items()),
+            "held": by_client(self._held, "version"),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -367,7 +368,7 @@ class FoldedDownlink:
         ]
         self._forgotten, self._number = state["forgotten"], state["number"]
         self._rounds, self._steps, self.view = state["rounds"], state["steps"], state["view"]
-        self._held = dict(state["held"])
+        self._held = dict(by_row(state["held"]))
         self._space = self._plan.of_model(self.base, self._seed, self._number)
 
 

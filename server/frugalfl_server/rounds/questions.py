@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 
 from frugalfl import wire
 from frugalfl.codec import CodedFrame
@@ -79,6 +79,10 @@ class Questions:
 
     def __post_init__(self) -> None:
         self._asked: dict[tuple[int, int], Asked] = {}
+        #: Contents of the newest round's questions: most clients are asked the same.
+        self._packed: dict[wire.TrainRequest, RecordDict] = {}
+        #: What was read last: a strategy's messages share their content.
+        self._wishes: tuple[RecordDict, float] | None = None
 
     def answered_by(self, reply: Message) -> tuple[int, Asked]:
         """Return the round that a reply belongs to, and what its node was asked in it.
@@ -95,6 +99,7 @@ class Questions:
 
     def forget_before(self, number: int) -> None:
         """Forget rounds that are too old for an answer in this one."""
+        self._packed, self._wishes = {}, None
         oldest = number - _MOST_LATE
         self._asked = {key: one for key, one in self._asked.items() if key[1] >= oldest}
 
@@ -122,7 +127,7 @@ class Questions:
         version = self.downlink.version
         asked_s = time.monotonic()
         base, frames = bundle
-        mu = _proximal_mu(message)
+        mu = self._mu_in(message.content)
         traffic.clients += 1
         program, file = Sent()
         if self.programs is not None:
@@ -140,12 +145,28 @@ class Questions:
             self.resumed, form=self.form, learning_rate=self.learning_rate,
         )  # fmt: skip
         return Message(
-            wire.pack_request(request),
+            self._content_of(request),
             dst_node_id=node,
             message_type=message.metadata.message_type,
             ttl=message.metadata.ttl,
             group_id=str(traffic.round),
         )
+
+    def _mu_in(self, content: RecordDict) -> float:
+        """Return what the strategy wants of the client's loss."""
+        if self._wishes is None or self._wishes[0] is not content:
+            self._wishes = content, _proximal_mu(content)
+        return self._wishes[1]
+
+    def _content_of(self, request: wire.TrainRequest) -> RecordDict:
+        """Return what a question holds, the same object for all that are asked the same.
+
+        As with Flower's own strategies, messages share it and nobody changes it.
+        """
+        content = self._packed.get(request)
+        if content is None:
+            content = self._packed[request] = wire.pack_request(request)
+        return content
 
 
 def readdress(message: Message, node: int) -> Message:
@@ -154,14 +175,14 @@ def readdress(message: Message, node: int) -> Message:
     return Message(message.content, node, about.message_type, ttl=about.ttl)
 
 
-def _proximal_mu(message: Message) -> float:
+def _proximal_mu(content: RecordDict) -> float:
     """Return what the strategy wants of the client's loss.
 
     Raises:
         UsageError: It wants the client to clip its update.
     """
     wishes: dict[str, Any] = {}
-    for config in message.content.config_records.values():
+    for config in content.config_records.values():
         wishes |= config
     if KEY_CLIPPING_NORM in wishes:
         raise UsageError(

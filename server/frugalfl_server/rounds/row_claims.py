@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from statistics import median_low
 
+from frugalfl_server.run.checkpoint import Tree, by_client, by_row
+
 #: A client's rows count up to so many times the median client's.
 MOST_ROWS = 10
 #: Fewer clients than this have no median that one of them could not move.
@@ -57,11 +59,11 @@ class RowClaims:
             self._most = most_rows(self._claimed.values())
         return rows if self._most is None else min(rows, self._most)
 
-    def state(self) -> list[list[int]]:
+    def state(self) -> Tree:
         """Return the claims, for a checkpoint."""
-        return [[node, rows] for node, rows in self._claimed.items()]
+        return by_client(self._claimed, "rows")
 
-    def restore(self, state: list[list[int]]) -> None:
+    def restore(self, state: Tree | Sequence[Sequence[int]]) -> None:
         """Go on with what :meth:`state` returned."""
-        self._claimed = {node: rows for node, rows in state}
+        self._claimed = dict(by_row(state))
         self._most = None

@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ FORMAT = 1
 CANNOT = "this run cannot be resumed; begin a new one, with start-from for its newest model"
 _ARRAY, _BYTES = "$array", "$bytes"
 _TREE, _CHECKSUM = "tree.json", "checksum"
+
+#: A list of nothing else is JSON as it is.
+_SCALARS = {type(None), bool, int, float, str}
 
 _Array = npt.NDArray[Any]
 Tree = dict[str, Any]
@@ -122,6 +126,21 @@ def set_random_state(state: Tree) -> None:
     torch.set_rng_state(torch.from_numpy(state["torch"].copy()))
 
 
+def by_client(values: Mapping[int, Any], name: str) -> Tree:
+    """Return what is known of each client as columns, which are written quickly: there are many.
+
+    Args:
+        values: By node.
+        name: What they are.
+    """
+    return {"node": list(values), name: list(values.values())}
+
+
+def by_row(state: Tree | Sequence[Sequence[Any]]) -> list[Any]:
+    """Return columns row by row, such as :func:`by_client` makes; older checkpoints have rows."""
+    return list(zip(*state.values(), strict=True)) if isinstance(state, dict) else list(state)
+
+
 def _plain(value: Any, arrays: list[_Array]) -> Any:
     """Return JSON's part of a value, and add its arrays to the list."""
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -135,6 +154,8 @@ def _plain(value: Any, arrays: list[_Array]) -> Any:
         arrays.append(value)
         return {_ARRAY: len(arrays) - 1}
     if isinstance(value, (list, tuple)):
+        if set(map(type, value)) <= _SCALARS:
+            return list(value)
         return [_plain(one, arrays) for one in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _plain(one, arrays) for key, one in value.items()}

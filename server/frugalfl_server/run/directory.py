@@ -21,12 +21,13 @@ owner's only: a model, and what each client did, are nobody else's business.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -35,7 +36,7 @@ import numpy as np
 from frugalfl.atomic import make_private_folder, write_atomically, write_json
 from frugalfl.blocks import Parameters
 from frugalfl.energy import EnergyRecord
-from frugalfl.energy.parquet import read_records, read_rows, write_records
+from frugalfl.energy.parquet import read_records, read_rows, records_in, rows_in, table_of
 from frugalfl.energy.record_json import from_text, to_text
 from frugalfl.errors import RunError
 from frugalfl.foreign_arrays import read_arrays
@@ -43,7 +44,7 @@ from frugalfl.settings import Settings
 from frugalfl.text import for_file_name
 from frugalfl_server.run.records import HeadRecord, RoundRecord
 from frugalfl_server.run.sealed import read_sealed, reading, write_sealed
-from frugalfl_server.run.tables import write_rows
+from frugalfl_server.run.tables import Growing, plain_table_of, write_rows
 from frugalfl_server.run.versions import versions
 from frugalfl_server.run.watch import tell_watcher
 
@@ -97,6 +98,12 @@ class RunDirectory:
         self._model: tuple[Parameters, dict[str, Any]] | None = None
         self._flush_due_s = time.monotonic() + _FLUSH_EVERY_S
         self._written = 0, 0, 0
+        self._energy_table: Growing[EnergyRecord] = Growing(table_of, to_text)
+        self._heads_table: Growing[HeadRecord] = Growing(
+            partial(plain_table_of, HeadRecord), lambda head: json.dumps(vars(head))
+        )
+        #: JSON files that go with the tables, by name, and what makes them.
+        self._later: dict[str, Callable[[], dict[str, Any]]] = {}
         self._sealed = False
 
     @classmethod
@@ -224,6 +231,15 @@ class RunDirectory:
         write = write_json if name in _UNSEALED else write_sealed
         write(self.path / name, value, durable=True)
 
+    def write_json_later(self, name: str, make: Callable[[], dict[str, Any]]) -> None:
+        """Have a JSON file made and written with the next flush: one that grows with the clients.
+
+        Args:
+            name: The file.
+            make: Returns what it holds.
+        """
+        self._later[name] = make
+
     def add_energy(self, records: Iterable[EnergyRecord]) -> None:
         """Add energy records that belong to no client; they reach the disk with the next flush."""
         self.energy += records
@@ -248,12 +264,11 @@ class RunDirectory:
 
     def position(self) -> dict[str, Any]:
         """Return how long the tables are, and those rows that are not on the disk yet."""
-        rounds, energy, heads = self._written
         return {
             "written": list(self._written),
-            "rounds": [record.as_row() for record in self.rounds[rounds:]],
-            "energy": [to_text(record) for record in self.energy[energy:]],
-            "heads": [asdict(record) for record in self.heads[heads:]],
+            "rounds": [record.as_row() for record in self.rounds[self._written[0] :]],
+            "energy": list(self._energy_table.unwritten(self.energy)),
+            "heads": list(self._heads_table.unwritten(self.heads)),
         }
 
     def go_back_to(self, position: dict[str, Any]) -> None:
@@ -269,17 +284,17 @@ class RunDirectory:
                 "was one of them replaced by an older copy?"
             )
         self.rounds[rounds:] = [RoundRecord.of_row(row) for row in position["rounds"]]
-        self.energy[energy:] = [from_text(text) for text in position["energy"]]
-        self.heads[heads:] = [HeadRecord.of_row(row) for row in position["heads"]]
+        self.energy[energy:] = _rows_in(position["energy"], records_in, from_text)
+        self.heads[heads:] = _rows_in(position["heads"], _heads_in, _head_of)
+        self._energy_table.clear()
+        self._heads_table.clear()
 
     def flush(self) -> None:
         """Write the tables and the newest model."""
         began = time.monotonic()
         write_rows(self.path / "rounds.parquet", RoundRecord, [one.as_row() for one in self.rounds])
-        write_rows(self.path / "heads.parquet", HeadRecord, [asdict(one) for one in self.heads])
-        write_atomically(
-            self.path / "energy.parquet", lambda file: write_records(file, self.energy), True
-        )
+        self._heads_table.write(self.path / "heads.parquet", self.heads)
+        self._energy_table.write(self.path / "energy.parquet", self.energy)
         # Rows that are known to be on the disk need not be in a checkpoint.
         self._written = len(self.rounds), len(self.energy), len(self.heads)
         if self._model is not None:
@@ -287,6 +302,9 @@ class RunDirectory:
             write_atomically(self.path / MODEL, lambda file: _save(file, parameters), True)
             self.write_json(MODEL_ABOUT, about)
             self._model = None
+        later, self._later = self._later, {}
+        for name, make in later.items():
+            self.write_json(name, make())
         now = time.monotonic()
         self._flush_due_s = now + max(_FLUSH_EVERY_S, _FLUSH_SHARE * (now - began))
 
@@ -322,6 +340,29 @@ class RunDirectory:
             return []
         with reading(path):
             return [record(row) for row in read_rows(path)]
+
+
+def _rows_in(
+    part: Sequence[Any],
+    in_table: Callable[[bytes], list[_Record]],
+    in_text: Callable[[Any], _Record],
+) -> list[_Record]:
+    """Return the rows that a checkpoint holds (:class:`~frugalfl_server.run.tables.Unwritten`).
+
+    In older checkpoints they are a list of what ``in_text`` takes.
+    """
+    if len(part) != 2 or not isinstance(part[0], list):
+        return list(map(in_text, part))
+    rows = [row for table in part[0] for row in in_table(table)]
+    return rows + [in_text(line) for line in part[1].decode().split("\n") if line]
+
+
+def _heads_in(table: bytes) -> list[HeadRecord]:
+    return list(map(HeadRecord.of_row, rows_in(table)))
+
+
+def _head_of(row: str | dict[str, Any]) -> HeadRecord:
+    return HeadRecord.of_row(json.loads(row) if isinstance(row, str) else row)
 
 
 def _check_about(about: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -80,7 +80,7 @@ class RoundRecord:
 
     def as_row(self) -> dict[str, Any]:
         """Return plain values by column."""
-        row = asdict(self)
+        row = {**vars(self)}  # plain values: asdict would copy each by recursion
         metrics = row.pop("metrics")
         return row | {METRIC + name: value for name, value in metrics.items()}
 

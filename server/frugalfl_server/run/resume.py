@@ -104,7 +104,11 @@ def with_choices_of(path: Path, settings: Settings) -> Settings:
     Raises:
         RunError: There is no such run.
     """
-    asked = {"refresh": settings.wire.asks_auto, "trainer": settings.train.trainer == "auto"}
+    asked = {
+        "refresh": settings.wire.asks_auto,
+        "trainer": settings.train.trainer == "auto",
+        "engine": settings.simulation.engine == "auto",
+    }
     run = RunDirectory.open(path)
     own, chosen = run.read_json("run.json")["settings"], run.chosen
     return settings.changed(**{key: own[key] for key in asked if asked[key] and key in chosen})

@@ -6,7 +6,7 @@ ours; its clients' energy, its checkpoints and who was in quarantine would be ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from frugalfl.blocks import Parameters
@@ -22,6 +22,9 @@ class TakesJson(Protocol):
 
     def write_json(self, name: str, value: Any) -> None:
         """Take a file of the run."""
+
+    def write_json_later(self, name: str, make: Callable[[], dict[str, Any]]) -> None:
+        """Take a file that goes with the tables, made when these are written."""
 
 
 class Sink(TakesJson, Protocol):
@@ -81,6 +84,10 @@ class RunSink:
         """Write a file."""
         self._run.write_json(name, value)
 
+    def write_json_later(self, name: str, make: Callable[[], dict[str, Any]]) -> None:
+        """Write a file with the tables."""
+        self._run.write_json_later(name, make)
+
     def write_model(self, model: Parameters, phase: str, number: int) -> None:
         """Write the newest model."""
         self._run.checkpoint(model, phase=phase, round=number)
@@ -112,6 +119,9 @@ class RowsOnly:
         """Leave them."""
 
     def write_json(self, name: str, value: Any) -> None:
+        """Leave it."""
+
+    def write_json_later(self, name: str, make: Callable[[], dict[str, Any]]) -> None:
         """Leave it."""
 
     def write_model(self, model: Parameters, phase: str, number: int) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-import numpy as np
-
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity
 from frugalfl.codec.entropy import decode_nonzeros, decode_tensors, encode_tensors, ideal_bits
@@ -50,7 +48,7 @@ class Range(Coder):
 
 
 def _symbols(tensors: list[Tensor]) -> list[Tensor]:
-    if any(not np.issubdtype(tensor.dtype, np.integer) for tensor in tensors):
+    if any(tensor.dtype.kind not in "iu" for tensor in tensors):
         raise CodecError("range codes symbols; put stochastic, nearest or sign before it")
     return [tensor.reshape(_matrix(tensor.shape)) for tensor in tensors]
 

@@ -15,6 +15,8 @@ import struct
 from collections.abc import Sequence
 from itertools import accumulate
 
+import numpy as np
+
 from frugalfl.blocks import Shape
 from frugalfl.calls import Call, arity, whole
 from frugalfl.codec.buffer import Reader
@@ -52,11 +54,14 @@ class Stochastic(Transform):
             CodecError: A value is beyond 2**31 steps.
         """
         step, side = choose_step(self._rule, tensors)
+        return self._rounded(tensors, step, seed), side
+
+    def _rounded(self, tensors: list[Tensor], step: float, seed: int) -> list[Tensor]:
         starts = accumulate((tensor.size for tensor in tensors), initial=0)
         return [
             round_by_seed(tensor, step, seed, first)
             for tensor, first in zip(tensors, starts, strict=False)
-        ], side
+        ]
 
     def backward(
         self, tensors: list[Tensor], side: Reader, shapes: Sequence[Shape], seed: int
@@ -92,11 +97,14 @@ class Steered(Stochastic):
     def __init__(self, noise: float, most: float) -> None:
         """Take the noise as a multiple of the update's power, and the largest base to count."""
         super().__init__(lambda tensors: noise * min(_base(tensors), most))
+        self._noise, self._most = noise, most
 
     def forward(self, tensors: list[Tensor], seed: int) -> tuple[list[Tensor], bytes]:
         """Return int32 symbols, step and base."""
-        symbols, side = super().forward(tensors, seed)
-        return symbols, side + struct.pack("<f", _base(tensors))[2:]
+        with np.errstate(over="ignore"):
+            base = _base(tensors)
+        step, side = choose_step(lambda _: self._noise * min(base, self._most), tensors)
+        return self._rounded(tensors, step, seed), side + struct.pack("<f", base)[2:]
 
 
 def _base(tensors: Sequence[Tensor]) -> float:

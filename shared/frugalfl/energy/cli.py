@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from frugalfl.energy import formats, parquet
 from frugalfl.energy.ledger import Ledger
+from frugalfl.energy.many_ledgers import FILE, ManyLedgers
 from frugalfl.energy.reading import Reading
 from frugalfl.energy.record import SERVER, EnergyRecord
 from frugalfl.energy.record_sums import Totals, spent
@@ -163,6 +164,10 @@ def read_records(source: Path) -> list[EnergyRecord]:
         if not table.is_file():
             raise RunError(f"{source} has no energy.parquet; is it a run directory?")
         records = parquet.read_records(table)
+    elif source.is_file() and source.name == FILE:
+        many = ManyLedgers(source)
+        records = [one for client in many.clients() for one in many.of(client).records()]
+        many.close()
     elif source.is_file():
         with Ledger(source) as ledger:
             records = ledger.records()

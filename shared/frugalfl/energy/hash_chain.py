@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from frugalfl.energy.record_json import parse
 
@@ -60,11 +60,17 @@ def mark_of(ledger: bytes) -> bytes:
     return hashlib.sha256(b"frugalfl energy ledger mark" + ledger).digest()[:PROOF_BYTES]
 
 
-def proven(ledger: bytes, head: Head) -> Head:
-    """Return a head with the mark and the proof of the ledger of that random name."""
+def proven(ledger: bytes, head: Head, mark: bytes = b"") -> Head:
+    """Return a head with the mark and the proof of the ledger of that random name.
+
+    Args:
+        ledger: The name.
+        head: Where the ledger ends.
+        mark: Of that ledger, if it is at hand.
+    """
     told = head.number.to_bytes(8, "big") + head.hash
     proof = hmac.digest(ledger, told, "sha256")[:PROOF_BYTES]
-    return replace(head, ledger=mark_of(ledger), proof=proof)
+    return Head(head.number, head.hash, mark or mark_of(ledger), proof)
 
 
 def is_proven(ledger: bytes, head: Head) -> bool:
@@ -74,9 +80,16 @@ def is_proven(ledger: bytes, head: Head) -> bool:
 
 def link(before: Head, text: str) -> Head:
     """Return the head after one more entry."""
-    number = before.number + 1
-    digest = hashlib.sha256(before.hash + number.to_bytes(8, "big") + text.encode())
-    return Head(number, digest.digest())
+    return link_all(before, [text])
+
+
+def link_all(before: Head, texts: Iterable[str]) -> Head:
+    """Return the head after several more entries."""
+    number, hash_ = before.number, before.hash
+    for text in texts:
+        number += 1
+        hash_ = hashlib.sha256(hash_ + number.to_bytes(8, "big") + text.encode()).digest()
+    return Head(number, hash_)
 
 
 def fault(start: Head, entries: Iterable[Entry], end: Head, seen: Mapping[int, bytes]) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.record_json import as_dict, canonical, from_dicts, parse
+from frugalfl.energy.record_json import from_dicts, items_of, object_of, parse
 
 #: Bounds of what is unpacked.
 MOST_RECORDS = 64
 _MOST_BYTES = 1 << 18
 _ALL, _EACH = "all", "each"
+_WINDOW_BITS, _MEMORY = 13, 5
 #: Both ends must have the same bytes here: a change is a change of the wire. The likeliest last.
 _DICTIONARY = (
     b'"gpu""dram""board""container""wall""rapl""hwmon""battery""lte""ethernet""wifi""loopback"'
@@ -36,18 +38,35 @@ _DICTIONARY = (
 
 def pack(records: Sequence[EnergyRecord]) -> bytes:
     """Return records as bytes; of no records, nothing."""
-    if not records:
+    if _latest and _latest[0] is records:  # as a ledger has just kept them
+        return bytes(_latest[1])
+    packed = pack_items([items_of(record) for record in records])
+    remember(records, packed)
+    return packed
+
+
+def pack_items(rows: Sequence[tuple[str, ...]]) -> bytes:
+    """Return records as bytes, by the items of their JSON."""
+    if not rows:
         return b""
-    rows = [as_dict(record) for record in records]
-    first, *others = rows
-    same = {
-        name: value
-        for name, value in first.items()
-        if [row[name] for row in others].count(value) == len(others)
-    }
-    each = [{name: value for name, value in row.items() if name not in same} for row in rows]
-    deflater = zlib.compressobj(9, zdict=_DICTIONARY)
-    return deflater.compress(canonical({_ALL: same, _EACH: each}).encode()) + deflater.flush()
+    first = rows[0]
+    alike = [column.count(column[0]) == len(rows) for column in zip(*rows, strict=True)]
+    same = object_of([item for item, is_same in zip(first, alike, strict=True) if is_same])
+    own = [place for place, is_same in enumerate(alike) if not is_same]
+    each = ",".join(object_of([row[place] for place in own]) for row in rows)
+    # A window and a memory that hold all there is to say: making larger ones takes longer than all.
+    deflater = zlib.compressobj(9, zlib.DEFLATED, _WINDOW_BITS, _MEMORY, zdict=_DICTIONARY)
+    text = f'{{"{_ALL}":{same},"{_EACH}":[{each}]}}'
+    return deflater.compress(text.encode()) + deflater.flush()
+
+
+def remember(records: Sequence[EnergyRecord], packed: bytes) -> None:
+    """Keep at hand what records are packed into: they are packed again for a reply."""
+    _latest[:] = [records, packed] if type(records) is tuple else []
+
+
+#: The records that were packed last, and what they were packed into; none at first.
+_latest: list[Any] = []
 
 
 def unpack(data: bytes) -> tuple[EnergyRecord, ...]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from frugalfl.energy.columns import DERIVED, PLAIN, flat, unflat
+from frugalfl.energy.columns import DERIVED, PLAIN, columns_of, plain_columns
 from frugalfl.energy.record import EnergyRecord
-from frugalfl.energy.record_json import as_dict, from_dict
+from frugalfl.energy.record_json import from_columns
 from frugalfl.energy.schema1 import upgrade_row
 from frugalfl.errors import MissingExtraError, RunError
 from frugalfl.foreign import MOST_BYTES, open_regular
@@ -16,6 +19,7 @@ from frugalfl.foreign import MOST_BYTES, open_regular
 if TYPE_CHECKING:
     import pyarrow
 
+_Made = TypeVar("_Made")
 #: Bounds of a table: 1,000 rounds of 1,000 clients with five phases each.
 _MOST_ROWS, _MOST_COLUMNS = 5_000_000, 1_000
 
@@ -36,8 +40,23 @@ def table_of(records: Iterable[EnergyRecord]) -> pyarrow.Table:
         MissingExtraError: pyarrow is not installed.
     """
     arrow, _ = _pyarrow()
-    rows = [flat(record) | {"readings": as_dict(record)["readings"]} for record in records]
-    return arrow.Table.from_pylist(rows, schema=_schema(arrow))
+    rows = list(records)
+    schema = _schema(arrow)
+    columns: dict[str, Any] = columns_of(rows)
+    columns["readings"] = _nested(arrow, schema.field("readings").type, rows)
+    return arrow.table(columns, schema=schema)
+
+
+def _nested(arrow: Any, kind: Any, records: Sequence[EnergyRecord]) -> Any:
+    """Return the readings of each record as one column."""
+    ends = accumulate((len(record.readings) for record in records), initial=0)
+    readings = [reading for record in records for reading in record.readings]
+    fields = list(kind.value_type)
+    parts = [
+        arrow.array(list(map(attrgetter(field.name), readings)), field.type) for field in fields
+    ]
+    structs = arrow.StructArray.from_arrays(parts, fields=fields)
+    return arrow.ListArray.from_arrays(arrow.array(list(ends), arrow.int32()), structs, type=kind)
 
 
 def write_table(table: pyarrow.Table, to: Path | BinaryIO) -> None:
@@ -57,10 +76,17 @@ def read_records(path: Path) -> list[EnergyRecord]:
         RunError: It cannot be read, or holds something else.
         MissingExtraError: pyarrow is not installed.
     """
-    try:
-        return [_record(row) for row in read_rows(path)]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
+    return _read(path, _records)
+
+
+def records_in(data: bytes) -> list[EnergyRecord]:
+    """Read a table in memory.
+
+    Raises:
+        ValueError: It cannot be read, or holds something else.
+        MissingExtraError: pyarrow is not installed.
+    """
+    return _made_of(io.BytesIO(data), _records)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -70,15 +96,45 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         RunError: It cannot be read.
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, parquet = _pyarrow()
+    return _read(path, _rows)
+
+
+def rows_in(data: bytes) -> list[dict[str, Any]]:
+    """Read any Parquet table in memory as plain rows.
+
+    Raises:
+        ValueError: It cannot be read.
+        MissingExtraError: pyarrow is not installed.
+    """
+    return _made_of(io.BytesIO(data), _rows)
+
+
+def _read(path: Path, make: Callable[[pyarrow.Table], list[_Made]]) -> list[_Made]:
     try:
         with open_regular(path) as file:
-            table = parquet.ParquetFile(file, page_checksum_verification=True)
-            _check_size(table.metadata)
-            rows: list[dict[str, Any]] = table.read().to_pylist()
-    except (arrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise RunError(f"cannot read {path}: {said}; put a sound copy in its place") from error
+            return _made_of(file, make)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}; put a sound copy in its place") from error
+
+
+def _made_of(file: BinaryIO, make: Callable[[pyarrow.Table], list[_Made]]) -> list[_Made]:
+    """Read a table, and make something of it.
+
+    Raises:
+        ValueError: It cannot be read, is too large, or nothing can be made of it.
+    """
+    arrow, parquet = _pyarrow()
+    wrong = OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError
+    try:
+        opened = parquet.ParquetFile(file, page_checksum_verification=True)
+        _check_size(opened.metadata)
+        return make(opened.read())
+    except (arrow.ArrowException, *wrong) as error:
+        raise ValueError(" ".join(str(error).split())[:200]) from error
+
+
+def _rows(table: pyarrow.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
 
@@ -91,10 +147,28 @@ def _check_size(about: Any) -> None:
         )
 
 
-def _record(row: dict[str, Any]) -> EnergyRecord:
-    if "readings" not in row:
-        return upgrade_row(row)  # type: ignore[no-any-return]
-    return from_dict(unflat(row, row["readings"]))
+def _records(table: pyarrow.Table) -> list[EnergyRecord]:
+    """Check what a table holds, column by column.
+
+    Raises:
+        ValueError: It holds something else than energy records.
+        KeyError: It lacks a column.
+    """
+    if "readings" not in table.column_names:
+        return [upgrade_row(row) for row in table.to_pylist()]
+    arrow, _ = _pyarrow()
+    lists = table.column("readings").combine_chunks()
+    kind = lists.type
+    if not (arrow.types.is_list(kind) and arrow.types.is_struct(kind.value_type)):
+        raise ValueError(f"its readings are {kind}")
+    if lists.null_count:
+        raise ValueError("a record of it has no list of readings")
+    names = [field.name for field in kind.value_type]
+    values = [part.to_pylist() for part in lists.flatten().flatten()]
+    readings = dict(zip(names, values, strict=True))
+    names = [name for name in PLAIN if name in table.column_names]
+    plain = plain_columns({name: table.column(name).to_pylist() for name in names})
+    return from_columns(plain, readings, lists.value_lengths().to_pylist())
 
 
 def _schema(arrow: Any) -> pyarrow.Schema:

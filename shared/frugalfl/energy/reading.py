@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: What a reading may be of. A board holds the others: see :func:`countable_readings`.
@@ -36,12 +36,14 @@ class Reading:
     uncertainty_rel: float | None
 
 
-def countable_readings(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+def countable_readings(readings: Sequence[Reading]) -> tuple[Reading, ...]:
     """Return the readings that add up to a window's joules, each joule once.
 
     A board's reading already holds what its processor, memory, accelerator and radio used, so the
     others are then detail; without one, or where it is unknown, they are the sum.
     """
+    if len(readings) == 1 and readings[0].energy_j is not None:
+        return tuple(readings)  # as nearly all records have it
     known = tuple(reading for reading in readings if reading.energy_j is not None)
     boards = tuple(reading for reading in known if reading.component == "board")
     return boards or known

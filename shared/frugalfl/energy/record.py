@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any, NamedTuple
 
 from frugalfl.energy.electricity import Electricity
 from frugalfl.energy.meter import Window
@@ -67,17 +67,17 @@ class EnergyRecord:
     @property
     def measured_j(self) -> float | None:
         """Joules above idle from meters; ``None``: none was metered."""
-        return known_sum(r.energy_j for r in countable_readings(self.readings) if r.measured)
+        return joules_of(self).measured_j
 
     @property
     def estimated_j(self) -> float | None:
         """Joules above idle from models; ``None``: none was estimated."""
-        return known_sum(r.energy_j for r in countable_readings(self.readings) if not r.measured)
+        return joules_of(self).estimated_j
 
     @property
     def idle_j(self) -> float | None:
         """Joules that the device would have used anyway; ``None``: not known."""
-        return known_sum(reading.idle_j for reading in countable_readings(self.readings))
+        return joules_of(self).idle_j
 
     @property
     def measured_g(self) -> float | None:
@@ -88,6 +88,37 @@ class EnergyRecord:
     def estimated_g(self) -> float | None:
         """Grams of CO2e of ``estimated_j``; ``None``: not known."""
         return None if self.grid is None else self.grid.grams(self.estimated_j)
+
+
+class Joules(NamedTuple):
+    """What a record's readings add up to (J), each ``None`` if it is not known."""
+
+    measured_j: float | None
+    estimated_j: float | None
+    idle_j: float | None
+
+
+_UNKNOWN = Joules(None, None, None)
+
+
+def joules_of(record: EnergyRecord) -> Joules:
+    """Return a record's joules, measured, estimated and idle, at one look at its readings."""
+    if len(record.readings) != 1:
+        return _sums_of(countable_readings(record.readings))
+    (reading,) = record.readings  # as nearly all have: nothing is to be added
+    if reading.energy_j is None:
+        return _UNKNOWN
+    if reading.measured:
+        return Joules(reading.energy_j, None, reading.idle_j)
+    return Joules(None, reading.energy_j, reading.idle_j)
+
+
+def _sums_of(readings: Sequence[Reading]) -> Joules:
+    return Joules(
+        known_sum(one.energy_j for one in readings if one.measured),
+        known_sum(one.energy_j for one in readings if not one.measured),
+        known_sum(one.idle_j for one in readings),
+    )
 
 
 def record_of(window: Window, **about: Any) -> EnergyRecord:
@@ -105,6 +136,26 @@ def record_of(window: Window, **about: Any) -> EnergyRecord:
         readings=tuple(map(round_reading, window.readings)),
         **about,
     )
+
+
+def record_from(about: Mapping[str, Any], phase: str, **own: Any) -> EnergyRecord:
+    """Make a record of fields that are as they have to be, for many devices at once.
+
+    The constructor of a frozen class sets one field after the other, which takes four times as
+    long.
+
+    Args:
+        about: Fields that all records of a device share in a round.
+        phase: Of the record.
+        own: The others; what goes without saying may be left out.
+    """
+    made = object.__new__(EnergyRecord)
+    vars(made).update(_BY_DEFAULT, phase=phase, **about, **own)
+    return made
+
+
+#: Fields that have a default.
+_BY_DEFAULT = {one.name: one.default for one in fields(EnergyRecord) if one.default is not MISSING}
 
 
 def round_reading(reading: Reading) -> Reading:

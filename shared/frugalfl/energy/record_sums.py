@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from frugalfl.energy.record import EnergyRecord, known_sum
+from frugalfl.energy.record import EnergyRecord, Joules, joules_of, known_sum
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,21 @@ class Totals:
 def totals(records: Iterable[EnergyRecord]) -> Totals:
     """Add up records, measured and estimated apart."""
     rows = list(records)
-    known = [r for r in rows if r.measured_j is not None or r.estimated_j is not None]
+    joules = list(map(joules_of, rows))
+    measured_j = [one.measured_j for one in joules]
+    estimated_j = [one.estimated_j for one in joules]
+    known = [row for row, one in zip(rows, joules, strict=True) if _is_known(one)]
     scored = [r for r in rows if r.correct is not None]
     correct = sum(r.correct or 0 for r in scored) if scored else None
     return Totals(
         records=len(rows),
         unknown=len(rows) - len(known),
-        cpu_s=known_sum(r.cpu_s for r in rows),
-        measured_j=known_sum(r.measured_j for r in rows),
-        estimated_j=known_sum(r.estimated_j for r in rows),
-        idle_j=known_sum(r.idle_j for r in rows),
-        measured_g=known_sum(r.measured_g for r in rows),
-        estimated_g=known_sum(r.estimated_g for r in rows),
+        cpu_s=known_sum([r.cpu_s for r in rows]),
+        measured_j=known_sum(measured_j),
+        estimated_j=known_sum(estimated_j),
+        idle_j=known_sum([one.idle_j for one in joules]),
+        measured_g=known_sum(map(_grams, rows, measured_j)),
+        estimated_g=known_sum(map(_grams, rows, estimated_j)),
         ungridded=sum(r.grid is None for r in known),
         correct=correct,
         measured_j_per_correct=_each(known_sum(r.measured_j for r in scored), correct),
@@ -78,10 +81,36 @@ def spent(records: Iterable[EnergyRecord]) -> Totals:
     what the device used. Unlike :func:`totals`, such sums must not be added up further.
     """
     rows = list(records)
-    whole, work = totals(rows), [r for r in rows if r.wall_s is not None]
-    if work and all(r.measured_j is None and r.estimated_j is None for r in work):
-        return replace(whole, measured_j=None, estimated_j=None, measured_g=None, estimated_g=None)
-    return whole
+    if not _is_work_known(rows):
+        return replace(
+            totals(rows), measured_j=None, estimated_j=None, measured_g=None, estimated_g=None
+        )
+    return totals(rows)
+
+
+def spent_joules(records: Sequence[EnergyRecord]) -> tuple[float | None, float | None]:
+    """Return of the same only the joules, measured and estimated."""
+    if not _is_work_known(records):
+        return None, None
+    joules = list(map(joules_of, records))
+    return (
+        known_sum([one.measured_j for one in joules]),
+        known_sum([one.estimated_j for one in joules]),
+    )
+
+
+def _is_work_known(records: Sequence[EnergyRecord]) -> bool:
+    """Say whether the joules of any work are known, if there was any."""
+    work = [record for record in records if record.wall_s is not None]
+    return not work or any(_is_known(joules_of(record)) for record in work)
+
+
+def _is_known(joules: Joules) -> bool:
+    return joules.measured_j is not None or joules.estimated_j is not None
+
+
+def _grams(record: EnergyRecord, joules: float | None) -> float | None:
+    return None if record.grid is None else record.grid.grams(joules)
 
 
 def _each(joules: float | None, correct: int | None) -> float | None:

@@ -27,7 +27,8 @@ class Recorder:
 
     def __init__(self, meter: Meter, **about: Any) -> None:
         self._meter = meter
-        self._about = about
+        #: Fields that are the same in all records.
+        self.about = about
         self._records: list[EnergyRecord] = []
 
     @contextmanager
@@ -42,7 +43,7 @@ class Recorder:
         outcome = Outcome()
         with self._meter.window(phase, apart) as window:
             yield outcome
-        self.add(record_of(window, correct=outcome.correct, **self._about, **about))
+        self.add(record_of(window, correct=outcome.correct, **self.about, **about))
 
     def add(self, record: EnergyRecord) -> None:
         """Add a record that was made elsewhere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from frugalfl.energy.hash_chain import Head
 from frugalfl.energy.ledger import Ledger, LedgerCheck
+from frugalfl.energy.many_ledgers import FILE, LedgerOfMany, ManyLedgers
 from frugalfl.energy.parquet import read_records, read_rows
 from frugalfl.energy.record import EnergyRecord
 from frugalfl.energy.record_json import parse, to_text
@@ -16,6 +18,7 @@ from frugalfl.errors import RunError
 
 #: What a run keeps of who is who (written by ``frugalfl_server.cohort.identity``).
 IDENTITIES = "identities.json"
+_AnyLedger = Ledger | LedgerOfMany
 
 
 @dataclass
@@ -54,8 +57,11 @@ def verify_ledger(path: Path, run: Path | None) -> Findings:
     Raises:
         RunError: The ledger or the run cannot be read.
     """
-    findings = Findings()
-    _verify(path, path.name, findings, _heads_told(run))
+    findings, told = Findings(), _heads_told(run)
+    if path.name == FILE:
+        _verify_many(path, path.name, findings, told)
+    else:
+        _verify_file(path, path.name, findings, told)
     return findings
 
 
@@ -66,7 +72,8 @@ def verify_run(run: Path) -> Findings:
         RunError: The run cannot be read, or has no ledgers in it.
     """
     paths = sorted(run.glob("devices/client-*/ledger.sqlite"))
-    if not paths:
+    many = run / "devices" / FILE
+    if not paths and not many.is_file():
         raise RunError(
             f"{run} has no ledgers in it: they are on the devices; copy one here, and "
             f"frugalfl energy verify LEDGER --against {run}"
@@ -74,8 +81,33 @@ def verify_run(run: Path) -> Findings:
     told = _heads_told(run)
     findings = Findings()
     for path in paths:
-        _verify(path, str(path.relative_to(run)), findings, told)
+        _verify_file(path, str(path.relative_to(run)), findings, told)
+    if many.is_file():
+        _verify_many(many, str(many.relative_to(run)), findings, told)
     return findings
+
+
+def _verify_file(path: Path, name: str, findings: Findings, told: _Told) -> None:
+    if not path.is_file():
+        raise RunError(f"there is no ledger at {path}")
+    with Ledger(path) as ledger:
+        _verify(ledger, name, findings, told)
+
+
+def _verify_many(path: Path, name: str, findings: Findings, told: _Told) -> None:
+    """Verify the ledgers of simulated devices, which are in one file."""
+    if not path.is_file():
+        raise RunError(f"there are no ledgers at {path}")
+    heads, rows = defaultdict[str, Any](list), defaultdict[str, Any](list)
+    for head in told.heads:
+        heads[head["client"]].append(head)
+    for row in told.rows:
+        rows[row.client].append(row)
+    many = ManyLedgers(path)
+    for client in many.clients():
+        own = _Told(heads[str(client)], rows[str(client)], told.refused)
+        _verify(many.of(client), f"{name}, client {client}", findings, own)
+    many.close()
 
 
 def _heads_told(run: Path | None) -> _Told:
@@ -100,42 +132,39 @@ def _marks_refused(path: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _verify(path: Path, name: str, findings: Findings, told: _Told) -> None:
-    if not path.is_file():
-        raise RunError(f"there is no ledger at {path}")
-    with Ledger(path) as ledger:
-        clients = ledger.clients()
-        heads = [head for head in told.heads if head["client"] in clients]
-        own = [head for head in heads if _is_own(ledger, head)]
-        seen = {head["number"]: bytes.fromhex(head["hash"]) for head in own}
-        check = ledger.verify(seen)
-        findings.ledgers += 1
-        findings.records += check.records
-        findings.sealed += check.sealed
-        findings.compared += len(seen)
-        fault = check.fault
-        if not fault and len(own) < len(heads):
-            others = [head for head in heads if head not in own]
-            note = f"{len(others)} of {len(heads)} heads of the run for {_whose(others[0])}"
-            if own or ledger.mark.hex() in told.refused:
-                findings.notes.append(
-                    f"{name}: {note} were not told by this ledger: they say nothing about it"
-                )
-            else:
-                fault = (
-                    f"{note} were told by another ledger, none by this one: another device took "
-                    "part as this client, or this ledger was begun anew; no record of it was "
-                    "compared"
-                )
-        if not fault:
-            rows = [row for row in told.rows if row.client in clients and _is_of(row, heads, own)]
-            findings.compared += len(rows)
-            fault = _missing(ledger, check, rows)
+def _verify(ledger: _AnyLedger, name: str, findings: Findings, told: _Told) -> None:
+    clients = ledger.clients()
+    heads = [head for head in told.heads if head["client"] in clients]
+    own = [head for head in heads if _is_own(ledger, head)]
+    seen = {head["number"]: bytes.fromhex(head["hash"]) for head in own}
+    check = ledger.verify(seen)
+    findings.ledgers += 1
+    findings.records += check.records
+    findings.sealed += check.sealed
+    findings.compared += len(seen)
+    fault = check.fault
+    if not fault and len(own) < len(heads):
+        others = [head for head in heads if head not in own]
+        note = f"{len(others)} of {len(heads)} heads of the run for {_whose(others[0])}"
+        if own or ledger.mark.hex() in told.refused:
+            findings.notes.append(
+                f"{name}: {note} were not told by this ledger: they say nothing about it"
+            )
+        else:
+            fault = (
+                f"{note} were told by another ledger, none by this one: another device took "
+                "part as this client, or this ledger was begun anew; no record of it was "
+                "compared"
+            )
+    if not fault:
+        rows = [row for row in told.rows if row.client in clients and _is_of(row, heads, own)]
+        findings.compared += len(rows)
+        fault = _missing(ledger, check, rows)
     if fault:
         findings.faults.append(f"{name}: {fault}")
 
 
-def _is_own(ledger: Ledger, row: Mapping[str, Any]) -> bool:
+def _is_own(ledger: _AnyLedger, row: Mapping[str, Any]) -> bool:
     """Say whether a row of the run's heads was told by this ledger; older runs have no proofs."""
     try:
         mark, proof = (bytes.fromhex(row.get(name) or "") for name in ("ledger", "proof"))
@@ -157,7 +186,7 @@ def _is_of(
     return not came_with or any(head in own for head in came_with)
 
 
-def _missing(ledger: Ledger, check: LedgerCheck, rows: list[EnergyRecord]) -> str:
+def _missing(ledger: _AnyLedger, check: LedgerCheck, rows: list[EnergyRecord]) -> str:
     """Name the first of the run's rows that the ledger does not hold as it stands there."""
     records = ledger.records()
     held = set(map(to_text, records))

@@ -8,12 +8,20 @@ from functools import cached_property
 from frugalfl.delays import Delays, parse_delays
 from frugalfl.settings.keys import need, setting
 
+#: How simulated clients train.
+ENGINES = ("auto", "cohort", "sequential")
+
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """How many there are, and how long each takes to answer."""
+    """How many there are, how they are simulated, and how long each takes to answer."""
 
     clients: int = setting(40, "clients of a simulation")
+    engine: str = setting(
+        "auto",
+        "simulated clients train all at once (cohort), one after the other (sequential), or as the "
+        "model and the trainer allow (auto)",
+    )
     delays: str = setting(
         "",
         "seconds that simulated clients take to answer: 1 s * 32, 10 s * 8; empty: not simulated",
@@ -21,6 +29,7 @@ class SimulationSettings:
 
     def __post_init__(self) -> None:
         need(self.clients >= 1, "clients", self.clients, "at least 1")
+        need(self.engine in ENGINES, "engine", self.engine, "auto, cohort or sequential")
         _ = self.clock
 
     @cached_property

@@ -7,6 +7,7 @@ Array, and compresses none. The bytes are frames, one after the other.
 from __future__ import annotations
 
 import hashlib
+from copy import copy
 from typing import Protocol
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
@@ -25,6 +26,9 @@ ARRAYS, CONFIG, METRICS, LEDGER = "arrays", "config", "metrics", "ledger"
 FRAMES, PROGRAM = "frames", "program"
 #: Fields of requests.
 RESUMED, AGAIN, _CARRYING = "resumed", "again", "carrying"
+
+#: What frames are put into, before they are.
+_NO_FRAMES, _NO_ARRAYS = Array(dtype="uint8", shape=(0,), stype=STYPE, data=b""), ArrayRecord()
 
 
 class WithModel(Protocol):
@@ -111,7 +115,11 @@ def program_length_of(content: RecordDict) -> int:
 
 def pack_bytes(data: bytes) -> ArrayRecord:
     """Return bytes as the one array of a message."""
-    return ArrayRecord({FRAMES: Array(dtype="uint8", shape=(len(data),), stype=STYPE, data=data)})
+    array = copy(_NO_FRAMES)  # Flower's constructors find out first which of six they are
+    array.shape, array.data = (len(data),), data
+    record = _NO_ARRAYS.copy()
+    record[FRAMES] = array
+    return record
 
 
 def pack_sent(request: WithModel, config: ConfigRecord) -> ArrayRecord:

@@ -206,7 +206,7 @@ def pack_scores(metrics: MetricRecord, reply: TellingOfModel) -> None:
         metrics[_TALLY] = list(reply.tally)
 
 
-def read_scores(metrics: MetricRecord) -> tuple[float | None, int]:
+def read_scores(metrics: Any) -> tuple[float | None, int]:
     """Read the accuracy that a client measured, and on how many rows.
 
     Raises:
@@ -219,7 +219,7 @@ def read_scores(metrics: MetricRecord) -> tuple[float | None, int]:
     return accuracy, scored
 
 
-def read_tally(metrics: MetricRecord) -> tuple[float, ...]:
+def read_tally(metrics: Any) -> tuple[float, ...]:
     """Return a client's sums over its rows; empty where it sent none.
 
     Raises:

@@ -29,6 +29,15 @@ def read_record(content: RecordDict, name: str, kind: type) -> Any:
     return record
 
 
+def read_fields(content: RecordDict, name: str, kind: type) -> dict[str, Any]:
+    """Return a record's fields as they are looked at quickly; they are not to be changed.
+
+    Raises:
+        FrameError: The record is missing, or of another kind.
+    """
+    return dict(read_record(content, name, kind).items())
+
+
 def read_item(record: Any, name: str) -> Any:
     """Return a field of a record.
 

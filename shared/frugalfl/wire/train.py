@@ -49,10 +49,10 @@ from frugalfl.wire.fields import (
     MOST_COUNT,
     read_any_text,
     read_count,
+    read_fields,
     read_name,
     read_number,
     read_numbers,
-    read_record,
     read_text,
     read_whole,
 )
@@ -194,7 +194,7 @@ def unpack_request(message: Message) -> TrainRequest:
         FrameError: Something that belongs there is missing.
     """
     content = unfold(message.content)
-    config = config_of_ours(content)
+    config = dict(config_of_ours(content).items())
     epochs = read_whole(config, _EPOCHS) if _EPOCHS in config else 0
     mu = read_number(config, PROXIMAL_MU) if PROXIMAL_MU in config else 0.0
     if not 0 <= epochs <= _MOST_EPOCHS or not 0 <= mu < math.inf:
@@ -241,8 +241,8 @@ def unpack_reply(message: Message) -> TrainReply:
         FrameError: Something that belongs there is missing or of another type.
     """
     content = unfold(message.content)
-    metrics = read_record(content, METRICS, MetricRecord)
-    ledger = read_record(content, LEDGER, ConfigRecord)
+    metrics = read_fields(content, METRICS, MetricRecord)
+    ledger = read_fields(content, LEDGER, ConfigRecord)
     trainer, programs = read_trainer(ledger)
     accuracy, scored = read_scores(metrics)
     return TrainReply(

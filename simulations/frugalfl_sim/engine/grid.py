@@ -1,7 +1,8 @@
 """An in-process Flower Grid: the same ServerApp and ClientApp, one process, no network.
 
 Messages are real Flower messages and are copied on the way, so that neither end can see what the
-other does to them. The clients of a round train one after the other.
+other does to them. The clients of a round train one after the other, or as a cohort, if one is
+given (:mod:`frugalfl_sim.engine.cohort_answers`).
 
 With the setting ``delays`` there is a simulated clock. A client trains when it is asked, and its
 reply is there so many simulated seconds later; waiting for a reply moves the clock, and nothing
@@ -10,11 +11,11 @@ ever sleeps. So the order of the replies is that of simulated time, the same in 
 
 from __future__ import annotations
 
-import copy
 import math
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flwr.app import Context, Error, Message, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
@@ -26,6 +27,12 @@ from flwr.supercore.task_identity import TaskIdentity
 from frugalfl.answer import why_no_answer
 from frugalfl.delays import parse_delays
 from frugalfl.energy.device_mix import parse_device_mix
+from frugalfl_client.app import app as own_app
+from frugalfl_client.device import ContextWithDevice
+from frugalfl_sim.engine.copy_message import addressed, copy_message
+
+if TYPE_CHECKING:
+    from frugalfl_sim.engine.fleet import Fleet
 
 #: Node ids are free to choose; these look unlike client numbers, so that mix-ups show.
 _FIRST_NODE = 1000
@@ -45,6 +52,7 @@ class InProcessGrid(Grid):
         config: UserConfig,
         devices: Path,
         run_id: int = 1,
+        fleet: Fleet | None = None,
     ) -> None:
         """Make one Flower context for each client.
 
@@ -54,6 +62,8 @@ class InProcessGrid(Grid):
             config: The run config that clients see.
             devices: Folder for the devices' own disks, one folder each.
             run_id: Flower's number of the run.
+            fleet: What clients have in common; ``None``: each has files of its own in its folder,
+                and answers alone.
         """
         TaskIdentity.run_id, TaskIdentity.task_id = run_id, 1
         TaskIdentity.node_id = SUPERLINK_NODE_ID
@@ -62,9 +72,14 @@ class InProcessGrid(Grid):
         self._replies: dict[str, tuple[float, Message]] = {}  # when it is there; in sending order
         self._delays = parse_delays(str(config.get("delays", "")))
         self._now_s = 0.0
-        fleet = parse_device_mix(str(config.get("device", "generic")))
+        self._fleet = fleet
+        # What a cohort answers is what our own app would answer.
+        self._answers = fleet.answers if fleet is not None and client_app is own_app else None
+        self._ids = count(1)
+        mix = parse_device_mix(str(config.get("device", "generic")))
+        make = Context if fleet is None else fleet.context
         self._contexts: Mapping[int, Context] = {
-            _FIRST_NODE + number: Context(
+            _FIRST_NODE + number: make(
                 run_id=run_id,
                 node_id=_FIRST_NODE + number,
                 node_config={
@@ -74,7 +89,7 @@ class InProcessGrid(Grid):
                     # Whoever simulates has all rows anyway: the same seed gives the same run.
                     "seed": int(config.get("seed", 0)),
                     "smallest-batch": 1,
-                    "link": fleet.of(number).link or "loopback",
+                    "link": mix.of(number).link or "loopback",
                     "approved": "any",  # server and devices are one
                 },
                 state=RecordDict(),
@@ -118,8 +133,14 @@ class InProcessGrid(Grid):
         return list(self._contexts)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Let each addressed client answer, in order, and keep the replies."""
-        return [self._deliver(copy.deepcopy(message)) for message in messages]
+        """Let each addressed client answer, and keep the replies in the order of the messages."""
+        asked = [addressed(message, self._next_id()) for message in messages]
+        cohort = self._cohort(asked)
+        for message in asked:
+            self._deliver(message, cohort.get(message.metadata.message_id))
+        if self._fleet is not None:
+            self._fleet.flush()
+        return [message.metadata.message_id for message in asked]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Hand over the replies to these messages that are there, in the order of their coming.
@@ -140,22 +161,50 @@ class InProcessGrid(Grid):
         self._now_s = max([self._now_s, *(self._replies[one][0] for one in sent)])
         return [self._replies.pop(one)[1] for one in sent]
 
-    def _deliver(self, message: Message) -> str:
-        _identify(message)
+    def _cohort(self, asked: Sequence[Message]) -> dict[str, Message]:
+        """Return the replies of those that can answer together, by the id of what they answer."""
+        answers = self._answers
+        if answers is None:
+            return {}
+        together = []
+        asked_before = set[int]()
+        for message in asked:
+            node = message.metadata.dst_node_id
+            context = self._contexts.get(node)
+            if (
+                isinstance(context, ContextWithDevice)
+                and node not in asked_before  # what it is asked next builds on this
+                and answers.takes(message, context)
+            ):
+                together.append((message, context))
+            asked_before.add(node)
+        replies = answers.answer(together) if together else []
+        return {
+            message.metadata.message_id: reply
+            for (message, _), reply in zip(together, replies, strict=True)
+        }
+
+    def _deliver(self, message: Message, reply: Message | None) -> None:
+        """Keep the reply to a message; ``None``: its client answers now, alone."""
         context = self._contexts.get(message.metadata.dst_node_id)
         if context is None:
             reason = f"no node {message.metadata.dst_node_id}"
             reply = Message(Error(ErrorCode.NODE_UNAVAILABLE, reason), reply_to=message)
-        else:
-            reply = copy.deepcopy(self._client_app(message, context))
+        elif reply is None:
+            reply = self._client_app(copy_message(message), context)
             if wrong := why_no_answer(reply, message):
                 reply = Message(
                     Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, wrong), reply_to=message
                 )
+            reply = copy_message(reply)
+        if context is not None:
             self._answered(message, reply)
-        _identify(reply)
+        reply.metadata.__dict__["_message_id"] = self._next_id()
         self._replies[message.metadata.message_id] = (self._now_s + self._delay_of(context), reply)
-        return message.metadata.message_id
+
+    def _next_id(self) -> str:
+        """Return an id of a message, which Flower's own storage would give; there is none here."""
+        return f"{next(self._ids):032x}"
 
     def _delay_of(self, context: Context | None) -> float:
         if self._delays is None or context is None:
@@ -164,11 +213,6 @@ class InProcessGrid(Grid):
 
     def _answered(self, message: Message, reply: Message) -> None:
         """Called with every exchange; a subclass may count."""
-
-
-def _identify(message: Message) -> None:
-    # Flower sets the id when a message enters its own storage; there is none here.
-    message.metadata.__dict__["_message_id"] = uuid.uuid4().hex
 
 
 def server_context(run_config: UserConfig, node_config: UserConfig) -> Context:
