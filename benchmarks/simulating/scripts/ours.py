@@ -10,7 +10,6 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
-from frugalfl_sim.engine.cohort import CohortTrainer, Job
 from measured import BATCH, LEARNING_RATE, Rounds, Workload, parser
 from nets import NETS, accuracy_of
 
@@ -18,6 +17,7 @@ from frugalfl import Examples, Task
 from frugalfl.blocks import Layout
 from frugalfl.modules import read_parameters
 from frugalfl.settings import Settings
+from frugalfl_sim.engine.cohort import CohortTrainer, Job
 
 
 def main() -> None:
