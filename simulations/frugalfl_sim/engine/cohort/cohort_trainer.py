@@ -29,6 +29,8 @@ from frugalfl_sim.engine.cohort.chunk import Chunk
 from frugalfl_sim.engine.cohort.job import Job
 from frugalfl_sim.engine.cohort.train_by_vmap import train_by_vmap
 
+#: The ways of training a cohort.
+BY_HAND, BY_VMAP, ONE_BY_ONE = "by hand", "by vmap", "one by one"
 #: Most clients of one chunk, and the most memory (B) that a step of a chain's may take.
 _MOST_CLIENTS, _MOST_BYTES = 128, 8 << 20
 #: Of the steps of a chunk's clients the largest over the smallest, if those who are done go along.
@@ -56,13 +58,22 @@ class CohortTrainer:
         self._settings = settings
         self._alone = TorchTrainer(task, settings)
         self._named = isinstance(task.loss, str)
+        self._by_hand = True
         self._key: Any = None
         self._chain: Chain | None = None
+        self.why_not = ""
         drawn = random_state()
         try:
             self.why_not = self._find_why_not()
         finally:
             set_random_state(drawn)
+
+    @property
+    def way(self) -> str:
+        """How jobs are trained, those of the shapes that came last."""
+        if self.why_not:
+            return ONE_BY_ONE
+        return BY_VMAP if self._chain is None else BY_HAND
 
     def train(self, jobs: Sequence[Job]) -> list[Trained | DivergedError]:
         """Return what came of each job, in their order.
@@ -155,7 +166,7 @@ class CohortTrainer:
         if key != self._key:
             self._key, self._chain = key, None
             # Of the losses with a name, only that of one class a row is written out.
-            if not (self._named and (job.examples.y.ndim > 1 or job.examples.y.dtype != np.int64)):
+            if self._by_hand and not (self._named and (job.examples.y.ndim > 1 or job.examples.y.dtype != np.int64)):
                 self._chain = chain_of(self._module_for(chunk), job.examples.x.shape[1:])
         return self._chain
 
@@ -186,10 +197,15 @@ class CohortTrainer:
             return "its model keeps running statistics or other buffers"
         if any(isinstance(one, torch.nn.modules.dropout._DropoutNd) for one in module.modules()):
             return "its model drops out units by chance"
+        jobs = self._tried_jobs()
+        why_not = "" if jobs is None else self._why_not_for(jobs)
+        if why_not and self._by_hand and self.way == BY_HAND:
+            self._by_hand, self._key, self._chain = False, None, None
+            why_not = self._why_not_for(jobs or [])
+        return why_not
+
+    def _why_not_for(self, jobs: Sequence[Job]) -> str:
         try:
-            jobs = self._tried_jobs()
-            if jobs is None:
-                return ""
             alone = [self._one(job) for job in jobs]
             together = [result for _, result in self._together(jobs, range(len(jobs)))]
         except (FrugalFLError, RuntimeError, ValueError, TypeError, NotImplementedError) as error:
