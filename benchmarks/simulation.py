@@ -44,6 +44,7 @@ import json
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,10 @@ def run_part(name: str, options: argparse.Namespace) -> dict[str, Any]:
         found = PARTS[name](options)
     except CannotRunError as error:
         found = {"why_not": str(error)}
-    if not name.startswith("engines"):
+    except Exception as error:  # a mistake in one part is no reason to lose the figures of others
+        traceback.print_exc()
+        found = {"why_not": f"{type(error).__name__}: {error}"}
+    if name not in WORKLOADS:
         print(f"{name}: {json.dumps(found)}", flush=True)
     return found
 
@@ -210,7 +214,7 @@ def main() -> None:
     os.chdir(ROOT)
     for name in (part for part in PARTS if part in options.only):
         found[name] = with_earlier(name, found.get(name, {}), run_part(name, options))
-    finish(options, {**summary_of(found), "parts": found})
+        finish(options, {**summary_of(found), "parts": found})  # after each: others may take long
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from simulating.environments import CannotRunError, last_line
 from simulating.watched import FRUGALFL
 from simulating.workload import APP
 
-_DEADLINE_S = 120
+_DEADLINE_S = 240
 
 
 def kill_and_resume(runs: int, rounds: int = 10) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def kill_and_resume(runs: int, rounds: int = 10) -> dict[str, Any]:
         raise CannotRunError("this version has no `frugalfl sweep`")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        words = ("sweep", APP, f"seed=1..{runs}", f"rounds={rounds}", "--runs", folder)
+        words = ("sweep", APP, f"seed=1..{runs}", f"rounds={rounds}", "--out", folder)
         _kill_after_one(words, folder)
         kept = _finished(folder)
         began = time.monotonic()
@@ -48,10 +48,13 @@ def kill_and_resume(runs: int, rounds: int = 10) -> dict[str, Any]:
 
 
 def _call(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [FRUGALFL, *map(str, words)], cwd=ROOT, capture_output=True, text=True,
-        timeout=_DEADLINE_S, check=False,
-    )  # fmt: skip
+    try:
+        return subprocess.run(
+            [FRUGALFL, *map(str, words)], cwd=ROOT, capture_output=True, text=True,
+            timeout=_DEADLINE_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise CannotRunError(f"the sweep took more than {_DEADLINE_S} s") from None
 
 
 def _kill_after_one(words: tuple[object, ...], folder: Path) -> None:

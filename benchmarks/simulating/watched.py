@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -51,6 +53,10 @@ class Watched:
         return statistics.median(after - before for before, after in itertools.pairwise(counted))
 
 
+#: What a run may take (s); the large federation is meant to take three minutes.
+_DEADLINE_S = 480.0
+
+
 def watch(words: Iterable[object], folder: Path, stop_after: int = 0, threads: int = 1) -> Watched:
     """Run ``frugalfl`` with these words.
 
@@ -61,7 +67,7 @@ def watch(words: Iterable[object], folder: Path, stop_after: int = 0, threads: i
         threads: For numerical libraries.
 
     Raises:
-        CannotRunError: It failed.
+        CannotRunError: It failed, or took too long.
     """
     found, began = Watched(), time.perf_counter()
     kept = {"COLUMNS": "200", "OMP_NUM_THREADS": str(threads)}
@@ -70,15 +76,27 @@ def watch(words: Iterable[object], folder: Path, stop_after: int = 0, threads: i
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert process.stderr is not None
-    for line in process.stderr:
-        found.said.append(line)
-        if _ROUND.match(line):
-            found.rounds_s.append(time.perf_counter() - began)
-            if len(found.rounds_s) == stop_after:
-                os.killpg(process.pid, signal.SIGKILL)
+    alarm = threading.Timer(_DEADLINE_S, _end, (process.pid,))
+    alarm.start()
+    with process.stderr as lines:
+        for line in lines:
+            found.said.append(line)
+            if _ROUND.match(line):
+                found.rounds_s.append(time.perf_counter() - began)
+                if len(found.rounds_s) == stop_after:
+                    _end(process.pid)
     _, status, used = os.wait4(process.pid, 0)
+    alarm.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     found.seconds, found.peak_mb = time.perf_counter() - began, used.ru_maxrss / 1024
-    if process.returncode and not stop_after:
-        raise CannotRunError(last_line("".join(found.said)))
+    if process.returncode and (not stop_after or len(found.rounds_s) < stop_after):
+        raise CannotRunError(
+            f"it ended with {process.returncode}: {last_line(''.join(found.said))}"
+        )
     return found
+
+
+def _end(group: int) -> None:
+    """End a process and what it started, as a power cut does."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)

@@ -10,9 +10,9 @@ from rendering.simulation_table import glance, render
 from simulating.environments import CannotRunError, environment_of, last_line
 from simulating.peers import PEERS, SCRIPTS, Peer
 from simulating.runs import figures_in, measure_peer, run_apart
-from simulating.watched import Watched
+from simulating.watched import Watched, watch
 from simulating.workload import app_task, write_workload
-from simulation import WORKLOADS, summary_of, with_earlier
+from simulation import PARTS, WORKLOADS, run_part, summary_of, with_earlier
 
 sys.path.insert(0, str(SCRIPTS))
 from measured import Workload
@@ -160,3 +160,14 @@ def test_the_summary_has_the_figures_that_are_promised():
 def test_at_a_glance_it_stands_beside_flower():
     engines = {"frugalfl": {"updates_per_s": 40000.0}, "flower-ray": {"updates_per_s": 200.0}}
     assert glance({"parts": {"engines": engines}})[3] == "200 times more"
+
+
+def test_a_run_that_fails_says_why():
+    with pytest.raises(CannotRunError, match="no-such-app"):
+        watch(["simulate", "no-such-app"], Path("."))
+
+
+def test_a_mistake_in_one_part_does_not_end_the_others(monkeypatch, capsys):
+    monkeypatch.setitem(PARTS, "demo", lambda options: {}["rounds"])
+    assert run_part("demo", None) == {"why_not": "KeyError: 'rounds'"}
+    assert "KeyError" in capsys.readouterr().err
