@@ -38,6 +38,7 @@ _MOST_RATIO = 1.5
 #: How far a batched training may be from a single one, beside the longest step of it.
 _TOLERANCE = 1e-3
 _TRIED_ROWS = 24
+_PLAIN_STEPS = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "clip_norm": 0.0}
 
 
 class CohortTrainer:
@@ -55,8 +56,6 @@ class CohortTrainer:
             TaskError: The task's model raised.
         """
         self._task = task
-        self._settings = settings
-        self._alone = TorchTrainer(task, settings)
         self._named = isinstance(task.loss, str)
         self._by_hand = True
         self._key: Any = None
@@ -64,9 +63,16 @@ class CohortTrainer:
         self.why_not = ""
         drawn = random_state()
         try:
+            # Plain steps: an adaptive optimiser makes a last bit of a tiny gradient a whole step.
+            self._take(settings.changed(**_PLAIN_STEPS))
             self.why_not = self._find_why_not()
+            self._take(settings)
         finally:
             set_random_state(drawn)
+
+    def _take(self, settings: Settings) -> None:
+        self._settings = settings
+        self._alone = TorchTrainer(self._task, settings)
 
     @property
     def way(self) -> str:
