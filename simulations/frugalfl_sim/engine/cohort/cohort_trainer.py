@@ -32,7 +32,7 @@ from frugalfl_sim.engine.cohort.train_by_vmap import train_by_vmap
 #: The ways of training a cohort.
 BY_HAND, BY_VMAP, ONE_BY_ONE = "by hand", "by vmap", "one by one"
 #: Most clients of one chunk, and the most memory (B) that a step of a chain's may take.
-_MOST_CLIENTS, _MOST_BYTES = 128, 8 << 20
+_MOST_CLIENTS, _MOST_BYTES = 128, 16 << 20
 #: Of the steps of a chunk's clients the largest over the smallest, if those who are done go along.
 _MOST_RATIO = 1.5
 #: How far a batched training may be from a single one, beside the longest step of it.
@@ -172,7 +172,9 @@ class CohortTrainer:
         if key != self._key:
             self._key, self._chain = key, None
             # Of the losses with a name, only that of one class a row is written out.
-            if self._by_hand and not (self._named and (job.examples.y.ndim > 1 or job.examples.y.dtype != np.int64)):
+            if self._by_hand and not (
+                self._named and (job.examples.y.ndim > 1 or job.examples.y.dtype != np.int64)
+            ):
                 self._chain = chain_of(self._module_for(chunk), job.examples.x.shape[1:])
         return self._chain
 

@@ -1,7 +1,8 @@
 """Layers of a chain, for many clients at once.
 
-Features have the shape ``(clients, rows, features)``; maps have ``(clients, channels, rows, *places)``,
-channels before rows, because a convolution is then one product with its own weights as they are.
+Features have the shape ``(clients, rows, features)``; maps have ``(clients, channels, *places, rows)``:
+so a convolution is one product with its own weights as they are, patches are copied in runs of as
+many numbers as there are rows, whatever the stride, and maps are features without being moved.
 
 A layer's forward keeps what its backward needs. Its backward hands the gradients of parameters to
 a receiver, and returns that of its input, unless nothing before it trains.
@@ -146,14 +147,13 @@ class Flatten:
     def forward(self, x: Tensor, receiver: Receiver) -> Tensor:
         """See :class:`Layer`."""
         self._shape = x.shape
-        return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], -1)
+        return x.flatten(1, -2).mT
 
     def backward(self, dy: Tensor, receiver: Receiver, wanted: bool) -> Tensor | None:
         """See :class:`Layer`."""
         if not wanted:
             return None
-        clients, channels, rows, *places = self._shape
-        return dy.view(clients, rows, channels, *places).transpose(1, 2).contiguous()
+        return dy.mT.reshape(self._shape)
 
 
 class Unflatten:
@@ -178,11 +178,11 @@ class Unflatten:
 
     def forward(self, x: Tensor, receiver: Receiver) -> Tensor:
         """See :class:`Layer`."""
-        return x.view(*x.shape[:2], *self._shape).transpose(1, 2).contiguous()
+        return x.mT.reshape(x.shape[0], *self._shape, x.shape[1])
 
     def backward(self, dy: Tensor, receiver: Receiver, wanted: bool) -> Tensor | None:
         """See :class:`Layer`."""
-        return dy.transpose(1, 2).flatten(2) if wanted else None
+        return dy.flatten(1, -2).mT if wanted else None
 
 
 class ByAutograd:
@@ -191,15 +191,22 @@ class ByAutograd:
     names = ()
     fresh = False
 
-    def __init__(self, function: Callable[[Tensor], Tensor], places: int | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        places: int | None = None,
+        pads: tuple[Shape, Shape] | None = None,
+    ) -> None:
         """Take the function.
 
         Args:
             function: On tensors of any shape; or, with ``places``, on ``(any, any, *places)``.
             places: How many axes maps have to have behind channels.
+            pads: The zeros before and behind each place, if it does nothing but put them there.
         """
         self._function = function
         self._places = places
+        self.pads = pads
 
     def shape_after(self, shape: Shape) -> Shape:
         """See :class:`Layer`."""
@@ -217,9 +224,11 @@ class ByAutograd:
         """See :class:`Layer`."""
         with torch.enable_grad():
             self._x = x.detach().requires_grad_()
-            inner = self._x if self._places is None else self._x.flatten(0, 1)
-            y = self._function(inner)
-            self._y = y if self._places is None else y.unflatten(0, x.shape[:2])
+            if self._places is None:
+                self._y = self._function(self._x)
+            else:
+                y = self._function(self._x.movedim(-1, 2).flatten(0, 1))
+                self._y = y.unflatten(0, x.shape[:2]).movedim(2, -1)
         return self._y.detach()
 
     def backward(self, dy: Tensor, receiver: Receiver, wanted: bool) -> Tensor | None:
@@ -232,4 +241,4 @@ class ByAutograd:
 
 def rows_for(shape: Sequence[int], rows: Tensor) -> Tensor:
     """Turn a batch of rows ``(clients, rows, *shape)`` into features or maps."""
-    return rows if len(shape) == 1 else rows.transpose(1, 2).contiguous()
+    return rows if len(shape) == 1 else rows.movedim(1, -1).contiguous()
