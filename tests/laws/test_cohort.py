@@ -24,7 +24,6 @@ from frugalfl_client.training.batches import batches
 from frugalfl_client.training.pytorch import TorchTrainer
 from frugalfl_sim.engine.cohort import CohortTrainer, Job, cohort_trainer, draw_batches
 
-
 ROOT = Path(__file__).parents[2]
 CLASSES = 4
 
@@ -127,7 +126,7 @@ def jobs_of(data, shape, model, changes):
         subspace = Subspace({name: whole[name].shape for name in names}, 20, 3)
     first = Job(
         whole, tuple(sorted(planned)), Examples(np.zeros((1, *shape), np.float32), np.zeros(1)),
-        0.05, (1,), proximal_mu=data.draw(st.sampled_from([0.0, 0.0, 0.3]), "mu"),
+        0.002 if "adam" in changes.get("optimizer", "") else 0.05, (1,), proximal_mu=data.draw(st.sampled_from([0.0, 0.0, 0.3]), "mu"),
         epochs=data.draw(st.integers(0, 3), "epochs"),
         smallest_batch=data.draw(st.integers(1, changes["batch_size"]), "least"), subspace=subspace,
     )  # fmt: skip
@@ -142,14 +141,20 @@ def jobs_of(data, shape, model, changes):
     return jobs
 
 
-def close(alone, together, within=2e-3):
-    """Check that two trainings gave the same, but for the last bits of floats."""
+def close(alone, together, adaptive=False):
+    """Check that two trainings gave the same, but for the last bits of floats.
+
+    Adam divides by a gradient's own size, so that last bits of small ones become whole steps: of
+    it the mean distance tells.
+    """
+    within = 2e-2 if adaptive else 2e-3
     assert together.loss == pytest.approx(alone.loss, rel=within, abs=1e-5)
     assert list(together.update) == list(alone.update)
     longest = max(abs(step).max() for step in alone.update.values())
     for name, step in alone.update.items():
         assert together.update[name].shape == step.shape
-        assert abs(together.update[name] - step).max() <= within * longest + 2e-6, name
+        apart = abs(together.update[name] - step)
+        assert (apart.mean() if adaptive else apart.max()) <= within * longest + 2e-6, name
 
 
 @pytest.mark.parametrize("kind", [*CHAINS, *OTHERS])
@@ -170,11 +175,10 @@ def test_together_by_hand_and_by_vmap_as_alone(kind, data):
         other = CohortTrainer(task, given_)
         assert other.way == "by vmap"
         others = other.train(jobs)
-    # Adam divides by a gradient's own size, so that last bits of small ones become steps.
-    within = 5e-2 if given_.train.local_optimizer.adaptive else 2e-3
+    adaptive = given_.train.local_optimizer.adaptive
     for one, two, three in zip(expected, found, others, strict=True):
-        close(one, two, within)
-        close(one, three, within)
+        close(one, two, adaptive)
+        close(one, three, adaptive)
 
 
 SHIPPED = {

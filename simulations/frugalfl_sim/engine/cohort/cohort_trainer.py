@@ -1,9 +1,10 @@
 """Local training of many clients at once, the fastest way that their model has.
 
-A model that is a chain of plain layers is batched by hand (:mod:`frugalfl_sim.engine.cohort.chain`),
-any other by ``torch.func.vmap``; what that cannot do is trained one client after the other. Each
-client trains on exactly the mini-batches that it trains on alone. Clients are sorted by their
-steps, so that those of about as many are batched together, in chunks that fit into a cache.
+A model that is a chain of plain layers is batched by hand
+(:mod:`frugalfl_sim.engine.cohort.chain`), any other by ``torch.func.vmap``; what that cannot do is
+trained one client after the other. Each client trains on exactly the mini-batches that it trains on
+alone. Clients are sorted by their steps, so that those of about as many are batched together, in
+chunks of bounded memory.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def _out_of_place(module: nn.Module) -> nn.Module:
         return module
     copied = nn.Module.__new__(type(module))
     copied.__dict__.update(module.__dict__)
-    copied.inplace = False
+    copied.__dict__["inplace"] = False
     return copied
 
 

@@ -41,7 +41,7 @@ class Convolution:
         """
         self._weight, self._bias, self._shape = weight, bias, shape
         self._strides, self._dilations, self._pads = strides, dilations, pads
-        self.names = (weight, bias) if bias else (weight,)
+        self.names: tuple[str, ...] = (weight, bias) if bias else (weight,)
 
     def shape_after(self, shape: Shape) -> Shape:
         """See ``Layer``."""
@@ -137,6 +137,6 @@ class Convolution:
         kernel = self._shape[2:]
         parts = patches.view(clients, channels, *kernel, *places, rows)
         for place in product(*map(range, kernel)):
-            index = (slice(None), slice(None), *place)
+            index: tuple[slice | int, ...] = (slice(None), slice(None), *place)
             windows[index].add_(parts[index])
         return self._inner(padded, tuple(before)).contiguous()

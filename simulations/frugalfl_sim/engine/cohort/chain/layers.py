@@ -1,8 +1,9 @@
 """Layers of a chain, for many clients at once.
 
-Features have the shape ``(clients, rows, features)``; maps have ``(clients, channels, *places, rows)``:
-so a convolution is one product with its own weights as they are, patches are copied in runs of as
-many numbers as there are rows, whatever the stride, and maps are features without being moved.
+Features have the shape ``(clients, rows, features)``; maps have
+``(clients, channels, *places, rows)``: so a convolution is one product with its own weights as they
+are, patches are copied in runs of as many numbers as there are rows, whatever the stride, and maps
+become features without being moved.
 
 A layer's forward keeps what its backward needs. Its backward hands the gradients of parameters to
 a receiver, and returns that of its input, unless nothing before it trains.
@@ -72,7 +73,7 @@ class Linear:
     def __init__(self, weight: str, bias: str, shape: Shape) -> None:
         """Take the parameters' names (bias: may be empty) and the weight's shape."""
         self._weight, self._bias, self._shape = weight, bias, shape
-        self.names = (weight, bias) if bias else (weight,)
+        self.names: tuple[str, ...] = (weight, bias) if bias else (weight,)
 
     def shape_after(self, shape: Shape) -> Shape:
         """See :class:`Layer`."""
@@ -105,7 +106,7 @@ class Linear:
 class Relu:
     """What is above 0, else 0."""
 
-    names = ()
+    names: tuple[str, ...] = ()
     fresh = True
 
     def __init__(self, in_place: bool) -> None:
@@ -133,7 +134,7 @@ class Relu:
 class Flatten:
     """Maps to features, in PyTorch's order: channels, then places."""
 
-    names = ()
+    names: tuple[str, ...] = ()
     fresh = False
 
     def shape_after(self, shape: Shape) -> Shape:
@@ -159,7 +160,7 @@ class Flatten:
 class Unflatten:
     """Features to maps, in PyTorch's order."""
 
-    names = ()
+    names: tuple[str, ...] = ()
     fresh = False
 
     def __init__(self, shape: Shape) -> None:
@@ -188,7 +189,7 @@ class Unflatten:
 class ByAutograd:
     """A function without parameters that treats rows alike, and maps channel by channel."""
 
-    names = ()
+    names: tuple[str, ...] = ()
     fresh = False
 
     def __init__(
@@ -228,7 +229,7 @@ class ByAutograd:
                 self._y = self._function(self._x)
             else:
                 y = self._function(self._x.movedim(-1, 2).flatten(0, 1))
-                self._y = y.unflatten(0, x.shape[:2]).movedim(2, -1)
+                self._y = y.view(*x.shape[:2], *y.shape[1:]).movedim(2, -1)
         return self._y.detach()
 
     def backward(self, dy: Tensor, receiver: Receiver, wanted: bool) -> Tensor | None:
