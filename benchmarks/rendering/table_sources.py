@@ -21,6 +21,7 @@ from rendering import (
     posts_table,
     prune_table,
     refresh_table,
+    simulation_table,
     subspaces_table,
     training_table,
     trees_table,
@@ -61,6 +62,7 @@ TABLES = {
     "uplink": Source("uplink", uplink_table.render),
     "aggregate": Source("aggregate", aggregate_table.render, aggregate_table.glance),
     "native": Source("native", native_table.render, native_table.glance),
+    "simulation": Source("simulation", simulation_table.render, simulation_table.glance),
     "training": Source("training", training_table.render, training_table.glance, "--federation"),
     "training-steps": Source("training_program", training_table.render_steps),
     "prune": Source("prune", prune_table.render, prune_table.glance),
@@ -82,7 +84,7 @@ TABLES = {
         "communication",
         subspaces_table.render,
         file="subspaces",
-        options="--tasks digits sensor --schemes float32 ours subspace-512 subspace-1024 "
+        options="--tasks digits sensor cancer --schemes float32 ours subspace-512 subspace-1024 "
         "--seeds 5 6 7 8 9 --choose-on 0 1",
     ),
 }

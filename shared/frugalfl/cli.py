@@ -25,8 +25,8 @@ from frugalfl.text import MOST_OF_A_LINE, printable
 _INTERRUPTED = 130
 #: The order of a first session; other verbs follow by name.
 _ORDER = (
-    "new", "simulate", "serve", "node", "approve", "accept", "runs", "report", "energy", "export",
-    "doctor",
+    "new", "simulate", "sweep", "tune", "serve", "node", "approve", "accept", "runs", "report",
+    "energy", "export", "doctor",
 )  # fmt: skip
 _EPILOG = "Begin with: frugalfl new digits. Add --debug to any command for a traceback."
 #: The documents, where a wheel was installed; in the repository they are in its own folders.

@@ -10,7 +10,7 @@ from energy_records import RECORD
 from frugalfl.energy import Ledger
 from frugalfl.errors import RunError
 from frugalfl.settings import Settings
-from frugalfl_client import device
+from frugalfl_client import disk as keeping
 from frugalfl_client.device import forget_devices
 from frugalfl_client.held import Held
 from frugalfl_client.store import Store
@@ -95,12 +95,12 @@ def test_a_ledger_that_cannot_grow_costs_the_record_and_not_the_update(tmp_path,
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("mounting a file system is not allowed here")
     devices = tmp_path / "devices"
-    opened = device._ledger
+    opened = keeping._ledger
 
     def on_the_small_disk(path):  # of one device; no link to it would be followed
         return opened(disk.folder / path.name if path.parent.name == "client-0" else path)
 
-    monkeypatch.setattr(device, "_ledger", on_the_small_disk)
+    monkeypatch.setattr(keeping, "_ledger", on_the_small_disk)
     settings = Settings.of(clients=2, clients_per_round=2, rounds=3, local_epochs=1)
     try:
         with digits():

@@ -46,7 +46,7 @@ class TorchTrainer:
         self._module: torch.nn.Module | None = None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.run.seed)  # private blocks begin alike on every device
-            shared, self.private = split(read_parameters(task.new_model()), settings.wire.private)
+            shared, self._private = split(read_parameters(task.new_model()), settings.wire.private)
         #: Blocks of the task's own model that travel, before any pruning.
         self.layout = Layout.of(shared)
         self.limits = Limits.of(self.layout)
@@ -56,7 +56,7 @@ class TorchTrainer:
     ) -> None:
         """See that a device's rows are what the model takes, before anything is trained."""
         with self._task.blamed(f"{whose}: model() on inputs of shape {examples.x.shape}"):
-            module = self._loaded(self.private | parameters).eval()
+            module = self._loaded(self._private | parameters).eval()
             with torch.inference_mode():
                 outputs = module(torch.from_numpy(examples.x[:_TRIED]))
         self._kind(kind, outputs, examples, whose)
@@ -75,7 +75,7 @@ class TorchTrainer:
         subspace: Subspace | None = None,
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
-        private = private or self.private
+        private = private or self._private
         module = self._loaded(parameters | private)
         names = Layout.of(parameters).names(planned)
         _freeze(module, Layout.of(parameters | private), {*names, *private})
@@ -146,6 +146,11 @@ class TorchTrainer:
             return kind_of(self._task, outputs, examples, whose)
         check_kind(kind, tuple(outputs.shape), examples.y, whose)
         return kind
+
+    @property
+    def private(self) -> Parameters:
+        """Blocks that stay on a device, as they begin."""
+        return self._private
 
     def module_for(self, parameters: Parameters) -> torch.nn.Module:
         """Return the task's module, in the shapes of these parameters, for training."""

@@ -46,6 +46,7 @@ from frugalfl_server.run.records import HeadRecord, RoundRecord
 from frugalfl_server.run.sealed import read_sealed, reading, write_sealed
 from frugalfl_server.run.tables import Growing, plain_table_of, write_rows
 from frugalfl_server.run.versions import versions
+from frugalfl_server.run.watch import tell_watcher
 
 #: Tables are rewritten at most this often (s) while rounds go by, and always at the end.
 _FLUSH_EVERY_S = 2.0
@@ -158,7 +159,9 @@ class RunDirectory:
                 cannot be read.
         """
         if not (path / "run.json").is_file():
-            raise RunError(f"{path} is not a run directory (it has no run.json); see `ls runs`")
+            raise RunError(
+                f"{path} is not a run directory (it has no run.json); see `frugalfl runs`"
+            )
         run = cls(path.resolve())
         for name in _FOLDERS:
             if (run.path / name).is_symlink():
@@ -255,6 +258,7 @@ class RunDirectory:
         self.heads += heads
         if time.monotonic() > self._flush_due_s:
             self.flush()
+        tell_watcher(record)
 
     def checkpoint(self, parameters: Parameters, **about: Any) -> None:
         """Keep this model as the newest one; written with the next flush."""
