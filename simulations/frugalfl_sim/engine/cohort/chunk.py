@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -122,13 +123,11 @@ class Chunk:
         means = self._mean_losses(losses, counts)
         kept = private[0] if private else [{} for _ in self.jobs]
         return [
-            Trained(update, mean, own) if np.isfinite(mean) else _diverged(mean)
+            Trained(update, mean, own) if isfinite(mean) else _diverged(mean)
             for update, mean, own in zip(updates, means, kept, strict=True)
         ]
 
-    def _mean_losses(
-        self, losses: npt.NDArray[np.floating], counts: Sequence[int]
-    ) -> list[float]:
+    def _mean_losses(self, losses: npt.NDArray[np.floating], counts: Sequence[int]) -> list[float]:
         """Return each client's mean loss over its last epoch."""
         ends = np.array(counts)
         each = ends // self.epochs

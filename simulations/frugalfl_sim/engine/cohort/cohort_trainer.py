@@ -1,9 +1,10 @@
 """Local training of many clients at once, the fastest way that their model has.
 
-A model that is a chain of plain layers is batched by hand (:mod:`frugalfl_sim.engine.cohort.chain`),
-any other by ``torch.func.vmap``; what that cannot do is trained one client after the other. Each
-client trains on exactly the mini-batches that it trains on alone. Clients are sorted by their
-steps, so that those of about as many are batched together, in chunks that fit into a cache.
+A model that is a chain of plain layers is batched by hand
+(:mod:`frugalfl_sim.engine.cohort.chain`), any other by ``torch.func.vmap``; what that cannot do is
+trained one client after the other. Each client trains on exactly the mini-batches that it trains on
+alone. Clients are sorted by their steps, so that those of about as many are batched together, in
+chunks of bounded memory.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ from frugalfl_sim.engine.cohort.train_by_vmap import train_by_vmap
 #: The ways of training a cohort.
 BY_HAND, BY_VMAP, ONE_BY_ONE = "by hand", "by vmap", "one by one"
 #: Most clients of one chunk, and the most memory (B) that a step of a chain's may take.
-_MOST_CLIENTS, _MOST_BYTES = 128, 8 << 20
+_MOST_CLIENTS, _MOST_BYTES = 128, 16 << 20
 #: Of the steps of a chunk's clients the largest over the smallest, if those who are done go along.
 _MOST_RATIO = 1.5
 #: How far a batched training may be from a single one, beside the longest step of it.
 _TOLERANCE = 1e-3
 _TRIED_ROWS = 24
+_PLAIN_STEPS = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "clip_norm": 0.0}
 
 
 class CohortTrainer:
@@ -55,8 +57,6 @@ class CohortTrainer:
             TaskError: The task's model raised.
         """
         self._task = task
-        self._settings = settings
-        self._alone = TorchTrainer(task, settings)
         self._named = isinstance(task.loss, str)
         self._by_hand = True
         self._key: Any = None
@@ -64,9 +64,16 @@ class CohortTrainer:
         self.why_not = ""
         drawn = random_state()
         try:
+            # Plain steps: an adaptive optimiser makes a last bit of a tiny gradient a whole step.
+            self._take(settings.changed(**_PLAIN_STEPS))
             self.why_not = self._find_why_not()
+            self._take(settings)
         finally:
             set_random_state(drawn)
+
+    def _take(self, settings: Settings) -> None:
+        self._settings = settings
+        self._alone = TorchTrainer(self._task, settings)
 
     @property
     def way(self) -> str:
@@ -166,7 +173,9 @@ class CohortTrainer:
         if key != self._key:
             self._key, self._chain = key, None
             # Of the losses with a name, only that of one class a row is written out.
-            if self._by_hand and not (self._named and (job.examples.y.ndim > 1 or job.examples.y.dtype != np.int64)):
+            if self._by_hand and not (
+                self._named and (job.examples.y.ndim > 1 or job.examples.y.dtype != np.int64)
+            ):
                 self._chain = chain_of(self._module_for(chunk), job.examples.x.shape[1:])
         return self._chain
 

@@ -33,10 +33,10 @@ _ENTRYWISE_CALLS: tuple[Any, ...] = (
     f.hardtanh, f.leaky_relu, f.mish, f.relu6, f.silu, f.softplus, f.softsign,
 )  # fmt: skip
 _ENTRYWISE_METHODS = ("tanh", "sigmoid")
-#: Pools and pads, and how many places they are wide.
+#: Pools, and how many places they are wide.
 _PLACED: dict[Any, int] = {
-    nn.MaxPool1d: 1, nn.AvgPool1d: 1, nn.AdaptiveAvgPool1d: 1, nn.ZeroPad1d: 1,
-    nn.MaxPool2d: 2, nn.AvgPool2d: 2, nn.AdaptiveAvgPool2d: 2, nn.ZeroPad2d: 2,
+    nn.MaxPool1d: 1, nn.AvgPool1d: 1, nn.AdaptiveAvgPool1d: 1,
+    nn.MaxPool2d: 2, nn.AvgPool2d: 2, nn.AdaptiveAvgPool2d: 2,
 }  # fmt: skip
 # max_pool and its kin are wrapped for tracing; a trace names the wrapper.
 _PLACED_CALLS: dict[Any, int] = {
@@ -82,9 +82,14 @@ def _layers(module: nn.Module, graph: Graph, row: Shape) -> list[Layer] | None:
         layer = _layer(node, dict(module.named_modules()), shape, in_place)
         if layer is None:
             return None
-        if not (isinstance(layer, Flatten) and len(shape) == 1):
+        if isinstance(layer, Flatten) and len(shape) == 1:
+            continue
+        shape = layer.shape_after(shape)
+        pads = made[-1].pads if made and isinstance(made[-1], ByAutograd) else None
+        if isinstance(layer, Convolution) and pads:
+            made[-1] = layer.padded_by(pads)
+        else:
             made.append(layer)
-            shape = layer.shape_after(shape)
     return made if len(shape) == 1 else None
 
 
@@ -130,6 +135,8 @@ def _of_module(name: str, module: nn.Module, in_place: bool) -> Layer | None:
         return Unflatten(tuple(module.unflattened_size))
     if kind in _ENTRYWISE:
         return ByAutograd(_out_of_place(module))
+    if isinstance(module, nn.ZeroPad1d | nn.ZeroPad2d):
+        return _pad(module)
     if kind in _PLACED and not getattr(module, "return_indices", False):
         return ByAutograd(module, _PLACED[kind])
     return None
@@ -141,8 +148,16 @@ def _out_of_place(module: nn.Module) -> nn.Module:
         return module
     copied = nn.Module.__new__(type(module))
     copied.__dict__.update(module.__dict__)
-    copied.inplace = False
+    copied.__dict__["inplace"] = False
     return copied
+
+
+def _pad(module: nn.ZeroPad1d | nn.ZeroPad2d) -> Layer:
+    """Return the layer; PyTorch names its pads from the last place to the first."""
+    given = tuple(module.padding)
+    before, behind = given[-2::-2], given[::-2]
+    cuts = min(given) < 0
+    return ByAutograd(module, len(before), None if cuts else (before, behind))
 
 
 def _convolution(name: str, module: nn.Conv1d | nn.Conv2d) -> Layer | None:

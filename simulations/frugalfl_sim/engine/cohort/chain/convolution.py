@@ -14,7 +14,7 @@ from frugalfl_sim.engine.cohort.chain.layers import Receiver, Shape
 class Convolution:
     """Maps to maps, one or two places wide.
 
-    The patches of all rows are the columns of a matrix ``(channels x kernel, rows x places)`` per
+    The patches of all rows are the columns of a matrix ``(channels x kernel, places x rows)`` per
     client, so that weights and their gradients keep PyTorch's order, and so do maps.
     """
 
@@ -41,7 +41,7 @@ class Convolution:
         """
         self._weight, self._bias, self._shape = weight, bias, shape
         self._strides, self._dilations, self._pads = strides, dilations, pads
-        self.names = (weight, bias) if bias else (weight,)
+        self.names: tuple[str, ...] = (weight, bias) if bias else (weight,)
 
     def shape_after(self, shape: Shape) -> Shape:
         """See ``Layer``."""
@@ -57,8 +57,8 @@ class Convolution:
     def forward(self, x: Tensor, receiver: Receiver) -> Tensor:
         """See ``Layer``."""
         padded = self._padded(x)
-        clients, channels, rows = padded.shape[:3]
-        places = self._places(x.shape[3:])
+        clients, channels = padded.shape[:2]
+        places = self._places(x.shape[2:-1])
         self._patches = self._windows(padded, places).reshape(
             clients, channels * prod(self._shape[2:]), -1
         )
@@ -69,7 +69,7 @@ class Convolution:
         else:
             y = torch.bmm(weight, self._patches)
         self._before = x.shape
-        return y.view(clients, self._shape[0], rows, *places)
+        return y.view(clients, self._shape[0], *places, x.shape[-1])
 
     def backward(self, dy: Tensor, receiver: Receiver, wanted: bool) -> Tensor | None:
         """See ``Layer``."""
@@ -77,13 +77,23 @@ class Convolution:
         dx = None
         if wanted:
             dx = self._gathered(
-                torch.bmm(receiver.parameter(self._weight).flatten(2).mT, flat), dy.shape[3:]
+                torch.bmm(receiver.parameter(self._weight).flatten(2).mT, flat), dy.shape[2:-1]
             )
         if receiver.trains(self._weight):
             receiver.take_product(self._weight, flat, self._patches.mT)
         if self._bias and receiver.trains(self._bias):
             receiver.take(self._bias, flat.sum(2))
         return dx
+
+    def padded_by(self, pads: tuple[Shape, Shape]) -> Convolution:
+        """Return the same convolution of maps with more zeros around them."""
+        before, behind = (
+            tuple(one + more for one, more in zip(own, added, strict=True))
+            for own, added in zip(self._pads, pads, strict=True)
+        )
+        return Convolution(
+            self._weight, self._bias, self._shape, self._strides, self._dilations, (before, behind)
+        )
 
     def _places(self, places: Shape) -> Shape:
         """Return how many places there are behind it."""
@@ -97,36 +107,36 @@ class Convolution:
     def _padded(self, x: Tensor) -> Tensor:
         if not any(map(any, self._pads)):
             return x.contiguous()
-        sizes = [size + b + e for size, b, e in zip(x.shape[3:], *self._pads, strict=True)]
-        padded = x.new_zeros(*x.shape[:3], *sizes)
-        self._inner(padded, x.shape[3:]).copy_(x)
+        sizes = [size + b + e for size, b, e in zip(x.shape[2:-1], *self._pads, strict=True)]
+        padded = x.new_zeros(*x.shape[:2], *sizes, x.shape[-1])
+        self._inner(padded, x.shape[2:-1]).copy_(x)
         return padded
 
     def _inner(self, padded: Tensor, places: Shape) -> Tensor:
         """Return the view of what is not padding."""
         for axis, (before, size) in enumerate(zip(self._pads[0], places, strict=True)):
-            padded = padded.narrow(3 + axis, before, size)
+            padded = padded.narrow(2 + axis, before, size)
         return padded
 
     def _windows(self, padded: Tensor, places: Shape) -> Tensor:
-        """Return the view ``(clients, channels, *kernel, rows, *places)`` of contiguous maps."""
+        """Return the view ``(clients, channels, *kernel, *places, rows)`` of contiguous maps."""
         steps = padded.stride()
-        inner = [step * d for step, d in zip(steps[3:], self._dilations, strict=True)]
-        outer = [step * s for step, s in zip(steps[3:], self._strides, strict=True)]
+        inner = [step * d for step, d in zip(steps[2:-1], self._dilations, strict=True)]
+        outer = [step * s for step, s in zip(steps[2:-1], self._strides, strict=True)]
         return padded.as_strided(
-            (*padded.shape[:2], *self._shape[2:], padded.shape[2], *places),
-            (*steps[:2], *inner, steps[2], *outer),
+            (*padded.shape[:2], *self._shape[2:], *places, padded.shape[-1]),
+            (*steps[:2], *inner, *outer, steps[-1]),
         )
 
     def _gathered(self, patches: Tensor, places: Shape) -> Tensor:
         """Sum the gradients of patches into that of the input: a view of the padded one."""
-        clients, channels, rows, *before = self._before
+        clients, channels, *before, rows = self._before
         sizes = [size + b + e for size, b, e in zip(before, *self._pads, strict=True)]
-        padded = patches.new_zeros(clients, channels, rows, *sizes)
+        padded = patches.new_zeros(clients, channels, *sizes, rows)
         windows = self._windows(padded, places)
         kernel = self._shape[2:]
-        parts = patches.view(clients, channels, *kernel, rows, *places)
+        parts = patches.view(clients, channels, *kernel, *places, rows)
         for place in product(*map(range, kernel)):
-            index = (slice(None), slice(None), *place)
+            index: tuple[slice | int, ...] = (slice(None), slice(None), *place)
             windows[index].add_(parts[index])
         return self._inner(padded, tuple(before)).contiguous()

@@ -1,7 +1,9 @@
 """Layers of a chain, for many clients at once.
 
-Features have the shape ``(clients, rows, features)``; maps have ``(clients, channels, rows, *places)``,
-channels before rows, because a convolution is then one product with its own weights as they are.
+Features have the shape ``(clients, rows, features)``; maps have
+``(clients, channels, *places, rows)``: so a convolution is one product with its own weights as they
+are, patches are copied in runs of as many numbers as there are rows, whatever the stride, and maps
+become features without being moved.
 
 A layer's forward keeps what its backward needs. Its backward hands the gradients of parameters to
 a receiver, and returns that of its input, unless nothing before it trains.
@@ -71,7 +73,7 @@ class Linear:
     def __init__(self, weight: str, bias: str, shape: Shape) -> None:
         """Take the parameters' names (bias: may be empty) and the weight's shape."""
         self._weight, self._bias, self._shape = weight, bias, shape
-        self.names = (weight, bias) if bias else (weight,)
+        self.names: tuple[str, ...] = (weight, bias) if bias else (weight,)
 
     def shape_after(self, shape: Shape) -> Shape:
         """See :class:`Layer`."""
@@ -104,7 +106,7 @@ class Linear:
 class Relu:
     """What is above 0, else 0."""
 
-    names = ()
+    names: tuple[str, ...] = ()
     fresh = True
 
     def __init__(self, in_place: bool) -> None:
@@ -132,7 +134,7 @@ class Relu:
 class Flatten:
     """Maps to features, in PyTorch's order: channels, then places."""
 
-    names = ()
+    names: tuple[str, ...] = ()
     fresh = False
 
     def shape_after(self, shape: Shape) -> Shape:
@@ -146,20 +148,19 @@ class Flatten:
     def forward(self, x: Tensor, receiver: Receiver) -> Tensor:
         """See :class:`Layer`."""
         self._shape = x.shape
-        return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], -1)
+        return x.flatten(1, -2).mT
 
     def backward(self, dy: Tensor, receiver: Receiver, wanted: bool) -> Tensor | None:
         """See :class:`Layer`."""
         if not wanted:
             return None
-        clients, channels, rows, *places = self._shape
-        return dy.view(clients, rows, channels, *places).transpose(1, 2).contiguous()
+        return dy.mT.reshape(self._shape)
 
 
 class Unflatten:
     """Features to maps, in PyTorch's order."""
 
-    names = ()
+    names: tuple[str, ...] = ()
     fresh = False
 
     def __init__(self, shape: Shape) -> None:
@@ -178,28 +179,35 @@ class Unflatten:
 
     def forward(self, x: Tensor, receiver: Receiver) -> Tensor:
         """See :class:`Layer`."""
-        return x.view(*x.shape[:2], *self._shape).transpose(1, 2).contiguous()
+        return x.mT.reshape(x.shape[0], *self._shape, x.shape[1])
 
     def backward(self, dy: Tensor, receiver: Receiver, wanted: bool) -> Tensor | None:
         """See :class:`Layer`."""
-        return dy.transpose(1, 2).flatten(2) if wanted else None
+        return dy.flatten(1, -2).mT if wanted else None
 
 
 class ByAutograd:
     """A function without parameters that treats rows alike, and maps channel by channel."""
 
-    names = ()
+    names: tuple[str, ...] = ()
     fresh = False
 
-    def __init__(self, function: Callable[[Tensor], Tensor], places: int | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        places: int | None = None,
+        pads: tuple[Shape, Shape] | None = None,
+    ) -> None:
         """Take the function.
 
         Args:
             function: On tensors of any shape; or, with ``places``, on ``(any, any, *places)``.
             places: How many axes maps have to have behind channels.
+            pads: The zeros before and behind each place, if it does nothing but put them there.
         """
         self._function = function
         self._places = places
+        self.pads = pads
 
     def shape_after(self, shape: Shape) -> Shape:
         """See :class:`Layer`."""
@@ -217,9 +225,11 @@ class ByAutograd:
         """See :class:`Layer`."""
         with torch.enable_grad():
             self._x = x.detach().requires_grad_()
-            inner = self._x if self._places is None else self._x.flatten(0, 1)
-            y = self._function(inner)
-            self._y = y if self._places is None else y.unflatten(0, x.shape[:2])
+            if self._places is None:
+                self._y = self._function(self._x)
+            else:
+                y = self._function(self._x.movedim(-1, 2).flatten(0, 1))
+                self._y = y.view(*x.shape[:2], *y.shape[1:]).movedim(2, -1)
         return self._y.detach()
 
     def backward(self, dy: Tensor, receiver: Receiver, wanted: bool) -> Tensor | None:
@@ -232,4 +242,4 @@ class ByAutograd:
 
 def rows_for(shape: Sequence[int], rows: Tensor) -> Tensor:
     """Turn a batch of rows ``(clients, rows, *shape)`` into features or maps."""
-    return rows if len(shape) == 1 else rows.transpose(1, 2).contiguous()
+    return rows if len(shape) == 1 else rows.movedim(1, -1).contiguous()
