@@ -176,7 +176,14 @@ class RoundGrid(View):
             self.missing[self._open[number].node] = "has not answered yet"
         if training:
             self._resting = set(self.missing)
+        self._name_the_lost()
         return [reply for _, reply in sorted(answers, key=lambda answer: answer[0])] + late
+
+    def _name_the_lost(self) -> None:
+        """Say who of a simulated fleet gave no answer: whoever simulates wants to know."""
+        if self.answers_all and self.missing:
+            lost = ", ".join(f"node {node} {why}" for node, why in sorted(self.missing.items()))
+            _log.warning(f"{len(self.missing)} gave no answer: {lost}")
 
     def _push(self, sent: Sequence[Message], now_s: float, limit_s: float | None) -> set[str]:
         """Send messages that live a little shorter than the round; return their numbers."""

@@ -6,7 +6,8 @@ given (:mod:`frugalfl_sim.engine.cohort_answers`).
 
 With the setting ``delays``, or a world (:mod:`frugalfl_sim.world.world`), there is a simulated
 clock. A client trains when it is asked, and its reply is there so many simulated seconds later;
-waiting for a reply moves the clock, and nothing ever sleeps. So the order of the replies is that of simulated time, the same in every run.
+waiting for a reply moves the clock, and nothing ever sleeps. So the order of the replies is that of
+simulated time, the same in every run.
 """
 
 from __future__ import annotations

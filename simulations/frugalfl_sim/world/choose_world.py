@@ -82,7 +82,7 @@ def devices_of(settings: Settings) -> list[SimulatedDevice]:
     mix = parse_device_mix(with_devices(settings).energy.device)
     return [
         plan.draw(
-            random.Random(f"{settings.run.seed} device {number}"),
+            random.Random(f"{settings.run.seed} device {number}"),  # noqa: S311 (no secret)
             profile_named(mix.of(number).profile),
         )
         for number in range(settings.simulation.clients)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from flwr.app import Message, MessageType
 
-#: A multiply-accumulate is two operations. Training goes forwards, and backwards through weights and
-#: through inputs, each with as many; whoever only measures or calibrates goes forwards.
+#: A multiply-accumulate is two operations. Training goes forwards, and backwards through weights
+#: and through inputs, each with as many.
 _OPERATIONS, _TRAINING_PASSES = 2, 3
 #: Flower's and our own names in messages.
 _ROWS, _EPOCHS, _CONFIG = "num-examples", "epochs", "config"
@@ -34,10 +34,10 @@ class Work:
         """
         if reply.has_error() or not message.metadata.message_type.startswith(MessageType.TRAIN):
             return 0.0
-        rows = max(
-            (_number(m.get(_ROWS)) for m in reply.content.metric_records.values()), default=0
-        )
-        told = message.content.config_records.get(_CONFIG, {}).get(_EPOCHS)
+        metrics = reply.content.metric_records.values()
+        rows = max((_number(one.get(_ROWS)) for one in metrics), default=0)
+        config = message.content.config_records.get(_CONFIG)
+        told = None if config is None else config.get(_EPOCHS)
         passes = (_number(told) or self.epochs) * _TRAINING_PASSES
         return float(rows) * passes * self.macs * _OPERATIONS
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from typing import cast
 
 from flwr.app import Error, Message, RecordDict
 from flwr.app.constants import DEFAULT_TTL
@@ -131,7 +130,8 @@ class World:
         """Decide by what is asked, and not by how often was asked: a resumed run goes on alike."""
         about = message.metadata
         asked = f"{self._seed} {number} {about.message_type} {about.group_id}"
-        return random.Random(asked).random() < self._devices[number].dropout
+        chance = random.Random(asked).random()  # noqa: S311 (no secret)
+        return chance < self._devices[number].dropout
 
 
 def array_bytes(content: RecordDict) -> int:
@@ -142,7 +142,7 @@ def array_bytes(content: RecordDict) -> int:
 
 def _lives_s(message: Message) -> float:
     """Return how long a message lives (s); Flower's own figure says that nobody set one."""
-    ttl = cast(float, message.metadata.ttl)
+    ttl = message.metadata.ttl
     return math.inf if ttl == DEFAULT_TTL else ttl
 
 
