@@ -84,7 +84,7 @@ TABLES = {
         "communication",
         subspaces_table.render,
         file="subspaces",
-        options="--tasks digits sensor --schemes float32 ours subspace-512 subspace-1024 "
+        options="--tasks digits sensor cancer --schemes float32 ours subspace-512 subspace-1024 "
         "--seeds 5 6 7 8 9 --choose-on 0 1",
     ),
 }

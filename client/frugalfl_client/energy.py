@@ -32,6 +32,10 @@ class RoundEnergy(Recorder):
         )
         self._link = device.link
 
+    def works_with(self, software: str) -> None:
+        """Name another package from now on, in this round's further records."""
+        self.about["software"] = _versions(software)
+
     def downloaded(self, request: wire.AnyRequest) -> None:
         """Note that a request has come, and what it carried."""
         self._transferred("download", 0, request.downlink_bytes)

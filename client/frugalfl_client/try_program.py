@@ -51,4 +51,7 @@ def cheaper(begun: TrainRound) -> Trainer:
                 name, why = trial.cheaper, str(trial)
         device.store.keep_trial(request.program, name)
     device.settle_on(name, why)
-    return litert if name == wire.LITERT else torch
+    if name == wire.TORCH:
+        return torch
+    exchange.energy.works_with(litert.software)
+    return litert

@@ -1,5 +1,6 @@
 /* The whole core as one translation unit, so that calls between its files can be inlined. */
 #include "abi.c"
+#include "batches.c"
 #include "dithered.c"
 #include "golomb.c"
 #include "machine.c"

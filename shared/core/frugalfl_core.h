@@ -323,4 +323,29 @@ FC_API int fc_rans_decode(
     const uint8_t *data, size_t size, void *symbols, uint32_t width, uint32_t count,
     uint32_t dithered, uint32_t seed, void *room, size_t room_size);
 
+/* ------------------------------------------------------- mini-batches of many clients: batches.c */
+
+/*
+ * words, ends: the clients' seeds as 32-bit words, one client's behind the other's, and where each ends.
+ * rows: how many rows each client has.
+ * size, least: of a batch; what is left over is filled up from the epoch's first rows to the least.
+ * width: room of a batch, at least its rows; steps: at least the batches of any client.
+ */
+typedef struct {
+    const uint32_t *words, *ends, *rows;
+    uint64_t clients, steps, width;
+    uint32_t epochs, size, least;
+} fc_batches;
+
+/*
+ * Draw the batches of each client as numpy's default_rng(seed).permutation(rows) orders its rows, anew
+ * in each epoch.
+ *
+ * order: memory for the most rows of a client.
+ * chosen, weights: of shape (steps, clients, width): the rows, counted through all clients, and one by
+ *     the batch's length; what fills up has the client's first row, and weight 0.
+ */
+FC_API void fc_draw_batches(
+    const fc_batches *about, int64_t *order, int64_t *chosen, float *weights);
+
 #endif

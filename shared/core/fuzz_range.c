@@ -9,42 +9,11 @@
  * so that a step beyond it is found. A mutated frame must be refused, or decode to rising places.
  */
 #include "all.c"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 enum { MOST_TENSORS = 4, MUTATIONS = 100 };
 
-static uint64_t state = 1;
-static unsigned long refused, taken, sound, made;
-
-static uint32_t draw(void)
-{
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return fc_finalise((uint32_t)(state >> 32));
-}
-
-static uint32_t below(uint32_t bound)
-{
-    return draw() % bound;
-}
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "after %lu frames: %s\n", made, what);
-    abort();
-}
-
-/* Memory that a sanitizer knows the end of. */
-static void *exactly(size_t size)
-{
-    void *memory = malloc(size ? size : 1);
-    if (memory == NULL)
-        exit(2);
-    memset(memory, (int)below(256), size < 4096 ? size : 4096);
-    return memory;
-}
+static unsigned long sound, made;
 
 struct sample {
     struct fc_shape shapes[MOST_TENSORS];
@@ -79,9 +48,10 @@ static void draw_tensors(struct sample *s)
     for (uint32_t t = 0; t < s->grid.tensors; t++) {
         s->shapes[t].rows = below(below(2) ? 40 : 4);
         s->shapes[t].cols = below(200) ? below(40) : 33000;
-        s->dense[t] = (uint8_t)(lanes && below(2));
+        const uint32_t cells = s->shapes[t].rows * s->shapes[t].cols;
+        s->dense[t] = (uint8_t)(lanes && cells && below(2)); /* no encoder marks an empty one */
         s->any_dense |= s->dense[t];
-        s->cells += s->shapes[t].rows * s->shapes[t].cols;
+        s->cells += cells;
     }
     s->all = exactly(s->cells * sizeof *s->all);
     for (uint32_t t = 0, at = 0; t < s->grid.tensors; t++) {

@@ -8,37 +8,9 @@
  * step beyond it is found. What was mutated must be refused, or decode to rising places.
  */
 #include "all.c"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 enum { TENSORS = 3, MOST_CELLS = 20000, MOST_FRAME = 1 << 17, MUTATIONS = 50 };
-
-static uint64_t state = 1;
-static unsigned long refused, taken;
-
-static uint32_t below(uint32_t bound)
-{
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return fc_finalise((uint32_t)(state >> 32)) % bound;
-}
-
-static void fail(const char *what)
-{
-    printf("after %lu frames: %s\n", refused + taken, what);
-    abort();
-}
-
-/* Memory that a sanitizer knows the end of. */
-static void *exactly(size_t size)
-{
-    void *memory = malloc(size ? size : 1);
-    if (memory == NULL)
-        exit(2);
-    memset(memory, (int)below(256), size < 4096 ? size : 4096);
-    return memory;
-}
 
 static uint32_t draw_shapes(struct fc_shape *shapes)
 {

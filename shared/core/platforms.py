@@ -57,6 +57,13 @@ PLATFORMS = {
     ),
 }
 
+#: zig's flags for machines without an operating system.
+BARE = {
+    "wasm32": ("-target", "wasm32-freestanding"),
+    "cortex-m0": ("-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0"),
+    "cortex-m4": ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4"),
+    "cortex-m55": ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m55"),
+}
 _MICRO = ("-c", "-Oz", "-ffunction-sections", "-fno-pic")
 
 
@@ -67,18 +74,16 @@ class Freestanding(NamedTuple):
     source: str = "all.c"
 
 
-def _cortex(triple: str, cpu: str, *flags: str) -> tuple[str, ...]:
-    return ("-target", f"thumb-freestanding-{triple}", f"-mcpu=cortex_{cpu}", *_MICRO, *flags)
-
-
 #: Outside Python, a linker takes what is called. Size before speed.
 FREESTANDING = {
     "core.wasm": Freestanding((
-        "-target", "wasm32-freestanding", "-Oz", "-nostdlib",
+        *BARE["wasm32"], "-Oz", "-nostdlib",
         "-Wl,--no-entry", "-Wl,--export-dynamic", "-Wl,-s",
     )),
     # Nothing but small integers: all else takes more memory than there is.
-    "libfrugalfl_core-cortex-m0.a": Freestanding(_cortex("eabi", "m0", "-DFC_SMALL"), "small.c"),
-    "libfrugalfl_core-cortex-m4f.a": Freestanding(_cortex("eabihf", "m4")),
-    "libfrugalfl_core-cortex-m55.a": Freestanding(_cortex("eabihf", "m55")),
+    "libfrugalfl_core-cortex-m0.a": Freestanding(
+        (*BARE["cortex-m0"], *_MICRO, "-DFC_SMALL"), "small.c"
+    ),
+    "libfrugalfl_core-cortex-m4f.a": Freestanding((*BARE["cortex-m4"], *_MICRO)),
+    "libfrugalfl_core-cortex-m55.a": Freestanding((*BARE["cortex-m55"], *_MICRO)),
 }  # fmt: skip

@@ -173,6 +173,18 @@ size_t fc_nonzeros_room(const struct fc_grid *grid, const void *prepared, uint32
         ? fc_asked(room.used) : 0;
 }
 
+/* Lay out memory that is large enough for scattered tensors, ready for their first round. */
+static struct fc_scattered *fc_open_scattered(
+    const struct fc_grid *grid, const uint8_t *dense, const void *prepared, uint32_t most,
+    int encodes, void *memory)
+{
+    struct fc_room room = fc_open_room(memory);
+    struct fc_scattered *x = fc_part(&room, 1, sizeof *x);
+    fc_lay_out_scattered(x, grid, dense, fc_prepared(prepared), most, encodes, &room);
+    fc_start_scattered(x, grid, dense);
+    return x;
+}
+
 int fc_decode_nonzeros(
     const struct fc_grid *grid, const void *prepared, const uint8_t *data, size_t size,
     struct fc_nonzeros *found, void *memory, size_t memory_size)
@@ -185,10 +197,7 @@ int fc_decode_nonzeros(
         return FC_FLAGS;
     if (asked == 0 || memory_size < asked)
         return FC_ROOM;
-    struct fc_room room = fc_open_room(memory);
-    struct fc_scattered *x = fc_part(&room, 1, sizeof *x);
-    fc_lay_out_scattered(x, grid, NULL, fc_prepared(prepared), FC_MOST_HITS, 0, &room);
-    fc_start_scattered(x, grid, NULL);
+    struct fc_scattered *x = fc_open_scattered(grid, NULL, prepared, FC_MOST_HITS, 0, memory);
     struct fc_coder c = fc_reading(data, size);
     fc_walk_rounds(x, &c, 0);
     if (c.status)
@@ -345,10 +354,7 @@ static int fc_encode_rest(
     const size_t asked = fc_encode_room(grid, dense, prepared, most);
     if (asked == 0 || memory_size < asked)
         return FC_ROOM;
-    struct fc_room room = fc_open_room(memory);
-    struct fc_scattered *x = fc_part(&room, 1, sizeof *x);
-    fc_lay_out_scattered(x, grid, dense, fc_prepared(prepared), most, 1, &room);
-    fc_start_scattered(x, grid, dense);
+    struct fc_scattered *x = fc_open_scattered(grid, dense, prepared, most, 1, memory);
     const int status = fc_collect(x, grid, symbols, fc_least(fc_least(most, FC_MOST_HITS), x->order->cells));
     if (status)
         return status;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import runpy
 import shlex
 import shutil
 import struct
@@ -14,6 +15,8 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 CORE = HERE.parents[1] / "shared" / "core"
+#: The flags by which the libraries that are handed out are compiled, too.
+_MACHINES = runpy.run_path(str(CORE / "platforms.py"))["BARE"]
 _CHECKS = ("check.c", "check_rans.c")
 _OTHERS = ("check_rounding.c", "check_range.c", "check_golomb.c")
 #: Of a section: it takes no room in the file; it takes some in memory.
@@ -58,12 +61,12 @@ TARGETS = {
         ("qemu-aarch64-static", "{program}"),
     ),
     "wasm32": Target(
-        ("-target", "wasm32-freestanding", "-O2", "-Wl,--no-entry", *_BARE), ("wasm.c", *_OTHERS),
+        (*_MACHINES["wasm32"], "-O2", "-Wl,--no-entry", *_BARE), ("wasm.c", *_OTHERS),
         "all.c", ("node", str(HERE / "wasm.mjs"), "{program}", "{vectors}"),
     ),
     "cortex-m4": Target(
         (
-            "-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4", "-Os", *_BARE,
+            *_MACHINES["cortex-m4"], "-Os", *_BARE,
             "-Wl,-T,an386.ld", "-Wl,--entry=reset",
         ),
         ("board.c", *_OTHERS), "all.c", _qemu("mps2-an386", 0x21000000),
@@ -71,7 +74,7 @@ TARGETS = {
     # Small dense integers alone: 16 kB of RAM.
     "cortex-m0": Target(
         (
-            "-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0", "-Os", "-DFC_SMALL", *_BARE,
+            *_MACHINES["cortex-m0"], "-Os", "-DFC_SMALL", *_BARE,
             "-Wl,-T,microbit.ld", "-Wl,--entry=reset",
         ),
         ("board.c",), "small.c", _qemu("microbit", 0x4000),
@@ -80,10 +83,7 @@ TARGETS = {
 
 
 #: Processors whose code for small dense integers is measured.
-MICRO = {
-    "cortex-m0": ("-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0"),
-    "cortex-m4": ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4"),
-}
+MICRO = {name: _MACHINES[name] for name in ("cortex-m0", "cortex-m4")}
 
 
 class Report(NamedTuple):

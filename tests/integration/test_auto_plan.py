@@ -17,8 +17,8 @@ from frugalfl_sim.simulate import simulate_app
 PLAN = "subspace(1024, fold 5)"
 LINE = (
     f"refresh = auto: {PLAN}, since 3 of 4 clients miss a round and 60 rounds are long enough for "
-    "it: on digits it took some 3 times fewer bytes than full, the first model aside, and ended 0.6 "
-    "points lower; set refresh = full for all weights"
+    "it: it should take 2.6 times fewer bytes than full, and on digits it ended 0.6 points lower; set "
+    "refresh = full for all weights"
 )
 
 

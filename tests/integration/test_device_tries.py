@@ -53,7 +53,8 @@ def test_it_is_tried_once_charged_said_and_remembered(tmp_path, refresh):
         assert not any(one.tries for one in tried)
         for one in tried:
             assert one.notice.startswith(f"trainer = {one.trainer} (an epoch over ")
-            assert sum(record.phase == "train" for record in one.records) == 1
+            (train,) = [record for record in one.records if record.phase == "train"]
+            assert ("torch" in train.software) == (one.trainer == "torch")
             (cost,) = trials([one])
             assert cost.estimated_j > 0
 
@@ -76,6 +77,26 @@ def test_it_is_tried_once_charged_said_and_remembered(tmp_path, refresh):
         for number in range(CLIENTS):
             store = Store(tmp_path / f"client-{number}" / "store.sqlite")
             assert store.trial(again.programs._asked[1000 + number]) == tried[number].trainer
+
+
+def test_a_device_that_would_try_in_every_round_is_not_sent_the_program_in_every_round(
+    tmp_path, monkeypatch
+):
+    """Nor by a resumed server."""
+    monkeypatch.setattr("frugalfl_client.device.Device.settle_on", lambda *_: None)
+    with digits():
+        client = Real()
+        rounds = Rounds(Settings.of(**LONG), tmp_path, client=client)
+        for _ in range(3):
+            rounds.next()
+        kept = rounds.programs.state()
+        rounds.programs._offered.clear()
+        rounds.programs.restore(kept)
+        for _ in range(2):
+            rounds.next()
+        assert {(one.trainer, one.tries) for one in client.take()} == {("torch", True)}
+        sent = [one.program_bytes > 1000 for one in rounds.traffic]
+        assert sent == [False, True, True, False, False]  # the second: it may have been lost
 
 
 def test_no_program_is_sent_for_trying_in_a_short_run_or_to_who_would_not(tmp_path):

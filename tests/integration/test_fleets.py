@@ -112,7 +112,7 @@ def test_the_slow_miss_the_deadline_and_are_named(tmp_path, capsys):
     world = World([device(), device(), slow, device()], Work(2410, 1), 4)
     run, _, said = federate(settings, tmp_path, world, capsys)
     assert [one.updates for one in run.rounds] == [3, 3, 3]
-    assert "1 gave no answer: client 2 did not answer in time" in said
+    assert "1 gave no answer: client 2 (node 1002): did not answer in time" in said
     assert all(20 < one.simulated_s <= 60 for one in run.rounds)
 
 
@@ -131,7 +131,7 @@ def test_phones_answer_at_night_only_and_nobody_hangs(tmp_path, capsys):
     settings = settings_with("phones-at-night", clients=40)
     devices = devices_of(settings)
     assert not any(one.is_there(hour * HOUR_S) for one in devices for hour in range(9, 21))
-    assert sum(one.is_there(1 * HOUR_S) for one in devices) > 30
+    assert sum(one.is_there(1 * HOUR_S) for one in devices) > 20
     run, grid, said = federate(settings, tmp_path, capsys=capsys)
     assert "the clock goes on from 18:00 to 21:00" in said
     assert run.rounds[0].simulated_s > 3 * HOUR_S > run.rounds[1].simulated_s
@@ -166,7 +166,7 @@ def test_dropouts_are_named_and_the_run_goes_on(tmp_path, capsys):
     world = World([device(), device(dropout=1.0), device(), device()], Work(2410, 1), 4)
     run, _, said = federate(settings_with("bank-branches", clients=4), tmp_path, world, capsys)
     assert [one.updates for one in run.rounds] == [3, 3, 3]
-    assert said.count("1 gave no answer: client 1 went away") == 3
+    assert said.count("1 gave no answer: client 1") == said.count("went away") == 3
 
 
 def test_buffered_steps_run_under_a_fleet_that_takes_hours(tmp_path, capsys):
@@ -175,7 +175,7 @@ def test_buffered_steps_run_under_a_fleet_that_takes_hours(tmp_path, capsys):
     settings = settings_with("lora-sensors", clients=6, asynchronous="buffered(2)")
     run, grid, said = federate(settings, tmp_path, World(devices, Work(2410, 1), 4), capsys)
     assert [one.updates for one in run.rounds] == [2, 2, 2]
-    assert "client 1: its device dropped out" in said
+    assert "client 1 (node 1001): its device dropped out" in said
     assert "no answer within" not in said  # the slow one was waited for
     assert grid.simulated_s > HOUR_S
 
@@ -185,8 +185,8 @@ def test_mistakes_are_explained():
         check_simulable(Settings.of(fleet="phone-at-night"))
     with pytest.raises(UsageError, match="delays and fleet both say"):
         Settings.of(fleet="pis-on-wifi", delays="1 s")
-    with pytest.raises(UsageError, match="clients at most . are there at once, and a round asks 4"):
-        check_simulable(settings_with("phones-at-night", clients=4))
+    with pytest.raises(UsageError, match="of whose 40 clients at most .* there at once, and a ro"):
+        check_simulable(settings_with("phones-at-night", clients=40, clients_per_round=40))
     own = with_devices(Settings.of(fleet="pis-on-wifi", device="phone on lte"))
     assert own.energy.device == "phone on lte"
 

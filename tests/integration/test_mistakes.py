@@ -129,6 +129,14 @@ def test_no_such_run(verb, tmp_path):
     check(frugalfl(verb, tmp_path / "nothing", cwd=tmp_path), 8, "nothing")
 
 
+def test_energy_of_a_run_that_is_not_here_says_what_to_do(finished, tmp_path):
+    """``latest`` alone is how ``--resume`` calls it."""
+    check(frugalfl("energy", "latest", cwd=tmp_path), 8, "no folder 'runs'", "frugalfl simulate")
+    (tmp_path / "runs").symlink_to(finished[0].parent)
+    check(frugalfl("energy", finished[0].name, cwd=tmp_path), 8, "did you mean", "energy runs/")
+    check(frugalfl("energy", "newest", cwd=tmp_path), 8, "`frugalfl runs` lists the runs")
+
+
 def test_a_damaged_table(finished, tmp_path):
     import shutil
 

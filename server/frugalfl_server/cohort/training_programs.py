@@ -42,6 +42,9 @@ SIGNATURES = ("train", "evaluate", "calibrate")
 #: and the four programs of a pruned run take 22 s of processor time to compile.
 FEWEST_TRAININGS = 1000
 
+#: How often a client is sent a program to try: once, and once more if its message or disk was lost.
+_OFFERS = 2
+
 #: How many coordinates each trained tensor follows, by name; empty: weights move freely.
 Coordinates = tuple[tuple[str, int], ...]
 
@@ -131,6 +134,8 @@ class TrainingPrograms:
         self._with_torch: set[int] = set()
         #: Those of them that would try a program, and go on with what costs them less.
         self._would_try: set[int] = set()
+        #: How often one of those was sent a program, by client and digest.
+        self._offered: dict[tuple[int, str], int] = {}
         self._on_compiled = on_compiled
         self._compiling = compiling or Compiling()
 
@@ -232,6 +237,7 @@ class TrainingPrograms:
             "held": [(node, sorted(digests)) for node, digests in self._held.items()],
             "asked": list(self._asked.items()),
             "with_torch": sorted(self._with_torch),
+            "offered": [(*offer, times) for offer, times in self._offered.items()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -239,6 +245,8 @@ class TrainingPrograms:
         self._held = {node: set(digests) for node, digests in state["held"]}
         self._asked = dict(state["asked"])
         self._with_torch = set(state["with_torch"])
+        offered = state.get("offered", ())  # older checkpoints have none
+        self._offered = {(node, digest): times for node, digest, times in offered}
 
     def _runs_programs(self, node: int) -> bool:
         """What trains on a client that never answered is the setting's guess."""
@@ -267,9 +275,20 @@ class TrainingPrograms:
         if purpose not in self._compiled and not pays_to_compile(self._settings):
             return Sent()
         try:
-            return self._sent(node, purpose)
+            return self._offer(node, self._sent(node, purpose))
         except ExportError:
             return Sent()
+
+    def _offer(self, node: int, program: Sent) -> Sent:
+        """Return a program to try; its digest alone if it has been sent often enough.
+
+        A client that says in each round that it would try is not sent a program in each.
+        """
+        before = self._offered.get((node, program.digest), 0)
+        if not program.file or before == _OFFERS:
+            return Sent(program.digest)
+        self._offered[node, program.digest] = before + 1
+        return program
 
     def _compiled_for(self, purpose: _Purpose) -> Sent:
         if purpose not in self._compiled:
@@ -319,7 +338,10 @@ class TrainingPrograms:
         if program is not None:
             try:
                 check = self._compared(program, purpose)
-                _log.info(f"compile: a training program compiled before, from {cache.folder}")
+                _log.info(
+                    "compile: a training program that this run's trial or another run compiled "
+                    f"before, from {cache.folder}"
+                )
                 return program, check
             except ExportError:
                 cache.forget(key)

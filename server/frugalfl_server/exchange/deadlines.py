@@ -182,7 +182,7 @@ class RoundGrid(View):
     def _name_the_lost(self) -> None:
         """Say who of a simulated fleet gave no answer: whoever simulates wants to know."""
         if self.answers_all and self.missing:
-            lost = ", ".join(f"node {node} {why}" for node, why in sorted(self.missing.items()))
+            lost = ", ".join(f"node {node}: {why}" for node, why in sorted(self.missing.items()))
             _log.warning(f"{len(self.missing)} gave no answer: {lost}")
 
     def _push(self, sent: Sequence[Message], now_s: float, limit_s: float | None) -> set[str]:

@@ -7,6 +7,7 @@ from math import ceil, prod
 from frugalfl.blocks import is_statistic
 from frugalfl.modules import constants_of, read_parameters
 from frugalfl.plans import Choice, Situation, choose_plan
+from frugalfl.plans.round_bytes import first_model_b
 from frugalfl.private import split
 from frugalfl.settings import Settings
 from frugalfl.settings.subspaces import not_measured, refusals
@@ -62,7 +63,7 @@ def _situation(task: Task, settings: Settings) -> Situation:
     still = constants_of(module)
     sizes = {name: prod(tensor.shape) for name, tensor in shared.items() if name not in still}
     statistics = sum(size for name, size in sizes.items() if is_statistic(name))
-    rounds = settings.rounds
+    rounds, seeded = settings.rounds, settings.run.initial == "seeded"
     return Situation(
         weights=sum(sizes.values()) - statistics,
         statistics=statistics,
@@ -70,6 +71,7 @@ def _situation(task: Task, settings: Settings) -> Situation:
         asked=ceil(rounds.clients_per_round * (1 + rounds.over_select)),
         rounds=rounds.count,
         uplink_budget=settings.wire.uplink_budget,
+        first_b=0.0 if seeded else first_model_b(sum(sizes.values())),
         against=_against(task, settings),
     )
 

@@ -252,6 +252,7 @@ class Federation:
         _log.info(
             f"compile: {len(figures['trained'])} tensors train, {size_text(figures['bytes'])}"
         )
-        if figures not in self.compilations:
+        # A resumed run compares with other weights: the same program, other figures.
+        if all(figures["digest"] != one["digest"] for one in self.compilations):
             self.compilations.append(figures)
             self.sink.write_json(COMPILED, {"programs": self.compilations})

@@ -19,16 +19,23 @@ class Setting:
         value: As it was.
         default: What it is if nobody sets it; None: this version has no such setting.
         changed: Whether the two differ.
+        chosen: Whether it was ``auto``, and became this before the first round.
     """
 
     name: str
     value: str
     default: str | None
     changed: bool
+    chosen: bool = False
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it is another one than somebody who sets nothing expects."""
+        return self.changed or self.chosen
 
 
 def settings_of(about: Mapping[str, Any], codecs: Mapping[str, str] | None = None) -> list[Setting]:
-    """Return the settings of a run, those that differ from their defaults first.
+    """Return the settings of a run, first those that differ from their defaults or were chosen.
 
     Args:
         about: ``run.json``; what was ``auto`` there says what it became, and why.
@@ -45,15 +52,22 @@ def settings_of(about: Mapping[str, Any], codecs: Mapping[str, str] | None = Non
                 name, shown if really == value else f"{really}, in place of {value}",
                 _text(defaults[name]) if known else None,
                 not known or asked != defaults[name],
+                name in chosen,
             )
         )  # fmt: skip
-    return sorted(found, key=lambda one: not one.changed)
+    return sorted(found, key=lambda one: not one.is_news)
 
 
 def settings_sheet(settings: list[Setting]) -> Sheet:
     """Return them as a table."""
-    rows = [[one.name, one.value, one.default, "yes" if one.changed else "no"] for one in settings]
+    rows = [[one.name, one.value, one.default, _how(one)] for one in settings]
     return Sheet("settings", ["setting", "value", "default", "changed"], rows)
+
+
+def _how(one: Setting) -> str:
+    if one.changed:
+        return "yes"
+    return "chosen" if one.chosen else "no"
 
 
 def _text(value: Any) -> str:

@@ -88,7 +88,7 @@ def _content(facts: Facts) -> Mapping[str, Any]:
         "file_name": for_file_name(facts.run.name),
         "sheets": tables,
         "settings": settings,
-        "changed": [one for one in settings if one.changed],
+        "changed": [one for one in settings if one.is_news],
         "each_client": each[:_MOST_CLIENTS],
         "each_in_all": len(each),
         "never_trained": facts.summary["never_trained"],

@@ -120,9 +120,7 @@ def comparison_rows(facts: Facts) -> list[ComparisonRow]:
     ]
 
 
-def _simulated_time(
-    ours: float | None, other: float | None, fleet: str
-) -> list[ComparisonRow]:
+def _simulated_time(ours: float | None, other: float | None, fleet: str) -> list[ComparisonRow]:
     if ours is None:
         return []
     shown = "–" if other is None else duration(other)

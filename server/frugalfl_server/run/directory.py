@@ -159,7 +159,9 @@ class RunDirectory:
                 cannot be read.
         """
         if not (path / "run.json").is_file():
-            raise RunError(f"{path} is not a run directory (it has no run.json); see `ls runs`")
+            raise RunError(
+                f"{path} is not a run directory (it has no run.json); see `frugalfl runs`"
+            )
         run = cls(path.resolve())
         for name in _FOLDERS:
             if (run.path / name).is_symlink():

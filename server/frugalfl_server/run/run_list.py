@@ -39,6 +39,7 @@ class Listed:
         int8_bytes: Size of the microcontroller's file (B).
         settings: All of them, under their names in an app's config.
         codecs: Those that updates really travel by, ``uplink`` and ``downlink``.
+        chosen: Why settings that were ``auto`` became what they are, by name.
     """
 
     run: str
@@ -56,11 +57,16 @@ class Listed:
     int8_bytes: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     codecs: Mapping[str, str] | None = None
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def followed(self) -> Mapping[str, Any]:
-        """The settings, with codecs that took the place of those that were set."""
-        return {**self.settings, **(self.codecs or {})}
+        """The settings, with codecs that took the place of those that were set.
+
+        One that the run chose itself says so: ``auto: full``.
+        """
+        chosen = {name: f"auto: {self.settings.get(name)}" for name in self.chosen}
+        return {**self.settings, **chosen, **(self.codecs or {})}
 
 
 def list_runs(places: Iterable[Path]) -> list[Listed]:
@@ -116,11 +122,16 @@ def _read(path: Path) -> Listed:
     with reading(path / _ABOUT):
         known = Listed(
             path.name, str(path), str(about["task"]), float(about["started_unix_s"]),
-            settings=dict(about["settings"]),
+            settings=dict(about["settings"]), chosen=_chosen_of(about),
             measure=str(first["name"]), better=str(first["better"]),
         )  # fmt: skip
     with reading(path / _SUMMARY):
         return _with_figures(known, summary)
+
+
+def _chosen_of(about: Mapping[str, Any]) -> dict[str, str]:
+    """Return which settings were ``auto``, and why they became what they are."""
+    return {str(name): str(why) for name, why in dict(about.get("chosen", {})).items()}
 
 
 def _summary(path: Path) -> Mapping[str, Any]:

@@ -6,10 +6,14 @@ from frugalfl.errors import FrameError
 
 #: ``Reader.bytes`` hides the name of the type from the other methods.
 _Octets = bytes
+#: Most numbers of a frame are small.
+_ONE_BYTE = tuple(bytes([value]) for value in range(0x80))
 
 
 def varint(value: int) -> bytes:
     """Write an unsigned LEB128 integer (DWARF 5, section 7.6): 7 bits a byte, low bits first."""
+    if 0 <= value <= 0x7F:
+        return _ONE_BYTE[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -326,9 +326,13 @@ def _codec_of(text: bytes) -> Codec:
 
 def write_outline(layout: Layout, chosen: Sequence[int]) -> bytes:
     """Write which blocks these are, one bit each, then the shapes of all their tensors."""
+    return _outline(tuple(chosen), tuple(layout.blocks[number].shapes for number in chosen))
+
+
+@lru_cache(maxsize=32)
+def _outline(chosen: tuple[int, ...], blocks: tuple[tuple[Shape, ...], ...]) -> bytes:
     parts = [varint(sum(1 << number for number in chosen))]
-    for number in chosen:
-        shapes = layout.blocks[number].shapes
+    for shapes in blocks:
         before: Shape = ()
         for index, shape in enumerate(shapes):
             last = _LAST if index == len(shapes) - 1 else 0

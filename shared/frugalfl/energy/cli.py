@@ -27,6 +27,8 @@ from frugalfl.foreign import read_json
 from frugalfl.help import epilog
 from frugalfl.text import MOST_OF_A_LINE, printable
 
+#: Folder that runs go into, unless another one is named.
+RUNS = Path("runs")
 _EPILOG = """
 Examples:
 
@@ -172,10 +174,21 @@ def read_records(source: Path) -> list[EnergyRecord]:
         with Ledger(source) as ledger:
             records = ledger.records()
     else:
-        raise RunError(f"there is no run directory or ledger at {source}; see `ls runs`")
+        raise RunError(
+            f"there is no run directory or ledger at {str(source)!r}; {_where_to_look(source)}"
+        )
     if not records:
         raise RunError(f"{source} holds no energy records yet")
     return records
+
+
+def _where_to_look(source: Path) -> str:
+    """Return what to type instead."""
+    if source.parent != RUNS and (RUNS / source / "run.json").exists():
+        return f"did you mean `frugalfl energy {RUNS / source}`?"
+    if not RUNS.is_dir():
+        return f"there is no folder {str(RUNS)!r} here either: `frugalfl simulate APP` makes a run"
+    return "`frugalfl runs` lists the runs here"
 
 
 def _text(records: list[EnergyRecord], chosen: Format, by: str | None) -> str:

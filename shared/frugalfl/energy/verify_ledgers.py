@@ -114,7 +114,7 @@ def _heads_told(run: Path | None) -> _Told:
     if run is None:
         return _Told()
     if not (run / "run.json").is_file():
-        raise RunError(f"{run} is not a run directory (it has no run.json); see `ls runs`")
+        raise RunError(f"{run} is not a run directory (it has no run.json); see `frugalfl runs`")
     heads, rows = run / "heads.parquet", run / "energy.parquet"
     return _Told(
         read_rows(heads) if heads.is_file() else [],

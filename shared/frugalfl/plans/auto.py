@@ -1,8 +1,8 @@
 """``auto``: the server chooses between all weights and a subspace, before the first round.
 
 A subspace saves bytes on the way down, to clients that missed rounds; it takes more rounds and ends
-a little lower. So it is chosen only inside the range in which that was measured, if it should take
-half as many bytes at most; ``full`` everywhere else.
+a little lower. So it is chosen only inside the range in which that was measured, if the whole run
+should take half as many bytes at most, first models among them; ``full`` everywhere else.
 """
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ from typing import NamedTuple
 
 from frugalfl.calls import Call, arity
 from frugalfl.plans.refresh_plan import PlanContext, RefreshPlan
-from frugalfl.plans.round_bytes import full_round_b, subspace_round_b, update_b
+from frugalfl.plans.round_bytes import (
+    first_model_each_round_b,
+    full_round_b,
+    subspace_round_b,
+    update_b,
+)
 
 
 class _Measured(NamedTuple):
-    """A subspace that was measured on digits: its coordinates, rounds between folds, bytes saved.
+    """A subspace that was measured on digits: its coordinates, and rounds between folds.
 
     ``points`` is how much lower than ``full`` it ended, in points of accuracy.
     """
 
     dimension: int
     every: int
-    times_fewer: int
     points: float
 
     @property
@@ -38,13 +42,13 @@ class _Measured(NamedTuple):
         return ceil(update_b(self.dimension))
 
 
-#: The most accurate first; how many times fewer bytes than ``full`` each took.
-_SUBSPACES = _Measured(1024, 5, 3, 0.6), _Measured(512, 10, 6, 1.4)
+#: The most accurate first.
+_SUBSPACES = _Measured(1024, 5, 0.6), _Measured(512, 10, 1.4)
 #: Weights of the models in question: some way to either side of the one that was measured.
 _FEWEST_WEIGHTS, _MOST_WEIGHTS = 10_000, 1_000_000
 #: Training in a subspace takes more rounds to the same accuracy; fewer than these end too early.
 _FEWEST_ROUNDS = 60
-#: So many times fewer bytes a round a subspace must take, as estimated: its rounds bring less.
+#: So many times fewer bytes a run must take in a subspace, as estimated: its rounds bring less.
 _LEAST_SAVED = 2.0
 #: Share of the clients that must miss a round, at least, so that the way down is what costs.
 _LEAST_MISSING = 0.5
@@ -72,6 +76,7 @@ class Situation:
         asked: How many of them a round asks.
         rounds: Before pruning.
         uplink_budget: Most bytes of an update (B); 0: any.
+        first_b: Bytes of the model that a client is sent before its first round (B); 0: a seed.
         against: What else speaks against a subspace; empty: nothing.
     """
 
@@ -81,6 +86,7 @@ class Situation:
     asked: int
     rounds: int
     uplink_budget: int = 0
+    first_b: float = 0.0
     against: str = ""
 
 
@@ -110,8 +116,9 @@ def choose_plan(situation: Situation) -> Choice:
     (vibration signals, 19,462 weights) the larger one ended where ``full`` did and the smaller one
     20 points lower. The larger one is chosen, the smaller
     one only if an update is to be shorter than the larger one's. Without missed rounds, or in a
-    small model, there is little to save (:mod:`~frugalfl.plans.round_bytes`), and in a few rounds
-    a subspace does not reach the accuracy.
+    small model, there is little to save (:mod:`~frugalfl.plans.round_bytes`); nor if first models,
+    which either plan sends, are most of a run's bytes; and in a few rounds a subspace does not
+    reach the accuracy.
     """
     why_not = next(_reasons_against(situation), "")
     if why_not:
@@ -126,12 +133,13 @@ def choose_plan(situation: Situation) -> Choice:
     if too_little := _saves_too_little(situation, found):
         return Choice("full", too_little)
     missing = situation.clients - situation.asked
+    estimate = _Estimate.of(situation, found)
     return Choice(
         found.plan,
         f"{missing} of {situation.clients} clients miss a round and {situation.rounds} rounds are "
-        f"long enough for it: on digits it took some {found.times_fewer} times fewer bytes than "
-        f"full, the first model aside, and ended {found.points:g} points lower; set refresh = full "
-        "for all weights",
+        f"long enough for it: it should take {estimate.times_fewer:.1f} times fewer bytes than "
+        f"full{estimate.first_included}, and on digits it ended {found.points:g} points lower; set "
+        "refresh = full for all weights",
     )
 
 
@@ -158,16 +166,45 @@ def _reasons_against(situation: Situation) -> Iterator[str]:
         )
 
 
+@dataclass(frozen=True)
+class _Estimate:
+    """What a client's round takes by either plan, with its part of the first model (B)."""
+
+    full: float
+    subspace: float
+    first: float
+
+    @classmethod
+    def of(cls, situation: Situation, found: _Measured) -> _Estimate:
+        """Estimate them."""
+        clients, asked, budget = situation.clients, situation.asked, situation.uplink_budget
+        first = first_model_each_round_b(situation.first_b, clients, asked, situation.rounds)
+        return cls(
+            full_round_b(situation.weights, clients, asked, budget) + first,
+            subspace_round_b(found.dimension, found.every, clients, asked) + first,
+            first,
+        )
+
+    @property
+    def times_fewer(self) -> float:
+        """How many times fewer bytes a subspace takes."""
+        return self.full / self.subspace
+
+    @property
+    def first_included(self) -> str:
+        """What to say of the first model that is in both sums; empty: a seed stands for it."""
+        return f", each with {self.first:,.0f} for the first model" if self.first else ""
+
+
 def _saves_too_little(situation: Situation, found: _Measured) -> str:
     """Say so, if a subspace saves too few bytes for what it costs; empty: it does not."""
-    clients, asked = situation.clients, situation.asked
-    full = full_round_b(situation.weights, clients, asked, situation.uplink_budget)
-    subspace = subspace_round_b(found.dimension, found.every, clients, asked)
-    if full >= _LEAST_SAVED * subspace:
+    estimate = _Estimate.of(situation, found)
+    if estimate.times_fewer >= _LEAST_SAVED:
         return ""
     return (
-        f"a client's round should take some {full:,.0f} B, and in {found.plan} {subspace:,.0f}: a "
-        f"subspace is chosen if it takes half as many at most"
+        f"a client's round should take some {estimate.full:,.0f} B, and in {found.plan} "
+        f"{estimate.subspace:,.0f}{estimate.first_included}: a subspace is chosen if it takes half "
+        "as many at most"
     )
 
 

@@ -16,6 +16,8 @@ _HEAD_B = 28
 _UP_B, _UP_POWER = 3.0, -0.43
 #: Of a number that changed on the way down, and of a coordinate on either way (B).
 _CHANGED_B, _COORDINATE_UP_B, _COORDINATE_DOWN_B = 0.6, 1 / 6, 0.177
+#: Of a number of a whole model that is not drawn from a seed (B).
+_FIRST_B = 1.4
 
 
 def downlink_share(clients: int) -> float:
@@ -57,3 +59,22 @@ def subspace_round_b(dimension: int, every: int, clients: int, asked: int) -> fl
     """
     folds = clients / asked / every
     return update_b(dimension) + (1 + folds) * (_HEAD_B + _COORDINATE_DOWN_B * dimension)
+
+
+def first_model_b(numbers: int) -> float:
+    """Return what a client is sent before its first round, if a seed does not say it (B)."""
+    return _HEAD_B + _FIRST_B * numbers
+
+
+def first_model_each_round_b(first_b: float, clients: int, asked: int, rounds: int) -> float:
+    """Return what first models come to, shared out over all rounds of all clients (B).
+
+    Args:
+        first_b: Bytes of one (B).
+        clients: How many there are; each is sent one if it is asked at all in the run.
+        asked: How many of them a round asks, drawn anew each time.
+        rounds: How many.
+    """
+    share = min(asked / clients, 1.0)
+    asked_once = 1 - pow(1 - share, rounds)
+    return first_b * asked_once / (share * rounds)

@@ -13,6 +13,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from frugalfl.atomic import make_private_folder
@@ -85,7 +86,10 @@ class Search:
         pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
         if self.prunes:
             pruner = optuna.pruners.MedianPruner(_BY_CHANCE, n_warmup_steps=_WARM)
-        ways = ["maximize" if one == "higher" else "minimize" for one in self.better]
+        ways = [
+            StudyDirection.MAXIMIZE if one == "higher" else StudyDirection.MINIMIZE
+            for one in self.better
+        ]
         study = optuna.create_study(
             storage=storage, pruner=pruner, study_name=self._name, directions=ways,
             load_if_exists=True,

@@ -1,39 +1,45 @@
-"""Local training of many clients at once: ``torch.func.vmap`` over the task's own module.
+"""Local training of many clients at once, the fastest way that their model has.
 
-Each client trains on exactly the mini-batches that it trains on alone. Batches of different
-lengths are filled up with rows that weigh nothing; a client whose batches are done goes on with
-such rows alone, after its result was taken. So clients of about as many steps are batched together.
+A model that is a chain of plain layers is batched by hand
+(:mod:`frugalfl_sim.engine.cohort.chain`), any other by ``torch.func.vmap``; what that cannot do is
+trained one client after the other. Each client trains on exactly the mini-batches that it trains on
+alone. Clients are sorted by their steps, so that those of about as many are batched together, in
+chunks of bounded memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch.func import functional_call, grad_and_value, vmap
 
-from frugalfl.blocks import Layout, Parameters
 from frugalfl.errors import DivergedError, FrugalFLError
 from frugalfl.modules import read_parameters
 from frugalfl.private import split
 from frugalfl.settings import Settings
 from frugalfl.task import Examples, Task
-from frugalfl_client.training.batches import batches
 from frugalfl_client.training.pytorch import TorchTrainer
-from frugalfl_client.training.trainer import Trained, mean_loss
+from frugalfl_client.training.trainer import Trained
 from frugalfl_server.run.checkpoint import random_state, set_random_state
-from frugalfl_sim.engine.cohort.cohort_steps import CohortSteps
+from frugalfl_sim.engine.cohort.chain import Chain, chain_of, descends_plainly, train_chain
+from frugalfl_sim.engine.cohort.chunk import Chunk
 from frugalfl_sim.engine.cohort.job import Job
+from frugalfl_sim.engine.cohort.train_by_vmap import train_by_vmap
 
-#: Most clients of one batch, and of its numbers of steps the largest over the smallest.
-_MOST_CLIENTS, _MOST_RATIO = 128, 1.5
+#: The ways of training a cohort.
+BY_HAND, BY_VMAP, ONE_BY_ONE = "by hand", "by vmap", "one by one"
+#: Most clients of one chunk, and the most memory (B) that a step of a chain's may take.
+_MOST_CLIENTS, _MOST_BYTES = 128, 16 << 20
+#: Of the steps of a chunk's clients the largest over the smallest, if those who are done go along.
+_MOST_RATIO = 1.5
 #: How far a batched training may be from a single one, beside the longest step of it.
 _TOLERANCE = 1e-3
 _TRIED_ROWS = 24
+_PLAIN_STEPS = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "clip_norm": 0.0}
 
 
 class CohortTrainer:
@@ -51,14 +57,30 @@ class CohortTrainer:
             TaskError: The task's model raised.
         """
         self._task = task
-        self._settings = settings
-        self._alone = TorchTrainer(task, settings)
         self._named = isinstance(task.loss, str)
+        self._by_hand = True
+        self._key: Any = None
+        self._chain: Chain | None = None
+        self.why_not = ""
         drawn = random_state()
         try:
+            # Plain steps: an adaptive optimiser makes a last bit of a tiny gradient a whole step.
+            self._take(settings.changed(**_PLAIN_STEPS))
             self.why_not = self._find_why_not()
+            self._take(settings)
         finally:
             set_random_state(drawn)
+
+    def _take(self, settings: Settings) -> None:
+        self._settings = settings
+        self._alone = TorchTrainer(self._task, settings)
+
+    @property
+    def way(self) -> str:
+        """How jobs are trained, those of the shapes that came last."""
+        if self.why_not:
+            return ONE_BY_ONE
+        return BY_VMAP if self._chain is None else BY_HAND
 
     def train(self, jobs: Sequence[Job]) -> list[Trained | DivergedError]:
         """Return what came of each job, in their order.
@@ -70,6 +92,8 @@ class CohortTrainer:
             TaskError: The task's code raised, or rows cannot be trained on.
         """
         threads = torch.get_num_threads()
+        if threads == 1:
+            return self._in_chunks(jobs)
         torch.set_num_threads(1)
         try:
             return self._in_chunks(jobs)
@@ -78,12 +102,17 @@ class CohortTrainer:
 
     def _in_chunks(self, jobs: Sequence[Job]) -> list[Trained | DivergedError]:
         found: dict[int, Trained | DivergedError] = {}
-        for places in self._chunks(jobs):
-            chosen = [jobs[place] for place in places]
-            together = not self.why_not and len(chosen) > 1
-            results = self._together(chosen) if together else map(self._one, chosen)
-            found.update(zip(places, results, strict=True))
+        for group in self._groups(jobs):
+            together = self._together if len(group) > 1 and not self.why_not else self._one_by_one
+            for place, result in together(jobs, group):
+                found[place] = result
         return [found[place] for place in range(len(jobs))]
+
+    def _one_by_one(
+        self, jobs: Sequence[Job], places: Sequence[int]
+    ) -> Iterator[tuple[int, Trained | DivergedError]]:
+        for place in places:
+            yield place, self._one(jobs[place])
 
     def _one(self, job: Job) -> Trained | DivergedError:
         try:
@@ -91,39 +120,84 @@ class CohortTrainer:
         except DivergedError as error:
             return error
 
-    def _chunks(self, jobs: Sequence[Job]) -> Iterator[list[int]]:
-        """Yield the places of jobs that are trained together."""
-        groups: dict[Any, list[tuple[int, int]]] = {}
+    def _groups(self, jobs: Sequence[Job]) -> Iterator[Sequence[int]]:
+        """Yield the places of jobs that may be trained together."""
+        if self._named and all(_alike(job, jobs[0]) for job in jobs):
+            yield range(len(jobs))
+            return
+        groups: dict[Any, list[int]] = {}
         for place, job in enumerate(jobs):
-            rows = len(job.examples)
-            steps = -(-rows // self._settings.train.batch_size) * self._epochs(job)
-            groups.setdefault(self._kind_of(job), []).append((steps, place))
-        for group in groups.values():
-            chunk: list[int] = []
-            least = 1
-            for steps, place in sorted(group):
-                if chunk and (len(chunk) == _MOST_CLIENTS or steps > _MOST_RATIO * least):
-                    yield chunk
-                    chunk = []
-                least = least if chunk else steps
-                chunk.append(place)
-            yield chunk
+            groups.setdefault(self._kind_of(job), []).append(place)
+        yield from groups.values()
 
     def _kind_of(self, job: Job) -> Any:
         """Return what jobs have to have in common to be trained together."""
         shapes = tuple((name, one.shape) for name, one in job.parameters.items())
         subspace = job.subspace and (job.subspace.fold, job.subspace.seed, job.subspace.dimension)
-        about = (job.planned, job.learning_rate, job.proximal_mu, self._epochs(job), subspace)
+        about = (job.planned, job.learning_rate, job.proximal_mu, job.epochs, subspace)
         # The rows of a loss of the task's own cannot be weighed: its batches have to be as long.
         rows = -1 if self._named else len(job.examples)
         return shapes, about, rows, job.smallest_batch, job.examples.x.shape[1:]
 
-    def _epochs(self, job: Job) -> int:
-        return job.epochs or self._settings.train.epochs
-
-    def _together(self, jobs: Sequence[Job]) -> list[Trained | DivergedError]:
+    def _together(
+        self, jobs: Sequence[Job], places: Sequence[int]
+    ) -> Iterator[tuple[int, Trained | DivergedError]]:
+        """Train jobs that may be trained together, in chunks."""
         with self._task.blamed("training"):
-            return _Cohort(self._task, self._settings, self._alone, jobs).train()
+            first = Chunk([jobs[places[0]]], self._settings.train, self._alone.private)
+            chain = self._chain_for(first)
+            most, ratio = _MOST_CLIENTS, _MOST_RATIO
+            if chain is not None:
+                most = self._most_clients(chain, jobs[places[0]])
+                ratio = inf if descends_plainly(first) else ratio
+            for chosen in self._chunks(jobs, places, most, ratio):
+                chunk = replace(first, jobs=[jobs[place] for place in chosen])
+                yield from zip(chosen, self._trained(chunk, chain), strict=True)
+
+    def _trained(self, chunk: Chunk, chain: Chain | None) -> list[Trained | DivergedError]:
+        if chain is not None:
+            return train_chain(chain, chunk, self._task.loss)
+        return train_by_vmap(self._module_for(chunk), chunk, self._task.loss)
+
+    def _module_for(self, chunk: Chunk) -> torch.nn.Module:
+        return self._alone.module_for(chunk.jobs[0].parameters | chunk.private)
+
+    def _chain_for(self, chunk: Chunk) -> Chain | None:
+        """Return the chain of the model in these shapes; ``None``: it is none."""
+        job = chunk.jobs[0]
+        key = (
+            job.examples.x.shape[1:],
+            job.examples.y.ndim if self._named else 0,
+            tuple(one.shape for one in job.parameters.values()),
+        )
+        if key != self._key:
+            self._key, self._chain = key, None
+            # Of the losses with a name, only that of one class a row is written out.
+            if self._by_hand and not (
+                self._named and (job.examples.y.ndim > 1 or job.examples.y.dtype != np.int64)
+            ):
+                self._chain = chain_of(self._module_for(chunk), job.examples.x.shape[1:])
+        return self._chain
+
+    def _most_clients(self, chain: Chain, job: Job) -> int:
+        """Return how many clients a chunk may have at most."""
+        parameters = sum(one.size for one in job.parameters.values())
+        floats = 3 * parameters + self._settings.train.batch_size * chain.floats_of_row
+        return max(min(_MOST_CLIENTS, _MOST_BYTES // (4 * floats)), 2)
+
+    def _chunks(
+        self, jobs: Sequence[Job], places: Sequence[int], most: int, ratio: float
+    ) -> Iterator[list[int]]:
+        """Yield the places of jobs that are trained together, those with the most steps first."""
+        size = self._settings.train.batch_size
+        steps = {place: -(-len(jobs[place].examples.x) // size) for place in places}
+        chunk: list[int] = []
+        for place in sorted(places, key=steps.__getitem__, reverse=True):
+            if chunk and (len(chunk) == most or steps[chunk[0]] > ratio * steps[place]):
+                yield chunk
+                chunk = []
+            chunk.append(place)
+        yield chunk
 
     def _find_why_not(self) -> str:
         """Train two clients of drawn rows both ways; say in one line how they differ."""
@@ -132,11 +206,17 @@ class CohortTrainer:
             return "its model keeps running statistics or other buffers"
         if any(isinstance(one, torch.nn.modules.dropout._DropoutNd) for one in module.modules()):
             return "its model drops out units by chance"
+        jobs = self._tried_jobs()
+        why_not = "" if jobs is None else self._why_not_for(jobs)
+        if why_not and self._by_hand and self.way == BY_HAND:
+            self._by_hand, self._key, self._chain = False, None, None
+            why_not = self._why_not_for(jobs or [])
+        return why_not
+
+    def _why_not_for(self, jobs: Sequence[Job]) -> str:
         try:
-            jobs = self._tried_jobs()
-            if jobs is None:
-                return ""
-            alone, together = [self._one(job) for job in jobs], self._together(jobs)
+            alone = [self._one(job) for job in jobs]
+            together = [result for _, result in self._together(jobs, range(len(jobs)))]
         except (FrugalFLError, RuntimeError, ValueError, TypeError, NotImplementedError) as error:
             return f"its model cannot be batched: {' '.join(str(error).split())[:200]}"
         for one, other in zip(alone, together, strict=True):
@@ -172,157 +252,6 @@ class CohortTrainer:
         return [job, replace(job, seed=(3, 4))]
 
 
-@dataclass
-class _Stack:
-    """The parameters of all clients of a chunk.
-
-    Attributes:
-        moved: Names and tensors that train, of shape ``(clients, ...)``.
-        still: The others.
-    """
-
-    moved: dict[str, torch.Tensor]
-    still: dict[str, torch.Tensor]
-
-
-class _Cohort:
-    """One chunk of jobs that have all but rows, seeds and private blocks in common."""
-
-    def __init__(
-        self, task: Task, settings: Settings, alone: TorchTrainer, jobs: Sequence[Job]
-    ) -> None:
-        self._jobs = jobs
-        self._size = settings.train.batch_size
-        self._epochs = jobs[0].epochs or settings.train.epochs
-        self._privates = [job.private or alone.private for job in jobs]
-        self._names = Layout.of(jobs[0].parameters).names(jobs[0].planned)
-        self._module = alone.module_for(jobs[0].parameters | self._privates[0])
-        self._named = isinstance(task.loss, str)
-        self._loss: Any = task.loss
-        self._stack = self._stacked()
-        self._steps = CohortSteps(
-            [*self._stack.moved.values()],
-            jobs[0].learning_rate,
-            settings.train.local_optimizer,
-            jobs[0].proximal_mu,
-            self._signs(),
-        )
-
-    def train(self) -> list[Trained | DivergedError]:
-        """Make all steps; take each client's result after its last one."""
-        orders = [self._order(job) for job in self._jobs]
-        counts = [len(order) for order in orders]
-        losses = torch.zeros(len(orders), max(counts))
-        results: list[Parameters] = [{} for _ in orders]
-        x = torch.from_numpy(np.concatenate([job.examples.x for job in self._jobs]))
-        y = torch.from_numpy(np.concatenate([job.examples.y for job in self._jobs]))
-        gradients_of = vmap(grad_and_value(self._loss_of), in_dims=(0, 0, 0, 0, 0))
-        for step in range(max(counts)):
-            rows, weights = self._batch(orders, step)
-            gradients, values = gradients_of(
-                self._stack.moved, self._stack.still, x[rows], y[rows], weights
-            )
-            losses[:, step] = values
-            self._steps.step([*gradients.values()])
-            for place in [n for n, count in enumerate(counts) if count == step + 1]:
-                results[place] = {
-                    name: one[place].numpy().copy() for name, one in self._stack.moved.items()
-                }
-        return [
-            self._trained(place, results[place], losses[place, :count].tolist())
-            for place, count in enumerate(counts)
-        ]
-
-    def _loss_of(
-        self,
-        moved: dict[str, torch.Tensor],
-        still: dict[str, torch.Tensor],
-        x: torch.Tensor,
-        y: torch.Tensor,
-        weights: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return one client's loss on one batch."""
-        outputs = functional_call(self._module, moved | still, (x,))
-        if not self._named:
-            loss: torch.Tensor = self._loss(outputs, y)
-            return loss
-        each = torch.nn.functional.cross_entropy(outputs, y, reduction="none")
-        return (each * weights.view(-1, *[1] * (each.dim() - 1))).sum() / (
-            weights.sum() * (each[0].numel())
-        ).clamp(min=1.0)
-
-    def _order(self, job: Job) -> list[npt.NDArray[np.int64]]:
-        """Return the rows of each step, as a client alone draws them."""
-        rng = np.random.default_rng(job.seed)
-        return [
-            chosen
-            for _ in range(self._epochs)
-            for chosen in batches(len(job.examples), self._size, rng, job.smallest_batch)
-        ]
-
-    def _batch(
-        self, orders: Sequence[list[npt.NDArray[np.int64]]], step: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return rows of a step, counted through all clients, and their weights: 1, or 0."""
-        chosen = [order[step] if step < len(order) else order[0][:0] for order in orders]
-        longest = max(map(len, chosen))
-        rows = np.zeros((len(chosen), longest), np.int64)
-        weights = np.zeros((len(chosen), longest), np.float32)
-        first = 0
-        for place, one in enumerate(chosen):
-            rows[place, : len(one)] = one
-            rows[place] += first
-            weights[place, : len(one)] = 1
-            first += len(self._jobs[place].examples)
-        return torch.from_numpy(rows), torch.from_numpy(weights)
-
-    def _stacked(self) -> _Stack:
-        models = [
-            job.parameters | private
-            for job, private in zip(self._jobs, self._privates, strict=True)
-        ]
-        trained = {*self._names, *self._privates[0]}
-        alike = all(job.parameters is self._jobs[0].parameters for job in self._jobs)
-        moved, still = dict[str, torch.Tensor](), dict[str, torch.Tensor]()
-        for name, first in models[0].items():
-            if alike and name not in self._privates[0]:
-                whole = torch.from_numpy(first.copy()).expand(len(models), *first.shape)
-            else:
-                whole = torch.from_numpy(np.stack([model[name] for model in models]))
-            if name in trained:
-                moved[name] = whole.clone(memory_format=torch.contiguous_format)
-            else:
-                still[name] = whole
-        return _Stack(moved, still)
-
-    def _signs(self) -> dict[int, torch.Tensor]:
-        """Return the signs of a subspace, by the place of the parameter that they are of."""
-        subspace = self._jobs[0].subspace
-        if subspace is None:
-            return {}
-        counted = subspace.counts
-        return {
-            place: torch.from_numpy(subspace.signs(name))
-            for place, name in enumerate(self._stack.moved)
-            if name in counted
-        }
-
-    def _trained(
-        self, place: int, after: Parameters, losses: Sequence[float]
-    ) -> Trained | DivergedError:
-        job = self._jobs[place]
-        last = losses[-(len(losses) // self._epochs) :]
-        try:
-            loss = mean_loss(last)
-        except DivergedError as error:
-            return error
-        return Trained(
-            {name: after[name] - job.parameters[name] for name in self._names},
-            loss,
-            {name: after[name] for name in self._privates[place]},
-        )
-
-
 def _distance(one: Trained, other: Trained) -> float:
     """Return how far two trainings are apart, beside the longest step of the first."""
     longest = max((float(np.abs(step).max(initial=0)) for step in one.update.values()), default=0.0)
@@ -331,3 +260,17 @@ def _distance(one: Trained, other: Trained) -> float:
         default=0.0,
     )
     return apart / max(longest, 1e-12)
+
+
+def _alike(job: Job, first: Job) -> bool:
+    """Say at little cost whether jobs may be trained together; if not, they may still."""
+    return (
+        job.parameters is first.parameters
+        and job.subspace is first.subspace
+        and job.planned == first.planned
+        and job.learning_rate == first.learning_rate
+        and job.proximal_mu == first.proximal_mu
+        and job.epochs == first.epochs
+        and job.smallest_batch == first.smallest_batch
+        and job.examples.x.shape[1:] == first.examples.x.shape[1:]
+    )

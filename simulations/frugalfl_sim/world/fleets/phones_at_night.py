@@ -5,7 +5,7 @@ Bonawitz et al., Towards Federated Learning at Scale: System Design, MLSys 2019 
 phones: 4.12 Mbit/s down and 0.94 up, medians of Huang et al., A Close Examination of Performance
 and Power Characteristics of 4G LTE Networks, MobiSys 2012 (quoted from memory). Assumed: the
 figures' spread, 80 ms for a round trip, that a phone is on its charger from an hour between 21 and
-0 o'clock for six to nine hours, and that the server starts at 18 o'clock.
+0 o'clock for three to nine hours, and that the server starts at 18 o'clock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from frugalfl_sim.world.fleet_plan import FleetPlan, speed_of, spread
 
 _DOWN_BYTES_PER_S, _UP_BYTES_PER_S = 4.12e6 / 8, 0.94e6 / 8
 _FIRST_H, _LAST_H = 21, 24
-_SHORTEST_H, _LONGEST_H = 6, 9
+_SHORTEST_H, _LONGEST_H = 3, 9
 
 
 def _draw(chance: random.Random, profile: DeviceProfile) -> SimulatedDevice:
