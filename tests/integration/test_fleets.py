@@ -8,6 +8,8 @@ from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import load_task
+from frugalfl_client.app import app as client_app
+from frugalfl_client.device import forget_devices
 from frugalfl_server.phases.federation import Federation
 from frugalfl_server.phases.train import train
 from frugalfl_server.run.app_directory import importable
@@ -39,16 +41,15 @@ def federate(settings, folder, world=None, capsys=None):
         task = load_task("task:task")
         run = RunDirectory.create(folder, task.name, settings, MLP)
         fleet = fleet_of(task, settings, run.path / "devices")
-        from frugalfl_client.app import app
-
         grid = InProcessGrid(
-            app, settings.simulation.clients, settings.as_config(), run.path / "devices",
+            client_app, settings.simulation.clients, settings.as_config(), run.path / "devices",
             fleet=fleet, world=world or world_of(task, settings),
         )  # fmt: skip
         try:
             train(Federation(grid, settings, task, run, quiet=capsys is None))
         finally:
             fleet.close()
+            forget_devices()  # their task goes by the name of other tests'
     return run, grid, capsys.readouterr().err if capsys else ""
 
 
@@ -185,8 +186,8 @@ def test_mistakes_are_explained():
         check_simulable(Settings.of(fleet="phone-at-night"))
     with pytest.raises(UsageError, match="delays and fleet both say"):
         Settings.of(fleet="pis-on-wifi", delays="1 s")
-    with pytest.raises(UsageError, match="of whose 40 clients at most .* there at once, and a ro"):
-        check_simulable(settings_with("phones-at-night", clients=40, clients_per_round=40))
+    with pytest.raises(UsageError, match="of whose 200 clients at most .* there at once, and a ro"):
+        check_simulable(settings_with("phones-at-night", clients=200, clients_per_round=200))
     own = with_devices(Settings.of(fleet="pis-on-wifi", device="phone on lte"))
     assert own.energy.device == "phone on lte"
 
