@@ -35,6 +35,7 @@ from frugalfl_server.run.progress import Progress
 from frugalfl_server.run.records import RoundRecord
 from frugalfl_server.run.server_energy import server_meter
 from frugalfl_sim.engine.grid import InProcessGrid
+from frugalfl_sim.world.choose_world import world_of
 
 #: Names of a client's joules in its reply: measured, and estimated.
 _JOULES = {True: "measured-j", False: "estimated-j"}
@@ -165,6 +166,7 @@ def run_baseline(settings: Settings, task: Task, run: RunDirectory, quiet: bool 
         settings.simulation.clients,
         stock.as_config(),
         Path(run.path) / "devices" / "baseline",
+        world=world_of(task, settings),
     )
     grid.work = _ServersWork()
     started, simulated = time.monotonic(), SimulatedLaps(grid)

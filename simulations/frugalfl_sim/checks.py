@@ -11,6 +11,7 @@ from flwr.clientapp import ClientApp
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl_client.app import app as client_app
+from frugalfl_sim.world.choose_world import check_fleet
 
 #: What our own apps are called in ``[tool.flwr.app.components]``.
 _SERVER, _CLIENT = "frugalfl_server.app:app", "frugalfl_client.app:app"
@@ -27,11 +28,12 @@ def check_simulable(settings: Settings) -> None:
             f"min-battery is {settings.energy.min_battery}, and simulated clients have no "
             "batteries of their own: add min-battery=0; frugalfl serve keeps to it"
         )
-    if settings.rounds.round_deadline:
+    check_fleet(settings)
+    if settings.rounds.round_deadline and not settings.simulation.fleet:
         raise UsageError(
             f"round-deadline is {settings.rounds.round_deadline:g} s, and simulated clients train "
-            "one after the other, none of them late: add round-deadline=0; frugalfl serve keeps to "
-            "it"
+            "one after the other, none of them late: add round-deadline=0, or a fleet; frugalfl "
+            "serve keeps to it"
         )
     buffered = settings.rounds.buffered
     if buffered is not None and buffered.updates > settings.simulation.clients:

@@ -29,6 +29,7 @@ from frugalfl_sim.choose_trainer import choose_trainer
 from frugalfl_sim.engine.grid import InProcessGrid, server_context
 from frugalfl_sim.garbage import rare_collections
 from frugalfl_sim.slim import check_slim, run_slim
+from frugalfl_sim.world.choose_world import fleet_text, simulated_before, with_devices, world_of
 
 
 def simulate_app(
@@ -64,6 +65,7 @@ def simulate_app(
     if slim:
         check_slim(settings)
     check_simulable(settings)
+    settings = with_devices(settings)
     # One client trains at a time, on tensors too small to share between threads.
     torch.set_num_threads(1)
     with importable(app), quiet_flower(), quiet_devices(), rare_collections():
@@ -84,6 +86,8 @@ def simulate_app(
             settings, engine = choose_engine(task, settings, client_app)
             choice = choose_trainer(task, settings)
             settings, chosen = choice.settings, {**chosen, **engine, **choice.chosen}
+            if settings.simulation.fleet:
+                chosen["fleet"] = fleet_text(settings)
             run = RunDirectory.create(runs, task.name, settings, app, chosen)
             keep_app(run, app)
             if choice.energy:
@@ -98,8 +102,9 @@ def simulate_app(
         fleet = fleet_of(task, settings, devices)
         try:
             grid = InProcessGrid(
-                client_app, settings.simulation.clients, settings.as_config(), devices, fleet=fleet
-            )
+                client_app, settings.simulation.clients, settings.as_config(), devices, fleet=fleet,
+                world=world_of(task, settings, simulated_before(run)),
+            )  # fmt: skip
             server_app(grid, server_context(settings.as_config(), {"run-dir": str(run.path)}))
             for wanted, other in ((baseline, run_baseline), (slim, run_slim)):
                 if wanted:

@@ -13,6 +13,11 @@ def now_s(grid: Grid) -> float:
     return time.monotonic() if simulated is None else simulated
 
 
+def answers_all(grid: Grid) -> bool:
+    """Say whether every message to a Grid is answered some day, by an error if by nobody."""
+    return bool(getattr(grid, "answers_all", False))
+
+
 class SimulatedLaps:
     """How long each round takes on the simulated clock."""
 

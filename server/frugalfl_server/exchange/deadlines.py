@@ -22,11 +22,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
 from frugalfl import wire
+from frugalfl_server.exchange.clock import answers_all, now_s
 from frugalfl_server.exchange.flower import ErrorCode
 from frugalfl_server.exchange.view import View
 
@@ -76,8 +78,8 @@ class RoundGrid(View):
         clients: int,
         deadline_s: float = 0.0,
         close_early: bool = False,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         """Wrap a Grid.
 
@@ -86,15 +88,16 @@ class RoundGrid(View):
             clients: Clients that a round wants.
             deadline_s: Longest time of a round (s); 0: as long as the caller waits.
             close_early: Close a training round once so many clients have answered.
-            clock: Seconds that only go forward.
-            sleep: Lets so many seconds (s) pass.
+            clock: Seconds that only go forward; by default the Grid's.
+            sleep: Lets so many seconds (s) pass; by default none of a simulated fleet's.
         """
         super().__init__(grid)
+        of_fleet = answers_all(grid)
         self._clients = clients
         self._deadline_s = deadline_s
         self._close_early = close_early
-        self._clock = clock
-        self._sleep = sleep
+        self._clock = clock or (partial(now_s, grid) if of_fleet else time.monotonic)
+        self._sleep = sleep or (_go_on if of_fleet else time.sleep)
         self._open: dict[str, _Sent] = {}
         self._places: dict[str, int] = {}
         self._late: list[Message] = []
@@ -143,6 +146,8 @@ class RoundGrid(View):
         if not sent:
             return []
         began_s = self._clock()
+        if self.answers_all:
+            timeout = None  # a simulated fleet may take hours, and nobody waits for them
         limits = [limit for limit in (timeout, self._deadline_s or None) if limit is not None]
         limit_s = min(limits, default=None)
         own = self._push(sent, began_s, limit_s)
@@ -171,7 +176,14 @@ class RoundGrid(View):
             self.missing[self._open[number].node] = "has not answered yet"
         if training:
             self._resting = set(self.missing)
+        self._name_the_lost()
         return [reply for _, reply in sorted(answers, key=lambda answer: answer[0])] + late
+
+    def _name_the_lost(self) -> None:
+        """Say who of a simulated fleet gave no answer: whoever simulates wants to know."""
+        if self.answers_all and self.missing:
+            lost = ", ".join(f"node {node}: {why}" for node, why in sorted(self.missing.items()))
+            _log.warning(f"{len(self.missing)} gave no answer: {lost}")
 
     def _push(self, sent: Sequence[Message], now_s: float, limit_s: float | None) -> set[str]:
         """Send messages that live a little shorter than the round; return their numbers."""
@@ -242,7 +254,7 @@ class RoundGrid(View):
 
     def _ask_the_silent(self, waited_s: float) -> None:
         """Ask nodes once more whose messages, or answers, must have been lost on the way."""
-        if self._slowest_s is None:
+        if self._slowest_s is None or self.answers_all:
             return
         for number in sorted(self._own & self._open.keys()):
             sent = self._open[number]
@@ -295,6 +307,10 @@ class RoundGrid(View):
         if told and told != self._told:
             _log.info(told)
         self._told = told
+
+
+def _go_on(_: float) -> None:
+    """Let no time pass: looking for the replies of a simulated fleet moves its clock."""
 
 
 def _is_twin(one: _Sent, other: _Sent) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flwr.app import Error, Message
 from flwr.serverapp import Grid
 
-from frugalfl_server.exchange.clock import now_s
+from frugalfl_server.exchange.clock import answers_all, now_s
 from frugalfl_server.exchange.flower import ErrorCode
 
 #: How long to wait before asking for replies again (s): at first, and at most.
@@ -69,6 +69,8 @@ class InFlight:
         return self.come.popleft()
 
     def _given_up(self) -> list[Message]:
+        if answers_all(self._grid):
+            return []
         since_s = now_s(self._grid) - GIVEN_UP_S
         late = [known for known, sent in self._sent.items() if sent.since_s < since_s]
         reason = f"no answer within {GIVEN_UP_S:.0f} s"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
+from frugalfl_server.exchange.clock import answers_all
 from frugalfl_server.exchange.flower import Run
 
 
@@ -29,6 +30,11 @@ class View(Grid):
     def simulated_s(self) -> float | None:
         """The clock of a simulation with delays (s); ``None``: time is real."""
         return getattr(self._grid, "simulated_s", None)
+
+    @property
+    def answers_all(self) -> bool:
+        """Whether every message is answered some day, as those to a simulated fleet are."""
+        return answers_all(self._grid)
 
     def create_message(
         self,

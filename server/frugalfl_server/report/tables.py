@@ -112,15 +112,20 @@ def comparison_rows(facts: Facts) -> list[ComparisonRow]:
             duration(other["wall_s"]) if other else "–",
             "",
         ),
-        *_simulated_time(ours["simulated_s"], other.get("simulated_s")),
+        *_simulated_time(
+            ours["simulated_s"],
+            other.get("simulated_s"),
+            str(facts.about["settings"].get("fleet", "")),
+        ),
     ]
 
 
-def _simulated_time(ours: float | None, other: float | None) -> list[ComparisonRow]:
+def _simulated_time(ours: float | None, other: float | None, fleet: str) -> list[ComparisonRow]:
     if ours is None:
         return []
     shown = "–" if other is None else duration(other)
-    return [ComparisonRow("wall time with the simulated delays", duration(ours), shown, "")]
+    clock = f"on the simulated clock, {fleet}" if fleet else "with the simulated delays"
+    return [ComparisonRow(f"wall time {clock}", duration(ours), shown, "")]
 
 
 def _accuracy_rows(facts: Facts, ours: float | None, other: float | None) -> list[ComparisonRow]:

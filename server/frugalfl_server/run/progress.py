@@ -91,7 +91,7 @@ class Progress:
         left = elapsed / self._done * (self._rounds - record.round)
         skipped = f"  {record.skipped} skipped" if record.skipped else ""
         skipped += f"  {record.set_aside} set aside" if record.set_aside else ""
-        clock = "" if record.simulated_s is None else f"  {record.simulated_s:.3g} s simulated"
+        clock = "" if record.simulated_s is None else f"  {_clock(record.simulated_s)} simulated"
         self.say(
             f"{record.phase:>8} {record.round:>4}/{self._rounds}"
             f"{scores_text(record.accuracy, record.metrics)}"
@@ -123,6 +123,10 @@ def scores_text(accuracy: float | None, metrics: Mapping[str, float | None]) -> 
     if accuracy is not None or not first:
         first.append(("accuracy", accuracy))
     return "".join(f"  {name} {number(value)}" for name, value in first)
+
+
+def _clock(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds >= 1000 else f"{seconds:.3g} s"
 
 
 def _joules(record: RoundRecord) -> str:

@@ -47,7 +47,7 @@ class RoundRecord:
             ``min-battery``.
         program_bytes: Of ``downlink_bytes``, training programs (B).
         late: Of ``updates``, answers to an earlier round, which came too late for that one.
-        simulated_s: Duration of the round on the clock of a simulation with ``delays`` (s);
+        simulated_s: Duration of the round on the clock of a simulation (s);
             ``None``: there is none.
         set_aside: Clients that were there and were not asked, because they sent garbage.
         uploads: Frames from clients, whether or not they counted; ``None``: older runs do not say.

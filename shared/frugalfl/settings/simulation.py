@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from frugalfl.delays import Delays, parse_delays
+from frugalfl.errors import UsageError
 from frugalfl.settings.keys import need, setting
 
 #: How simulated clients train.
@@ -27,12 +28,22 @@ class SimulationSettings:
         "seconds that simulated clients take to answer: 1 s * 32, 10 s * 8; empty: not simulated",
     )
 
+    fleet: str = setting(
+        "",
+        "simulated devices with their links, hours and dropouts, on a simulated clock: "
+        "pis-on-wifi, phones-at-night, lora-sensors or bank-branches; empty: not simulated",
+    )
+
     def __post_init__(self) -> None:
         need(self.clients >= 1, "clients", self.clients, "at least 1")
         need(self.engine in ENGINES, "engine", self.engine, "auto, cohort or sequential")
-        _ = self.clock
+        if self.clock is not None and self.fleet:
+            raise UsageError(
+                f"delays and fleet both say how long clients take to answer: {self.delays!r} and "
+                f"{self.fleet!r}; leave one of the two out"
+            )
 
     @cached_property
     def clock(self) -> Delays | None:
-        """How long each client takes; ``None``: there is no simulated clock."""
+        """How long each client takes by ``delays``; ``None``: they are not set."""
         return parse_delays(self.delays)

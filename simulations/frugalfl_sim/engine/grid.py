@@ -4,13 +4,15 @@ Messages are real Flower messages and are copied on the way, so that neither end
 other does to them. The clients of a round train one after the other, or as a cohort, if one is
 given (:mod:`frugalfl_sim.engine.cohort_answers`).
 
-With the setting ``delays`` there is a simulated clock. A client trains when it is asked, and its
-reply is there so many simulated seconds later; waiting for a reply moves the clock, and nothing
-ever sleeps. So the order of the replies is that of simulated time, the same in every run.
+With the setting ``delays``, or a world (:mod:`frugalfl_sim.world.world`), there is a simulated
+clock. A client trains when it is asked, and its reply is there so many simulated seconds later;
+waiting for a reply moves the clock, and nothing ever sleeps. So the order of the replies is that of
+simulated time, the same in every run.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
@@ -33,6 +35,10 @@ from frugalfl_sim.engine.copy_message import addressed, copy_message
 
 if TYPE_CHECKING:
     from frugalfl_sim.engine.fleet import Fleet
+    from frugalfl_sim.world.world import World
+
+#: Lines of the run, shown with those of the server.
+_log = logging.getLogger("frugalfl_server.simulated_fleet")
 
 #: Node ids are free to choose; these look unlike client numbers, so that mix-ups show.
 _FIRST_NODE = 1000
@@ -53,6 +59,7 @@ class InProcessGrid(Grid):
         devices: Path,
         run_id: int = 1,
         fleet: Fleet | None = None,
+        world: World | None = None,
     ) -> None:
         """Make one Flower context for each client.
 
@@ -64,6 +71,8 @@ class InProcessGrid(Grid):
             run_id: Flower's number of the run.
             fleet: What clients have in common; ``None``: each has files of its own in its folder,
                 and answers alone.
+            world: Says when each answers, and whether it does, in place of ``delays``; ``None``:
+                that is not simulated.
         """
         TaskIdentity.run_id, TaskIdentity.task_id = run_id, 1
         TaskIdentity.node_id = SUPERLINK_NODE_ID
@@ -71,7 +80,8 @@ class InProcessGrid(Grid):
         self._run = Run.create_empty(run_id)
         self._replies: dict[str, tuple[float, Message]] = {}  # when it is there; in sending order
         self._delays = parse_delays(str(config.get("delays", "")))
-        self._now_s = 0.0
+        self._world = world
+        self._now_s = 0.0 if world is None else world.begins_s
         self._fleet = fleet
         # What a cohort answers is what our own app would answer.
         self._answers = fleet.answers if fleet is not None and client_app is own_app else None
@@ -114,8 +124,13 @@ class InProcessGrid(Grid):
 
     @property
     def simulated_s(self) -> float | None:
-        """The simulated clock (s); ``None``: no delays are simulated."""
-        return None if self._delays is None else self._now_s
+        """The simulated clock (s); ``None``: neither delays nor a fleet are simulated."""
+        return None if self._delays is None and self._world is None else self._now_s
+
+    @property
+    def answers_all(self) -> bool:
+        """Whether an error comes in place of every answer that is lost, as in a world."""
+        return self._world is not None
 
     def create_message(
         self,
@@ -129,14 +144,32 @@ class InProcessGrid(Grid):
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> Iterable[int]:
-        """Return the nodes of all clients."""
-        return list(self._contexts)
+        """Return the nodes of all clients; of a world, of those that are there.
+
+        If these are too few for a round, the clock goes on to the next hour when there are enough.
+        """
+        if self._world is None:
+            return list(self._contexts)
+        before_s = self._now_s
+        self._now_s, there = self._world.await_some(before_s)
+        if self._now_s > before_s:
+            _log.info(
+                "too few devices of the fleet are there: the clock goes on from "
+                f"{self._world.clock_text(before_s)} to {self._world.clock_text(self._now_s)}"
+            )
+        return [_FIRST_NODE + number for number in there]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Let each addressed client answer, and keep the replies in the order of the messages."""
         asked = [addressed(message, self._next_id()) for message in messages]
-        cohort = self._cohort(asked)
+        lost = self._lost(asked)
+        cohort = self._cohort([one for one in asked if one.metadata.message_id not in lost])
         for message in asked:
+            if message.metadata.message_id in lost:
+                when_s, error = lost[message.metadata.message_id]
+                self._answered(message, error)
+                self._keep(message, when_s, error)
+                continue
             self._deliver(message, cohort.get(message.metadata.message_id))
         if self._fleet is not None:
             self._fleet.flush()
@@ -160,6 +193,19 @@ class InProcessGrid(Grid):
         sent = list(self.push_messages(messages))
         self._now_s = max([self._now_s, *(self._replies[one][0] for one in sent)])
         return [self._replies.pop(one)[1] for one in sent]
+
+    def _lost(self, asked: Sequence[Message]) -> dict[str, tuple[float, Message]]:
+        """Return what stands for the answers of devices that never begin, by the question's id."""
+        world = self._world
+        if world is None:
+            return {}
+        found = {}
+        for message in asked:
+            number = self.client_numbers.get(message.metadata.dst_node_id)
+            lost = None if number is None else world.lost(number, message, self._now_s)
+            if lost is not None:
+                found[message.metadata.message_id] = lost
+        return found
 
     def _cohort(self, asked: Sequence[Message]) -> dict[str, Message]:
         """Return the replies of those that can answer together, by the id of what they answer."""
@@ -197,10 +243,24 @@ class InProcessGrid(Grid):
                     Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, wrong), reply_to=message
                 )
             reply = copy_message(reply)
+        when_s, seen = self._seen(message, reply, context)
         if context is not None:
-            self._answered(message, reply)
+            self._answered(message, seen)
+        self._keep(message, when_s, seen)
+
+    def _keep(self, message: Message, when_s: float, reply: Message) -> None:
+        """Keep a reply until the clock is there (s)."""
         reply.metadata.__dict__["_message_id"] = self._next_id()
-        self._replies[message.metadata.message_id] = (self._now_s + self._delay_of(context), reply)
+        self._replies[message.metadata.message_id] = (when_s, reply)
+
+    def _seen(
+        self, message: Message, reply: Message, context: Context | None
+    ) -> tuple[float, Message]:
+        """Return when a server sees what of a client's reply (s)."""
+        if self._world is None or context is None:
+            return self._now_s + self._delay_of(context), reply
+        number = int(context.node_config["partition-id"])
+        return self._world.answered(number, message, reply, self._now_s)
 
     def _next_id(self) -> str:
         """Return an id of a message, which Flower's own storage would give; there is none here."""
