@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import random
 
-import torch
-
 from frugalfl.calls import unknown
 from frugalfl.energy.device_mix import parse_device_mix
 from frugalfl.energy.profiles import profile_named
@@ -120,6 +118,8 @@ def simulated_before(run: RunDirectory) -> float:
 
 def _macs_of(task: Task, settings: Settings) -> int:
     """Return the multiply-accumulates of one row, or one for a parameter if none are seen."""
+    import torch
+
     with torch.random.fork_rng(devices=[]):  # the run draws what it would draw without a fleet
         module = task.new_model()
         rows = task.rows_of(0, settings.simulation.clients).x[:1]
