@@ -46,7 +46,7 @@ from frugalfl_client.training.litert import LiteRTTrainer
 from frugalfl_client.training.pytorch import TorchTrainer
 from frugalfl_client.training.trainer import Trainer
 from frugalfl_server.cohort.training_programs import SIGNATURES
-from frugalfl_server.compiler import Sgd, compile_program
+from frugalfl_server.compiler import Sgd, trace_training
 from frugalfl_server.rounds.downlink import Downlink
 
 APP = Path(__file__).parents[1] / "simulations" / "digits"
@@ -77,11 +77,11 @@ def compare(net: Net, head_only: bool, repeats: int) -> dict[str, Any]:
     layout = Layout.of(parameters)
     planned = layout.everything[-1:] if head_only else layout.everything
     rows = net.task.rows_of(0, CLIENTS)
-    program = compile_program(
+    program = trace_training(
         module, loss=net.task.loss, optimizer=Sgd(momentum=SETTINGS.train.momentum),
         planned=layout.names(planned), batch=SETTINGS.train.batch_size,
         input_shape=rows.x.shape[1:], target_shape=rows.y.shape[1:], signatures=SIGNATURES,
-    )  # fmt: skip
+    ).convert()  # fmt: skip
     trainers: dict[str, Trainer] = {
         "torch": TorchTrainer(net.task, SETTINGS), "litert": LiteRTTrainer(program, SETTINGS),
     }  # fmt: skip
@@ -113,11 +113,11 @@ def peaks_of_clients() -> dict[str, float]:
     module = one_client.task.new_model()
     parameters = read_parameters(module)
     program = pack(
-        compile_program(
+        trace_training(
             module, loss="cross_entropy", optimizer=Sgd(momentum=settings.train.momentum),
             planned=list(parameters), batch=settings.train.batch_size, input_shape=(1, 8, 8),
             signatures=SIGNATURES,
-        )
+        ).convert()
     )  # fmt: skip
     peaks = {}
     for trainer in ("torch", "litert"):

@@ -52,14 +52,14 @@ def measured(net: Net, last: int, batches: tuple[int, ...], steps: int) -> list[
                 net,
                 module,
                 how,
-                compiler.compile_program(
+                compiler.trace_training(
                     module,
                     **how,
                     batch=batch,
                     input_shape=rows.x.shape[1:],
                     target_shape=rows.y.shape[1:],
                     signatures=("train",),
-                ),
+                ).convert(),
                 steps,
             ),
         }

@@ -16,8 +16,8 @@ clientapp = "spy:app"
 
 [tool.flwr.app.config]
 task = "task:task"
-clients = 4
-clients-per-round = 1
+clients = 32
+clients-per-round = 8
 rounds = 60
 local-epochs = 1
 prune = 0.0
@@ -58,7 +58,7 @@ class Spy(ClientApp):
     def __call__(self, message, context):
         with SEEN.open("a") as file:
             file.write(context.run_config.get("refresh", "not told") + "\\n")
-        if STOP.exists() and len(SEEN.read_text().splitlines()) > 6:
+        if STOP.exists() and len(SEEN.read_text().splitlines()) > 48:
             STOP.unlink()
             raise KeyboardInterrupt
         return ours(message, context)

@@ -131,14 +131,14 @@ def program_of_two() -> Program:
     import torch
 
     from frugalfl_server.cohort.training_programs import SIGNATURES
-    from frugalfl_server.compiler import Sgd, compile_program
+    from frugalfl_server.compiler import Sgd, trace_training
 
     module = torch.nn.Sequential(torch.nn.Linear(2, 2))
-    return compile_program(
+    return trace_training(
         module, loss="cross_entropy", optimizer=Sgd(momentum=0.9),
         planned=list(module.state_dict()), batch=4, input_shape=(2,), target_shape=(),
         signatures=SIGNATURES,
-    )  # fmt: skip
+    ).convert()  # fmt: skip
 
 
 def altered(program: Program) -> Program:

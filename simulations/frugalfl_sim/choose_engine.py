@@ -43,7 +43,7 @@ def choose_engine(task: Task, settings: Settings, client_app: ClientApp) -> tupl
         raise UsageError(f"engine = cohort cannot be: {why_not}; leave engine out")
     if why_not:
         return settings.changed(engine=_SEQUENTIAL), {_KEY: f"{_SEQUENTIAL} ({why_not})"}
-    told = {} if asked == _COHORT else {_KEY: f"{_COHORT} (a round's clients train at once)"}
+    told = {} if asked == _COHORT else {_KEY: f"{_COHORT} (a round's clients at once)"}
     if settings.train.trainer == "auto":
         told["trainer"] = _TORCH_AT_ONCE
     return settings.changed(engine=_COHORT, trainer="torch"), told

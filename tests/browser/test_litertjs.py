@@ -20,7 +20,7 @@ from torch import nn
 
 from frugalfl.modules import read_parameters
 from frugalfl.program import Program
-from frugalfl_server.compiler import SIGNATURES, Adam, Optimizer, Sgd, compile_program
+from frugalfl_server.compiler import SIGNATURES, Adam, Optimizer, Sgd, trace_training
 from frugalfl_server.compiler.reference import example_step
 from frugalfl_server.compiler.runner import Runner
 
@@ -151,10 +151,10 @@ def test_every_signature_does_in_a_browser_what_it_does_in_litert(
 ) -> None:
     torch.manual_seed(0)
     module = model()
-    program = compile_program(
+    program = trace_training(
         module, loss="cross_entropy", optimizer=optimizer, planned=list(read_parameters(module)),
         batch=5, input_shape=(1, 8, 8),
-    )  # fmt: skip
+    ).convert()  # fmt: skip
     runner = Runner(program.model)
     work = {name: calls_of(name, program, module, optimizer) for name in SIGNATURES}
     made = run_in_browser(

@@ -40,10 +40,10 @@ def compiled(
         "planned": layout.names(layout.everything[-last:]),
     }
     shapes = {name: parameters[name].shape for name in how["planned"]}
-    program = compiler.compile_program(
+    program = compiler.trace_training(
         module, **how, batch=batch, input_shape=shape, target_shape=target, signatures=signatures,
         coordinates=Subspace(shapes, dimension, seed=1).counts if dimension else None,
-    )  # fmt: skip
+    ).convert()  # fmt: skip
     if batch > 1:
         check_flow(program)  # whatever compiles is shown to give sums over its batches only
     return program, compiler.check_program(program, module, **how)
@@ -147,7 +147,9 @@ def test_coordinates_are_one_to_all_entries_of_every_trained_tensor() -> None:
         ({"2.weight": 5}, "2.bias has 4 entries to train, .* 0 coordinates .* give it 1 to 4"),
     ):
         with pytest.raises(ExportError, match=says):
-            compiler.compile_program(mlp(), **how, batch=2, input_shape=(6,), coordinates=counts)
+            compiler.trace_training(
+                mlp(), **how, batch=2, input_shape=(6,), coordinates=counts
+            ).convert()
 
 
 def test_steps_follow_each_other_as_pytorchs_do() -> None:
@@ -289,10 +291,10 @@ def test_a_loss_that_is_no_mean_over_rows_is_refused() -> None:
 
 def test_a_plan_with_an_unknown_tensor_is_refused() -> None:
     with pytest.raises(TaskError, match=r"no tensor '9\.weight'"):
-        compiler.compile_program(
+        compiler.trace_training(
             mlp(), loss="cross_entropy", optimizer=Sgd(), planned=["9.weight"], batch=2,
             input_shape=(6,),
-        )  # fmt: skip
+        ).convert()  # fmt: skip
 
 
 @pytest.mark.parametrize(("dimension", "state"), [(0, 2410), (100, 100)])

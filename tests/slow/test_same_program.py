@@ -20,7 +20,7 @@ from torch import nn
 from zoo import NETS
 from frugalfl.modules import read_parameters
 from frugalfl.program_file import digest_of, pack
-from frugalfl_server.compiler import Adam, Sgd, compile_program
+from frugalfl_server.compiler import Adam, Sgd, trace_training
 
 class Recurrent(nn.Module):
     def __init__(self):
@@ -31,8 +31,8 @@ class Recurrent(nn.Module):
         return self.end(self.memory(x)[0][:, -1])
 
 def compiled(module, shape, optimizer, batch=5):
-    program = compile_program(module, loss="cross_entropy", optimizer=optimizer,
-        planned=list(read_parameters(module)), batch=batch, input_shape=shape)
+    program = trace_training(module, loss="cross_entropy", optimizer=optimizer,
+        planned=list(read_parameters(module)), batch=batch, input_shape=shape).convert()
     return digest_of(pack(program))
 
 def all_of_them():

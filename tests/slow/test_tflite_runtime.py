@@ -16,7 +16,7 @@ from frugalfl.settings import Settings
 from frugalfl.task import load_task
 from frugalfl_client.training.pytorch import TorchTrainer
 from frugalfl_server.cohort.training_programs import SIGNATURES
-from frugalfl_server.compiler import Sgd, compile_program
+from frugalfl_server.compiler import Sgd, trace_training
 from frugalfl_sim.apps import importable
 
 ROOT = Path(__file__).parents[2]
@@ -65,10 +65,10 @@ def test_an_epoch_in_tflite_runtime_equals_pytorch(python, tmp_path):
     parameters = read_parameters(module)
     everything = Layout.of(parameters).everything
     file = pack(
-        compile_program(
+        trace_training(
             module, loss="cross_entropy", optimizer=Sgd(momentum=0.9), planned=list(parameters),
             batch=16, input_shape=(1, 8, 8), signatures=SIGNATURES,
-        )
+        ).convert()
     )  # fmt: skip
     (tmp_path / "program").write_bytes(file)
     np.savez(tmp_path / "rows.npz", x=rows.x, y=rows.y)

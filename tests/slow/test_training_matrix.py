@@ -27,7 +27,7 @@ from frugalfl.subspace import Subspace
 from frugalfl.task import Examples
 from frugalfl_client.training.batches import batches
 from frugalfl_client.training.litert import LiteRTTrainer
-from frugalfl_server.compiler import Adam, Optimizer, Sgd, check_program, compile_program
+from frugalfl_server.compiler import Adam, Optimizer, Sgd, check_program, trace_training
 
 pytestmark = pytest.mark.slow
 
@@ -85,11 +85,11 @@ class Case:
     def compiled(self) -> tuple[Program, float]:
         """Return the program, and how far a step is from PyTorch's."""
         how = {"loss": self.loss, "optimizer": self.rule, "planned": self.names}
-        program = compile_program(
+        program = trace_training(
             self.module, **how, batch=BATCH, input_shape=self.rows.x.shape[1:],
             target_shape=self.rows.y.shape[1:], signatures=("train",),
             coordinates=self.subspace.counts if self.subspace else None,
-        )  # fmt: skip
+        ).convert()  # fmt: skip
         return program, check_program(program, self.module, **how).worst
 
     def by_litert(self, program) -> dict[str, np.ndarray]:

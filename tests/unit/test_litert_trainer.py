@@ -25,7 +25,7 @@ from frugalfl_client.store import Store
 from frugalfl_client.training.litert import LiteRTTrainer
 from frugalfl_client.training.pytorch import TorchTrainer
 from frugalfl_server.cohort.training_programs import SIGNATURES
-from frugalfl_server.compiler import compile_program, optimizer_of
+from frugalfl_server.compiler import optimizer_of, trace_training
 
 #: 3 rows are left over for the last batch.
 BATCH, ROWS, CLASSES = 8, 27, 5
@@ -75,11 +75,11 @@ class Pair:
         names = layout.names(self.planned)
         shapes = {name: self.parameters[name].shape for name in names}
         self.subspace = Subspace(shapes, dimension, seed=11) if dimension else None
-        self.program = compile_program(
+        self.program = trace_training(
             module, loss="cross_entropy", optimizer=optimizer_of(self.settings.train.local_optimizer, proximal),
             planned=names, batch=BATCH, input_shape=shape, signatures=signatures,
             coordinates=self.subspace.counts if self.subspace else None,
-        )  # fmt: skip
+        ).convert()  # fmt: skip
         self.torch = TorchTrainer(task, self.settings)
         self.litert = LiteRTTrainer(self.program, self.settings)
 

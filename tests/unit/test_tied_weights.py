@@ -7,7 +7,7 @@ from torch import nn
 from frugalfl.blocks import Layout
 from frugalfl.modules import read_parameters, write_parameters
 from frugalfl.resize import resize
-from frugalfl_server.compiler import Sgd, check_program, compile_program
+from frugalfl_server.compiler import Sgd, check_program, trace_training
 
 
 class Tied(nn.Module):
@@ -58,6 +58,6 @@ def test_a_training_program_trains_them_as_one():
     module = Tied()
     names = Layout.of(read_parameters(module)).names(range(3))
     how = {"loss": "cross_entropy", "optimizer": Sgd(momentum=0.9), "planned": names}
-    program = compile_program(module, **how, batch=8, input_shape=(16,))
+    program = trace_training(module, **how, batch=8, input_shape=(16,)).convert()
     assert [one.name for one in program.parameters] == names
     assert check_program(program, module, **how).worst < 1e-5

@@ -1,7 +1,8 @@
 """The compiler of training programs: a PyTorch model's training as a TFLite file.
 
-    program = compile_program(module, loss="cross_entropy", optimizer=Sgd(momentum=0.9),
-                              planned=names, batch=16, input_shape=(1, 8, 8))
+    traced = trace_training(module, loss="cross_entropy", optimizer=Sgd(momentum=0.9),
+                            planned=names, batch=16, input_shape=(1, 8, 8))
+    program = traced.convert()
     check = check_program(program, module, loss="cross_entropy", optimizer=Sgd(momentum=0.9),
                           planned=names)
 
@@ -12,7 +13,6 @@ from frugalfl_server.compiler.check import Check, check_program
 from frugalfl_server.compiler.compile import (
     SIGNATURES,
     TracedTraining,
-    compile_program,
     trace_training,
 )
 from frugalfl_server.compiler.micro import gaps, micro_model, run_micro_step
@@ -26,7 +26,6 @@ __all__ = [
     "Sgd",
     "TracedTraining",
     "check_program",
-    "compile_program",
     "gaps",
     "micro_model",
     "optimizer_of",

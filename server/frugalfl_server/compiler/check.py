@@ -64,7 +64,7 @@ def check_program(
     Args:
         program: As compiled from the rest.
         module: With the weights to compare at; left as it was.
-        loss: As of :func:`~frugalfl_server.compiler.compile_program`.
+        loss: As of :func:`~frugalfl_server.compiler.trace_training`.
         optimizer: Likewise.
         planned: Likewise.
         seed: Of the rows, of dropout and of the distance to the global model.

@@ -56,26 +56,6 @@ class TracedTraining:
             return replace(self.about, model=convert_signatures(self.signatures))
 
 
-def compile_program(
-    module: torch.nn.Module,
-    *,
-    loss: str | Loss,
-    optimizer: Optimizer,
-    planned: Sequence[str],
-    batch: int,
-    input_shape: Shape,
-    target_shape: Shape = (),
-    signatures: Sequence[str] = SIGNATURES,
-    coordinates: Mapping[str, int] | None = None,
-) -> Program:
-    """Compile the training of a model; arguments and errors as of both steps below."""
-    return trace_training(
-        module, loss=loss, optimizer=optimizer, planned=planned, batch=batch,
-        input_shape=input_shape, target_shape=target_shape, signatures=signatures,
-        coordinates=coordinates,
-    ).convert()  # fmt: skip
-
-
 def trace_training(
     module: torch.nn.Module,
     *,

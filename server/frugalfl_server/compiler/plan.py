@@ -85,7 +85,7 @@ def plan_of(
     target_shape: Shape,
     coordinates: Mapping[str, int] | None = None,
 ) -> Plan:
-    """Check and prepare; arguments as of :func:`~frugalfl_server.compiler.compile_program`.
+    """Check and prepare; arguments as of :func:`~frugalfl_server.compiler.trace_training`.
 
     Raises:
         ExportError: Something of it cannot be compiled.
