@@ -29,7 +29,7 @@ from frugalfl_sim.choose_trainer import choose_trainer
 from frugalfl_sim.engine.grid import InProcessGrid, server_context
 from frugalfl_sim.garbage import rare_collections
 from frugalfl_sim.slim import check_slim, run_slim
-from frugalfl_sim.world.choose_world import fleet_text, simulated_before, with_devices, world_of
+from frugalfl_sim.world.choose_world import fleet_text, with_devices, world_of
 
 
 def simulate_app(
@@ -103,7 +103,7 @@ def simulate_app(
         try:
             grid = InProcessGrid(
                 client_app, settings.simulation.clients, settings.as_config(), devices, fleet=fleet,
-                world=world_of(task, settings, simulated_before(run)),
+                world=world_of(task, settings),
             )  # fmt: skip
             server_app(grid, server_context(settings.as_config(), {"run-dir": str(run.path)}))
             for wanted, other in ((baseline, run_baseline), (slim, run_slim)):

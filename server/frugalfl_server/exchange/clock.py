@@ -25,6 +25,15 @@ class SimulatedLaps:
         self._grid = grid
         self._last_s = _clock(grid) or 0.0
 
+    def state(self) -> dict[str, float]:
+        """Return what a simulated fleet's clock shows, for a checkpoint."""
+        return {"now": now_s(self._grid), "last": self._last_s}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Set the fleet's clock to what it showed: its hours go on."""
+        self._grid.go_on_from(state["now"])  # type: ignore[attr-defined]  # only fleets come here
+        self._last_s = state["last"]
+
     def lap(self) -> float | None:
         """Return the simulated time since the last call (s); ``None``: nothing is simulated."""
         now = _clock(self._grid)

@@ -23,7 +23,7 @@ from frugalfl_server.cohort.energy_limits import EnergyLimits
 from frugalfl_server.cohort.identity import Identities
 from frugalfl_server.cohort.quarantine import quarantine_of
 from frugalfl_server.cohort.training_programs import Compiling, TrainingPrograms
-from frugalfl_server.exchange.clock import SimulatedLaps
+from frugalfl_server.exchange.clock import SimulatedLaps, answers_all
 from frugalfl_server.exchange.deadlines import RoundGrid
 from frugalfl_server.export import PruningPlan
 from frugalfl_server.phases.check_task import check_measured
@@ -241,6 +241,7 @@ class Federation:
             "identities": self.clients.identities,
             "programs": self.programs,
             "strategy": parts,
+            **({"clock": self.simulated} if answers_all(self.grid) else {}),
         }
 
     def _compile_window(self) -> AbstractContextManager[object]:

@@ -81,7 +81,7 @@ class InProcessGrid(Grid):
         self._replies: dict[str, tuple[float, Message]] = {}  # when it is there; in sending order
         self._delays = parse_delays(str(config.get("delays", "")))
         self._world = world
-        self._now_s = 0.0 if world is None else world.begins_s
+        self._now_s = 0.0
         self._fleet = fleet
         # What a cohort answers is what our own app would answer.
         self._answers = fleet.answers if fleet is not None and client_app is own_app else None
@@ -131,6 +131,10 @@ class InProcessGrid(Grid):
     def answers_all(self) -> bool:
         """Whether an error comes in place of every answer that is lost, as in a world."""
         return self._world is not None
+
+    def go_on_from(self, now_s: float) -> None:
+        """Set the simulated clock (s): a resumed run goes on at its hour."""
+        self._now_s = now_s
 
     def create_message(
         self,

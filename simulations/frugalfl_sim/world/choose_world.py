@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import random
-
-import torch
 
 from frugalfl.calls import unknown
 from frugalfl.energy.device_mix import parse_device_mix
@@ -14,8 +11,6 @@ from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
 from frugalfl.task import Task
 from frugalfl_server.export.macs import count_macs, count_parameters
-from frugalfl_server.run.directory import RunDirectory
-from frugalfl_server.run.summary import OURS
 from frugalfl_sim.world.device import SimulatedDevice
 from frugalfl_sim.world.fleet_plan import FleetPlan
 from frugalfl_sim.world.fleets import FLEETS
@@ -89,13 +84,12 @@ def devices_of(settings: Settings) -> list[SimulatedDevice]:
     ]
 
 
-def world_of(task: Task, settings: Settings, begins_s: float = 0.0) -> World | None:
+def world_of(task: Task, settings: Settings) -> World | None:
     """Return the world of a run; ``None``: it has no fleet.
 
     Args:
         task: Its model's multiplications are counted.
         settings: Of the run.
-        begins_s: What the clock shows at first (s).
 
     Raises:
         TaskError: The model cannot be built.
@@ -108,18 +102,13 @@ def world_of(task: Task, settings: Settings, begins_s: float = 0.0) -> World | N
         settings.rounds.clients_per_round,
         seed=settings.run.seed,
         begins_h=plan_named(settings.simulation.fleet).begins_h,
-        begins_s=begins_s,
     )
-
-
-def simulated_before(run: RunDirectory) -> float:
-    """Return what the clock of a run shows that is gone on with (s); 0: it is new."""
-    ours = (one for one in run.rounds if one.federation == OURS)
-    return math.fsum(one.simulated_s or 0.0 for one in ours)
 
 
 def _macs_of(task: Task, settings: Settings) -> int:
     """Return the multiply-accumulates of one row, or one for a parameter if none are seen."""
+    import torch
+
     with torch.random.fork_rng(devices=[]):  # the run draws what it would draw without a fleet
         module = task.new_model()
         rows = task.rows_of(0, settings.simulation.clients).x[:1]

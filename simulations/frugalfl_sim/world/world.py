@@ -36,7 +36,6 @@ class World:
         *,
         seed: int = 0,
         begins_h: int = 0,
-        begins_s: float = 0.0,
     ) -> None:
         """Begin with the clock at 0.
 
@@ -46,14 +45,12 @@ class World:
             wanted: Clients of a round: with fewer there, the clock goes on until there are more.
             seed: Decides who drops out.
             begins_h: Hour of the day at which the clock begins.
-            begins_s: What the clock shows at first (s): a resumed run goes on.
         """
         self._devices = devices
         self._work = work
         self._wanted = wanted
         self._seed = seed
         self._midnight_s = begins_h * HOUR_S
-        self.begins_s = begins_s
         self._free_s: dict[int, float] = {}
 
     @property
