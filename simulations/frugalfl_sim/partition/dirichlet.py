@@ -1,4 +1,4 @@
-"""Ways to split one data set over many simulated clients."""
+"""Clients whose shares of every class differ: label skew."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl.errors import TaskError
-
-Rows = npt.NDArray[np.int64]
+from frugalfl_sim.partition.rows import Rows, check_enough
 
 
 def dirichlet(
@@ -45,8 +43,7 @@ def _split(
 ) -> list[Rows]:
     """Split once for all clients, each of which asks for its part."""
     labels = np.frombuffer(labels_bytes, kind)
-    if len(labels) < least * clients:
-        raise TaskError(f"{len(labels)} rows are too few for {clients} clients with {least} each")
+    check_enough(len(labels), clients, least)
     rng = np.random.default_rng(seed)
     parts: list[list[int]] = [[] for _ in range(clients)]
     for label in np.unique(labels):
