@@ -153,10 +153,7 @@ def beside(
     'baseline 4.00 J estimated, 2.00× less'
     """
     if at_once:
-        return (
-            f"baseline {energy(other)}, whose clients trained one by one, ours all at once: "
-            "engine=sequential compares them"
-        )
+        return f"baseline {energy(other)}, simulated one by one: engine=sequential compares them"
     return ", ".join(filter(None, (f"baseline {energy(other)}", less_energy(ours, other))))
 
 
