@@ -36,7 +36,9 @@ def test_under_flwr_run_whose_clients_have_been_told_auto_all_weights_train(mach
     app = write_wide_app(machines.folder / "app")
     machines.superlink()
     machines.lean(0, 4, config='trainer="torch"')
-    run = machines.run(app, stop_patience=2, clients_per_round=1)  # 60 rounds, if it were not for that
+    run = machines.run(
+        app, stop_patience=2, clients_per_round=1
+    )  # 60 rounds, if it were not for that
     assert run.wait(300) == 0, run.said
     (about,) = [json.loads(path.read_text()) for path in machines.folder.rglob("run.json")]
     assert about["settings"]["refresh"] == "full"

@@ -70,3 +70,16 @@ def test_keys_may_be_names_and_clients_need_rows():
     assert [len(part) for part in by_key(names, 2)] == [8, 9]
     with pytest.raises(TaskError, match="would have 4 rows, and needs 5"):
         by_key(names, 3, least=5)
+
+
+@pytest.mark.parametrize("alpha", [0, -1, float("nan"), float("inf")])
+def test_a_concentration_that_cannot_be_is_refused(alpha):
+    for split in (lambda: dirichlet(LABELS, 5, alpha, 0), lambda: uneven(400, 5, alpha, 0)):
+        with pytest.raises(TaskError, match="alpha is .*above 0"):
+            split()
+
+
+@pytest.mark.parametrize("each", [0, -1])
+def test_a_client_takes_at_least_one_shard(each):
+    with pytest.raises(TaskError, match=f"each is {each}"):
+        shards(LABELS, 5, each, 0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frugalfl_sim.partition.rows import Rows, check_enough
+from frugalfl_sim.partition.rows import Rows, check_alpha, check_enough
 
 
 def dirichlet(
@@ -30,7 +30,7 @@ def dirichlet(
         Row numbers of each client, sorted.
 
     Raises:
-        TaskError: There are fewer than ``least`` rows a client.
+        TaskError: There are fewer than ``least`` rows a client, or ``alpha`` cannot be.
     """
     known = np.ascontiguousarray(labels)
     parts = _split(known.tobytes(), known.dtype.str, clients, alpha, seed, least)
@@ -44,6 +44,7 @@ def _split(
     """Split once for all clients, each of which asks for its part."""
     labels = np.frombuffer(labels_bytes, kind)
     check_enough(len(labels), clients, least)
+    check_alpha(alpha)
     rng = np.random.default_rng(seed)
     parts: list[list[int]] = [[] for _ in range(clients)]
     for label in np.unique(labels):

@@ -22,6 +22,18 @@ def check_enough(rows: int, clients: int, least: int) -> None:
         raise TaskError(f"{rows} rows are too few for {clients} clients with {least} each")
 
 
+def check_alpha(alpha: float) -> None:
+    """Refuse a concentration that no Dirichlet distribution has.
+
+    Raises:
+        TaskError: It is not a number above 0.
+    """
+    if not 0 < alpha < np.inf:
+        raise TaskError(
+            f"alpha is {alpha}; it must be a number above 0: the smaller, the more uneven"
+        )
+
+
 def cut(order: Rows, sizes: npt.NDArray[np.int64]) -> list[Rows]:
     """Give each client so many of the rows in a drawn order; return its own, sorted."""
     return [np.sort(part) for part in np.split(order, np.cumsum(sizes)[:-1])]

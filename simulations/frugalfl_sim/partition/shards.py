@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from frugalfl.errors import TaskError
 from frugalfl_sim.partition.rows import Rows, check_enough
 
 
@@ -31,7 +32,9 @@ def shards(
     Raises:
         TaskError: There are fewer than ``least`` rows a client, or a shard has none.
     """
-    check_enough(len(labels), clients, max(least, each, 1))
+    if each < 1:
+        raise TaskError(f"each is {each}; a client takes at least one shard")
+    check_enough(len(labels), clients, max(least, each))
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(len(labels))
     by_class = drawn[np.argsort(np.asarray(labels)[drawn], kind="stable")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from frugalfl_sim.partition.rows import Rows, check_enough, cut, raise_to
+from frugalfl_sim.partition.rows import Rows, check_alpha, check_enough, cut, raise_to
 
 
 def uneven(rows: int, clients: int, alpha: float, seed: int, least: int = 4) -> list[Rows]:
@@ -24,9 +24,10 @@ def uneven(rows: int, clients: int, alpha: float, seed: int, least: int = 4) -> 
         Row numbers of each client, sorted.
 
     Raises:
-        TaskError: There are fewer than ``least`` rows a client.
+        TaskError: There are fewer than ``least`` rows a client, or ``alpha`` cannot be.
     """
     check_enough(rows, clients, least)
+    check_alpha(alpha)
     rng = np.random.default_rng(seed)
     ends = np.rint(np.cumsum(rng.dirichlet([alpha] * clients)) * rows).astype(np.int64)
     ends[-1] = rows
