@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from frugalfl.errors import UsageError
 from frugalfl.settings import Settings
@@ -168,6 +168,18 @@ def test_dropouts_are_named_and_the_run_goes_on(tmp_path, capsys):
     run, _, said = federate(settings_with("bank-branches", clients=4), tmp_path, world, capsys)
     assert [one.updates for one in run.rounds] == [3, 3, 3]
     assert said.count("1 gave no answer: client 1") == said.count("went away") == 3
+
+
+def test_in_flowers_own_rounds_other_devices_drop_out_each_time():
+    """Its strategies name the round in the config, and leave the group empty."""
+    world = World([device(dropout=0.5) for _ in range(40)], Work(0, 1), 1)
+
+    def lost_in(number):
+        message = question(group="")
+        message.content["config"] = ConfigRecord({"server-round": number})
+        return [world.lost(client, message, 0.0) is not None for client in range(40)]
+
+    assert lost_in(1) != lost_in(2) == lost_in(2)
 
 
 def test_buffered_steps_run_under_a_fleet_that_takes_hours(tmp_path, capsys):

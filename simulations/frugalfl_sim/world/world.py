@@ -16,6 +16,7 @@ from flwr.app.constants import DEFAULT_TTL
 from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, HEARTBEAT_PATIENCE, ErrorCode
 
 from frugalfl_sim.world.device import DAY_H, HOUR_S, SimulatedDevice
+from frugalfl_sim.world.round_of import round_of
 from frugalfl_sim.world.work import Work
 
 #: How long it takes until SuperLink misses a node (s): so many heartbeats.
@@ -126,7 +127,7 @@ class World:
     def _drops_out(self, number: int, message: Message) -> bool:
         """Decide by what is asked, and not by how often was asked: a resumed run goes on alike."""
         about = message.metadata
-        asked = f"{self._seed} {number} {about.message_type} {about.group_id}"
+        asked = f"{self._seed} {number} {about.message_type} {round_of(message)}"
         chance = random.Random(asked).random()  # noqa: S311 (no secret)
         return chance < self._devices[number].dropout
 
