@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from frugalfl import Examples, PublicData, Task
@@ -112,6 +113,34 @@ def test_a_client_that_diverges_leaves_the_others_as_they_are():
     wanted = CohortTrainer(own, chosen).train(jobs)
     for one, other in zip(found[1:], wanted[1:], strict=True):
         assert one.loss == pytest.approx(other.loss)
+
+
+class Scaled(nn.Module):
+    """Works otherwise while it is frozen, as norms do."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(6))
+
+    def forward(self, x):
+        return x * self.scale * (2 if self.training else 1)
+
+
+@pytest.mark.parametrize("planned", [(0, 1), (0,), (1,)])
+def test_a_frozen_layer_of_the_users_own_knows_that_it_is_frozen(planned):
+    own, chosen = task(lambda: nn.Sequential(Scaled(), nn.Linear(6, 3))), settings()
+    compare(own, chosen, [replace(job, planned=planned) for job in jobs_of(own, chosen)])
+
+
+@pytest.mark.parametrize("layer", [nn.Tanh(), nn.LayerNorm(5)])
+def test_rows_that_cross_entropy_leaves_out_do_not_count(layer):
+    own = task(lambda: nn.Sequential(nn.Linear(6, 5), layer, nn.Linear(5, 3)))
+    chosen = settings()
+    jobs = jobs_of(own, chosen)
+    y = jobs[3].examples.y.copy()
+    y[::7] = -100
+    jobs[3] = replace(jobs[3], examples=Examples(jobs[3].examples.x, y))
+    compare(own, chosen, jobs)
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,8 @@ class TorchTrainer:
     ) -> Trained:
         """Run the local epochs; see :class:`~frugalfl_client.training.trainer.Trainer`."""
         private = private or self._private
-        module = self._loaded(parameters | private)
         names = Layout.of(parameters).names(planned)
-        _freeze(module, Layout.of(parameters | private), {*names, *private})
+        module = self.module_for(parameters | private, {*names, *private})
         # Not torch.manual_seed, which formats a traceback for each kind of accelerator.
         torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         with self._task.blamed("training"):
@@ -152,9 +151,16 @@ class TorchTrainer:
         """Blocks that stay on a device, as they begin."""
         return self._private
 
-    def module_for(self, parameters: Parameters) -> torch.nn.Module:
-        """Return the task's module, in the shapes of these parameters, for training."""
-        return self._loaded(parameters).train()
+    def module_for(self, parameters: Parameters, trained: set[str]) -> torch.nn.Module:
+        """Return the task's module, in the shapes of these parameters, for training.
+
+        Args:
+            parameters: The whole model, private blocks included.
+            trained: Names of the tensors that training moves; layers without any are frozen.
+        """
+        module = self._loaded(parameters)
+        _freeze(module, Layout.of(parameters), trained)
+        return module
 
     def _loaded(self, parameters: Parameters) -> torch.nn.Module:
         shapes = {name: tensor.shape for name, tensor in parameters.items()}

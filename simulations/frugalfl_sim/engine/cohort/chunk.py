@@ -67,6 +67,16 @@ class Chunk:
         least = self.jobs[0].smallest_batch
         return draw_batches(seeds, rows, self.epochs, self.train.batch_size, least)
 
+    @property
+    def ignores_rows(self) -> bool:
+        """Whether a client has targets that cross entropy leaves out, below 0.
+
+        Its mean is then over fewer rows than a batch has.
+        """
+        y = self.rows[1]
+        return bool(np.issubdtype(y.dtype, np.integer) and y.min(initial=0) < 0)
+
+    @cached_property
     def rows(self) -> tuple[Tensor, npt.NDArray[np.generic]]:
         """Return inputs and targets of all clients, one client's behind the other's."""
         x = np.concatenate([job.examples.x for job in self.jobs])

@@ -155,12 +155,15 @@ class CohortTrainer:
                 yield from zip(chosen, self._trained(chunk, chain), strict=True)
 
     def _trained(self, chunk: Chunk, chain: Chain | None) -> list[Trained | DivergedError]:
+        if self._named and chunk.ignores_rows:
+            return [self._one(job) for job in chunk.jobs]
         if chain is not None:
             return train_chain(chain, chunk, self._task.loss)
         return train_by_vmap(self._module_for(chunk), chunk, self._task.loss)
 
     def _module_for(self, chunk: Chunk) -> torch.nn.Module:
-        return self._alone.module_for(chunk.jobs[0].parameters | chunk.private)
+        parameters = chunk.jobs[0].parameters | chunk.private
+        return self._alone.module_for(parameters, {*chunk.names, *chunk.private})
 
     def _chain_for(self, chunk: Chunk) -> Chain | None:
         """Return the chain of the model in these shapes; ``None``: it is none."""

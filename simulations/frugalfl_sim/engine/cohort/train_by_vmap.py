@@ -34,7 +34,7 @@ def train_by_vmap(
         loss: Of the task.
     """
     drawn = chunk.batches()
-    x, targets = chunk.rows()
+    x, targets = chunk.rows
     y = torch.from_numpy(targets)
     stack = chunk.stack()
     ended = Ended(stack)

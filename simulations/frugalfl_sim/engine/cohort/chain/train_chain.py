@@ -36,7 +36,7 @@ def train_chain(chain: Chain, chunk: Chunk, loss: str | Loss) -> list[Trained | 
         loss: Of the task.
     """
     drawn = chunk.batches()
-    x, y = chunk.rows()
+    x, y = chunk.rows
     rows = torch.from_numpy(drawn.rows)
     head = _head_of(loss, y[drawn.rows], drawn.weights)
     stack = chunk.stack()
