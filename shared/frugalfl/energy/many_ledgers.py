@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from frugalfl.atomic import claim_database
 from frugalfl.energy import packed_records
 from frugalfl.energy.hash_chain import (
     Entry,
@@ -33,16 +32,19 @@ from frugalfl.energy.ledger import LedgerCheck
 from frugalfl.energy.record import EnergyRecord
 from frugalfl.energy.record_json import items_of, object_of, to_text
 from frugalfl.errors import RunError
+from frugalfl.own_database import open_database
 
 #: What the file is called, among a run's devices.
 FILE = "ledgers.sqlite"
 _NAME_BYTES = 32
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS about (name BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS bundles (
+#: The longest bundle (B), as of a ledger's entry.
+_MOST_BYTES = 1 << 20
+_TABLES = (
+    "about (name BLOB NOT NULL)",
+    """bundles (
     client INTEGER NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY (client, number)) WITHOUT ROWID;
-"""
+    PRIMARY KEY (client, number)) WITHOUT ROWID""",
+)
 _ADD = "INSERT INTO bundles VALUES (?, ?, ?, ?)"
 _NEWEST = "SELECT number, hash FROM bundles WHERE client = ? ORDER BY number DESC LIMIT 1"
 _ALL = "SELECT number, hash, data FROM bundles WHERE client = ? ORDER BY number"
@@ -64,13 +66,9 @@ class ManyLedgers:
         self._names: dict[int, bytes] = {}
         self._marks: dict[int, bytes] = {}
         try:
-            claim_database(path)
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
+            self._db = open_database(path, _TABLES, _MOST_BYTES)
             self._name = self._own_name()
-        except (sqlite3.Error, OSError, TypeError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             raise RunError(f"cannot open the energy ledgers {path}: {error}") from error
 
     def of(self, client: int) -> LedgerOfMany:
@@ -83,7 +81,7 @@ class ManyLedgers:
         Raises:
             RunError: The file cannot be read.
         """
-        return [int(client) for (client,) in self._rows(_CLIENTS)]
+        return [client for (client,) in self._rows(_CLIENTS, int)]
 
     def name_of(self, client: int) -> bytes:
         """Return the random name of a client's ledger; it is of no other's."""
@@ -99,7 +97,7 @@ class ManyLedgers:
             RunError: The file cannot be read.
         """
         if client not in self._heads:
-            rows = self._rows(_NEWEST, client)
+            rows = self._rows(_NEWEST, int, bytes, client=client)
             found = Head(*rows[0]) if rows else genesis(self.name_of(client))
             self._heads[client] = found
         return self._heads[client]
@@ -132,8 +130,8 @@ class ManyLedgers:
         Raises:
             RunError: The file cannot be read.
         """
-        for number, hash_, data in self._rows(_ALL, client):
-            yield Head(int(number), bytes(hash_)), bytes(data)
+        for number, hash_, data in self._rows(_ALL, int, bytes, bytes, client=client):
+            yield Head(number, hash_), data
 
     def flush(self) -> None:
         """Put everything on the disk.
@@ -155,17 +153,29 @@ class ManyLedgers:
         self.flush()
         self._db.close()
 
-    def _rows(self, query: str, *arguments: int) -> list[Any]:
+    def _rows(self, query: str, *types: type, client: int | None = None) -> list[Any]:
+        """Return what a query finds, in columns of these types: SQLite promises none.
+
+        Raises:
+            RunError: The file cannot be read, or holds others.
+        """
         self.flush()
         try:
-            return self._db.execute(query, arguments).fetchall()
+            rows = self._db.execute(query, () if client is None else (client,)).fetchall()
         except sqlite3.Error as error:
             raise RunError(f"cannot read the energy ledgers {self.path}: {error}") from error
+        if any(tuple(map(type, row)) != types for row in rows):
+            raise RunError(
+                f"the energy ledgers {self.path} are damaged: a row has values of other types"
+            )
+        return rows
 
     def _own_name(self) -> bytes:
         self._db.execute("BEGIN IMMEDIATE")
         row = self._db.execute("SELECT name FROM about").fetchone()
-        name = secrets.token_bytes(_NAME_BYTES) if row is None else bytes(row[0])
+        name = secrets.token_bytes(_NAME_BYTES) if row is None else row[0]
+        if not isinstance(name, bytes) or len(name) != _NAME_BYTES:
+            raise ValueError("their name is damaged")
         if row is None:
             self._db.execute("INSERT INTO about VALUES (?)", (name,))
         self._db.execute("COMMIT")

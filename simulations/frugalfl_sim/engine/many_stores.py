@@ -19,31 +19,31 @@ from typing import Any
 
 import numpy as np
 
-from frugalfl.atomic import claim_database
 from frugalfl.blocks import FloatArray, Parameters
 from frugalfl.errors import RunError
+from frugalfl.own_database import open_database
 from frugalfl_client import kept_programs
 from frugalfl_client.held import Held
 
 #: What the file is called, among a run's devices.
 FILE = "stores.sqlite"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS models (
-    id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS states (
+_TABLES = (
+    """models (
+    id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, data BLOB NOT NULL)""",
+    """states (
     client INTEGER NOT NULL, run TEXT NOT NULL, slot INTEGER NOT NULL, saved INTEGER NOT NULL,
     version INTEGER NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL,
     model INTEGER NOT NULL, base INTEGER NOT NULL, fold TEXT NOT NULL,
     residual BLOB NOT NULL, private BLOB NOT NULL, trees BLOB NOT NULL,
-    PRIMARY KEY (client, run, slot)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS kept (
+    PRIMARY KEY (client, run, slot)) WITHOUT ROWID""",
+    """kept (
     client INTEGER NOT NULL, digest TEXT NOT NULL, used INTEGER NOT NULL,
-    PRIMARY KEY (client, digest)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files (digest TEXT PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS trials (
+    PRIMARY KEY (client, digest)) WITHOUT ROWID""",
+    "files (digest TEXT PRIMARY KEY, data BLOB NOT NULL)",
+    """trials (
     client INTEGER NOT NULL, digest TEXT NOT NULL, trainer TEXT NOT NULL,
-    PRIMARY KEY (client, digest)) WITHOUT ROWID;
-"""
+    PRIMARY KEY (client, digest)) WITHOUT ROWID""",
+)
 _NEWEST = (
     "SELECT slot, version, round, attempt, model, base, fold, residual, private, trees "
     "FROM states WHERE client = ? AND run = ? ORDER BY saved DESC LIMIT 1"
@@ -77,14 +77,10 @@ class ManyStores:
         self._by_identity: dict[int, tuple[Parameters, int]] = {}
         self._flushed = 0
         try:
-            claim_database(path)
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
+            self._db = open_database(path, _TABLES)
             newest = self._db.execute("SELECT coalesce(max(saved), 0) FROM states").fetchone()
             self._saved = int(newest[0])
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             raise RunError(f"cannot open the devices' stores {path}: {error}") from error
 
     def of(self, client: int) -> StoreOfMany:
