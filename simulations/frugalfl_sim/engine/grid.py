@@ -205,8 +205,9 @@ class InProcessGrid(Grid):
             return {}
         found = {}
         for message in asked:
-            number = self.client_numbers.get(message.metadata.dst_node_id)
-            lost = None if number is None else world.lost(number, message, self._now_s)
+            node = message.metadata.dst_node_id
+            known = node in self._contexts
+            lost = world.lost(node - _FIRST_NODE, message, self._now_s) if known else None
             if lost is not None:
                 found[message.metadata.message_id] = lost
         return found

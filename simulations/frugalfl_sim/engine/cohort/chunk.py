@@ -78,7 +78,7 @@ class Chunk:
 
     @cached_property
     def rows(self) -> tuple[Tensor, npt.NDArray[np.generic]]:
-        """Return inputs and targets of all clients, one client's behind the other's."""
+        """Inputs and targets of all clients, one client's behind the other's."""
         x = np.concatenate([job.examples.x for job in self.jobs])
         return torch.from_numpy(x), np.concatenate([job.examples.y for job in self.jobs])
 
