@@ -159,6 +159,7 @@ def test_its_figures_are_those_of_the_runs(killed):
     assert f"{fmean(values) * 100:.1f} %" in again.stdout
     assert "estimated" in again.stdout
     page = (app.parent / "sweep" / "sweep.html").read_text()
+    assert "Against joules (estimated)" in page
     assert page.count("<svg") == 2 and "http://" not in page.replace("http://www.w3.org", "")
 
 

@@ -148,6 +148,20 @@ def joules_of(group: Group) -> float | None:
     return mean_of(group, "estimated_j") if measured is None else measured
 
 
+def cost_title(cost: str, groups: Sequence[Group]) -> str:
+    """Return what a cost is called: of joules, whether a meter measured them.
+
+    Args:
+        cost: ``bytes`` or ``joules``.
+        groups: Those that are compared.
+    """
+    if cost != "joules":
+        return cost
+    found = [group for group in groups if joules_of(group) is not None]
+    kinds = {"estimated" if mean_of(g, "measured_j") is None else "measured" for g in found}
+    return f"joules ({' or '.join(sorted(kinds)) or 'not known'})"
+
+
 def _group(changes: tuple[Change, ...], members: Sequence[Outcome]) -> Group:
     done = [one.figures for one in members if not one.reason]
     figures = {name: _spread([one[name] for one in done]) for name in ("value", *COSTS)}

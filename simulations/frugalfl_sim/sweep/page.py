@@ -16,7 +16,7 @@ from frugalfl_server.report.marks import annotate
 from frugalfl_server.report.svg import MUTED, OTHER, OURS, draw
 from frugalfl_server.report.texts import joules, measure_title
 from frugalfl_server.report.ticks import byte_limits, byte_ticks, only_grid
-from frugalfl_sim.sweep.figures import Group, Outcome, grouped, joules_of, mean_of
+from frugalfl_sim.sweep.figures import Group, Outcome, cost_title, grouped, joules_of, mean_of
 from frugalfl_sim.sweep.table import CAPTION, fronts, header, rows
 
 _SIZE, _MARGINS = (920, 380), (74, 24, 24, 50)
@@ -45,6 +45,7 @@ def sweep_page(app: str, outcomes: Sequence[Outcome], target: float | None) -> s
         number=len(outcomes),
         failed=[one for one in outcomes if one.reason],
         drawings=drawings,
+        titles={name: cost_title(name, groups) for name in drawings},
         fronts={name: [groups[place].label for place in found] for name, found in beaten.items()},
         header=header(outcomes, groups, target),
         rows=rows(outcomes, groups, target),
@@ -66,7 +67,10 @@ def _figure(
         if (price := cost(group)) is not None and (value := group.figures["value"]) is not None
     }
 
+    title = cost_title(name, groups)
+
     def paint(axes: Axes) -> None:
+        axes.set_xlabel(f"{title} of a run (mean over seeds)", labelpad=8)
         _axes(axes, name, measure, [x for x, _ in points.values()])
         for place, (x, y) in points.items():
             axes.plot(x, y, "o", color=OURS if place in front else OTHER, markersize=7, zorder=4)
@@ -75,12 +79,11 @@ def _figure(
         for place in front:
             annotate(axes, groups[place].label, points[place], (6, -14), "data", color=MUTED)
 
-    return draw(f"by-{name}", _SIZE, f"{measure_title(measure)} against {name}", paint, _MARGINS)
+    return draw(f"by-{name}", _SIZE, f"{measure_title(measure)} against {title}", paint, _MARGINS)
 
 
 def _axes(axes: Axes, name: str, measure: str, costs: Sequence[float]) -> None:
     axes.set_ylabel(measure_title(measure))
-    axes.set_xlabel(f"{name} of a run (mean over seeds)", labelpad=8)
     if min(costs) > 0 and isfinite(log10(max(costs))):
         low, high = byte_limits(min(costs), max(costs)) if name == "bytes" else _limits(costs)
         axes.set_xscale("log")

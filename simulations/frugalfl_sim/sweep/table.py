@@ -15,7 +15,16 @@ from frugalfl.metrics import number
 from frugalfl.sizes import size_text
 from frugalfl.text import MOST_OF_A_LINE, printable
 from frugalfl_server.report.texts import joules, measure_title, percent
-from frugalfl_sim.sweep.figures import Group, Outcome, Spread, grouped, joules_of, mean_of, pareto
+from frugalfl_sim.sweep.figures import (
+    Group,
+    Outcome,
+    Spread,
+    cost_title,
+    grouped,
+    joules_of,
+    mean_of,
+    pareto,
+)
 
 _WIDTH = 110
 
@@ -68,7 +77,9 @@ def print_table(outcomes: Sequence[Outcome], target: float | None) -> None:
     console.print(Text(CAPTION, style="dim"))
     for cost, places in fronts(outcomes, groups).items():
         best = "; ".join(groups[place].label for place in places)
-        console.print(Text(f"Not beaten in {cost}: {best or '–'}"), soft_wrap=True)
+        console.print(
+            Text(f"Not beaten in {cost_title(cost, groups)}: {best or '–'}"), soft_wrap=True
+        )
 
 
 CAPTION = (
