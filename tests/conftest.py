@@ -1,7 +1,6 @@
 """What all tests share."""
 
 import os
-import sys
 
 # Tests run side by side on tensors too small to share between threads. Read when PyTorch is
 # first imported, and inherited by the processes that tests start.
@@ -33,11 +32,3 @@ def no_ambient_settings(monkeypatch, tmp_path, tmp_path_factory):
     monkeypatch.setenv("FRUGALFL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("FRUGALFL_DEBUG", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def forget_apps():
-    """The next test's app has a task of the same name: nothing made of this one's may stay."""
-    yield
-    if device := sys.modules.get("frugalfl_client.device"):
-        device.forget_devices()

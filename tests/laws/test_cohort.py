@@ -1,6 +1,5 @@
 """Clients that are trained together come to what each comes to alone, whichever way it is done."""
 
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from frugalfl.subspace import Subspace
 from frugalfl.task import load_task
 from frugalfl_client.training.batches import batches
 from frugalfl_client.training.pytorch import TorchTrainer
+from frugalfl_server.run.app_directory import importable
 from frugalfl_sim.engine.cohort import CohortTrainer, Job, cohort_trainer, draw_batches
 
 ROOT = Path(__file__).parents[2]
@@ -188,21 +188,19 @@ SHIPPED = {
 
 
 @pytest.mark.parametrize("folder", SHIPPED)
-def test_shipped_tasks_train_together_as_alone(folder, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / folder))
-    monkeypatch.delitem(sys.modules, "task", raising=False)
-    task, given_ = load_task("task:task"), Settings.of(local_epochs=1, batch_size=16)
-    monkeypatch.delitem(sys.modules, "task", raising=False)
-    trainer, alone = CohortTrainer(task, given_), TorchTrainer(task, given_)
-    whole = read_parameters(task.new_model())
-    jobs = [
-        Job(whole, Layout.of(whole).everything, task.rows_of(client, 10), 0.02, (3, client))
-        for client in range(3)
-    ]
-    found = trainer.train(jobs)
-    assert trainer.way == SHIPPED[folder]
-    for job, one in zip(jobs, found, strict=True):
-        close(alone.train(**vars(job)), one)
+def test_shipped_tasks_train_together_as_alone(folder):
+    with importable(ROOT / folder):
+        task, given_ = load_task("task:task"), Settings.of(local_epochs=1, batch_size=16)
+        trainer, alone = CohortTrainer(task, given_), TorchTrainer(task, given_)
+        whole = read_parameters(task.new_model())
+        jobs = [
+            Job(whole, Layout.of(whole).everything, task.rows_of(client, 10), 0.02, (3, client))
+            for client in range(3)
+        ]
+        found = trainer.train(jobs)
+        assert trainer.way == SHIPPED[folder]
+        for job, one in zip(jobs, found, strict=True):
+            close(alone.train(**vars(job)), one)
 
 
 def own_loss(outputs, targets):
